@@ -1,0 +1,239 @@
+//! The signed envelope: a COSE_Sign1 (RFC 9052) with EdDSA over Ed25519.
+//!
+//! Only one shape of it is emitted or read, so a device needs no CBOR parser beyond comparing a constant prefix,
+//! while any COSE library reads the same bytes:
+//!
+//! ```text
+//! d2                                tag 18, COSE_Sign1
+//! 84                                array of 4
+//! 4d a2 01 27 04 48 <8 bytes>       protected: {1 (alg): -8 (EdDSA), 4 (kid): key id}, as a 13-byte string
+//! a0                                unprotected: {}
+//! 40+n | 58 <u8> | 59 <u16 BE>      payload: a byte string in its shortest form
+//! …
+//! 58 40 <64 bytes>                  signature
+//! ```
+//!
+//! The signature covers the `Sig_structure` of RFC 9052 §4.4 with empty external data, see [`tbs`]. What kind of
+//! document it is stands in the payload's magic, so a signature over one kind is never one over another.
+
+use crate::FormatError;
+use crate::wire::{Reader, Writer};
+
+/// Names a public key: the first 8 bytes of the SHA-256 of its 32 raw bytes.
+pub type KeyId = [u8; 8];
+
+/// Length of an Ed25519 signature.
+pub const SIGNATURE_LEN: usize = 64;
+
+const TAG_AND_ARRAY: &[u8] = &[0xd2, 0x84];
+const PROTECTED_BEFORE_KEY_ID: &[u8] = &[0x4d, 0xa2, 0x01, 0x27, 0x04, 0x48];
+const UNPROTECTED: &[u8] = &[0xa0];
+const SIGNATURE_HEAD: &[u8] = &[0x58, 0x40];
+/// `["Signature1", protected, external_aad, payload]` up to the protected header.
+const SIG_STRUCTURE_HEAD: &[u8] = b"\x84\x6aSignature1";
+const NO_EXTERNAL_AAD: &[u8] = &[0x40];
+
+const KEY_ID_LEN: usize = size_of::<KeyId>();
+
+/// Bytes in front of the payload's length.
+const HEAD_LEN: usize = 2 + 6 + KEY_ID_LEN + 1;
+
+/// Bytes that [`tbs`] puts around a payload, at most.
+pub const TBS_OVERHEAD: usize = 12 + 6 + KEY_ID_LEN + 1 + 3;
+
+/// Bytes that [`emit`] puts around a payload, at most.
+pub const OVERHEAD: usize = HEAD_LEN + 3 + 2 + SIGNATURE_LEN;
+
+/// A parsed envelope: untrusted until its signature has been checked over [`tbs`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// Which key is said to have signed.
+    pub key_id: KeyId,
+    /// What is said to be signed.
+    pub payload: &'a [u8],
+    /// The signature over [`tbs`].
+    pub signature: &'a [u8; SIGNATURE_LEN],
+}
+
+impl<'a> Envelope<'a> {
+    /// Parses the envelope at the front of `bytes` and returns what follows it.
+    ///
+    /// # Errors
+    /// [`FormatError::NotAnEnvelope`] for any other shape, [`FormatError::Truncated`] if the bytes end too early.
+    pub fn parse(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), FormatError> {
+        let head = Head::parse(bytes)?;
+        let mut reader = Reader::new(bytes, head.payload_offset);
+        let payload = reader.take(head.payload_len)?;
+        expect(&mut reader, SIGNATURE_HEAD, head.payload_offset.saturating_add(head.payload_len))?;
+        let signature = reader.take(SIGNATURE_LEN)?;
+        let signature = signature.first_chunk().ok_or(FormatError::NotAnEnvelope { offset: 0 })?;
+        let rest = bytes.get(head.envelope_len()..).unwrap_or_default();
+        Ok((Self { key_id: head.key_id, payload, signature }, rest))
+    }
+
+    /// How many bytes from the front of `bytes` an envelope takes: `None` if more bytes are needed to tell.
+    ///
+    /// # Errors
+    /// [`FormatError::NotAnEnvelope`] as soon as one byte tells that this is no envelope.
+    pub fn length(bytes: &[u8]) -> Result<Option<usize>, FormatError> {
+        match Head::parse(bytes) {
+            Ok(head) => Ok(Some(head.envelope_len())),
+            Err(FormatError::Truncated { .. }) => Ok(None),
+            Err(wrong) => Err(wrong),
+        }
+    }
+}
+
+/// Emits the envelope into `out` and returns its length.
+///
+/// # Errors
+/// [`FormatError::BufferTooSmall`]; [`OVERHEAD`] more than the payload is always enough.
+pub fn emit(
+    key_id: &KeyId,
+    payload: &[u8],
+    signature: &[u8; SIGNATURE_LEN],
+    out: &mut [u8],
+) -> Result<usize, FormatError> {
+    let mut writer = Writer::new(out);
+    writer.put(TAG_AND_ARRAY)?;
+    put_protected(&mut writer, key_id)?;
+    writer.put(UNPROTECTED)?;
+    put_payload(&mut writer, payload)?;
+    writer.put(SIGNATURE_HEAD)?;
+    writer.put(signature)?;
+    Ok(writer.len())
+}
+
+/// Emits the bytes to be signed (RFC 9052 §4.4 `Sig_structure`) into `out` and returns their length.
+///
+/// # Errors
+/// [`FormatError::BufferTooSmall`]; [`TBS_OVERHEAD`] more than the payload is always enough.
+pub fn tbs(key_id: &KeyId, payload: &[u8], out: &mut [u8]) -> Result<usize, FormatError> {
+    let mut writer = Writer::new(out);
+    writer.put(SIG_STRUCTURE_HEAD)?;
+    put_protected(&mut writer, key_id)?;
+    writer.put(NO_EXTERNAL_AAD)?;
+    put_payload(&mut writer, payload)?;
+    Ok(writer.len())
+}
+
+fn put_protected(writer: &mut Writer<'_>, key_id: &KeyId) -> Result<(), FormatError> {
+    writer.put(PROTECTED_BEFORE_KEY_ID)?;
+    writer.put(key_id)
+}
+
+/// Emits a CBOR byte string in its shortest form (RFC 8949 §4.2.1).
+fn put_payload(writer: &mut Writer<'_>, payload: &[u8]) -> Result<(), FormatError> {
+    let too_long = FormatError::OutOfRange {
+        field: "payload length",
+        got: u32::MAX,
+        limit: u32::from(u16::MAX),
+    };
+    let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
+    let [high, low] = len.to_be_bytes();
+    match (high, low) {
+        (0, 0..=23) => writer.put(&[0x40 | low])?,
+        (0, _) => writer.put(&[0x58, low])?,
+        _ => writer.put(&[0x59, high, low])?,
+    }
+    writer.put(payload)
+}
+
+/// Everything in front of the payload.
+struct Head {
+    key_id: KeyId,
+    payload_offset: usize,
+    payload_len: usize,
+}
+
+impl Head {
+    fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
+        let mut reader = Reader::new(bytes, 0);
+        expect(&mut reader, TAG_AND_ARRAY, 0)?;
+        expect(&mut reader, PROTECTED_BEFORE_KEY_ID, TAG_AND_ARRAY.len())?;
+        let key_id = array(reader.take(KEY_ID_LEN)?);
+        expect(&mut reader, UNPROTECTED, HEAD_LEN.saturating_sub(1))?;
+        let not_shortest = FormatError::NotAnEnvelope { offset: HEAD_LEN };
+        let (len_bytes, payload_len) = match array(reader.take(1)?) {
+            [short @ 0x40..=0x57] => (1, usize::from(short & 0x1f)),
+            [0x58] => match array(reader.take(1)?) {
+                [len @ 24..=u8::MAX] => (2, usize::from(len)),
+                _ => return Err(not_shortest),
+            },
+            [0x59] => match u16::from_be_bytes(array(reader.take(2)?)) {
+                len @ 0x100.. => (3, usize::from(len)),
+                _ => return Err(not_shortest),
+            },
+            _ => return Err(not_shortest),
+        };
+        Ok(Self { key_id, payload_offset: HEAD_LEN.saturating_add(len_bytes), payload_len })
+    }
+
+    fn envelope_len(&self) -> usize {
+        self.payload_offset
+            .saturating_add(self.payload_len)
+            .saturating_add(SIGNATURE_HEAD.len())
+            .saturating_add(SIGNATURE_LEN)
+    }
+}
+
+/// Copies a slice whose length the caller has just asked for.
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.first_chunk().copied().unwrap_or([0; N])
+}
+
+/// Reads the wanted bytes; a first differing byte outranks missing ones, so that junk is recognised at once.
+fn expect(reader: &mut Reader<'_>, wanted: &[u8], offset: usize) -> Result<(), FormatError> {
+    for (i, want) in wanted.iter().enumerate() {
+        if reader.take(1)?.first() != Some(want) {
+            return Err(FormatError::NotAnEnvelope { offset: offset.saturating_add(i) });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::vec;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn emitted(payload: &[u8]) -> Vec<u8> {
+        let mut out = vec![0; payload.len() + OVERHEAD];
+        let len = emit(b"key-id-8", payload, &[7; SIGNATURE_LEN], &mut out).expect("room");
+        out.truncate(len);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn parse_undoes_emit(payload in proptest::collection::vec(any::<u8>(), 0..600), tail in any::<[u8; 5]>()) {
+            let mut bytes = emitted(&payload);
+            prop_assert_eq!(Envelope::length(&bytes), Ok(Some(bytes.len())));
+            for cut in 0..bytes.len() {
+                prop_assert!(matches!(Envelope::parse(&bytes[..cut]), Err(FormatError::Truncated { .. })), "cut {}", cut);
+            }
+            bytes.extend(tail);
+            let (envelope, rest) = Envelope::parse(&bytes).expect("own bytes");
+            prop_assert_eq!(envelope.payload, &payload);
+            prop_assert_eq!(&envelope.key_id, b"key-id-8");
+            prop_assert_eq!(rest, tail);
+        }
+
+        #[test]
+        fn any_bytes_are_parsed_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Envelope::parse(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_not_in_its_shortest_form_is_refused() {
+        let mut bytes = emitted(&[1; 30]);
+        bytes[HEAD_LEN + 1] = 23;
+        assert_eq!(Envelope::parse(&bytes), Err(FormatError::NotAnEnvelope { offset: HEAD_LEN }));
+    }
+}

@@ -1,0 +1,36 @@
+//! Every bound that a reader may rely on, with its unit.
+//!
+//! A declared number is compared with its limit here before anything is made room for.
+
+/// Largest image, in bytes (1 GiB).
+pub const MAX_IMAGE_BYTES: u32 = 1 << 30;
+
+/// Largest encoded payload, in bytes: a coder may expand, but never by more than this.
+pub const MAX_PAYLOAD_BYTES: u32 = MAX_IMAGE_BYTES + (1 << 20);
+
+/// Longest product name or version, in bytes.
+pub const MAX_LABEL_BYTES: usize = 32;
+
+/// Longest manifest envelope, in bytes: a device keeps one buffer of this size.
+pub const MAX_MANIFEST_ENVELOPE_BYTES: usize = 256;
+
+/// Longest index envelope, in bytes.
+pub const MAX_INDEX_ENVELOPE_BYTES: usize = 32 * 1024;
+
+/// Smallest block, as a power of two (64 bytes).
+pub const MIN_BLOCK_LOG2: u8 = 6;
+
+/// Largest block, as a power of two (64 KiB).
+pub const MAX_BLOCK_LOG2: u8 = 16;
+
+/// Largest decoder memory class, as a power of two (256 MiB).
+pub const MAX_MEMORY_CLASS: u8 = 28;
+
+/// Most packages that one release index lists.
+pub const MAX_PACKAGES: usize = 64;
+
+/// Most bases that one release index lists.
+pub const MAX_BASES: usize = 64;
+
+/// Most attachments (release notes, SBOM) that one release index lists.
+pub const MAX_ATTACHMENTS: usize = 8;
