@@ -1,0 +1,45 @@
+//! The codecs that turn a base image and a payload into a target image, and back.
+//!
+//! | module | codec | decodes on | needs |
+//! |---|---|---|---|
+//! | [`stored`] | the image as it is | anything | nothing |
+//! | `zstd` | bsdiff-style operations in a zstd frame | Linux-class devices, large microcontrollers | a heap |
+//! | `bsdiff40` | classic BSDIFF40 | hosts, devices already in the field | std |
+//!
+//! A decoder is a machine that is fed authenticated payload bytes in chunks of any size. It reads the base, and what
+//! it has already written of the target, through [`Images`], and appends to the target through it. Each codec keeps
+//! its decoder and its encoder (feature `encode`) in one module, so that both share one description of the stream.
+//!
+//! A new codec is one module with a [`Decoder`] and an `encode`; the manifest's codec code and the match in
+//! `patcher-nostd` name it.
+#![cfg_attr(not(any(feature = "bsdiff", test)), no_std)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
+#[cfg(all(feature = "zstd", not(feature = "bsdiff")))]
+extern crate alloc;
+#[cfg(any(feature = "bsdiff", test))]
+extern crate std as alloc;
+
+#[cfg(feature = "bsdiff")]
+pub mod bsdiff40;
+mod decoder;
+#[cfg(feature = "encode")]
+mod encoded;
+#[cfg(any(feature = "zstd", test))]
+mod ops;
+pub mod stored;
+#[cfg(feature = "zstd")]
+pub mod zstd;
+
+pub use decoder::{DecodeError, Decoder, Images, Sizes};
+#[cfg(feature = "encode")]
+pub use encoded::{EncodeError, Encoded};

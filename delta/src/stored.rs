@@ -1,0 +1,54 @@
+//! The image as it is: for images that do not compress and devices that cannot decompress.
+
+use crate::{DecodeError, Decoder, Images, Sizes};
+
+/// RAM that the decoder needs, in bytes.
+pub const DECODER_RAM_BYTES: u64 = 64;
+
+/// Copies the payload to the target.
+#[derive(Clone, Debug)]
+pub struct StoredDecoder {
+    sizes: Sizes,
+    written: u32,
+}
+
+impl StoredDecoder {
+    /// A decoder for an image of the declared size.
+    #[must_use]
+    pub fn new(sizes: Sizes) -> Self {
+        Self { sizes, written: 0 }
+    }
+}
+
+impl Decoder for StoredDecoder {
+    fn push<I: Images>(
+        &mut self,
+        chunk: &[u8],
+        images: &mut I,
+    ) -> Result<(), DecodeError<I::Error>> {
+        let overrun = DecodeError::TargetOverrun { target: self.sizes.target };
+        let len = u32::try_from(chunk.len()).map_err(|_| overrun)?;
+        let written = self.written.saturating_add(len);
+        if written > self.sizes.target {
+            return Err(DecodeError::TargetOverrun { target: self.sizes.target });
+        }
+        images.append(chunk).map_err(DecodeError::Images)?;
+        self.written = written;
+        Ok(())
+    }
+
+    fn finish<I: Images>(&mut self, _images: &mut I) -> Result<(), DecodeError<I::Error>> {
+        if self.written == self.sizes.target {
+            Ok(())
+        } else {
+            Err(DecodeError::Incomplete { written: self.written, target: self.sizes.target })
+        }
+    }
+}
+
+/// Encodes an image: the payload is the image.
+#[cfg(feature = "encode")]
+#[must_use]
+pub fn encode(target: &[u8]) -> crate::Encoded {
+    crate::Encoded { payload: target.to_vec(), decoder_ram_bytes: DECODER_RAM_BYTES, encoder: 1 }
+}
