@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use crate::{DecodeError, Images, Sizes};
 
 /// How a stretch of the target comes about.
+#[cfg(any(feature = "encode", test))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Operation {
     /// How far the base cursor moves first.

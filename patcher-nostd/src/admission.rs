@@ -1,0 +1,114 @@
+//! Whether an authentic package is meant for this device and fits it; asked once, before anything is decoded.
+
+use embedded_storage::nor_flash::ReadNorFlash;
+use sha2::{Digest as _, Sha256};
+use whittle_format::ShortDigest;
+use whittle_format::manifest::BaseRef;
+
+use crate::codec;
+use crate::flash::read_unaligned;
+use crate::verify::short_digest;
+use crate::{FlashError, PatchError, VerifiedManifest};
+
+/// What the device is and what it has.
+#[derive(Clone, Copy, Debug)]
+pub struct Device<'a> {
+    /// Name of the product.
+    pub product: &'a str,
+    /// Hardware revision.
+    pub hardware_revision: u16,
+    /// Packages with a lower security counter are refused.
+    pub security_counter: u32,
+    /// RAM that a decoder may use, in bytes.
+    pub decoder_ram_bytes: u32,
+}
+
+/// The room that a package must fit into, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) slot: usize,
+    pub(crate) block_buffer: usize,
+}
+
+/// Compares everything that the manifest says with the device, and the base's hash with the base slot.
+pub(crate) fn admit<B: ReadNorFlash>(
+    manifest: &VerifiedManifest,
+    device: &Device<'_>,
+    room: Room,
+    base: &mut B,
+) -> Result<(), PatchError> {
+    let hardware = manifest.hardware;
+    if manifest.product.as_str() != device.product {
+        return Err(PatchError::WrongProduct);
+    }
+    if !hardware.contains(device.hardware_revision) {
+        let revision = device.hardware_revision;
+        return Err(PatchError::WrongHardware { revision, min: hardware.min, max: hardware.max });
+    }
+    if manifest.security_counter < device.security_counter {
+        let (got, device) = (manifest.security_counter, device.security_counter);
+        return Err(PatchError::CounterTooLow { got, device });
+    }
+    if !fits(manifest.target_size, room.slot) {
+        let slot = u32::try_from(room.slot).unwrap_or(u32::MAX);
+        return Err(PatchError::TargetTooLarge { got: manifest.target_size, slot });
+    }
+    if manifest.decoder_ram_bytes() > device.decoder_ram_bytes {
+        let (needed, device) = (manifest.decoder_ram_bytes(), device.decoder_ram_bytes);
+        return Err(PatchError::DecoderRam { needed, device });
+    }
+    if !codec::SUPPORTED.contains(&manifest.codec) {
+        return Err(PatchError::UnsupportedCodec { codec: manifest.codec });
+    }
+    let block =
+        1u32.checked_shl(manifest.block_log2.into()).unwrap_or(u32::MAX).min(manifest.payload_size);
+    if !fits(block, room.block_buffer) {
+        return Err(PatchError::BlockBuffer { needed: block, got: room.block_buffer });
+    }
+    manifest.base().map_or(Ok(()), |wanted| check_base(wanted, base))
+}
+
+fn check_base<B: ReadNorFlash>(wanted: BaseRef, base: &mut B) -> Result<(), PatchError> {
+    let got = if fits(wanted.size, base.capacity()) {
+        digest_of(base, wanted.size).map_err(|kind| PatchError::Flash(FlashError::Base(kind)))?
+    } else {
+        ShortDigest::default()
+    };
+    if got == wanted.digest {
+        Ok(())
+    } else {
+        Err(PatchError::BaseMismatch { wanted: wanted.digest, got })
+    }
+}
+
+fn digest_of<B: ReadNorFlash>(
+    base: &mut B,
+    size: u32,
+) -> Result<ShortDigest, embedded_storage::nor_flash::NorFlashErrorKind> {
+    let mut hasher = Sha256::new();
+    hash_flash(&mut hasher, base, size)?;
+    Ok(short_digest(hasher))
+}
+
+/// Feeds the first `size` bytes of a flash to a hasher.
+pub(crate) fn hash_flash<F: ReadNorFlash>(
+    hasher: &mut Sha256,
+    flash: &mut F,
+    size: u32,
+) -> Result<(), embedded_storage::nor_flash::NorFlashErrorKind> {
+    let mut buffer = [0; 256];
+    let mut offset = 0u32;
+    while offset < size {
+        let len =
+            usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(buffer.len());
+        let bytes = buffer.get_mut(..len).unwrap_or_default();
+        read_unaligned(flash, offset, bytes)?;
+        hasher.update(bytes);
+        offset = offset.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+    }
+    Ok(())
+}
+
+fn fits(size: u32, room: usize) -> bool {
+    usize::try_from(size).is_ok_and(|size| size <= room)
+}

@@ -1,0 +1,83 @@
+//! Collects blocks and lets only authentic ones through.
+
+use sha2::{Digest as _, Sha256};
+use whittle_format::block::{self, BlockLayout};
+use whittle_format::{Manifest, ShortDigest};
+
+use crate::PatchError;
+use crate::verify::short_digest;
+
+/// Walks along the chain of blocks.
+#[derive(Debug)]
+pub(crate) struct BlockReader<'b> {
+    buffer: &'b mut [u8],
+    filled: usize,
+    layout: BlockLayout,
+    /// Payload bytes of the blocks that are done.
+    consumed: u32,
+    number: u32,
+    /// The hash of the block at hand; `None` behind the last one.
+    wanted: Option<ShortDigest>,
+    /// Length of the block that was completed last, and whether it names another one.
+    complete: (usize, bool),
+}
+
+impl<'b> BlockReader<'b> {
+    pub(crate) fn new(manifest: &Manifest, buffer: &'b mut [u8]) -> Result<Self, PatchError> {
+        let layout = BlockLayout::new(manifest.payload_size, manifest.block_log2)
+            .map_err(PatchError::Manifest)?;
+        Ok(Self {
+            buffer,
+            filled: 0,
+            layout,
+            consumed: 0,
+            number: 0,
+            wanted: Some(manifest.root),
+            complete: (0, false),
+        })
+    }
+
+    /// Whether the last block is done.
+    pub(crate) fn is_done(&self) -> bool {
+        self.wanted.is_none()
+    }
+
+    /// The payload in the block that was completed last.
+    pub(crate) fn data(&self) -> &[u8] {
+        let (len, has_next) = self.complete;
+        block::parse(self.buffer.get(..len).unwrap_or_default(), has_next).1
+    }
+
+    /// Takes bytes up to the end of the block at hand; true once it is complete and authentic.
+    pub(crate) fn push(&mut self, input: &mut &[u8]) -> Result<bool, PatchError> {
+        let Some(wanted) = self.wanted else { return Ok(false) };
+        let shape = self.layout.block_after(self.consumed);
+        let len = usize::try_from(shape.len).unwrap_or(usize::MAX);
+        let too_small = PatchError::BlockBuffer { needed: shape.len, got: self.buffer.len() };
+        let block = self.buffer.get_mut(..len).ok_or(too_small)?;
+
+        let room = block.get_mut(self.filled..).unwrap_or_default();
+        let taken = room.len().min(input.len());
+        let (now, later) = input.split_at_checked(taken).unwrap_or((&[], input));
+        for (to, from) in room.iter_mut().zip(now) {
+            *to = *from;
+        }
+        *input = later;
+        self.filled = self.filled.saturating_add(taken);
+        if self.filled < len {
+            return Ok(false);
+        }
+
+        let mut hasher = Sha256::new();
+        hasher.update(&*block);
+        if short_digest(hasher) != wanted {
+            return Err(PatchError::BlockMismatch { block: self.number });
+        }
+        self.wanted = block::parse(block, shape.has_next).0;
+        self.complete = (len, shape.has_next);
+        self.filled = 0;
+        self.number = self.number.saturating_add(1);
+        self.consumed = self.consumed.saturating_add(shape.data_len);
+        Ok(true)
+    }
+}

@@ -1,0 +1,218 @@
+//! What can go wrong on the device, whose fault it is, and whether the old image still boots.
+
+use core::fmt;
+
+use embedded_storage::nor_flash::NorFlashErrorKind;
+use whittle_delta::DecodeError;
+use whittle_format::manifest::Codec;
+use whittle_format::{FormatError, ShortDigest};
+
+use crate::verify::KeyId;
+
+/// A flash access that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlashError {
+    /// The base slot cannot be read.
+    Base(NorFlashErrorKind),
+    /// The target slot cannot be read, erased or written.
+    Target(NorFlashErrorKind),
+    /// The target slot reads back differently from what was written at this offset.
+    ReadBack {
+        /// Offset in the target slot, in bytes.
+        offset: u32,
+    },
+    /// The caller's page buffer is empty, no multiple of the write size, or the flash reads in units above 64 bytes.
+    PageBuffer {
+        /// Length of the buffer.
+        got: usize,
+        /// The flash's write size.
+        write_size: usize,
+    },
+}
+
+/// Who must act on an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// The firmware that calls this crate: a buffer or a call order.
+    Caller,
+    /// Whoever made or delivered the package: fetch it again, or fetch another one.
+    Package,
+    /// The flash.
+    Hardware,
+}
+
+/// Why a package was not installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PatchError {
+    /// The bytes do not begin with a signed envelope, or it is longer than a manifest can be.
+    Envelope(FormatError),
+    /// No trusted key has the key id of the envelope.
+    UnknownKey {
+        /// The id that the envelope names.
+        key_id: KeyId,
+    },
+    /// The signature is not one of the named key over these bytes.
+    BadSignature,
+    /// A trusted key signed something that is no manifest this version reads.
+    Manifest(FormatError),
+    /// The package is for another product.
+    WrongProduct,
+    /// The package is for other hardware revisions.
+    WrongHardware {
+        /// Revision of this device.
+        revision: u16,
+        /// Lowest revision of the package.
+        min: u16,
+        /// Highest revision of the package.
+        max: u16,
+    },
+    /// The package is older than what the device may run.
+    CounterTooLow {
+        /// Security counter of the package.
+        got: u32,
+        /// Security counter of the device.
+        device: u32,
+    },
+    /// The target does not fit into the slot.
+    TargetTooLarge {
+        /// Size of the target in bytes.
+        got: u32,
+        /// Capacity of the slot in bytes.
+        slot: u32,
+    },
+    /// The decoder needs more RAM than the device has for it.
+    DecoderRam {
+        /// Bytes that the package declares.
+        needed: u32,
+        /// Bytes that the device has.
+        device: u32,
+    },
+    /// This build has no decoder for the codec.
+    UnsupportedCodec {
+        /// The codec.
+        codec: Codec,
+    },
+    /// The block buffer is smaller than the package's blocks.
+    BlockBuffer {
+        /// Bytes that are needed.
+        needed: u32,
+        /// Length of the buffer.
+        got: usize,
+    },
+    /// The device does not run the image that the delta was made from.
+    BaseMismatch {
+        /// First half of the SHA-256 of the wanted base.
+        wanted: ShortDigest,
+        /// The same of what stands in the base slot, over the wanted size; zeros if the slot is smaller than that.
+        got: ShortDigest,
+    },
+    /// A block is not the one that was signed.
+    BlockMismatch {
+        /// Its number, from 0.
+        block: u32,
+    },
+    /// An authentic payload cannot be decoded: the package was built wrongly.
+    Payload(DecodeError<FlashError>),
+    /// A flash access failed.
+    Flash(FlashError),
+    /// The finished image is not the one that was signed.
+    ImageMismatch,
+    /// The bytes ended before the package did.
+    Truncated,
+}
+
+impl PatchError {
+    /// Who must act.
+    #[must_use]
+    pub fn culprit(&self) -> Culprit {
+        match self {
+            Self::BlockBuffer { .. } | Self::Flash(FlashError::PageBuffer { .. }) => {
+                Culprit::Caller
+            }
+            Self::Flash(_) | Self::Payload(DecodeError::Images(_)) | Self::ImageMismatch => {
+                Culprit::Hardware
+            }
+            _ => Culprit::Package,
+        }
+    }
+
+    /// Whether the image that was running still boots: it is never written to, so it does.
+    #[must_use]
+    pub fn old_image_boots(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Display for FlashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Base(kind) => write!(f, "base slot: {kind}"),
+            Self::Target(kind) => write!(f, "target slot: {kind}"),
+            Self::ReadBack { offset } => {
+                write!(f, "target slot reads back differently at {offset}")
+            }
+            Self::PageBuffer { got, write_size } => {
+                write!(f, "page buffer of {got} bytes does not suit a write size of {write_size}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for PatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Envelope(cause) | Self::Manifest(cause) => {
+                write!(f, "package is not readable: {cause}")
+            }
+            Self::UnknownKey { key_id } => {
+                write!(f, "package is signed by the unknown key {}", Hex(&key_id))
+            }
+            Self::BadSignature => f.write_str("the signature does not match the manifest"),
+            Self::WrongProduct => f.write_str("package is for another product"),
+            Self::WrongHardware { revision, min, max } => {
+                write!(f, "package is for hardware revisions {min} to {max}, this is {revision}")
+            }
+            Self::CounterTooLow { got, device } => {
+                write!(
+                    f,
+                    "package has security counter {got}, the device already requires {device}"
+                )
+            }
+            Self::TargetTooLarge { got, slot } => {
+                write!(f, "image of {got} bytes does not fit a slot of {slot}")
+            }
+            Self::DecoderRam { needed, device } => {
+                write!(f, "decoder needs {needed} bytes of RAM, the device has {device}")
+            }
+            Self::UnsupportedCodec { codec } => {
+                write!(f, "no decoder for the codec `{}`", codec.name())
+            }
+            Self::BlockBuffer { needed, got } => {
+                write!(f, "blocks have {needed} bytes, the buffer {got}")
+            }
+            Self::BaseMismatch { wanted, got } => {
+                write!(f, "package expects base {}, image is {}", Hex(&wanted), Hex(&got))
+            }
+            Self::BlockMismatch { block } => {
+                write!(f, "block {block} is not the one that was signed")
+            }
+            Self::Payload(cause) => write!(f, "payload cannot be decoded: {cause}"),
+            Self::Flash(cause) => cause.fmt(f),
+            Self::ImageMismatch => f.write_str("the finished image is not the one that was signed"),
+            Self::Truncated => f.write_str("the package is incomplete"),
+        }
+    }
+}
+
+impl core::error::Error for FlashError {}
+impl core::error::Error for PatchError {}
+
+/// The first four bytes in hexadecimal, as people compare digests.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

@@ -1,0 +1,93 @@
+//! Applies a signed package on the device: bytes in, a verified image in the target slot out.
+//!
+//! ```text
+//! push(bytes) -> envelope -> signature -> does it fit this device? -> is this the base?
+//!             -> block -> its hash -> decoder -> erase, write, read back      (for every block)
+//! finish()    -> SHA-256 of the whole target slot image
+//! ```
+//!
+//! * **Fed, never pulled.** [`Patcher::push`] takes chunks of any size; any split gives the same result. Needing more
+//!   is a [`Status`], not an error.
+//! * **Nothing unauthenticated reaches the decoder, nothing is written before every check that can be made is made.**
+//!   A [`VerifiedManifest`] exists only if a trusted key signed it.
+//! * **The caller owns every buffer.** [`Buffers`] says how large they must be. No alloc, unless the `zstd` or
+//!   `bsdiff` codec is switched on.
+//! * **The running image is only read.** Whatever fails, [`PatchError::old_image_boots`] says what that means.
+//!
+//! A device that keeps the package somewhere before it installs it runs a [`PackageChecker`] over it first: then not
+//! one byte of the target slot is touched unless every byte of the package is authentic.
+//!
+//! # Example
+//!
+//! ```
+//! use whittle_patcher_nostd::*;
+//! # use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
+//! # fn install<'a, B: ReadNorFlash, T: NorFlash>(
+//! #     mut radio: impl Iterator<Item = &'a [u8]>, base: &mut B, target: &mut T, key: [u8; 32],
+//! # ) -> Result<Installed, PatchError> {
+//! let device = Device {
+//!     product: "thermostat",
+//!     hardware_revision: 3,
+//!     security_counter: 7,
+//!     decoder_ram_bytes: 16 * 1024,
+//! };
+//! let keys = [key];
+//! let (mut block, mut page) = ([0; 4096], [0; 256]);
+//! let buffers = Buffers { block: &mut block, page: &mut page };
+//! let mut slots = Slots { base, target };
+//!
+//! let mut patcher = Patcher::new(&device, TrustedKeys(&keys), buffers);
+//! while let Some(mut chunk) = radio.next() {
+//!     if patcher.push(&mut chunk, &mut slots)? == Status::Done {
+//!         break;
+//!     }
+//! }
+//! patcher.finish(&mut slots)
+//! # }
+//! ```
+#![cfg_attr(not(feature = "bsdiff"), no_std)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
+#[cfg(all(feature = "zstd", not(feature = "bsdiff")))]
+extern crate alloc;
+#[cfg(feature = "bsdiff")]
+extern crate std as alloc;
+
+mod admission;
+mod blocks;
+mod check;
+mod codec;
+mod error;
+mod flash;
+mod patcher;
+mod receiver;
+mod verify;
+
+pub use admission::Device;
+pub use check::PackageChecker;
+pub use error::{Culprit, FlashError, PatchError};
+pub use flash::{NoBase, Slots};
+pub use patcher::{Buffers, Installed, Patcher};
+pub use verify::{KeyId, VerifiedManifest, Verifier, VerifyError, key_id};
+#[cfg(feature = "ed25519")]
+pub use verify::{PublicKey, TrustedKeys};
+pub use whittle_delta::DecodeError;
+pub use whittle_format::{FormatError, Manifest};
+
+/// Whether a machine wants more bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The whole chunk was taken; the package goes on.
+    NeedMore,
+    /// The package is complete; the chunk is left at the first byte behind it.
+    Done,
+}

@@ -1,0 +1,123 @@
+//! The whole device side in one machine.
+
+use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
+use sha2::{Digest as _, Sha256};
+
+use crate::admission::hash_flash;
+use crate::codec::CodecDecoder;
+use crate::flash::{FlashImages, SlotWriter, Slots};
+use crate::receiver::{Event, Receiver};
+use crate::{DecodeError, Device, FlashError, PatchError, Status, VerifiedManifest, Verifier};
+
+/// Memory that the caller lends to the patcher.
+#[derive(Debug)]
+pub struct Buffers<'a> {
+    /// Holds one block: the block size that packages are built with (4096 bytes by default), or the whole payload
+    /// where that is smaller.
+    pub block: &'a mut [u8],
+    /// Holds what is written at a time: any multiple of the flash's write size, best a flash page.
+    pub page: &'a mut [u8],
+}
+
+/// A target image that stands complete and authentic in its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// What was installed.
+    pub manifest: VerifiedManifest,
+}
+
+/// Applies one package to a slot.
+pub struct Patcher<'a, V> {
+    receiver: Receiver<'a, V>,
+    decoder: Option<CodecDecoder>,
+    writer: SlotWriter<'a>,
+}
+
+impl<'a, V: Verifier> Patcher<'a, V> {
+    /// A patcher for one package.
+    pub fn new(device: &'a Device<'a>, verifier: V, buffers: Buffers<'a>) -> Self {
+        let Buffers { block, page } = buffers;
+        let receiver = Receiver::new(device, verifier, block);
+        Self { receiver, decoder: None, writer: SlotWriter::new(page) }
+    }
+
+    /// Takes the whole chunk, unless the package ends inside it.
+    ///
+    /// Nothing is written before the signature, the fitness for this device and the base's hash have been checked,
+    /// and no block is decoded before its own hash has.
+    ///
+    /// # Errors
+    /// [`PatchError`]; the target slot then holds nothing that may boot. Later calls return the same error.
+    pub fn push<B: ReadNorFlash, T: NorFlash>(
+        &mut self,
+        input: &mut &[u8],
+        slots: &mut Slots<'_, B, T>,
+    ) -> Result<Status, PatchError> {
+        loop {
+            let capacity = slots.target.capacity();
+            let outcome = match self.receiver.next(input, slots.base, capacity)? {
+                Event::NeedMore => return Ok(Status::NeedMore),
+                Event::End => return Ok(Status::Done),
+                Event::Admitted(manifest) => {
+                    prepare::<T>(&manifest, &self.writer).map(|new| self.decoder = Some(new))
+                }
+                Event::Payload => decode(&mut self.decoder, |decoder| {
+                    decoder.push(self.receiver.payload(), &mut images(&mut self.writer, slots))
+                }),
+            };
+            outcome.map_err(|error| self.receiver.fail(error))?;
+        }
+    }
+
+    /// Ends the package: flushes the last page and compares the SHA-256 of the whole image with the signed one.
+    ///
+    /// # Errors
+    /// [`PatchError::Truncated`] if bytes are missing, [`PatchError::ImageMismatch`], or the error that
+    /// [`Self::push`] returned; the target slot then holds nothing that may boot.
+    pub fn finish<B: ReadNorFlash, T: NorFlash>(
+        mut self,
+        slots: &mut Slots<'_, B, T>,
+    ) -> Result<Installed, PatchError> {
+        let manifest = self.receiver.finish()?;
+        decode(&mut self.decoder, |decoder| decoder.finish(&mut images(&mut self.writer, slots)))?;
+        if self.writer.has_unwritten() {
+            self.writer.flush(slots.target).map_err(PatchError::Flash)?;
+        }
+        let mut hasher = Sha256::new();
+        hash_flash(&mut hasher, slots.target, manifest.target_size)
+            .map_err(|kind| PatchError::Flash(FlashError::Target(kind)))?;
+        let digest: whittle_format::Digest = hasher.finalize().into();
+        if digest == manifest.target_digest {
+            Ok(Installed { manifest })
+        } else {
+            Err(PatchError::ImageMismatch)
+        }
+    }
+}
+
+fn prepare<T: NorFlash>(
+    manifest: &VerifiedManifest,
+    writer: &SlotWriter<'_>,
+) -> Result<CodecDecoder, PatchError> {
+    writer.check::<T>().map_err(PatchError::Flash)?;
+    CodecDecoder::new(manifest)
+}
+
+/// Runs a step of the decoder and tells failures of the flash from failures of the payload.
+fn decode(
+    decoder: &mut Option<CodecDecoder>,
+    step: impl FnOnce(&mut CodecDecoder) -> Result<(), DecodeError<FlashError>>,
+) -> Result<(), PatchError> {
+    let decoder = decoder.as_mut().ok_or(PatchError::Truncated)?;
+    step(decoder).map_err(|error| match error {
+        DecodeError::Images(cause) => PatchError::Flash(cause),
+        cause => PatchError::Payload(cause),
+    })
+}
+
+fn images<'x, 'b, B, T>(
+    writer: &'x mut SlotWriter<'b>,
+    slots: &'x mut Slots<'_, B, T>,
+) -> FlashImages<'x, 'b, B, T> {
+    FlashImages { base: slots.base, target: slots.target, writer }
+}

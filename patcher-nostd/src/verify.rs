@@ -1,0 +1,112 @@
+//! Signatures: the only place where bytes become trusted.
+
+use core::ops::Deref;
+
+use sha2::{Digest as _, Sha256};
+use whittle_format::envelope::{self, Envelope, SIGNATURE_LEN, TBS_OVERHEAD};
+use whittle_format::{Manifest, ShortDigest, manifest};
+
+use crate::PatchError;
+pub use whittle_format::envelope::KeyId;
+
+/// Checks signatures, in software or by the crypto that the chip has.
+pub trait Verifier {
+    /// Checks an Ed25519 signature over `message` by the key with this id.
+    ///
+    /// An implementation must reject what `ed25519-dalek`'s `verify_strict` rejects: small-order keys and
+    /// non-canonical encodings.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    fn verify(
+        &self,
+        key_id: &KeyId,
+        message: &[u8],
+        signature: &[u8; SIGNATURE_LEN],
+    ) -> Result<(), VerifyError>;
+}
+
+impl<V: Verifier> Verifier for &V {
+    fn verify(
+        &self,
+        key_id: &KeyId,
+        message: &[u8],
+        signature: &[u8; SIGNATURE_LEN],
+    ) -> Result<(), VerifyError> {
+        (*self).verify(key_id, message, signature)
+    }
+}
+
+/// Why a signature does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyError {
+    /// No trusted key has this id.
+    UnknownKey,
+    /// The key with this id did not sign these bytes.
+    BadSignature,
+}
+
+/// A raw Ed25519 public key.
+pub type PublicKey = [u8; 32];
+
+/// The id of a public key: the first 8 bytes of its SHA-256.
+#[must_use]
+pub fn key_id(public_key: &PublicKey) -> KeyId {
+    let digest: whittle_format::Digest = Sha256::digest(public_key).into();
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
+/// The keys that a device trusts, checked with ed25519-dalek.
+#[cfg(feature = "ed25519")]
+#[derive(Clone, Copy, Debug)]
+pub struct TrustedKeys<'a>(pub &'a [PublicKey]);
+
+#[cfg(feature = "ed25519")]
+impl Verifier for TrustedKeys<'_> {
+    fn verify(
+        &self,
+        id: &KeyId,
+        message: &[u8],
+        signature: &[u8; SIGNATURE_LEN],
+    ) -> Result<(), VerifyError> {
+        let key = self.0.iter().find(|key| key_id(key) == *id).ok_or(VerifyError::UnknownKey)?;
+        let bad = |_| VerifyError::BadSignature;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(key).map_err(bad)?;
+        key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).map_err(bad)
+    }
+}
+
+/// A manifest that a trusted key signed; there is no other way to make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifiedManifest(Manifest);
+
+impl Deref for VerifiedManifest {
+    type Target = Manifest;
+    fn deref(&self) -> &Manifest {
+        &self.0
+    }
+}
+
+/// Checks the signature of a complete envelope, and only then parses what it signs.
+pub(crate) fn verify_manifest(
+    bytes: &[u8],
+    verifier: &impl Verifier,
+) -> Result<VerifiedManifest, PatchError> {
+    let (envelope, _) = Envelope::parse(bytes).map_err(PatchError::Envelope)?;
+    let mut tbs = [0; manifest::MAX_LEN + TBS_OVERHEAD];
+    let len = envelope::tbs(&envelope.key_id, envelope.payload, &mut tbs)
+        .map_err(PatchError::Envelope)?;
+    let message = tbs.get(..len).unwrap_or_default();
+    verifier.verify(&envelope.key_id, message, envelope.signature).map_err(
+        |error| match error {
+            VerifyError::UnknownKey => PatchError::UnknownKey { key_id: envelope.key_id },
+            VerifyError::BadSignature => PatchError::BadSignature,
+        },
+    )?;
+    Manifest::parse(envelope.payload).map(VerifiedManifest).map_err(PatchError::Manifest)
+}
+
+/// The hash that authenticates blocks and bases.
+pub(crate) fn short_digest(hasher: Sha256) -> ShortDigest {
+    whittle_format::shorten(&hasher.finalize().into())
+}
