@@ -13,6 +13,7 @@
 //! Numbers are little-endian sign and magnitude. The three streams stand one after the other, so a patch can only be
 //! applied once all of it has arrived: this codec does not stream and is for hosts.
 
+use std::convert::Infallible;
 use std::io::Read;
 use std::vec::Vec;
 
@@ -115,6 +116,63 @@ fn load_number(bytes: &[u8]) -> Option<i64> {
     let raw = u64::from_le_bytes(*bytes.first_chunk()?);
     let magnitude = (raw & !(1 << 63)).cast_signed();
     Some(if raw >> 63 == 1 { magnitude.wrapping_neg() } else { magnitude })
+}
+
+/// Applies a patch to a base in memory; the target may have at most `max_target` bytes.
+///
+/// # Errors
+/// [`DecodeError`].
+pub fn apply(
+    base: &[u8],
+    patch: &[u8],
+    max_target: u32,
+) -> Result<Vec<u8>, DecodeError<Infallible>> {
+    let size =
+        target_size(patch).and_then(|size| u32::try_from(size).ok()).ok_or(DecodeError::Corrupt)?;
+    let sizes = Sizes {
+        base: u32::try_from(base.len()).map_err(|_| DecodeError::Corrupt)?,
+        target: size,
+        payload: u32::try_from(patch.len()).map_err(|_| DecodeError::Corrupt)?,
+    };
+    if size > max_target {
+        return Err(DecodeError::Memory { needed: size.into(), limit: max_target.into() });
+    }
+    let mut images = InMemory { base, target: Vec::new() };
+    let mut decoder = BsdiffDecoder::new(sizes, u64::MAX)?;
+    decoder.push(patch, &mut images)?;
+    decoder.finish(&mut images)?;
+    Ok(images.target)
+}
+
+struct InMemory<'a> {
+    base: &'a [u8],
+    target: Vec<u8>,
+}
+
+impl Images for InMemory<'_> {
+    type Error = Infallible;
+
+    fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
+        copy(self.base, offset, into);
+        Ok(())
+    }
+
+    fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
+        copy(&self.target, offset, into);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.target.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn copy(from: &[u8], offset: u32, into: &mut [u8]) {
+    let from = from.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+    for (to, from) in into.iter_mut().zip(from) {
+        *to = *from;
+    }
 }
 
 /// Collects a patch, then applies it.

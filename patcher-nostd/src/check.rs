@@ -1,8 +1,11 @@
 //! A dry run: everything that can be known about a package before the first write.
 
 use embedded_storage::nor_flash::ReadNorFlash;
+use whittle_format::envelope::Envelope;
 
+use crate::blocks::BlockReader;
 use crate::receiver::{Event, Receiver};
+use crate::verify::verify_manifest;
 use crate::{Device, PatchError, Status, VerifiedManifest, Verifier};
 
 /// Checks a whole package without decoding it: signature, fitness for the device, base and every block.
@@ -43,5 +46,33 @@ impl<'a, V: Verifier> PackageChecker<'a, V> {
     /// [`PatchError::Truncated`] if bytes are missing, or the error that [`Self::push`] returned.
     pub fn finish(self) -> Result<VerifiedManifest, PatchError> {
         self.receiver.finish()
+    }
+}
+
+/// Checks that every byte of a complete package is authentic, whatever device it is for.
+///
+/// For mirrors and pipelines; a device asks a [`PackageChecker`]. The block buffer is as in [`crate::Buffers`].
+///
+/// # Errors
+/// [`PatchError`]; [`PatchError::Truncated`] or [`PatchError::TrailingBytes`] if it is not exactly one package.
+pub fn authenticate(
+    package: &[u8],
+    verifier: &impl Verifier,
+    block_buffer: &mut [u8],
+) -> Result<VerifiedManifest, PatchError> {
+    let len =
+        Envelope::length(package).map_err(PatchError::Envelope)?.ok_or(PatchError::Truncated)?;
+    let (envelope, mut rest) = package.split_at_checked(len).ok_or(PatchError::Truncated)?;
+    let manifest = verify_manifest(envelope, verifier)?;
+    let mut blocks = BlockReader::new(&manifest, block_buffer)?;
+    while !blocks.is_done() {
+        if !blocks.push(&mut rest)? {
+            return Err(PatchError::Truncated);
+        }
+    }
+    if rest.is_empty() {
+        Ok(manifest)
+    } else {
+        Err(PatchError::TrailingBytes { extra: rest.len() })
     }
 }

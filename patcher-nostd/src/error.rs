@@ -120,6 +120,11 @@ pub enum PatchError {
     ImageMismatch,
     /// The bytes ended before the package did.
     Truncated,
+    /// Bytes follow the package where exactly one was wanted.
+    TrailingBytes {
+        /// How many.
+        extra: usize,
+    },
 }
 
 impl PatchError {
@@ -201,6 +206,7 @@ impl fmt::Display for PatchError {
             Self::Flash(cause) => cause.fmt(f),
             Self::ImageMismatch => f.write_str("the finished image is not the one that was signed"),
             Self::Truncated => f.write_str("the package is incomplete"),
+            Self::TrailingBytes { extra } => write!(f, "{extra} bytes follow the package"),
         }
     }
 }

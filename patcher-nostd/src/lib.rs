@@ -73,7 +73,7 @@ mod receiver;
 mod verify;
 
 pub use admission::Device;
-pub use check::PackageChecker;
+pub use check::{PackageChecker, authenticate};
 pub use error::{Culprit, FlashError, PatchError};
 pub use flash::{NoBase, Slots};
 pub use patcher::{Buffers, Installed, Patcher};

@@ -1,0 +1,386 @@
+//! Builds a release: from images to files in memory.
+
+use rayon::prelude::*;
+use serde::Serialize;
+use whittle_format::index::{self, Attachment, AttachmentKind};
+use whittle_format::manifest::{BaseRef, HardwareRange, Kind};
+use whittle_format::{Label, Manifest, ShortDigest, limits, shorten};
+use whittle_patcher_nostd::authenticate;
+
+use crate::encode::{Candidate, encode};
+use crate::image::Sha256Digest;
+use crate::keys::{Keyring, Signer};
+use crate::package::{Package, SignedEnvelope};
+use crate::{DeviceProfile, Error, Image, Result, self_check};
+
+/// A delta is shipped only if it is at least this much smaller than the full image, in percent.
+pub const MIN_SAVING_PERCENT: u64 = 10;
+
+/// Name of the signed index in a release directory.
+pub const INDEX_FILE: &str = "index.cose";
+
+/// A base and, if it is known, its version.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// The image.
+    pub image: Image,
+    /// Its version, for people.
+    pub version: Option<String>,
+}
+
+/// A file that goes along with the release, hashed in the signed index.
+#[derive(Clone, Debug)]
+pub struct AttachedFile {
+    /// What it is.
+    pub kind: AttachmentKind,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Everything that a release is made from.
+pub struct Request<'a> {
+    /// Which product the target is for.
+    pub product: Label,
+    /// Version of the target.
+    pub target_version: Label,
+    /// Hardware revisions that the target runs on.
+    pub hardware: HardwareRange,
+    /// Security counter of the target.
+    pub security_counter: u32,
+    /// The new image.
+    pub target: Image,
+    /// The images that devices run now.
+    pub bases: Vec<Base>,
+    /// What the devices have.
+    pub profile: DeviceProfile,
+    /// Release notes, SBOM.
+    pub attachments: Vec<AttachedFile>,
+    /// Who signs.
+    pub signer: &'a dyn Signer,
+    /// Threads to use; the result does not depend on it.
+    pub threads: usize,
+}
+
+/// Told as artifacts get done; called from several threads.
+pub type Progress<'a> = &'a (dyn Fn(Event<'_>) + Sync);
+
+/// A step of the build.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// An artifact is encoded, replayed and signed.
+    Done {
+        /// Which one.
+        what: &'a str,
+        /// How many there are.
+        of: usize,
+    },
+}
+
+/// A finished release, not yet written anywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// File names and contents, the index last.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// What was built and why.
+    pub report: Report,
+}
+
+/// What was built and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Name of the product.
+    pub product: String,
+    /// Version of the target.
+    pub target_version: String,
+    /// Security counter of every package.
+    pub security_counter: u32,
+    /// Size of the target in bytes.
+    pub target_bytes: u32,
+    /// SHA-256 of the target.
+    pub target_sha256: Sha256Digest,
+    /// The packages, the full image last.
+    pub artifacts: Vec<Artifact>,
+    /// Bases that are served by the full image.
+    pub refused: Vec<Refused>,
+}
+
+/// One package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Artifact {
+    /// `delta` or `full`.
+    pub kind: &'static str,
+    /// Name of the codec.
+    pub codec: &'static str,
+    /// Revision of the encoder.
+    pub encoder: u16,
+    /// SHA-256 of the base; none for the full image.
+    pub base_sha256: Option<Sha256Digest>,
+    /// Version of the base, if known.
+    pub base_version: Option<String>,
+    /// Size of the package file: all that a device fetches.
+    pub download_bytes: u64,
+    /// RAM that the decoder needs at most.
+    pub decoder_ram_bytes: u64,
+    /// Name of the package file in the release directory.
+    pub file: String,
+}
+
+/// A base for which no delta is shipped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// SHA-256 of the base.
+    pub base_sha256: Sha256Digest,
+    /// Version of the base, if known.
+    pub base_version: Option<String>,
+    /// What the delta's package would have taken; none if the device could not have decoded it.
+    pub delta_bytes: Option<u64>,
+    /// What the full image's package takes.
+    pub full_bytes: u64,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+/// Builds, replays and signs a release.
+///
+/// # Errors
+/// Any [`Error`]; nothing has been written then.
+pub fn build(request: &Request<'_>, progress: Progress<'_>) -> Result<Built> {
+    check(request)?;
+    let jobs: Vec<Option<&Base>> = request.bases.iter().map(Some).chain([None]).collect();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(request.threads).build();
+    let pool = pool.map_err(|error| {
+        Error::Usage(format!("cannot start {} threads: {error}", request.threads))
+    })?;
+    let mut made = pool.install(|| {
+        let make = |base: &Option<&Base>| make(request, *base, jobs.len(), progress);
+        jobs.par_iter().map(make).collect::<Result<Vec<_>>>()
+    })?;
+    let Some(Outcome::Made(full)) = made.pop() else {
+        return Err(Error::Usage("the full image cannot be encoded with this codec".to_owned()));
+    };
+    assemble(request, made, full)
+}
+
+/// A package and its description.
+struct Made {
+    manifest: Manifest,
+    bytes: Vec<u8>,
+}
+
+enum Outcome {
+    Made(Made),
+    Refused { delta_bytes: Option<u64>, reason: String },
+}
+
+fn check(request: &Request<'_>) -> Result<()> {
+    let (size, slot) = (u64::from(request.target.size()), request.profile.slot_bytes);
+    if let Some(slot) = slot.filter(|slot| size > *slot) {
+        return Err(Error::SlotTooSmall { got: size, slot });
+    }
+    if request.bases.len() > limits::MAX_BASES {
+        return Err(Error::Usage(format!(
+            "{} bases are too many, {} at most",
+            request.bases.len(),
+            limits::MAX_BASES
+        )));
+    }
+    Ok(())
+}
+
+/// Encodes, replays and signs one artifact.
+fn make(
+    request: &Request<'_>,
+    base: Option<&Base>,
+    of: usize,
+    progress: Progress<'_>,
+) -> Result<Outcome> {
+    let what = base.map_or("full image".to_owned(), |base| format!("delta from {}", name(base)));
+    let image = base.map(|base| &base.image);
+    let candidate = match encode(image, &request.target, &request.profile) {
+        Ok(Some(candidate)) => candidate,
+        Ok(None) => {
+            return Ok(Outcome::Refused {
+                delta_bytes: None,
+                reason: "the codec makes no deltas".to_owned(),
+            });
+        }
+        Err(Error::Encode { source, .. }) if base.is_some() => {
+            return Ok(Outcome::Refused { delta_bytes: None, reason: source.to_string() });
+        }
+        Err(error) => return Err(error),
+    };
+    let manifest = manifest(request, image, &candidate);
+    let package = Package::new(manifest, &candidate.encoded.payload)?;
+    self_check::replay(&what, &package, &manifest, image, &request.target)?;
+    let bytes = package.sign(request.signer)?;
+    let mut block = vec![0; 1 << manifest.block_log2];
+    let manifest = authenticate(&bytes, &Keyring::of(request.signer), &mut block)
+        .map_err(|error| Error::SelfCheck { what: what.clone(), why: error.to_string() })?;
+    progress(Event::Done { what: &what, of });
+    Ok(Outcome::Made(Made { manifest: *manifest, bytes }))
+}
+
+fn manifest(request: &Request<'_>, base: Option<&Image>, candidate: &Candidate) -> Manifest {
+    Manifest {
+        product: request.product,
+        target_version: request.target_version,
+        hardware: request.hardware,
+        security_counter: request.security_counter,
+        target_size: request.target.size(),
+        target_digest: request.target.digest().0,
+        kind: base.map_or(Kind::Full, |base| {
+            Kind::Delta(BaseRef { size: base.size(), digest: shorten(&base.digest().0) })
+        }),
+        codec: candidate.codec,
+        encoder: candidate.encoded.encoder,
+        memory_class: candidate.memory_class(),
+        block_log2: request.profile.block_log2,
+        payload_size: 0,
+        root: ShortDigest::default(),
+    }
+}
+
+/// Drops deltas that do not pay, names the files and signs the index.
+fn assemble(request: &Request<'_>, deltas: Vec<Outcome>, full: Made) -> Result<Built> {
+    let full_bytes = full.bytes.len() as u64;
+    let (mut files, mut artifacts, mut refused, mut packages) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut ship = |made: Made, base: Option<(u8, &Base)>| {
+        let file = package_file_name(
+            &request.product,
+            &request.target_version,
+            base.map(|(_, b)| b.image.digest()),
+        );
+        packages.push(index_entry(&made, base.map(|(number, _)| number)));
+        artifacts.push(artifact(&made, base.map(|(_, base)| base), &file));
+        files.push((file, made.bytes));
+    };
+    for (number, (outcome, base)) in deltas.into_iter().zip(&request.bases).enumerate() {
+        let (delta_bytes, reason) = match outcome {
+            Outcome::Made(made) if pays(made.bytes.len() as u64, full_bytes) => {
+                ship(made, Some((u8::try_from(number).unwrap_or(u8::MAX), base)));
+                continue;
+            }
+            Outcome::Made(made) => (
+                Some(made.bytes.len() as u64),
+                not_clearly_smaller(made.bytes.len() as u64, full_bytes),
+            ),
+            Outcome::Refused { delta_bytes, reason } => (delta_bytes, reason),
+        };
+        let (base_sha256, base_version) = (base.image.digest(), base.version.clone());
+        refused.push(Refused { base_sha256, base_version, delta_bytes, full_bytes, reason });
+    }
+    ship(full, None);
+    let attachments: Vec<_> = request.attachments.iter().map(attachment).collect();
+    for file in &request.attachments {
+        files.push((attachment_file_name(file.kind).to_owned(), file.bytes.clone()));
+    }
+    files.push((INDEX_FILE.to_owned(), sign_index(request, &packages, &attachments)?));
+    let report = Report {
+        product: request.product.to_string(),
+        target_version: request.target_version.to_string(),
+        security_counter: request.security_counter,
+        target_bytes: request.target.size(),
+        target_sha256: request.target.digest(),
+        artifacts,
+        refused,
+    };
+    Ok(Built { files, report })
+}
+
+fn sign_index(
+    request: &Request<'_>,
+    packages: &[index::Package],
+    attachments: &[Attachment],
+) -> Result<Vec<u8>> {
+    let release = index::Release {
+        product: request.product,
+        target_version: request.target_version,
+        hardware: request.hardware,
+        security_counter: request.security_counter,
+        target_size: request.target.size(),
+        target_digest: request.target.digest().0,
+    };
+    let bases: Vec<_> = request
+        .bases
+        .iter()
+        .map(|base| index::Base { size: base.image.size(), digest: base.image.digest().0 })
+        .collect();
+    let mut payload = vec![0; limits::MAX_INDEX_ENVELOPE_BYTES];
+    let len = index::emit(&release, &bases, packages, attachments, &mut payload)
+        .map_err(Error::format("the index"))?;
+    Ok(SignedEnvelope::sign(&payload[..len], request.signer)?.0)
+}
+
+fn index_entry(made: &Made, base: Option<u8>) -> index::Package {
+    index::Package {
+        base,
+        codec: made.manifest.codec,
+        memory_class: made.manifest.memory_class,
+        block_log2: made.manifest.block_log2,
+        encoder: made.manifest.encoder,
+        size: u32::try_from(made.bytes.len()).unwrap_or(u32::MAX),
+        digest: Sha256Digest::of(&made.bytes).0,
+    }
+}
+
+fn artifact(made: &Made, base: Option<&Base>, file: &str) -> Artifact {
+    Artifact {
+        kind: made.manifest.kind.name(),
+        codec: made.manifest.codec.name(),
+        encoder: made.manifest.encoder,
+        base_sha256: base.map(|base| base.image.digest()),
+        base_version: base.and_then(|base| base.version.clone()),
+        download_bytes: made.bytes.len() as u64,
+        decoder_ram_bytes: made.manifest.decoder_ram_bytes().into(),
+        file: file.to_owned(),
+    }
+}
+
+fn attachment(file: &AttachedFile) -> Attachment {
+    let size = u32::try_from(file.bytes.len()).unwrap_or(u32::MAX);
+    Attachment { kind: file.kind, size, digest: Sha256Digest::of(&file.bytes).0 }
+}
+
+fn pays(delta_bytes: u64, full_bytes: u64) -> bool {
+    delta_bytes * 100 <= full_bytes * (100 - MIN_SAVING_PERCENT)
+}
+
+fn not_clearly_smaller(delta_bytes: u64, full_bytes: u64) -> String {
+    format!(
+        "a delta of {delta_bytes} bytes is not {MIN_SAVING_PERCENT} % smaller than the full image's {full_bytes}"
+    )
+}
+
+fn name(base: &Base) -> String {
+    base.version.clone().unwrap_or_else(|| base.image.digest().short())
+}
+
+/// The name of a package file; `base` is that of a delta.
+#[must_use]
+pub fn package_file_name(product: &Label, version: &Label, base: Option<Sha256Digest>) -> String {
+    match base {
+        Some(base) => format!("{product}-{version}-from-{}.pkg", base.short()),
+        None => format!("{product}-{version}-full.pkg"),
+    }
+}
+
+/// The name of an attachment in a release directory.
+#[must_use]
+pub fn attachment_file_name(kind: AttachmentKind) -> &'static str {
+    match kind {
+        AttachmentKind::Notes => "release-notes.md",
+        _ => "sbom.json",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delta_pays_from_ten_percent_on() {
+        assert!(pays(900, 1000));
+        assert!(!pays(901, 1000));
+    }
+}

@@ -1,0 +1,207 @@
+//! What can go wrong on the host, sorted by who must act.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+
+use whittle_delta::{DecodeError, EncodeError};
+use whittle_format::FormatError;
+use whittle_patcher_nostd::PatchError;
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Who must act on an error; the command line makes an exit code of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// Whoever called: contradictory or missing arguments.
+    Usage,
+    /// The file system.
+    Io,
+    /// Whoever made or delivered the input.
+    BadInput,
+    /// Whoever holds the keys: the wrong key, or bytes that the right one did not sign.
+    Key,
+    /// Whoever chose the base.
+    Base,
+    /// Us: an artifact that does not do what it should.
+    SelfCheck,
+}
+
+/// An error of the host side.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried: `read`, `write`, …
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A directory for output is already in use.
+    #[error("`{}` exists and is not empty", .0.display())]
+    OutputExists(PathBuf),
+    /// An image is larger than the format allows.
+    #[error("image of {got} bytes is too large, the limit is {limit}")]
+    ImageTooLarge {
+        /// Size in bytes.
+        got: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The target does not fit the device's slot.
+    #[error("image of {got} bytes does not fit a slot of {slot}")]
+    SlotTooSmall {
+        /// Size of the image in bytes.
+        got: u64,
+        /// Size of the slot in bytes.
+        slot: u64,
+    },
+    /// Bytes are not what their place calls for.
+    #[error("cannot read {what}")]
+    Format {
+        /// What was expected.
+        what: String,
+        /// Why it is not that.
+        source: FormatError,
+    },
+    /// An artifact cannot be encoded.
+    #[error("cannot encode {what}")]
+    Encode {
+        /// Which artifact.
+        what: String,
+        /// Why not.
+        source: EncodeError,
+    },
+    /// A package cannot be used.
+    #[error("cannot use {what}")]
+    Package {
+        /// Which package.
+        what: String,
+        /// Why not.
+        source: PatchError,
+    },
+    /// A bare BSDIFF40 patch cannot be applied.
+    #[error("cannot apply `{what}`")]
+    BsdiffPatch {
+        /// The patch file.
+        what: String,
+        /// Why not.
+        source: DecodeError<Infallible>,
+    },
+    /// A key file holds no Ed25519 key in a known form.
+    #[error("`{}` holds no {wanted}", path.display())]
+    BadKey {
+        /// The file.
+        path: PathBuf,
+        /// What was wanted.
+        wanted: &'static str,
+    },
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes: {0}")]
+    NoRandomness(getrandom::Error),
+    /// A file is not the one that the signed index lists.
+    #[error("`{file}` is not the file that the signed index lists")]
+    NotTheListedFile {
+        /// Name in the release directory.
+        file: String,
+    },
+    /// A file is shorter or longer than the signed index says.
+    #[error("`{file}` has {got} bytes, the signed index says {wanted}")]
+    WrongFileSize {
+        /// Name in the release directory.
+        file: String,
+        /// Size found in bytes.
+        got: u64,
+        /// Size signed in bytes.
+        wanted: u64,
+    },
+    /// A manifest and the index of its release contradict each other.
+    #[error("`{file}` and the index contradict each other in {field}")]
+    IndexContradiction {
+        /// Name in the release directory.
+        file: String,
+        /// What differs.
+        field: &'static str,
+    },
+    /// No package of the release applies to this image.
+    #[error("the release was not built for base {base}")]
+    UnknownBase {
+        /// SHA-256 of the image.
+        base: crate::Sha256Digest,
+    },
+    /// A delta was to be applied without its base.
+    #[error("package needs base {wanted}, none was given")]
+    NoBase {
+        /// First half of the wanted base's SHA-256 in hexadecimal.
+        wanted: String,
+    },
+    /// The replay of a package on the device crate did not give the target.
+    #[error("self-check of {what} failed: {why}")]
+    SelfCheck {
+        /// Which artifact.
+        what: String,
+        /// What happened.
+        why: String,
+    },
+    /// A second build gave other bytes.
+    #[error("a rebuild differs: {0}")]
+    NotReproducible(String),
+    /// The base archive does not hold what was asked for, or holds something else under that name.
+    #[error("{0}")]
+    Archive(String),
+    /// Arguments that contradict each other.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Error {
+    /// Who must act.
+    #[must_use]
+    pub fn culprit(&self) -> Culprit {
+        match self {
+            Self::Io { .. } | Self::OutputExists(_) | Self::NoRandomness(_) => Culprit::Io,
+            Self::ImageTooLarge { .. } | Self::SlotTooSmall { .. } | Self::Format { .. } => {
+                Culprit::BadInput
+            }
+            Self::WrongFileSize { .. }
+            | Self::Encode { .. }
+            | Self::Archive(_)
+            | Self::BsdiffPatch { .. } => Culprit::BadInput,
+            Self::BadKey { .. }
+            | Self::NotTheListedFile { .. }
+            | Self::IndexContradiction { .. } => Culprit::Key,
+            Self::UnknownBase { .. } | Self::NoBase { .. } => Culprit::Base,
+            Self::SelfCheck { .. } | Self::NotReproducible(_) => Culprit::SelfCheck,
+            Self::Usage(_) => Culprit::Usage,
+            Self::Package { source, .. } => match source {
+                PatchError::UnknownKey { .. }
+                | PatchError::BadSignature
+                | PatchError::BlockMismatch { .. } => Culprit::Key,
+                PatchError::BaseMismatch { .. } => Culprit::Base,
+                PatchError::ImageMismatch
+                | PatchError::Flash(_)
+                | PatchError::BlockBuffer { .. } => Culprit::SelfCheck,
+                _ => Culprit::BadInput,
+            },
+        }
+    }
+
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    pub(crate) fn format(what: impl Into<String>) -> impl FnOnce(FormatError) -> Self {
+        let what = what.into();
+        move |source| Self::Format { what, source }
+    }
+
+    pub(crate) fn package(what: impl Into<String>) -> impl FnOnce(PatchError) -> Self {
+        let what = what.into();
+        move |source| Self::Package { what, source }
+    }
+}

@@ -1,0 +1,137 @@
+//! A firmware image and its identity.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use whittle_format::limits::MAX_IMAGE_BYTES;
+
+use crate::{Error, Result, files};
+
+/// A SHA-256 digest that prints, parses and serialises as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Sha256Digest(pub [u8; 32]);
+
+impl Sha256Digest {
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The first eight digits, as people compare digests.
+    #[must_use]
+    pub fn short(&self) -> String {
+        hex(&self.0[..4])
+    }
+}
+
+impl fmt::Display for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<Sha256Digest> for String {
+    fn from(digest: Sha256Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Sha256Digest {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl FromStr for Sha256Digest {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "a SHA-256 digest has 64 hexadecimal digits";
+        let mut digest = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(wrong);
+        }
+        for (byte, digits) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = std::str::from_utf8(digits).map_err(|_| wrong)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong)?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes that a device runs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Image {
+    bytes: Vec<u8>,
+    digest: Sha256Digest,
+}
+
+impl Image {
+    /// Takes bytes as an image.
+    ///
+    /// # Errors
+    /// [`Error::ImageTooLarge`].
+    pub fn new(bytes: Vec<u8>) -> Result<Self> {
+        if bytes.len() as u64 > u64::from(MAX_IMAGE_BYTES) {
+            return Err(Error::ImageTooLarge {
+                got: bytes.len() as u64,
+                limit: MAX_IMAGE_BYTES.into(),
+            });
+        }
+        let digest = Sha256Digest::of(&bytes);
+        Ok(Self { bytes, digest })
+    }
+
+    /// Reads an image file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::ImageTooLarge`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let too_large = || Error::ImageTooLarge {
+            got: std::fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len()),
+            limit: MAX_IMAGE_BYTES.into(),
+        };
+        files::read_at_most(path, MAX_IMAGE_BYTES.into())?.ok_or_else(too_large).and_then(Self::new)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Its SHA-256.
+    #[must_use]
+    pub fn digest(&self) -> Sha256Digest {
+        self.digest
+    }
+
+    /// Its size in bytes; at most [`MAX_IMAGE_BYTES`].
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        u32::try_from(self.bytes.len()).unwrap_or(u32::MAX)
+    }
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image").field("size", &self.size()).field("digest", &self.digest).finish()
+    }
+}

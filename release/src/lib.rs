@@ -1,0 +1,26 @@
+//! The host side: images in, a signed release directory out, and back again.
+//!
+//! ```text
+//! images -> plan (bases + full) -> encode -> package -> replay on the device crate -> sign -> directory
+//! ```
+//!
+//! The crate prints nothing, reads no environment and no clock: what it needs comes in as arguments, what it learns
+//! goes out as values. The same input gives the same bytes, whatever the number of threads.
+
+pub mod apply;
+pub mod archive;
+pub mod build;
+pub mod directory;
+mod encode;
+mod error;
+mod files;
+pub mod image;
+pub mod keys;
+mod package;
+pub mod ram_flash;
+mod self_check;
+
+pub use encode::{CodecChoice, DeviceProfile};
+pub use error::{Culprit, Error, Result};
+pub use image::{Image, Sha256Digest};
+pub use package::{Package, SignedEnvelope};
