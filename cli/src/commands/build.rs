@@ -1,0 +1,283 @@
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use whittle_format::Label;
+use whittle_format::index::AttachmentKind;
+use whittle_format::manifest::HardwareRange;
+use whittle_release::archive::Archive;
+use whittle_release::build::{self, AttachedFile, Base, Built, Event, Report, Request};
+use whittle_release::keys::PrivateKey;
+use whittle_release::{CodecChoice, DeviceProfile, Error as ReleaseError, Image, directory};
+
+use super::CodecArg;
+use super::base::DEFAULT_ARCHIVE;
+use crate::error::Result;
+use crate::printer::{Printer, grouped, table};
+use crate::values;
+
+/// How many bases are taken from the archive.
+const BASES_FROM_ARCHIVE: usize = 3;
+
+/// Build a signed release: a delta from each base, and the full image as fallback.
+///
+/// The bases are the last three images of the product in the archive, or those given with `--base`. Every artifact is
+/// applied by the device's own code and compared with the target before it is signed. The release directory appears
+/// in one step, complete, or not at all.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of the product.
+    #[arg(long, value_parser = values::label)]
+    product: Label,
+
+    /// The new image.
+    #[arg(long, value_name = "FILE")]
+    target: PathBuf,
+
+    /// Version of the new image.
+    #[arg(long, value_name = "VERSION", value_parser = values::label)]
+    target_version: Label,
+
+    /// An image that devices run now; may be given several times.
+    #[arg(long = "base", value_name = "FILE")]
+    bases: Vec<PathBuf>,
+
+    /// Archive to take the last three bases from, where no `--base` is given.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_ARCHIVE)]
+    archive: PathBuf,
+
+    /// Private key to sign with, in PKCS#8 PEM.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+
+    /// Directory of the release; it must not exist yet, or be empty.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Hardware revisions that the image runs on: one, or a range such as 2-5.
+    #[arg(long, value_name = "RANGE", value_parser = values::hardware, default_value = "0-65535")]
+    hardware: HardwareRange,
+
+    /// Security counter: devices refuse a package whose counter is below their own.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    security_counter: u32,
+
+    /// RAM that the device has for decoding.
+    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "16M")]
+    device_ram: u64,
+
+    /// Capacity of the device's slot; a larger image is refused.
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    slot_size: Option<u64>,
+
+    /// Which codec to use.
+    #[arg(long, value_enum, default_value_t = CodecArg::Auto)]
+    codec: CodecArg,
+
+    /// Size of the blocks that are authenticated one by one; the device holds one in RAM.
+    #[arg(long, value_name = "SIZE", value_parser = values::block_log2, default_value = "4K")]
+    block_size: u8,
+
+    /// Release notes to ship along, hashed in the signed index.
+    #[arg(long, value_name = "FILE")]
+    notes: Option<PathBuf>,
+
+    /// Software bill of materials to ship along, hashed in the signed index.
+    #[arg(long, value_name = "FILE")]
+    sbom: Option<PathBuf>,
+
+    /// Threads to use; the result does not depend on it [default: as many as there are cores].
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+
+    /// Build once more and compare every byte with `--out`; what exists there is compared, not replaced.
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    out: &'a Path,
+    /// Whether a rebuild gave the same bytes; absent without `--check`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reproducible: Option<bool>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+    let key = PrivateKey::read(&args.key)?;
+    let request = Request {
+        product: args.product,
+        target_version: args.target_version,
+        hardware: args.hardware,
+        security_counter: args.security_counter,
+        target: Image::read(&args.target)?,
+        bases: bases(args, printer)?,
+        profile: DeviceProfile {
+            decoder_ram_bytes: args.device_ram,
+            slot_bytes: args.slot_size,
+            codec: args.codec.into(),
+            block_log2: args.block_size,
+        },
+        attachments: attachments(args)?,
+        signer: &key,
+        threads: args
+            .jobs
+            .or(std::thread::available_parallelism().ok())
+            .map_or(1, NonZeroUsize::get),
+    };
+    let compare_only = args.check && args.out.join(build::INDEX_FILE).exists();
+    let built = build_with_progress(&request, printer)?;
+    if compare_only {
+        directory::compare(&args.out, &built.files)?;
+    } else if args.check {
+        check_again(&request, &built, printer)?;
+        directory::write(&args.out, &built.files)?;
+    } else {
+        directory::write(&args.out, &built.files)?;
+    }
+    explain_refusals(&built.report, printer);
+    let outcome =
+        Outcome { out: &args.out, reproducible: args.check.then_some(true), report: &built.report };
+    printer.result(&outcome, human)
+}
+
+/// Builds a second time with one thread, which must not matter.
+fn check_again(request: &Request<'_>, built: &Built, printer: &Printer) -> Result {
+    printer.note("building once more to compare");
+    let again = build::build(
+        &Request {
+            threads: 1,
+            attachments: request.attachments.clone(),
+            bases: request.bases.clone(),
+            target: request.target.clone(),
+            ..*request
+        },
+        &|_| {},
+    )?;
+    let differs = built.files.iter().zip(&again.files).find(|(a, b)| a != b);
+    match differs {
+        Some(((name, _), _)) => {
+            Err(ReleaseError::NotReproducible(format!("`{name}` has other bytes")).into())
+        }
+        None => Ok(()),
+    }
+}
+
+fn build_with_progress(request: &Request<'_>, printer: &Printer) -> Result<Built> {
+    let total = request.bases.len() as u64 + 1;
+    let bar = indicatif::ProgressBar::new(total);
+    if !printer.shows_progress() {
+        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    let built = build::build(request, &|event| {
+        let Event::Done { what, .. } = event;
+        bar.set_message(what.to_owned());
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    Ok(built?)
+}
+
+fn bases(args: &Args, printer: &Printer) -> Result<Vec<Base>> {
+    let mut bases = Vec::new();
+    for path in &args.bases {
+        bases.push(Base { image: Image::read(path)?, version: None });
+    }
+    if args.bases.is_empty() {
+        let archive = Archive::at(&args.archive);
+        let target = Image::read(&args.target)?.digest();
+        for entry in archive.latest(&args.product, BASES_FROM_ARCHIVE, target)? {
+            bases.push(Base { image: archive.read(&entry)?, version: Some(entry.version) });
+        }
+        printer.note(&match bases.len() {
+            0 => format!(
+                "no base of `{}` in `{}`: full image only",
+                args.product,
+                args.archive.display()
+            ),
+            count => format!("{count} bases from `{}`", args.archive.display()),
+        });
+    }
+    let mut seen = HashSet::new();
+    bases.retain(|base| {
+        let new = seen.insert(base.image.digest());
+        if !new {
+            printer.note(&format!("base {} was given twice", base.image.digest().short()));
+        }
+        new
+    });
+    Ok(bases)
+}
+
+fn attachments(args: &Args) -> Result<Vec<AttachedFile>> {
+    let files = [(AttachmentKind::Notes, &args.notes), (AttachmentKind::Sbom, &args.sbom)];
+    let mut attached = Vec::new();
+    for (kind, path) in files {
+        if let Some(path) = path {
+            // An attachment has an image's size limit.
+            attached.push(AttachedFile { kind, bytes: Image::read(path)?.bytes().to_vec() });
+        }
+    }
+    Ok(attached)
+}
+
+fn explain_refusals(report: &Report, printer: &Printer) {
+    for refused in &report.refused {
+        let base = refused.base_version.clone().unwrap_or_else(|| refused.base_sha256.short());
+        printer.note(&format!("base {base} is served by the full image: {}", refused.reason));
+    }
+}
+
+fn human(outcome: &Outcome<'_>) -> String {
+    let report = outcome.report;
+    format!(
+        "{} {} ({} bytes, sha-256 {})\n\n{}\n\nin {}{}",
+        report.product,
+        report.target_version,
+        grouped(report.target_bytes.into()),
+        report.target_sha256.short(),
+        artifact_table(report),
+        outcome.out.display(),
+        if outcome.reproducible == Some(true) { "; a rebuild gave the same bytes" } else { "" },
+    )
+}
+
+/// The packages of a release, with what a device fetches.
+pub(crate) fn artifact_table(report: &Report) -> String {
+    let row = |artifact: &build::Artifact| {
+        let base = artifact.base_sha256.map_or("-".to_owned(), |digest| digest.short());
+        vec![
+            artifact.kind.to_owned(),
+            artifact.base_version.clone().unwrap_or(base),
+            artifact.codec.to_owned(),
+            grouped(artifact.download_bytes),
+            percent(artifact.download_bytes, report.target_bytes.into()),
+            grouped(artifact.decoder_ram_bytes),
+            artifact.file.clone(),
+        ]
+    };
+    let header = ["kind", "base", "codec", "download", "of image", "decoder RAM", "file"];
+    table(&header, report.artifacts.iter().map(row))
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "-".to_owned();
+    }
+    let tenths = (part * 1000 + whole / 2) / whole;
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
+impl From<CodecArg> for CodecChoice {
+    fn from(codec: CodecArg) -> Self {
+        match codec {
+            CodecArg::Auto => Self::Auto,
+            CodecArg::Zstd => Self::Zstd,
+            CodecArg::Bsdiff => Self::Bsdiff,
+            CodecArg::Stored => Self::Stored,
+        }
+    }
+}

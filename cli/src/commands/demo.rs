@@ -1,0 +1,153 @@
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use whittle_format::manifest::HardwareRange;
+use whittle_release::apply::{self, Expectations};
+use whittle_release::build::{self, Base, Report, Request};
+use whittle_release::directory::VerifiedRelease;
+use whittle_release::keys::{Keyring, PrivateKey};
+use whittle_release::{DeviceProfile, Error as ReleaseError, Image, directory};
+
+use super::build::artifact_table;
+use crate::error::{Error, Result};
+use crate::printer::{Printer, grouped};
+
+/// The thermostat's releases: the target last, its last three bases in front.
+const RELEASES: [(&str, &[u8]); 4] = [
+    ("1.1.1", include_bytes!("../../../fixtures/thermostat/images/1.1.1.bin")),
+    ("1.2.0", include_bytes!("../../../fixtures/thermostat/images/1.2.0.bin")),
+    ("1.2.1", include_bytes!("../../../fixtures/thermostat/images/1.2.1.bin")),
+    ("1.2.2", include_bytes!("../../../fixtures/thermostat/images/1.2.2.bin")),
+];
+
+const PRODUCT: &str = "thermostat";
+
+/// Tells a directory of ours from one that must not be touched.
+const MARKER_FILE: &str = "made-by-whittle-demo";
+
+/// See it work: build a smart thermostat's release from its last three versions, sign, verify and apply it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Directory for everything that is made; an earlier demo in it is replaced.
+    #[arg(long, value_name = "DIR", default_value = "whittle-demo")]
+    out: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Demo {
+    out: PathBuf,
+    release: PathBuf,
+    public_key: PathBuf,
+    /// Images that were rebuilt and compared with the target, byte for byte.
+    applied: Vec<PathBuf>,
+    #[serde(flatten)]
+    report: Report,
+}
+
+pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+    let out = &args.out;
+    clear(out)?;
+    let key = PrivateKey::generate()?;
+    let (_, public_key) = key.write_pair(&out.join("keys"))?;
+    let images = write_images(&out.join("images"))?;
+    let (target_version, target) = &images[images.len() - 1];
+    let bases = images[..images.len() - 1].iter().rev();
+    let bases = bases
+        .map(|(version, image)| Base { image: image.clone(), version: Some(version.clone()) })
+        .collect();
+
+    let request = Request {
+        product: PRODUCT.parse().map_err(|error| Error::Usage(format!("{error}")))?,
+        target_version: target_version.parse().map_err(|error| Error::Usage(format!("{error}")))?,
+        hardware: HardwareRange::ANY,
+        security_counter: 1,
+        target: target.clone(),
+        bases,
+        profile: DeviceProfile::default(),
+        attachments: Vec::new(),
+        signer: &key,
+        threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+    };
+    let built = build::build(&request, &|_| {})?;
+    let release = out.join("release");
+    directory::write(&release, &built.files)?;
+    let keys = Keyring::of(&key);
+    VerifiedRelease::open(&release, &keys)?.verify_files()?;
+
+    let applied_dir = out.join("applied");
+    let mut applied = Vec::new();
+    for artifact in &built.report.artifacts {
+        let base =
+            request.bases.iter().find(|base| Some(base.image.digest()) == artifact.base_sha256);
+        let package = release.join(&artifact.file);
+        let image =
+            apply::apply(&package, base.map(|base| &base.image), &keys, Expectations::default())?
+                .image;
+        if image != *target {
+            let why = "applying gave another image".to_owned();
+            return Err(ReleaseError::SelfCheck { what: artifact.file.clone(), why }.into());
+        }
+        let path = applied_dir.join(artifact.file.replace(".pkg", ".bin"));
+        create_dir(&applied_dir)?;
+        apply::write_image(&path, &image)?;
+        applied.push(path);
+    }
+    let demo = Demo { out: out.clone(), release, public_key, applied, report: built.report };
+    printer.result(&demo, human)
+}
+
+fn human(demo: &Demo) -> String {
+    let report = &demo.report;
+    let (release, key, base) =
+        (demo.release.display(), demo.public_key.display(), demo.out.join("images"));
+    let (oldest, _) = RELEASES[0];
+    format!(
+        "{} {}: {} bytes, built from its last {} versions, signed, verified, and applied from each of them.\n\n\
+         {}\n\n\
+         keys      {}\nimages    {}\nrelease   {release}\nresults   {} (each equal to the new image, byte for byte)\n\n\
+         Try it:\n  whittle inspect {release}\n  whittle verify {release} --pubkey {key}\n  \
+         whittle apply {release} --pubkey {key} --base {} --out new.bin",
+        report.product,
+        report.target_version,
+        grouped(report.target_bytes.into()),
+        RELEASES.len() - 1,
+        artifact_table(report),
+        demo.out.join("keys").display(),
+        base.display(),
+        demo.out.join("applied").display(),
+        base.join(format!("{oldest}.bin")).display(),
+    )
+}
+
+/// Makes an empty directory, replacing an earlier demo but nothing else.
+fn clear(out: &Path) -> Result {
+    let marker = out.join(MARKER_FILE);
+    if marker.exists() {
+        std::fs::remove_dir_all(out).map_err(io("replace", out))?;
+    } else if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(ReleaseError::OutputExists(out.to_owned()).into());
+    }
+    create_dir(out)?;
+    std::fs::write(&marker, "`whittle demo` replaces this directory.\n")
+        .map_err(io("write", &marker))?;
+    Ok(())
+}
+
+fn write_images(directory: &Path) -> Result<Vec<(String, Image)>> {
+    create_dir(directory)?;
+    let write = |(version, bytes): &(&str, &[u8])| {
+        let image = Image::new(bytes.to_vec())?;
+        apply::write_image(&directory.join(format!("{version}.bin")), &image)?;
+        Ok(((*version).to_owned(), image))
+    };
+    RELEASES.iter().map(write).collect()
+}
+
+fn create_dir(directory: &Path) -> Result {
+    Ok(std::fs::create_dir_all(directory).map_err(io("create", directory))?)
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReleaseError {
+    let path = path.to_owned();
+    move |source| ReleaseError::Io { action, path, source }
+}

@@ -1,0 +1,240 @@
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use whittle_format::Manifest;
+use whittle_format::manifest::HardwareRange;
+use whittle_release::build::INDEX_FILE;
+use whittle_release::directory::{self, ReleaseIndex, VerifiedRelease};
+use whittle_release::image::{Sha256Digest, hex};
+
+use crate::error::Result;
+use crate::printer::{Printer, grouped, table};
+
+/// Show what a package or a release directory says of itself.
+///
+/// Works without a key, and then prints UNVERIFIED: anybody could have written it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A package file, or a release directory.
+    path: PathBuf,
+
+    /// Public key to verify with, in PEM; may be given several times.
+    #[arg(long = "pubkey", value_name = "FILE")]
+    pubkeys: Vec<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct PackageView {
+    verified: bool,
+    key_id: String,
+    product: String,
+    target_version: String,
+    hardware_min: u16,
+    hardware_max: u16,
+    security_counter: u32,
+    target_bytes: u32,
+    target_sha256: Sha256Digest,
+    kind: &'static str,
+    base_bytes: Option<u32>,
+    base_sha256_prefix: Option<String>,
+    codec: &'static str,
+    encoder: u16,
+    decoder_ram_bytes: u32,
+    block_bytes: u32,
+    payload_bytes: u32,
+    download_bytes: usize,
+}
+
+#[derive(Serialize)]
+struct ReleaseView {
+    verified: bool,
+    key_id: String,
+    product: String,
+    target_version: String,
+    hardware_min: u16,
+    hardware_max: u16,
+    security_counter: u32,
+    target_bytes: u32,
+    target_sha256: Sha256Digest,
+    bases: Vec<BaseView>,
+    packages: Vec<ListedPackage>,
+}
+
+#[derive(Serialize)]
+struct BaseView {
+    sha256: Sha256Digest,
+    bytes: u32,
+    /// The package that a device with this base fetches.
+    served_by: String,
+}
+
+#[derive(Serialize)]
+struct ListedPackage {
+    file: String,
+    kind: &'static str,
+    codec: &'static str,
+    base_sha256: Option<Sha256Digest>,
+    decoder_ram_bytes: u64,
+    download_bytes: u32,
+    sha256: Sha256Digest,
+}
+
+pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+    let is_release =
+        args.path.is_dir() || args.path.file_name().is_some_and(|name| name == INDEX_FILE);
+    if is_release { inspect_release(args, printer) } else { inspect_package(args, printer) }
+}
+
+fn inspect_package(args: &Args, printer: &Printer) -> Result {
+    let what = args.path.display().to_string();
+    let bytes = directory::read_package_file(&args.path)?;
+    let (manifest, key_id, _) = directory::read_manifest_unverified(&what, &bytes)?;
+    let verified = !args.pubkeys.is_empty();
+    if verified {
+        directory::authenticate_file(&what, &bytes, &super::keyring(&args.pubkeys)?)?;
+    }
+    printer.result(&package_view(&manifest, verified, hex(&key_id), bytes.len()), |view| {
+        let base = match (&view.base_sha256_prefix, view.base_bytes) {
+            (Some(prefix), Some(bytes)) => format!("{prefix}… ({} bytes)", grouped(bytes.into())),
+            _ => "none".to_owned(),
+        };
+        let rows = [
+            ("product", view.product.clone()),
+            ("target version", view.target_version.clone()),
+            ("hardware", hardware(manifest.hardware)),
+            ("security counter", view.security_counter.to_string()),
+            (
+                "target",
+                format!("{} ({} bytes)", view.target_sha256, grouped(view.target_bytes.into())),
+            ),
+            ("kind", view.kind.to_owned()),
+            ("base", base),
+            ("codec", format!("{} (encoder {})", view.codec, view.encoder)),
+            ("decoder RAM", format!("{} bytes", grouped(view.decoder_ram_bytes.into()))),
+            ("blocks of", format!("{} bytes", grouped(view.block_bytes.into()))),
+            ("payload", format!("{} bytes", grouped(view.payload_bytes.into()))),
+            ("download", format!("{} bytes", grouped(view.download_bytes as u64))),
+        ];
+        let lines =
+            rows.iter().map(|(name, value)| format!("{name:<17} {value}\n")).collect::<String>();
+        format!("{}\n{lines}", seal(view.verified, &view.key_id))
+    })
+}
+
+fn package_view(
+    manifest: &Manifest,
+    verified: bool,
+    key_id: String,
+    download_bytes: usize,
+) -> PackageView {
+    let base = manifest.base();
+    PackageView {
+        verified,
+        key_id,
+        product: manifest.product.to_string(),
+        target_version: manifest.target_version.to_string(),
+        hardware_min: manifest.hardware.min,
+        hardware_max: manifest.hardware.max,
+        security_counter: manifest.security_counter,
+        target_bytes: manifest.target_size,
+        target_sha256: Sha256Digest(manifest.target_digest),
+        kind: manifest.kind.name(),
+        base_bytes: base.map(|base| base.size),
+        base_sha256_prefix: base.map(|base| hex(&base.digest)),
+        codec: manifest.codec.name(),
+        encoder: manifest.encoder,
+        decoder_ram_bytes: manifest.decoder_ram_bytes(),
+        block_bytes: 1 << manifest.block_log2,
+        payload_bytes: manifest.payload_size,
+        download_bytes,
+    }
+}
+
+fn inspect_release(args: &Args, printer: &Printer) -> Result {
+    let directory =
+        if args.path.is_dir() { &args.path } else { args.path.parent().unwrap_or(Path::new(".")) };
+    let verified = !args.pubkeys.is_empty();
+    let index = if verified {
+        VerifiedRelease::open(directory, &super::keyring(&args.pubkeys)?)?.index().clone()
+    } else {
+        directory::read_unverified(directory)?
+    };
+    printer.result(&release_view(&index, verified)?, |view| {
+        let packages = view.packages.iter().map(|package| {
+            let base = package.base_sha256.map_or("-".to_owned(), |digest| digest.short());
+            let bytes = grouped(package.download_bytes.into());
+            vec![
+                package.kind.to_owned(),
+                base,
+                package.codec.to_owned(),
+                bytes,
+                package.file.clone(),
+            ]
+        });
+        let bases = view.bases.iter().map(|base| {
+            vec![base.sha256.short(), grouped(base.bytes.into()), base.served_by.clone()]
+        });
+        format!(
+            "{}\n{} {} · hardware {} · security counter {} · target {} ({} bytes)\n\n{}\n\n{}",
+            seal(view.verified, &view.key_id),
+            view.product,
+            view.target_version,
+            hardware(index.release.hardware),
+            view.security_counter,
+            view.target_sha256.short(),
+            grouped(view.target_bytes.into()),
+            table(&["kind", "base", "codec", "download", "file"], packages),
+            table(&["devices with base", "bytes", "fetch"], bases),
+        )
+    })
+}
+
+fn release_view(index: &ReleaseIndex, verified: bool) -> Result<ReleaseView> {
+    let release = &index.release;
+    let served_by = |digest| index.package_for(digest).map(|package| index.file_name(&package));
+    let bases = index.bases.iter().map(|base| {
+        let sha256 = Sha256Digest(base.digest);
+        Ok(BaseView { sha256, bytes: base.size, served_by: served_by(sha256)? })
+    });
+    let packages = index.packages.iter().map(|package| {
+        let base = package.base.and_then(|number| index.bases.get(usize::from(number)));
+        ListedPackage {
+            file: index.file_name(package),
+            kind: if base.is_some() { "delta" } else { "full" },
+            codec: package.codec.name(),
+            base_sha256: base.map(|base| Sha256Digest(base.digest)),
+            decoder_ram_bytes: 1u64.checked_shl(package.memory_class.into()).unwrap_or(u64::MAX),
+            download_bytes: package.size,
+            sha256: Sha256Digest(package.digest),
+        }
+    });
+    Ok(ReleaseView {
+        verified,
+        key_id: hex(&index.key_id),
+        product: release.product.to_string(),
+        target_version: release.target_version.to_string(),
+        hardware_min: release.hardware.min,
+        hardware_max: release.hardware.max,
+        security_counter: release.security_counter,
+        target_bytes: release.target_size,
+        target_sha256: Sha256Digest(release.target_digest),
+        bases: bases.collect::<Result<_>>()?,
+        packages: packages.collect(),
+    })
+}
+
+fn hardware(range: HardwareRange) -> String {
+    match range {
+        HardwareRange::ANY => "any".to_owned(),
+        HardwareRange { min, max } if min == max => min.to_string(),
+        HardwareRange { min, max } => format!("{min}-{max}"),
+    }
+}
+
+fn seal(verified: bool, key_id: &str) -> String {
+    if verified {
+        format!("VERIFIED, signed by key {key_id}")
+    } else {
+        format!("UNVERIFIED: says it is signed by key {key_id}; pass --pubkey to verify")
+    }
+}

@@ -1,0 +1,61 @@
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use whittle_release::image::hex;
+use whittle_release::keys::{self, Keyring, PublicKey};
+
+use crate::error::{Error, Result};
+use crate::printer::Printer;
+
+/// Print a public key in the form that its user needs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Key file in PEM; of a private key, the public half is printed.
+    key: PathBuf,
+
+    /// The form.
+    #[arg(long, value_enum, default_value_t = Form::Pem)]
+    to: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// SubjectPublicKeyInfo, for OpenSSL and `--pubkey`.
+    Pem,
+    /// The 32 raw bytes.
+    Raw,
+    /// The 32 raw bytes in hexadecimal digits.
+    Hex,
+    /// A C array, for firmware.
+    C,
+    /// A Rust array, for firmware.
+    Rust,
+}
+
+pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+    let key = keys::read_public(&args.key)?;
+    let id = Keyring(vec![key]).ids().map(|id| hex(&id)).collect::<String>();
+    match args.to {
+        Form::Pem => printer.stdout(&keys::public_pem(&key).unwrap_or_default()),
+        Form::Raw => std::io::stdout().write_all(&key).map_err(Error::Stdout),
+        Form::Hex => printer.stdout(&hex(&key)),
+        Form::C => printer.stdout(&format!(
+            "/* Ed25519 public key, id {id} */\nstatic const unsigned char whittle_public_key[32] = {{\n{}}};\n",
+            array_lines(&key)
+        )),
+        Form::Rust => printer.stdout(&format!(
+            "/// Ed25519 public key, id {id}.\npub const WHITTLE_PUBLIC_KEY: [u8; 32] = [\n{}];\n",
+            array_lines(&key)
+        )),
+    }
+}
+
+fn array_lines(key: &PublicKey) -> String {
+    let mut lines = String::new();
+    for bytes in key.chunks(8) {
+        let bytes: Vec<_> = bytes.iter().map(|byte| format!("0x{byte:02x},")).collect();
+        let _ = writeln!(lines, "    {}", bytes.join(" "));
+    }
+    lines
+}

@@ -1,0 +1,49 @@
+//! The command line: the only crate that prints, reads the environment or the terminal, and picks an exit code.
+//!
+//! One file per command under `commands`, holding its arguments and its `run`. Results go to standard output, talk to
+//! standard error.
+
+mod commands;
+mod error;
+mod exit;
+mod printer;
+mod values;
+
+pub use exit::Exit;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::Command;
+use printer::{Format, Printer};
+
+/// Signed delta updates for firmware: build, verify and apply.
+#[derive(Debug, Parser)]
+#[command(name = "whittle", version, max_term_width = 110, after_help = exit::HELP)]
+struct Cli {
+    /// How results are written to standard output.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    format: Format,
+
+    /// Say nothing on standard error but errors.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let printer = Printer::new(cli.format, cli.quiet);
+    match commands::run(&cli.command, &printer) {
+        Ok(()) => Exit::Ok.into(),
+        Err(error) => {
+            printer.error(&error);
+            error.exit().into()
+        }
+    }
+}

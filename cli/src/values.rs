@@ -1,0 +1,78 @@
+//! Argument values with units and ranges.
+
+use std::str::FromStr;
+
+use whittle_format::Label;
+use whittle_format::manifest::HardwareRange;
+
+/// Parses a product name or version.
+pub(crate) fn label(text: &str) -> Result<Label, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+/// Parses a size: bytes, or a number with `K`, `M`, `G` or `KiB`, `MiB`, `GiB` (powers of 1024).
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match &text[digits.len()..] {
+        "" | "B" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        unit => return Err(format!("unknown unit `{unit}`, wanted K, M, G, KiB, MiB or GiB")),
+    };
+    let number = u64::from_str(digits)
+        .map_err(|_| "wanted a number of bytes, such as 65536 or 64K".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+/// Parses a block size: a power of two between 64 bytes and 64 KiB; returns its exponent.
+pub(crate) fn block_log2(text: &str) -> Result<u8, String> {
+    let bytes = size(text)?;
+    let log2 = u8::try_from(bytes.max(1).ilog2()).unwrap_or(u8::MAX);
+    if bytes.is_power_of_two() && (6..=16).contains(&log2) {
+        Ok(log2)
+    } else {
+        Err("wanted a power of two between 64 and 64K".to_owned())
+    }
+}
+
+/// Parses one hardware revision or an inclusive range, such as `3` or `2-5`.
+pub(crate) fn hardware(text: &str) -> Result<HardwareRange, String> {
+    let revision = |text: &str| {
+        u16::from_str(text).map_err(|_| format!("`{text}` is no revision from 0 to 65535"))
+    };
+    let (min, max) = text.split_once('-').unwrap_or((text, text));
+    let range = HardwareRange { min: revision(min)?, max: revision(max)? };
+    if range.min <= range.max {
+        Ok(range)
+    } else {
+        Err("the range ends before it begins".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("65536"), Ok(65536));
+        assert_eq!(size("64K"), Ok(65536));
+        assert_eq!(size("2MiB"), Ok(2 << 20));
+        for wrong in ["", "K", "1.5M", "-1", "64k", "99999999999G"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(block_log2("4K"), Ok(12));
+        assert!(block_log2("4097").is_err());
+        assert!(block_log2("32").is_err());
+    }
+
+    #[test]
+    fn hardware_is_a_revision_or_a_range() {
+        assert_eq!(hardware("3"), Ok(HardwareRange { min: 3, max: 3 }));
+        assert_eq!(hardware("2-5"), Ok(HardwareRange { min: 2, max: 5 }));
+        for wrong in ["", "5-2", "x", "70000", "1-"] {
+            assert!(hardware(wrong).is_err(), "{wrong}");
+        }
+    }
+}
