@@ -1,0 +1,14 @@
+//! Whole-system tests, in one binary.
+#![allow(missing_docs, clippy::cast_possible_truncation, reason = "tests")]
+
+mod support;
+
+mod archive;
+mod cli;
+mod cose;
+mod device;
+mod golden;
+mod openssl;
+mod qemu;
+mod reproducible;
+mod tamper;

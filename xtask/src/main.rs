@@ -1,0 +1,33 @@
+//! The project's own tasks, run as `cargo xtask TASK`.
+
+mod ci;
+mod measure;
+mod setup;
+mod shell;
+mod tidy;
+
+use clap::Parser;
+
+/// The project's own tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+enum Task {
+    /// Install what is missing and run every check and test; this is what CI runs.
+    Ci,
+    /// Install what the tests need: rustup targets, and tools from Debian's packages.
+    Setup,
+    /// Check the rules that crates may depend by, and that device crates build alone.
+    Tidy,
+    /// Measure and print a table, and as the last line the figures as `name=value` pairs.
+    #[command(subcommand)]
+    Measure(measure::Section),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Task::parse() {
+        Task::Ci => ci::run(),
+        Task::Setup => setup::run(),
+        Task::Tidy => tidy::run(),
+        Task::Measure(section) => measure::run(section),
+    }
+}

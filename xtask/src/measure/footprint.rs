@@ -1,0 +1,71 @@
+use anyhow::{Context, Result};
+use object::{Object, ObjectSection, SectionFlags, SectionKind};
+
+use super::{print_table, row};
+use crate::shell;
+
+/// Firmware that is measured: target, features, and the name of its figures.
+const BUILDS: [(&str, &str, &str); 4] = [
+    ("thumbv7em-none-eabi", "", "thumbv7em"),
+    ("thumbv7em-none-eabi", "zstd", "thumbv7em_zstd"),
+    ("riscv32imc-unknown-none-elf", "", "riscv32imc"),
+    ("riscv32imc-unknown-none-elf", "zstd", "riscv32imc_zstd"),
+];
+
+pub(crate) fn run() -> Result<()> {
+    let mut rows = vec![row([&"target", &"features", &"flash bytes", &"static RAM bytes"])];
+    let mut figures = Vec::new();
+    let receiver = shell::root().join("examples/receiver");
+    let target_dir = shell::root().join("target/receiver");
+    for (target, features, name) in BUILDS {
+        let args = [
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--target",
+            target,
+            "--features",
+            features,
+        ];
+        shell::run_in(
+            &receiver,
+            "cargo",
+            &[&args[..], &["--target-dir", &target_dir.to_string_lossy()]].concat(),
+        )?;
+        let elf = target_dir.join(target).join("release/receiver");
+        let bytes =
+            std::fs::read(&elf).with_context(|| format!("cannot read `{}`", elf.display()))?;
+        let (flash, ram) = footprint(&bytes)?;
+        rows.push(row([&target, &if features.is_empty() { "-" } else { features }, &flash, &ram]));
+        figures.push(format!("{name}_flash_bytes={flash} {name}_ram_bytes={ram}"));
+    }
+    print_table(&rows);
+    println!("{}", figures.join(" "));
+    Ok(())
+}
+
+/// Bytes that stand in flash, and bytes of RAM that are taken before `main` runs.
+fn footprint(elf: &[u8]) -> Result<(u64, u64)> {
+    let file = object::File::parse(elf)?;
+    let (mut flash, mut ram) = (0, 0);
+    for section in file.sections() {
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+        if !sh_flags.contains(object::elf::SHF_ALLOC) {
+            continue;
+        }
+        let is_data = sh_flags.contains(object::elf::SHF_WRITE);
+        let has_bytes = section.kind() != SectionKind::UninitializedData;
+        // The linker scripts' heap and stack sections mark what is left of the RAM.
+        if matches!(section.name(), Ok(".heap" | ".stack")) {
+            continue;
+        }
+        if has_bytes {
+            flash += section.size();
+        }
+        if is_data {
+            ram += section.size();
+        }
+    }
+    Ok((flash, ram))
+}

@@ -1,0 +1,70 @@
+//! Rules that the compiler does not know: who may depend on whom, and what must build alone.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{setup, shell};
+
+/// What a crate of ours may depend on, besides crates that only its tests use.
+const ALLOWED: [(&str, &[&str]); 3] = [
+    ("whittle-format", &[]),
+    ("whittle-delta", &["bzip2", "qbsdiff", "ruzstd", "zstd"]),
+    (
+        "whittle-patcher-nostd",
+        &["ed25519-dalek", "embedded-storage", "sha2", "whittle-delta", "whittle-format"],
+    ),
+];
+
+/// What nobody outside may depend on.
+const FORBIDDEN: [(&str, &[&str]); 1] =
+    [("whittle-release", &["clap", "indicatif", "comfy-table", "whittle-cli", "wasmtime"])];
+
+/// Builds that prove that a crate needs no std, and no heap unless it says so.
+const ALONE: [(&str, &str); 4] = [
+    ("whittle-format", ""),
+    ("whittle-delta", ""),
+    ("whittle-patcher-nostd", ""),
+    ("whittle-patcher-nostd", "zstd"),
+];
+
+pub(crate) fn run() -> Result<()> {
+    check_dependencies()?;
+    for target in setup::TARGETS {
+        for (package, features) in ALONE {
+            shell::run(
+                "cargo",
+                &["build", "--locked", "-p", package, "--features", features, "--target", target],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn check_dependencies() -> Result<()> {
+    let metadata =
+        shell::output("cargo", &["metadata", "--locked", "--no-deps", "--format-version", "1"])?;
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata lists packages")?;
+    let mut dependencies: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for package in packages {
+        let name = package["name"].as_str().context("a package has a name")?;
+        let listed = package["dependencies"].as_array().context("a package has dependencies")?;
+        let normal = listed.iter().filter(|dependency| dependency["kind"].is_null());
+        dependencies
+            .insert(name, normal.filter_map(|dependency| dependency["name"].as_str()).collect());
+    }
+    for (package, allowed) in ALLOWED {
+        let used = dependencies.get(package).with_context(|| format!("{package} is a member"))?;
+        if let Some(other) = used.iter().find(|used| !allowed.contains(used)) {
+            bail!("`{package}` must not depend on `{other}`");
+        }
+    }
+    for (package, forbidden) in FORBIDDEN {
+        let used = dependencies.get(package).with_context(|| format!("{package} is a member"))?;
+        if let Some(other) = used.iter().find(|used| forbidden.contains(used)) {
+            bail!("`{package}` must not depend on `{other}`");
+        }
+    }
+    Ok(())
+}
