@@ -12,3 +12,4 @@ mod openssl;
 mod qemu;
 mod reproducible;
 mod tamper;
+mod wit;
