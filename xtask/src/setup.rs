@@ -13,7 +13,7 @@ pub(crate) const TARGETS: [&str; 4] = [
 ];
 
 /// Programs that the tests run, and the Debian packages that hold them.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 8] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
     ("bsdiff", "bsdiff"),
@@ -21,6 +21,7 @@ const TOOLS: [(&str, &str); 7] = [
     ("xz", "xz-utils"),
     ("openssl", "openssl"),
     ("python3", "python3"),
+    ("patch", "patch"),
 ];
 
 pub(crate) fn run() -> Result<()> {
