@@ -89,7 +89,8 @@ impl Bench {
 
     /// Builds a release of the thermostat with the command line and returns the package for a base, or the full one.
     fn release(&self, target: &str, base: Option<&str>, more: &[&str]) -> Vec<u8> {
-        let out = format!("release-{target}-{}", base.unwrap_or("full"));
+        let place = tempfile::tempdir_in(self.directory.path()).expect("a directory");
+        let out = place.path().join("release").display().to_string();
         let image = |version: &str| {
             format!("{}/fixtures/thermostat/images/{version}.bin", root().display())
         };
@@ -121,7 +122,7 @@ impl Bench {
         args.extend(more);
         let json = whittle(self.directory.path(), &args).ok().json();
         let file = json["artifacts"][0]["file"].as_str().expect("a name");
-        std::fs::read(self.path(&out).join(file)).expect("reads")
+        std::fs::read(Path::new(&out).join(file)).expect("reads")
     }
 
     /// Lets the firmware receive a package, `chunk_len` bytes at a time.
