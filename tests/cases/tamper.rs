@@ -6,6 +6,9 @@ use crate::support::{Run, Workshop};
 
 const PUBKEY: &str = "keys/release.pub.pem";
 
+/// What is wrong, the package, the base, further arguments, the exit code, and words of the message.
+type Case<'a> = (&'a str, &'a str, &'a str, &'a [&'a str], i32, &'a str);
+
 /// Applies and checks that nothing was left behind by a refusal.
 fn refused(shop: &Workshop, package: &str, base: &str, pubkey: &str, more: &[&str]) -> Run {
     let args = ["apply", package, "--base", base, "--pubkey", pubkey, "--out", "out.bin"];
@@ -33,7 +36,7 @@ fn each_refusal_has_its_code_and_its_words() {
     longer.push(0);
     shop.write("longer.pkg", &longer);
 
-    let cases: [(&str, &str, &str, &[&str], i32, &str); 11] = [
+    let cases: [Case<'_>; 11] = [
         ("the wrong base of a package", &delta, "1.bin", &[], 6, "package expects base"),
         (
             "a base unknown to the release",
