@@ -1,7 +1,5 @@
 //! Errors as people read them: what happened, why, and the way out.
 
-use std::io::ErrorKind;
-
 use whittle_release::Error as ReleaseError;
 
 use crate::exit::Exit;
@@ -42,9 +40,13 @@ impl Error {
                 "use `--full` to take the full image, or rebuild the release with `--base` set to this image"
             }
             ReleaseError::NoBase { .. } => "pass the image that the device runs with `--base`",
-            ReleaseError::Io { source, .. } if source.kind() == ErrorKind::AlreadyExists => {
+            ReleaseError::KeyExists(_) => {
                 "an existing key is never overwritten; choose another directory"
             }
+            ReleaseError::BadKey { .. } => {
+                "`whittle keygen` makes one; an encrypted key must be decrypted first, see `openssl pkey`"
+            }
+            ReleaseError::NoArchive(_) => "`whittle base add` makes one",
             ReleaseError::NotReproducible(_) => {
                 "the same tool version and the same input give the same bytes: compare `whittle --version`"
             }

@@ -22,7 +22,7 @@ pub enum Exit {
     Key = 5,
     /// The base is not the one that the package was made from.
     Base = 6,
-    /// A budget is exceeded.
+    /// A limit of the device is exceeded: its slot, its RAM.
     Budget = 7,
     /// A policy paused the rollout.
     Paused = 8,
@@ -51,6 +51,7 @@ impl From<Culprit> for Exit {
             Culprit::BadInput => Self::BadInput,
             Culprit::Key => Self::Key,
             Culprit::Base => Self::Base,
+            Culprit::Budget => Self::Budget,
             Culprit::SelfCheck => Self::SelfCheck,
         }
     }

@@ -53,9 +53,19 @@ impl Printer {
 
     /// Writes bytes that are the result whatever the format is, such as a key.
     pub(crate) fn stdout(&self, text: &str) -> Result {
-        let mut stdout = io::stdout().lock();
         let newline = if text.ends_with('\n') { "" } else { "\n" };
-        match write!(stdout, "{text}{newline}").and_then(|()| stdout.flush()) {
+        self.bytes(format!("{text}{newline}").as_bytes())
+    }
+
+    /// Whether results are wanted as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Writes raw bytes.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout(error)),
             _ => Ok(()),
         }

@@ -131,8 +131,9 @@ impl OperationReader {
         value: u64,
         shift: u32,
     ) -> Result<(), DecodeError<E>> {
-        let value =
-            value | u64::from(byte & 0x7f).checked_shl(shift).ok_or(DecodeError::Corrupt)?;
+        let bits = u64::from(byte & 0x7f);
+        let shifted = bits.checked_shl(shift).filter(|shifted| shifted >> shift == bits);
+        let value = value | shifted.ok_or(DecodeError::Corrupt)?;
         if byte & 0x80 != 0 {
             let shift = shift.saturating_add(7);
             if shift >= MAX_VARINT_LEN.saturating_mul(7) {

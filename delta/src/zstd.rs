@@ -28,7 +28,9 @@ const TABLES_BYTES: u64 = 24 << 10;
 /// RAM that the decoder needs for a window of this size, in bytes.
 ///
 /// The window and the decoded block behind it in a ring that doubles, the compressed block in front of it, its
-/// literals, and its sequences (12 bytes each, one for every three bytes at worst, in a vector that doubles).
+/// literals, and its sequences (12 bytes each, one for every three bytes at worst, in a vector that doubles). Measured
+/// over all windows; what a block declares beyond this is refused. Only a signer who crafts a stream by hand can take
+/// more, by one match of at most 128 KiB that runs over its block's end.
 #[must_use]
 pub fn decoder_ram_bytes(window_bytes: u64) -> u64 {
     let block = window_bytes.min(MAX_BLOCK_BYTES);
@@ -104,6 +106,9 @@ impl ZstdDecoder {
             self.frame.init(self.pending.as_slice()).map_err(|_| DecodeError::Corrupt)?;
             self.stage = Stage::Blocks { max_len: window.min(MAX_BLOCK_BYTES) };
         } else {
+            if let Stage::Blocks { max_len } = self.stage {
+                check_block(&self.pending, max_len)?;
+            }
             let (taken, _) = self
                 .frame
                 .decode_from_to(&self.pending, &mut [])
@@ -153,6 +158,61 @@ impl Decoder for ZstdDecoder {
     fn finish<I: Images>(&mut self, _images: &mut I) -> Result<(), DecodeError<I::Error>> {
         self.operations.finish()?;
         if self.stage == Stage::Finished { Ok(()) } else { Err(DecodeError::Corrupt) }
+    }
+}
+
+/// Refuses a compressed block whose literals or sequences would take more room than a whole block (RFC 8878 §3.1.1.3):
+/// the library makes room for what a block declares.
+fn check_block<E>(block: &[u8], max_len: u64) -> Result<(), DecodeError<E>> {
+    const COMPRESSED: u8 = 2;
+    const SHORTEST_SEQUENCE: u64 = 3;
+    let Some((header, body)) = block.split_first_chunk::<BLOCK_HEADER_LEN>() else { return Ok(()) };
+    let [first, ..] = header;
+    if (first >> 1) & 3 != COMPRESSED {
+        return Ok(());
+    }
+    let (literals, after_literals) = literals_section(body).ok_or(DecodeError::Corrupt)?;
+    let sequences = sequence_count(body.get(after_literals..).unwrap_or_default())
+        .ok_or(DecodeError::Corrupt)?;
+    let needed = literals.max(sequences.saturating_mul(SHORTEST_SEQUENCE));
+    if needed > max_len { Err(DecodeError::Memory { needed, limit: max_len }) } else { Ok(()) }
+}
+
+/// Size of a block's literals, and where the section behind them begins (RFC 8878 §3.1.1.3.1.1).
+fn literals_section(body: &[u8]) -> Option<(u64, usize)> {
+    let mut five = [0; 8];
+    for (to, from) in five.iter_mut().zip(body.iter().take(5)) {
+        *to = *from;
+    }
+    let header = u64::from_le_bytes(five);
+    let (kind, format) = (header & 3, (header >> 2) & 3);
+    let (header_len, size, content) = if kind < 2 {
+        let (header_len, size) = match format {
+            1 => (2, (header >> 4) & 0xfff),
+            3 => (3, (header >> 4) & 0xf_ffff),
+            _ => (1, (header >> 3) & 0x1f),
+        };
+        (header_len, size, if kind == 0 { size } else { 1 })
+    } else {
+        let (header_len, bits): (usize, u32) = match format {
+            0 | 1 => (3, 10),
+            2 => (4, 14),
+            _ => (5, 18),
+        };
+        let mask = (1u64 << bits).checked_sub(1)?;
+        (header_len, (header >> 4) & mask, header.checked_shr(bits.checked_add(4)?)? & mask)
+    };
+    let end = usize::try_from(content).ok()?.checked_add(header_len)?;
+    Some((size, end))
+}
+
+/// How many sequences a block has (RFC 8878 §3.1.1.3.2.1).
+fn sequence_count(section: &[u8]) -> Option<u64> {
+    let byte = |at: usize| section.get(at).map(|byte| u64::from(*byte));
+    match byte(0)? {
+        count @ 0..=127 => Some(count),
+        high @ 128..=254 => high.checked_sub(128)?.checked_mul(256)?.checked_add(byte(1)?),
+        _ => byte(2)?.checked_mul(256)?.checked_add(byte(1)?)?.checked_add(0x7f00),
     }
 }
 

@@ -27,6 +27,31 @@ fn peak_bytes(base: &[u8], target_len: usize, payload: &[u8], limit: u64) -> usi
     HEAP.peak_usage() - before
 }
 
+/// A frame with a window of 1 KiB around one block.
+fn frame(block: &[u8]) -> Vec<u8> {
+    let header = 1 | 2 << 1 | (block.len() as u32) << 3;
+    [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0], &header.to_le_bytes()[..3], block].concat()
+}
+
+#[test]
+fn a_block_that_declares_more_than_a_block_is_refused() {
+    let literals = 0xf_ffffu32;
+    let run_of_literals =
+        [0x0d | (literals << 4) as u8, (literals >> 4) as u8, (literals >> 12) as u8, 0xaa, 0];
+    let many_sequences = [0x08, 0, 255, 0xff, 0xff, 0x54, 0, 0, 0, 1];
+    for block in [&run_of_literals[..], &many_sequences] {
+        let payload = frame(block);
+        let sizes = Sizes { base: 0, target: literals, payload: payload.len() as u32 };
+        let mut images = InMemory { base: &[], target: Vec::new() };
+        let mut decoder = ZstdDecoder::new(sizes, zstd::decoder_ram_bytes(1 << 10));
+        let refused = decoder.push(&payload, &mut images);
+        assert!(
+            matches!(refused, Err(whittle_delta::DecodeError::Memory { limit: 1024, .. })),
+            "{refused:?}"
+        );
+    }
+}
+
 #[test]
 fn the_zstd_decoder_stays_within_its_memory() {
     let base = code_like(1, 1_500_000);

@@ -46,7 +46,7 @@ pub enum FormatError {
         /// The code.
         got: u8,
     },
-    /// A name is empty, too long, or has a character outside `A-Z a-z 0-9 . _ + -`, or begins with a dot.
+    /// A name is empty, too long, has a character outside `A-Z a-z 0-9 . _ + -`, or begins with a dot or hyphen.
     BadLabel,
     /// A full image names a base, or two fields contradict each other.
     Contradiction {
@@ -78,7 +78,7 @@ impl fmt::Display for FormatError {
             }
             Self::UnknownCode { field, got } => write!(f, "{field} has the unknown code {got}"),
             Self::BadLabel => f.write_str(
-                "a name must be 1 to 32 characters of `A-Z a-z 0-9 . _ + -`, no dot first",
+                "a name must be 1 to 32 characters of `A-Z a-z 0-9 . _ + -`, no dot or hyphen first",
             ),
             Self::Contradiction { field } => write!(f, "{field} contradicts another field"),
             Self::BufferTooSmall { needed } => {

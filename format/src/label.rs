@@ -6,7 +6,7 @@ use core::str::FromStr;
 use crate::FormatError;
 use crate::limits::MAX_LABEL_BYTES;
 
-/// A product name or version: 1 to 32 characters of `A-Z a-z 0-9 . _ + -`, not beginning with a dot.
+/// A product name or version: 1 to 32 characters of `A-Z a-z 0-9 . _ + -`, beginning with none of `. -`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label {
     bytes: [u8; MAX_LABEL_BYTES],
@@ -17,13 +17,14 @@ impl Label {
     /// Checks bytes and takes them as a label.
     ///
     /// # Errors
-    /// [`FormatError::BadLabel`] if they are empty, too long, begin with a dot or hold any other character.
+    /// [`FormatError::BadLabel`] if they are empty, too long, begin with a dot or hyphen, or hold any other character.
     pub fn parse(name: &[u8]) -> Result<Self, FormatError> {
         let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-');
-        let starts_with_dot = name.first() == Some(&b'.');
+        // Hidden files and options of commands begin so.
+        let starts_badly = matches!(name.first(), Some(b'.' | b'-'));
         let mut bytes = [0; MAX_LABEL_BYTES];
         let room = bytes.get_mut(..name.len()).ok_or(FormatError::BadLabel)?;
-        if name.is_empty() || starts_with_dot || !name.iter().all(allowed) {
+        if name.is_empty() || starts_badly || !name.iter().all(allowed) {
             return Err(FormatError::BadLabel);
         }
         room.copy_from_slice(name);
@@ -83,9 +84,18 @@ mod tests {
 
     #[test]
     fn what_could_escape_a_directory_is_not() {
-        for name in
-            ["", ".", "..", "../x", "a/b", "a b", "ä", "a\0", "a23456789012345678901234567890123"]
-        {
+        for name in [
+            "",
+            ".",
+            "..",
+            "-x",
+            "../x",
+            "a/b",
+            "a b",
+            "ä",
+            "a\0",
+            "a23456789012345678901234567890123",
+        ] {
             assert_eq!(name.parse::<Label>(), Err(FormatError::BadLabel), "{name}");
         }
     }

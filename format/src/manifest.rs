@@ -282,7 +282,11 @@ impl Manifest {
         at_most("payload size", self.payload_size, limits::MAX_PAYLOAD_BYTES)?;
         at_most("memory class", self.memory_class.into(), limits::MAX_MEMORY_CLASS.into())?;
         crate::block::check_block_log2(self.block_log2)?;
-        Ok(self)
+        let contradicts = match self.kind {
+            Kind::Full => self.codec == Codec::Bsdiff,
+            Kind::Delta(_) => self.codec == Codec::Stored,
+        };
+        if contradicts { Err(FormatError::Contradiction { field: "codec" }) } else { Ok(self) }
     }
 }
 
@@ -301,7 +305,7 @@ mod tests {
     use super::*;
 
     fn label() -> impl Strategy<Value = Label> {
-        "[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,31}".prop_map(|s| s.parse().expect("label characters"))
+        "[A-Za-z0-9_+][A-Za-z0-9._+-]{0,31}".prop_map(|s| s.parse().expect("label characters"))
     }
 
     fn kind() -> impl Strategy<Value = Kind> {
@@ -319,12 +323,16 @@ mod tests {
             payload_size in 0..=limits::MAX_PAYLOAD_BYTES,
             target_digest in any::<Digest>(),
             root in any::<ShortDigest>(),
-            codec in proptest::sample::select(&Codec::ALL[..]),
+            any_codec in proptest::sample::select(&Codec::ALL[..]),
             memory_class in 0..=limits::MAX_MEMORY_CLASS,
             block_log2 in limits::MIN_BLOCK_LOG2..=limits::MAX_BLOCK_LOG2,
         ) -> Manifest {
             let [a, b] = revisions;
             let hardware = HardwareRange { min: a.min(b), max: a.max(b) };
+            let codec = match (kind, any_codec) {
+                (Kind::Full, Codec::Bsdiff) | (Kind::Delta(_), Codec::Stored) => Codec::Zstd,
+                (_, codec) => codec,
+            };
             Manifest {
                 product, target_version, hardware, security_counter, target_size, target_digest, kind, codec,
                 encoder, memory_class, block_log2, payload_size, root,

@@ -6,7 +6,7 @@ use whittle_format::ShortDigest;
 use whittle_format::manifest::BaseRef;
 
 use crate::codec;
-use crate::flash::read_unaligned;
+use crate::flash::{is_readable, read_unaligned};
 use crate::verify::short_digest;
 use crate::{FlashError, PatchError, VerifiedManifest};
 
@@ -69,11 +69,17 @@ pub(crate) fn admit<B: ReadNorFlash>(
 }
 
 fn check_base<B: ReadNorFlash>(wanted: BaseRef, base: &mut B) -> Result<(), PatchError> {
-    let got = if fits(wanted.size, base.capacity()) {
-        digest_of(base, wanted.size).map_err(|kind| PatchError::Flash(FlashError::Base(kind)))?
-    } else {
-        ShortDigest::default()
-    };
+    if !is_readable::<B>() {
+        return Err(PatchError::Flash(FlashError::ReadSize { got: B::READ_SIZE }));
+    }
+    if !fits(wanted.size, base.capacity()) {
+        return Err(PatchError::BaseMismatch {
+            wanted: wanted.digest,
+            got: ShortDigest::default(),
+        });
+    }
+    let got =
+        digest_of(base, wanted.size).map_err(|kind| PatchError::Flash(FlashError::Base(kind)))?;
     if got == wanted.digest {
         Ok(())
     } else {

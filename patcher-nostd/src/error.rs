@@ -21,7 +21,12 @@ pub enum FlashError {
         /// Offset in the target slot, in bytes.
         offset: u32,
     },
-    /// The caller's page buffer is empty, no multiple of the write size, or the flash reads in units above 64 bytes.
+    /// The flash reads in units that do not divide 64 bytes and the write size.
+    ReadSize {
+        /// The flash's read size.
+        got: usize,
+    },
+    /// The caller's page buffer is empty or no multiple of the write size.
     PageBuffer {
         /// Length of the buffer.
         got: usize,
@@ -116,7 +121,8 @@ pub enum PatchError {
     Payload(DecodeError<FlashError>),
     /// A flash access failed.
     Flash(FlashError),
-    /// The finished image is not the one that was signed.
+    /// The finished image is not the one that was signed, although every page read back as it was written: the
+    /// package was built wrongly.
     ImageMismatch,
     /// The bytes ended before the package did.
     Truncated,
@@ -132,12 +138,11 @@ impl PatchError {
     #[must_use]
     pub fn culprit(&self) -> Culprit {
         match self {
-            Self::BlockBuffer { .. } | Self::Flash(FlashError::PageBuffer { .. }) => {
+            Self::BlockBuffer { .. }
+            | Self::Flash(FlashError::PageBuffer { .. } | FlashError::ReadSize { .. }) => {
                 Culprit::Caller
             }
-            Self::Flash(_) | Self::Payload(DecodeError::Images(_)) | Self::ImageMismatch => {
-                Culprit::Hardware
-            }
+            Self::Flash(_) | Self::Payload(DecodeError::Images(_)) => Culprit::Hardware,
             _ => Culprit::Package,
         }
     }
@@ -157,6 +162,7 @@ impl fmt::Display for FlashError {
             Self::ReadBack { offset } => {
                 write!(f, "target slot reads back differently at {offset}")
             }
+            Self::ReadSize { got } => write!(f, "flash with a read size of {got} is not supported"),
             Self::PageBuffer { got, write_size } => {
                 write!(f, "page buffer of {got} bytes does not suit a write size of {write_size}")
             }

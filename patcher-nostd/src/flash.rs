@@ -37,6 +37,11 @@ impl ReadNorFlash for NoBase {
 /// Bytes read back or bounced at a time; flash that reads in larger units is refused.
 const BOUNCE: usize = 64;
 
+/// Whether flash with this read size can be read in windows of [`BOUNCE`] bytes.
+pub(crate) fn is_readable<F: ReadNorFlash>() -> bool {
+    BOUNCE.checked_rem(F::READ_SIZE) == Some(0)
+}
+
 /// What stands in a page's bytes behind the image's end: NOR flash erases to ones.
 const ERASED: u8 = 0xff;
 
@@ -93,9 +98,10 @@ impl<'b> SlotWriter<'b> {
     /// Whether the page buffer suits this flash.
     pub(crate) fn check<T: NorFlash>(&self) -> Result<(), FlashError> {
         let whole_writes = self.page.len().checked_rem(T::WRITE_SIZE) == Some(0);
-        let readable = BOUNCE.checked_rem(T::READ_SIZE) == Some(0)
-            && T::WRITE_SIZE.checked_rem(T::READ_SIZE) == Some(0);
-        if whole_writes && readable && !self.page.is_empty() {
+        if !is_readable::<T>() || T::WRITE_SIZE.checked_rem(T::READ_SIZE) != Some(0) {
+            return Err(FlashError::ReadSize { got: T::READ_SIZE });
+        }
+        if whole_writes && !self.page.is_empty() {
             return Ok(());
         }
         Err(FlashError::PageBuffer { got: self.page.len(), write_size: T::WRITE_SIZE })
@@ -155,7 +161,9 @@ impl<'b> SlotWriter<'b> {
         into: &mut [u8],
         flash: &mut T,
     ) -> Result<(), FlashError> {
-        let in_flash = usize::try_from(self.flushed.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let in_flash = usize::try_from(self.flushed.saturating_sub(offset))
+            .unwrap_or(usize::MAX)
+            .min(into.len());
         let (from_flash, from_page) =
             into.split_at_mut_checked(in_flash).unwrap_or((&mut [], &mut []));
         let skip = usize::try_from(offset.saturating_sub(self.flushed)).unwrap_or(usize::MAX);
@@ -226,6 +234,56 @@ mod tests {
         }
         fn capacity(&self) -> usize {
             1024
+        }
+    }
+
+    /// Erases and writes without any rule: the rules are `flash-sim`'s business.
+    struct Cells([u8; 64]);
+
+    impl ErrorType for Cells {
+        type Error = NorFlashErrorKind;
+    }
+
+    impl ReadNorFlash for Cells {
+        const READ_SIZE: usize = 1;
+        fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+            bytes.copy_from_slice(&self.0[offset as usize..][..bytes.len()]);
+            Ok(())
+        }
+        fn capacity(&self) -> usize {
+            64
+        }
+    }
+
+    impl NorFlash for Cells {
+        const WRITE_SIZE: usize = 4;
+        const ERASE_SIZE: usize = 16;
+        fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
+            self.0[from as usize..to as usize].fill(0xff);
+            Ok(())
+        }
+        fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
+            self.0[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_was_appended_can_be_read_from_flash_page_or_both() {
+        let (mut cells, mut page) = (Cells([0; 64]), [0; 16]);
+        let mut writer = SlotWriter::new(&mut page);
+        let data: [u8; 40] = core::array::from_fn(|at| u8::try_from(at).unwrap());
+        writer.append(&data, &mut cells).unwrap();
+        for offset in 0..40u32 {
+            for len in 0..=40 - offset as usize {
+                let mut read = [0xee; 40];
+                writer.read(offset, &mut read[..len], &mut cells).unwrap();
+                assert_eq!(
+                    read[..len],
+                    data[offset as usize..][..len],
+                    "offset {offset}, length {len}"
+                );
+            }
         }
     }
 

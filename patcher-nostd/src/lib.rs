@@ -8,22 +8,24 @@
 //!
 //! * **Fed, never pulled.** [`Patcher::push`] takes chunks of any size; any split gives the same result. Needing more
 //!   is a [`Status`], not an error.
-//! * **Nothing unauthenticated reaches the decoder, nothing is written before every check that can be made is made.**
-//!   A [`VerifiedManifest`] exists only if a trusted key signed it.
+//! * **Nothing unauthenticated reaches the decoder.** A [`VerifiedManifest`] exists only if a trusted key signed it, and
+//!   a block is decoded only after its hash has been compared. Nothing is written before the signature, the fitness
+//!   for this device and the base have been checked.
 //! * **The caller owns every buffer.** [`Buffers`] says how large they must be. No alloc, unless the `zstd` or
 //!   `bsdiff` codec is switched on.
 //! * **The running image is only read.** Whatever fails, [`PatchError::old_image_boots`] says what that means.
 //!
-//! A device that keeps the package somewhere before it installs it runs a [`PackageChecker`] over it first: then not
-//! one byte of the target slot is touched unless every byte of the package is authentic.
+//! A device that keeps the package somewhere before it installs it runs a [`PackageChecker`] over it first, as below:
+//! then not one byte of the target slot is touched unless *every* byte of the package is authentic. A device that
+//! streams leaves that pass out: blocks in front of a forged one may then stand in the slot that does not run.
 //!
 //! # Example
 //!
 //! ```
 //! use whittle_patcher_nostd::*;
 //! # use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
-//! # fn install<'a, B: ReadNorFlash, T: NorFlash>(
-//! #     mut radio: impl Iterator<Item = &'a [u8]>, base: &mut B, target: &mut T, key: [u8; 32],
+//! # fn install<B: ReadNorFlash, T: NorFlash>(
+//! #     package: &[u8], base: &mut B, target: &mut T, key: [u8; 32],
 //! # ) -> Result<Installed, PatchError> {
 //! let device = Device {
 //!     product: "thermostat",
@@ -33,11 +35,17 @@
 //! };
 //! let keys = [key];
 //! let (mut block, mut page) = ([0; 4096], [0; 256]);
-//! let buffers = Buffers { block: &mut block, page: &mut page };
-//! let mut slots = Slots { base, target };
 //!
+//! let mut checker = PackageChecker::new(&device, TrustedKeys(&keys), &mut block);
+//! for mut chunk in package.chunks(64) {
+//!     checker.push(&mut chunk, base, target.capacity())?;
+//! }
+//! checker.finish()?;
+//!
+//! let mut slots = Slots { base, target };
+//! let buffers = Buffers { block: &mut block, page: &mut page };
 //! let mut patcher = Patcher::new(&device, TrustedKeys(&keys), buffers);
-//! while let Some(mut chunk) = radio.next() {
+//! for mut chunk in package.chunks(64) {
 //!     if patcher.push(&mut chunk, &mut slots)? == Status::Done {
 //!         break;
 //!     }

@@ -78,6 +78,7 @@ impl Archive {
         let same_name = |entry: &&Entry| entry.product == product && entry.version == version;
         if let Some(entry) = catalog.entries.iter().find(same_name) {
             if entry.sha256 == image.digest() {
+                self.store(image)?;
                 return Ok(Added::AlreadyThere(entry.clone()));
             }
             let other = entry.sha256.short();
@@ -85,17 +86,39 @@ impl Archive {
                 "{product} {version} is already archived as image {other}"
             )));
         }
-        let path = self.image_path(image.digest());
-        let parent = files::parent(&path);
-        std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
-        files::write_atomically(&path, image.bytes())?;
-        let sequence =
-            catalog.entries.iter().map(|entry| entry.sequence).max().map_or(0, |last| last + 1);
+        self.store(image)?;
+        let last = catalog.entries.iter().map(|entry| entry.sequence).max();
+        let sequence = last.map_or(0, |last| last.saturating_add(1));
         let entry =
             Entry { product, version, sha256: image.digest(), bytes: image.size(), sequence };
         catalog.entries.push(entry.clone());
         self.write(&catalog)?;
         Ok(Added::New(entry))
+    }
+
+    /// Writes an image unless it is there as it should be.
+    fn store(&self, image: &Image) -> Result<()> {
+        let path = self.image_path(image.digest());
+        if Image::read(&path).is_ok_and(|found| found == *image) {
+            return Ok(());
+        }
+        let parent = files::parent(&path);
+        std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+        files::write_atomically(&path, image.bytes())
+    }
+
+    /// Whether there is an archive at all.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.directory.join(CATALOG_FILE).exists()
+    }
+
+    /// Checks that there is an archive.
+    ///
+    /// # Errors
+    /// [`Error::NoArchive`].
+    pub fn check_exists(&self) -> Result<()> {
+        if self.exists() { Ok(()) } else { Err(Error::NoArchive(self.directory.clone())) }
     }
 
     /// The released images in the order of their release, of one product or of all.
@@ -119,9 +142,9 @@ impl Archive {
         count: usize,
         target: Sha256Digest,
     ) -> Result<Vec<Entry>> {
-        let mut entries = self.list(Some(product))?;
-        entries.retain(|entry| entry.sha256 != target);
-        Ok(entries.into_iter().rev().take(count).collect())
+        let mut seen = BTreeSet::from([target]);
+        let newest_first = self.list(Some(product))?.into_iter().rev();
+        Ok(newest_first.filter(|entry| seen.insert(entry.sha256)).take(count).collect())
     }
 
     /// Reads an image and checks that it is the one that was added.
@@ -147,6 +170,7 @@ impl Archive {
     /// # Errors
     /// As [`Self::list`], or [`Error::Io`] while removing.
     pub fn prune(&self, product: Option<&Label>, keep: usize, dry_run: bool) -> Result<Vec<Entry>> {
+        self.check_exists()?;
         let _lock = self.lock()?;
         let mut catalog = self.catalog()?;
         let concerned = self.list(product)?;
@@ -192,6 +216,12 @@ impl Archive {
         };
         let catalog: Catalog =
             serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let named_badly = |entry: &&Entry| {
+            entry.product.parse::<Label>().is_err() || entry.version.parse::<Label>().is_err()
+        };
+        if let Some(entry) = catalog.entries.iter().find(named_badly) {
+            return Err(damaged(format!("entry {} has a bad name", entry.sequence)));
+        }
         if catalog.schema != SCHEMA {
             return Err(damaged(format!(
                 "schema {} is unknown, this tool writes {SCHEMA}",
@@ -273,5 +303,19 @@ mod tests {
         };
         std::fs::write(archive.image_path(entry.sha256), [2; 100]).expect("writes");
         assert!(matches!(archive.read(&entry), Err(Error::Archive(_))));
+        archive.add(&label("p"), &label("1"), &image(1)).expect("mends it");
+        assert_eq!(archive.read(&entry).expect("as it was"), image(1));
+    }
+
+    #[test]
+    fn an_image_with_two_versions_counts_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let archive = Archive::at(directory.path());
+        for (version, byte) in [("1", 1), ("2", 2), ("3", 3), ("4", 3), ("5", 3)] {
+            archive.add(&label("p"), &label(version), &image(byte)).expect("adds");
+        }
+        let latest = archive.latest(&label("p"), 3, image(9).digest()).expect("lists");
+        let versions: Vec<_> = latest.into_iter().map(|entry| entry.version).collect();
+        assert_eq!(versions, ["5", "2", "1"]);
     }
 }

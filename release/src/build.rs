@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 use serde::Serialize;
+use whittle_delta::EncodeError;
 use whittle_format::index::{self, Attachment, AttachmentKind};
 use whittle_format::manifest::{BaseRef, HardwareRange, Kind};
 use whittle_format::{Label, Manifest, ShortDigest, limits, shorten};
@@ -147,7 +148,7 @@ pub struct Refused {
 pub fn build(request: &Request<'_>, progress: Progress<'_>) -> Result<Built> {
     check(request)?;
     let jobs: Vec<Option<&Base>> = request.bases.iter().map(Some).chain([None]).collect();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(request.threads).build();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(request.threads.min(jobs.len())).build();
     let pool = pool.map_err(|error| {
         Error::Usage(format!("cannot start {} threads: {error}", request.threads))
     })?;
@@ -177,6 +178,9 @@ fn check(request: &Request<'_>) -> Result<()> {
     if let Some(slot) = slot.filter(|slot| size > *slot) {
         return Err(Error::SlotTooSmall { got: size, slot });
     }
+    if size == 0 {
+        return Err(Error::EmptyTarget);
+    }
     if request.bases.len() > limits::MAX_BASES {
         return Err(Error::Usage(format!(
             "{} bases are too many, {} at most",
@@ -204,7 +208,10 @@ fn make(
                 reason: "the codec makes no deltas".to_owned(),
             });
         }
-        Err(Error::Encode { source, .. }) if base.is_some() => {
+        Err(Error::Encode {
+            source: source @ (EncodeError::Memory { .. } | EncodeError::TooLarge { .. }),
+            ..
+        }) if base.is_some() => {
             return Ok(Outcome::Refused { delta_bytes: None, reason: source.to_string() });
         }
         Err(error) => return Err(error),
@@ -356,11 +363,14 @@ fn name(base: &Base) -> String {
     base.version.clone().unwrap_or_else(|| base.image.digest().short())
 }
 
+/// How many digits of a base's SHA-256 its package's name carries: enough that no two bases share them.
+const NAME_DIGITS: usize = 16;
+
 /// The name of a package file; `base` is that of a delta.
 #[must_use]
 pub fn package_file_name(product: &Label, version: &Label, base: Option<Sha256Digest>) -> String {
     match base {
-        Some(base) => format!("{product}-{version}-from-{}.pkg", base.short()),
+        Some(base) => format!("{product}-{version}-from-{base:.NAME_DIGITS$}.pkg"),
         None => format!("{product}-{version}-full.pkg"),
     }
 }

@@ -24,13 +24,11 @@ const MAX_PACKAGE_BYTES: u64 = MAX_PAYLOAD_BYTES as u64 * 4 / 3 + 4096;
 /// # Errors
 /// [`Error::OutputExists`], or [`Error::Io`]; the directory is then as it was.
 pub fn write(out: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
-    if !is_free(out)? {
-        return Err(Error::OutputExists(out.to_owned()));
-    }
+    check_free(out)?;
     let parent = files::parent(out);
     std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
     let staging = tempfile::Builder::new()
-        .prefix(".whittle-")
+        .prefix(files::TEMPORARY_PREFIX)
         .tempdir_in(parent)
         .map_err(Error::io("create", parent))?;
     // The temporary directory is private; what is renamed into place has the usual permissions.
@@ -38,7 +36,7 @@ pub fn write(out: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     std::fs::create_dir(&release).map_err(Error::io("create", &release))?;
     for (name, bytes) in files {
         let path = release.join(name);
-        let written = std::fs::File::create(&path).and_then(|mut file| {
+        let written = std::fs::File::create_new(&path).and_then(|mut file| {
             std::io::Write::write_all(&mut file, bytes)?;
             file.sync_all()
         });
@@ -47,14 +45,25 @@ pub fn write(out: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     if out.exists() {
         std::fs::remove_dir(out).map_err(Error::io("replace", out))?;
     }
-    std::fs::rename(&release, out).map_err(Error::io("create", out))
+    files::sync_directory(&release)?;
+    std::fs::rename(&release, out).map_err(Error::io("create", out))?;
+    files::sync_directory(parent)
 }
 
-fn is_free(out: &Path) -> Result<bool> {
+/// Checks that a release can be written here, before anything is built for it.
+///
+/// # Errors
+/// [`Error::OutputExists`], [`Error::NotADirectory`] or [`Error::Io`].
+pub fn check_free(out: &Path) -> Result<()> {
     match std::fs::read_dir(out) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(false),
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(Error::OutputExists(out.to_owned())),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            Err(Error::NotADirectory(out.to_owned()))
+        }
         Err(error) => Err(Error::io("read", out)(error)),
     }
 }
@@ -66,9 +75,18 @@ fn is_free(out: &Path) -> Result<bool> {
 pub fn compare(out: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     for (name, bytes) in files {
         let path = out.join(name);
-        let found = files::read_at_most(&path, bytes.len() as u64)?;
-        if found.as_ref() != Some(bytes) {
-            return Err(Error::NotReproducible(format!("`{}` has other bytes", path.display())));
+        match files::read_at_most(&path, bytes.len() as u64) {
+            Ok(Some(found)) if found == *bytes => {}
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NotReproducible(format!("`{}` is missing", path.display())));
+            }
+            Err(error) => return Err(error),
+            Ok(_) => {
+                return Err(Error::NotReproducible(format!(
+                    "`{}` has other bytes",
+                    path.display()
+                )));
+            }
         }
     }
     match unlisted(out, files.iter().map(|(name, _)| name.clone()))?.first() {

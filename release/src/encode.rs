@@ -72,7 +72,10 @@ pub(crate) fn encode(
     let mut refusal = None;
     for codec in allowed(profile.codec, base.is_some()) {
         match encode_with(*codec, base, target, profile) {
-            Ok(candidate) if candidate.memory_class() > MAX_MEMORY_CLASS => {}
+            Ok(candidate) if candidate.memory_class() > MAX_MEMORY_CLASS => {
+                let (needed, limit) = (candidate.encoded.decoder_ram_bytes, 1 << MAX_MEMORY_CLASS);
+                refusal = Some(EncodeError::Memory { needed, limit });
+            }
             Ok(candidate) => {
                 let smaller =
                     |best: &Candidate| candidate.encoded.payload.len() < best.encoded.payload.len();
@@ -114,7 +117,14 @@ fn encode_with(
             // The manifest declares a power of two, so the largest one that the device has bounds the decoder.
             let decoder_ram_bytes = 1 << limit.max(1).ilog2();
             let options = zstd::Options { decoder_ram_bytes, ..Default::default() };
-            zstd::encode(base.map(Image::bytes), target.bytes(), options)?
+            zstd::encode(base.map(Image::bytes), target.bytes(), options).map_err(|error| {
+                match error {
+                    EncodeError::Memory { needed, .. } => {
+                        EncodeError::Memory { needed: needed.next_power_of_two(), limit }
+                    }
+                    other => other,
+                }
+            })?
         }
         Codec::Bsdiff => {
             bsdiff40::encode(base.ok_or(EncodeError::NoBase)?.bytes(), target.bytes())?

@@ -23,6 +23,8 @@ pub enum Culprit {
     Key,
     /// Whoever chose the base.
     Base,
+    /// Whoever set a limit of the device.
+    Budget,
     /// Us: an artifact that does not do what it should.
     SelfCheck,
 }
@@ -41,6 +43,15 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// A key file is already there.
+    #[error("`{}` exists", .0.display())]
+    KeyExists(PathBuf),
+    /// A file is to be written where something else stands: a link, a device, a directory.
+    #[error("`{}` is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// A directory is to be made where something else stands.
+    #[error("`{}` is not a directory", .0.display())]
+    NotADirectory(PathBuf),
     /// A directory for output is already in use.
     #[error("`{}` exists and is not empty", .0.display())]
     OutputExists(PathBuf),
@@ -52,6 +63,12 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The target has no bytes.
+    #[error("the target is empty")]
+    EmptyTarget,
+    /// There is no archive in this directory.
+    #[error("there is no base archive in `{}`", .0.display())]
+    NoArchive(PathBuf),
     /// The target does not fit the device's slot.
     #[error("image of {got} bytes does not fit a slot of {slot}")]
     SlotTooSmall {
@@ -164,13 +181,17 @@ impl Error {
     pub fn culprit(&self) -> Culprit {
         match self {
             Self::Io { .. } | Self::OutputExists(_) | Self::NoRandomness(_) => Culprit::Io,
-            Self::ImageTooLarge { .. } | Self::SlotTooSmall { .. } | Self::Format { .. } => {
+            Self::KeyExists(_) | Self::NotAFile(_) | Self::NotADirectory(_) => Culprit::Io,
+            Self::NoArchive(_) => Culprit::Io,
+            Self::SlotTooSmall { .. } => Culprit::Budget,
+            Self::Encode { source: EncodeError::Memory { .. }, .. } => Culprit::Budget,
+            Self::ImageTooLarge { .. } | Self::EmptyTarget | Self::Format { .. } => {
                 Culprit::BadInput
             }
-            Self::WrongFileSize { .. }
-            | Self::Encode { .. }
-            | Self::Archive(_)
-            | Self::BsdiffPatch { .. } => Culprit::BadInput,
+            Self::WrongFileSize { .. } | Self::Encode { .. } | Self::Archive(_) => {
+                Culprit::BadInput
+            }
+            Self::BsdiffPatch { .. } => Culprit::BadInput,
             Self::BadKey { .. }
             | Self::NotTheListedFile { .. }
             | Self::IndexContradiction { .. } => Culprit::Key,

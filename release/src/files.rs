@@ -5,6 +5,9 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
+/// What temporary files and directories begin with; one that is left behind by a kill may be removed.
+pub(crate) const TEMPORARY_PREFIX: &str = ".whittle-";
+
 /// Reads a whole file of at most `limit` bytes; `Ok(None)` if it is larger.
 pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
@@ -18,7 +21,11 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
 /// # Errors
 /// [`Error::Io`]; the place then holds what it held before.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = temporary_beside(path)?;
+    let special = std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
+    if special {
+        return Err(Error::NotAFile(path.to_owned()));
+    }
+    let mut file = temporary_beside(path, Readable::ByAll)?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .map_err(Error::io("write", path))?;
@@ -30,8 +37,8 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`] with [`std::io::ErrorKind::AlreadyExists`] if it does.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = temporary_beside(path)?;
+pub(crate) fn write_new(path: &Path, bytes: &[u8], readable: Readable) -> Result<()> {
+    let mut file = temporary_beside(path, readable)?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .map_err(Error::io("write", path))?;
@@ -44,8 +51,37 @@ pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file in the same directory, readable by its owner alone.
-fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
-    tempfile::NamedTempFile::with_prefix_in(".whittle-", parent(path))
-        .map_err(Error::io("write", path))
+/// Who may read a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readable {
+    /// Whoever the user's umask lets.
+    ByAll,
+    /// Its owner alone: private keys.
+    ByOwner,
+}
+
+/// A temporary file in the same directory.
+fn temporary_beside(path: &Path, readable: Readable) -> Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX);
+    #[cfg(unix)]
+    if readable == Readable::ByAll {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    #[cfg(not(unix))]
+    let _ = readable;
+    builder.tempfile_in(parent(path)).map_err(Error::io("write", path))
+}
+
+/// Makes a rename in this directory survive a power cut.
+pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        let opened = std::fs::File::open(directory);
+        opened.and_then(|opened| opened.sync_all()).map_err(Error::io("write", directory))?;
+    }
+    #[cfg(not(unix))]
+    let _ = directory;
+    Ok(())
 }

@@ -104,10 +104,10 @@ impl Image {
     /// # Errors
     /// [`Error::Io`] or [`Error::ImageTooLarge`].
     pub fn read(path: &Path) -> Result<Self> {
-        let too_large = || Error::ImageTooLarge {
-            got: std::fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len()),
-            limit: MAX_IMAGE_BYTES.into(),
-        };
+        let limit = u64::from(MAX_IMAGE_BYTES);
+        // A device or a pipe has no length of its own.
+        let len = || std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let too_large = || Error::ImageTooLarge { got: len().max(limit + 1), limit };
         files::read_at_most(path, MAX_IMAGE_BYTES.into())?.ok_or_else(too_large).and_then(Self::new)
     }
 

@@ -12,6 +12,7 @@ use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, 
 pub use whittle_patcher_nostd::{KeyId, PublicKey};
 use whittle_patcher_nostd::{TrustedKeys, Verifier, VerifyError, key_id};
 
+use crate::files::Readable;
 use crate::{Error, Result, files};
 
 /// File name of a generated private key.
@@ -34,7 +35,7 @@ pub trait Signer: Sync {
     fn sign(&self, message: &[u8]) -> Result<[u8; 64]>;
 }
 
-/// A private key in memory; its memory is wiped when it is dropped.
+/// A private key in memory; the key itself, not the text that it was read from, is wiped when it is dropped.
 pub struct PrivateKey(ed25519_dalek::SigningKey);
 
 impl PrivateKey {
@@ -73,21 +74,19 @@ impl PrivateKey {
     /// Writes the key pair into a directory and returns the paths of the private and the public key.
     ///
     /// # Errors
-    /// [`Error::Io`], also if one of the files exists: a key is never overwritten.
+    /// [`Error::KeyExists`]: a key is never overwritten. [`Error::Io`].
     pub fn write_pair(&self, directory: &Path) -> Result<(PathBuf, PathBuf)> {
         std::fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
         let (private, public) = (directory.join(PRIVATE_KEY_FILE), directory.join(PUBLIC_KEY_FILE));
         if public.exists() {
-            return Err(Error::io("write", &public)(std::io::ErrorKind::AlreadyExists.into()));
+            return Err(Error::KeyExists(public));
         }
         let bad = |path: &Path| Error::BadKey { path: path.to_owned(), wanted: "encodable key" };
         let bytes = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
         let pem = bytes.to_pkcs8_pem(LineEnding::LF).map_err(|_| bad(&private))?;
-        files::write_new(&private, pem.as_bytes())?;
-        files::write_new(
-            &public,
-            public_pem(&self.public_key()).ok_or_else(|| bad(&public))?.as_bytes(),
-        )?;
+        files::write_new(&private, pem.as_bytes(), Readable::ByOwner).map_err(key_exists)?;
+        let pem = public_pem(&self.public_key()).ok_or_else(|| bad(&public))?;
+        files::write_new(&public, pem.as_bytes(), Readable::ByAll).map_err(key_exists)?;
         Ok((private, public))
     }
 }
@@ -120,6 +119,15 @@ pub fn read_public(path: &Path) -> Result<PublicKey> {
         return Ok(key.to_bytes());
     }
     PrivateKey::from_pem(&text).map(|key| key.public_key()).ok_or_else(wrong)
+}
+
+fn key_exists(error: Error) -> Error {
+    match error {
+        Error::Io { path, source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            Error::KeyExists(path)
+        }
+        other => other,
+    }
 }
 
 fn read_text(path: &Path) -> Result<Option<String>> {

@@ -154,10 +154,15 @@ fn a_release_is_never_overwritten() {
 #[test]
 fn unusable_arguments_are_refused_in_words() {
     let shop = Workshop::new();
-    let cases: [(&[&str], i32, &str); 7] = [
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&["--archive", "nowhere"], 3, "no base archive"),
         (&["--base", "missing.bin"], 3, "cannot read `missing.bin`"),
-        (&["--slot-size", "1K"], 4, "does not fit a slot"),
-        (&["--device-ram", "1K", "--codec", "zstd"], 4, "needs"),
+        (&["--slot-size", "1K"], 7, "does not fit a slot"),
+        (
+            &["--device-ram", "63K", "--codec", "zstd"],
+            7,
+            "needs 65536 bytes of RAM, the device has 64512",
+        ),
         (&["--block-size", "1000"], 2, "power of two"),
         (&["--hardware", "5-2"], 2, "ends before it begins"),
         (&["--product", "../x"], 2, "--product"),

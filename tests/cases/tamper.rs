@@ -36,7 +36,11 @@ fn each_refusal_has_its_code_and_its_words() {
     longer.push(0);
     shop.write("longer.pkg", &longer);
 
-    let cases: [Case<'_>; 11] = [
+    let mut padded = shop.read("2.bin");
+    padded.push(0);
+    shop.write("padded.bin", &padded);
+    let cases: [Case<'_>; 12] = [
+        ("a base with a byte too many", &delta, "padded.bin", &[], 6, "package expects base"),
         ("the wrong base of a package", &delta, "1.bin", &[], 6, "package expects base"),
         (
             "a base unknown to the release",

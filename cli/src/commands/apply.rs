@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use whittle_delta::bsdiff40;
+
 use whittle_release::Image;
 use whittle_release::apply::{self, Expectations};
 use whittle_release::directory::read_package_file;
@@ -60,7 +60,7 @@ struct AppliedView<'a> {
     target_version: Option<String>,
     target_bytes: u32,
     target_sha256: Sha256Digest,
-    out: PathBuf,
+    out: String,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         target_version: Some(applied.manifest.target_version.to_string()),
         target_bytes: applied.image.size(),
         target_sha256: applied.image.digest(),
-        out: args.out.clone(),
+        out: args.out.display().to_string(),
     };
     show(&view, printer)
 }
@@ -92,9 +92,7 @@ fn apply_bsdiff(args: &Args, base: Option<&Image>, printer: &Printer) -> Result 
     let base = base.ok_or_else(|| Error::Usage("a BSDIFF40 patch needs `--base`".to_owned()))?;
     let patch = read_package_file(&args.path)?;
     let file = args.path.display().to_string();
-    if !bsdiff40::is_patch(&patch) {
-        return Err(Error::Usage(format!("`{file}` is no BSDIFF40 patch")));
-    }
+
     let image = apply::apply_bsdiff(&file, &patch, base)?;
     apply::write_image(&args.out, &image)?;
     printer.note("UNVERIFIED: nothing protects a bare BSDIFF40 patch, and nothing tells whether this was its base");
@@ -105,7 +103,7 @@ fn apply_bsdiff(args: &Args, base: Option<&Image>, printer: &Printer) -> Result 
         target_version: None,
         target_bytes: image.size(),
         target_sha256: image.digest(),
-        out: args.out.clone(),
+        out: args.out.display().to_string(),
     };
     show(&view, printer)
 }
@@ -115,7 +113,7 @@ fn show(view: &AppliedView<'_>, printer: &Printer) -> Result {
         let bytes = grouped(v.target_bytes.into());
         format!(
             "{} ({} bytes, sha-256 {}) from `{}`",
-            v.out.display(),
+            v.out,
             bytes,
             v.target_sha256.short(),
             v.package

@@ -84,8 +84,9 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
     match command {
         Command::Add(args) => add(args, printer),
         Command::Ls(args) => {
-            let images = Archive::at(&args.archive.archive).list(args.product.as_ref())?;
-            list(images, printer)
+            let archive = Archive::at(&args.archive.archive);
+            archive.check_exists()?;
+            list(archive.list(args.product.as_ref())?, printer)
         }
         Command::Prune(args) => {
             let archive = Archive::at(&args.archive.archive);

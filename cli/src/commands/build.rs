@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use whittle_format::Label;
@@ -44,8 +44,10 @@ pub(crate) struct Args {
     bases: Vec<PathBuf>,
 
     /// Archive to take the last three bases from, where no `--base` is given.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_ARCHIVE)]
-    archive: PathBuf,
+    ///
+    /// [default: whittle-bases, if it exists]
+    #[arg(long, value_name = "DIR")]
+    archive: Option<PathBuf>,
 
     /// Private key to sign with, in PKCS#8 PEM.
     #[arg(long, value_name = "FILE")]
@@ -98,7 +100,7 @@ pub(crate) struct Args {
 
 #[derive(Serialize)]
 struct Outcome<'a> {
-    out: &'a Path,
+    out: String,
     /// Whether a rebuild gave the same bytes; absent without `--check`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reproducible: Option<bool>,
@@ -128,7 +130,10 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
             .or(std::thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get),
     };
-    let compare_only = args.check && args.out.join(build::INDEX_FILE).exists();
+    let compare_only = args.check && directory::check_free(&args.out).is_err() && args.out.is_dir();
+    if !compare_only {
+        directory::check_free(&args.out)?;
+    }
     let built = build_with_progress(&request, printer)?;
     if compare_only {
         directory::compare(&args.out, &built.files)?;
@@ -139,8 +144,11 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         directory::write(&args.out, &built.files)?;
     }
     explain_refusals(&built.report, printer);
-    let outcome =
-        Outcome { out: &args.out, reproducible: args.check.then_some(true), report: &built.report };
+    let outcome = Outcome {
+        out: args.out.display().to_string(),
+        reproducible: args.check.then_some(true),
+        report: &built.report,
+    };
     printer.result(&outcome, human)
 }
 
@@ -187,7 +195,11 @@ fn bases(args: &Args, printer: &Printer) -> Result<Vec<Base>> {
         bases.push(Base { image: Image::read(path)?, version: None });
     }
     if args.bases.is_empty() {
-        let archive = Archive::at(&args.archive);
+        let directory = args.archive.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_ARCHIVE));
+        let archive = Archive::at(&directory);
+        if args.archive.is_some() {
+            archive.check_exists()?;
+        }
         let target = Image::read(&args.target)?.digest();
         for entry in archive.latest(&args.product, BASES_FROM_ARCHIVE, target)? {
             bases.push(Base { image: archive.read(&entry)?, version: Some(entry.version) });
@@ -196,9 +208,9 @@ fn bases(args: &Args, printer: &Printer) -> Result<Vec<Base>> {
             0 => format!(
                 "no base of `{}` in `{}`: full image only",
                 args.product,
-                args.archive.display()
+                directory.display()
             ),
-            count => format!("{count} bases from `{}`", args.archive.display()),
+            count => format!("{count} bases from `{}`", directory.display()),
         });
     }
     let mut seen = HashSet::new();
@@ -240,7 +252,7 @@ fn human(outcome: &Outcome<'_>) -> String {
         grouped(report.target_bytes.into()),
         report.target_sha256.short(),
         artifact_table(report),
-        outcome.out.display(),
+        outcome.out,
         if outcome.reproducible == Some(true) { "; a rebuild gave the same bytes" } else { "" },
     )
 }

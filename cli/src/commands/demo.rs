@@ -35,11 +35,11 @@ pub(crate) struct Args {
 
 #[derive(Serialize)]
 struct Demo {
-    out: PathBuf,
-    release: PathBuf,
-    public_key: PathBuf,
+    out: String,
+    release: String,
+    public_key: String,
     /// Images that were rebuilt and compared with the target, byte for byte.
-    applied: Vec<PathBuf>,
+    applied: Vec<String>,
     #[serde(flatten)]
     report: Report,
 }
@@ -90,32 +90,29 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         let path = applied_dir.join(artifact.file.replace(".pkg", ".bin"));
         create_dir(&applied_dir)?;
         apply::write_image(&path, &image)?;
-        applied.push(path);
+        applied.push(path.display().to_string());
     }
-    let demo = Demo { out: out.clone(), release, public_key, applied, report: built.report };
+    let [out, release, public_key] =
+        [out, &release, &public_key].map(|path| path.display().to_string());
+    let demo = Demo { out, release, public_key, applied, report: built.report };
     printer.result(&demo, human)
 }
 
 fn human(demo: &Demo) -> String {
     let report = &demo.report;
-    let (release, key, base) =
-        (demo.release.display(), demo.public_key.display(), demo.out.join("images"));
+    let (out, release, key) = (&demo.out, &demo.release, &demo.public_key);
     let (oldest, _) = RELEASES[0];
     format!(
         "{} {}: {} bytes, built from its last {} versions, signed, verified, and applied from each of them.\n\n\
          {}\n\n\
-         keys      {}\nimages    {}\nrelease   {release}\nresults   {} (each equal to the new image, byte for byte)\n\n\
+                  keys      {out}/keys\nimages    {out}/images\nrelease   {release}\nresults   {out}/applied (each equal to the new image, byte for byte)\n\n\
          Try it:\n  whittle inspect {release}\n  whittle verify {release} --pubkey {key}\n  \
-         whittle apply {release} --pubkey {key} --base {} --out new.bin",
+         whittle apply {release} --pubkey {key} --base {out}/images/{oldest}.bin --out new.bin",
         report.product,
         report.target_version,
         grouped(report.target_bytes.into()),
         RELEASES.len() - 1,
         artifact_table(report),
-        demo.out.join("keys").display(),
-        base.display(),
-        demo.out.join("applied").display(),
-        base.join(format!("{oldest}.bin")).display(),
     )
 }
 

@@ -47,6 +47,7 @@ struct PackageView {
 
 #[derive(Serialize)]
 struct ReleaseView {
+    /// Whether the index is; the files are not looked at.
     verified: bool,
     key_id: String,
     product: String,
@@ -176,7 +177,7 @@ fn inspect_release(args: &Args, printer: &Printer) -> Result {
         });
         format!(
             "{}\n{} {} · hardware {} · security counter {} · target {} ({} bytes)\n\n{}\n\n{}",
-            seal(view.verified, &view.key_id),
+            if view.verified { index_seal(&view.key_id) } else { seal(false, &view.key_id) },
             view.product,
             view.target_version,
             hardware(index.release.hardware),
@@ -229,6 +230,10 @@ fn hardware(range: HardwareRange) -> String {
         HardwareRange { min, max } if min == max => min.to_string(),
         HardwareRange { min, max } => format!("{min}-{max}"),
     }
+}
+
+fn index_seal(key_id: &str) -> String {
+    format!("VERIFIED index, signed by key {key_id}; `whittle verify` also checks the files")
 }
 
 fn seal(verified: bool, key_id: &str) -> String {

@@ -20,8 +20,8 @@ pub(crate) struct Args {
 
 #[derive(Serialize)]
 struct Generated {
-    private_key: PathBuf,
-    public_key: PathBuf,
+    private_key: String,
+    public_key: String,
     key_id: String,
 }
 
@@ -29,12 +29,12 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let key = PrivateKey::generate()?;
     let (private_key, public_key) = key.write_pair(&args.out)?;
     let key_id = Keyring::of(&key).ids().map(|id| hex(&id)).collect();
+    let [private_key, public_key] =
+        [private_key, public_key].map(|path| path.display().to_string());
     printer.result(&Generated { private_key, public_key, key_id }, |made| {
         format!(
             "private key  {}\npublic key   {}\nkey id       {}",
-            made.private_key.display(),
-            made.public_key.display(),
-            made.key_id
+            made.private_key, made.public_key, made.key_id
         )
     })?;
     printer.note("Keep the private key out of the repository; devices and `whittle verify` need the public key only.");

@@ -1,11 +1,12 @@
 use std::fmt::Write as _;
-use std::io::Write as _;
+
 use std::path::PathBuf;
 
+use serde::Serialize;
 use whittle_release::image::hex;
 use whittle_release::keys::{self, Keyring, PublicKey};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::printer::Printer;
 
 /// Print a public key in the form that its user needs.
@@ -14,7 +15,7 @@ pub(crate) struct Args {
     /// Key file in PEM; of a private key, the public half is printed.
     key: PathBuf,
 
-    /// The form.
+    /// The form, where the format is for people.
     #[arg(long, value_enum, default_value_t = Form::Pem)]
     to: Form,
 }
@@ -33,12 +34,23 @@ enum Form {
     Rust,
 }
 
+#[derive(Serialize)]
+struct PublicKeyView {
+    key_id: String,
+    /// The 32 raw bytes in hexadecimal digits.
+    public_key: String,
+}
+
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let key = keys::read_public(&args.key)?;
     let id = Keyring(vec![key]).ids().map(|id| hex(&id)).collect::<String>();
+    if printer.is_json() {
+        return printer
+            .result(&PublicKeyView { key_id: id, public_key: hex(&key) }, |_| String::new());
+    }
     match args.to {
         Form::Pem => printer.stdout(&keys::public_pem(&key).unwrap_or_default()),
-        Form::Raw => std::io::stdout().write_all(&key).map_err(Error::Stdout),
+                Form::Raw => printer.bytes(&key),
         Form::Hex => printer.stdout(&hex(&key)),
         Form::C => printer.stdout(&format!(
             "/* Ed25519 public key, id {id} */\nstatic const unsigned char whittle_public_key[32] = {{\n{}}};\n",
