@@ -3,6 +3,7 @@
 //! | module | codec | decodes on | needs |
 //! |---|---|---|---|
 //! | [`stored`] | the image as it is | anything | nothing |
+//! | [`compact`] | structure-aware prediction, mixed contexts, arithmetic coding | microcontrollers | 19 to 57 KiB of tables |
 //! | `zstd` | bsdiff-style operations in a zstd frame | Linux-class devices, large microcontrollers | a heap |
 //! | `bsdiff40` | classic BSDIFF40 | hosts, devices already in the field | std |
 //!
@@ -31,6 +32,7 @@ extern crate std as alloc;
 
 #[cfg(feature = "bsdiff")]
 pub mod bsdiff40;
+pub mod compact;
 mod decoder;
 #[cfg(feature = "encode")]
 mod encoded;

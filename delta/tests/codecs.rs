@@ -1,5 +1,5 @@
 //! Laws that hold for every codec, and the interop of `bsdiff40` with the tools in the field.
-#![allow(missing_docs, clippy::cast_possible_truncation, reason = "tests")]
+#![allow(missing_docs, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tests")]
 
 mod common;
 
@@ -8,6 +8,7 @@ use std::process::Command;
 use common::{code_like, decode, edited};
 use proptest::prelude::*;
 use whittle_delta::bsdiff40::BsdiffDecoder;
+use whittle_delta::compact::{self, Class, CompactDecoder, LargeTables};
 use whittle_delta::stored::StoredDecoder;
 use whittle_delta::zstd::ZstdDecoder;
 use whittle_delta::{DecodeError, Encoded, Sizes, bsdiff40, stored, zstd};
@@ -18,6 +19,22 @@ fn sizes(base: &[u8], target: &[u8], payload: &[u8]) -> Sizes {
 
 fn bsdiff_decoder(sizes: Sizes) -> BsdiffDecoder {
     BsdiffDecoder::new::<()>(sizes, u64::MAX).expect("no limit")
+}
+
+fn compact_encode(base: Option<&[u8]>, target: &[u8], class: Class) -> Encoded {
+    let options = compact::Options { decoder_ram_bytes: class.ram_bytes(), ..Default::default() };
+    compact::encode(base, target, options).expect("encodes")
+}
+
+fn compact_decode(
+    base: &[u8],
+    target: &[u8],
+    payload: &[u8],
+    chunk_len: usize,
+) -> Result<Vec<u8>, DecodeError<std::convert::Infallible>> {
+    let mut tables = Box::new(LargeTables::NEW);
+    let decoder = CompactDecoder::new(sizes(base, target, payload), tables.lend());
+    decode(decoder, base, payload, chunk_len)
 }
 
 fn zstd_encode(base: Option<&[u8]>, target: &[u8]) -> Encoded {
@@ -52,8 +69,22 @@ fn every_codec_gives_the_target_back_in_any_split() {
         let full = zstd_encode(None, &target);
         let classic = bsdiff40::encode(&base, &target).expect("encodes");
         let stored = stored::encode(&target);
+        let small = compact_encode(Some(&base), &target, Class::Small);
+        let alone = compact_encode(None, &target, Class::Medium);
         for chunk_len in [1, 2, 3, 7, 64, 1000, usize::MAX] {
             let context = format!("pair {number}, chunks of {chunk_len}");
+            let decoded = compact_decode(&base, &target, &small.payload, chunk_len);
+            assert!(
+                decoded.as_ref() == Ok(&target),
+                "compact, {context}: {:?}",
+                decoded.map(|d| d.len())
+            );
+            let decoded = compact_decode(&[], &target, &alone.payload, chunk_len);
+            assert!(
+                decoded.as_ref() == Ok(&target),
+                "compact full, {context}: {:?}",
+                decoded.map(|d| d.len())
+            );
             let s = sizes(&base, &target, &delta.payload);
             let decoder = ZstdDecoder::new(s, delta.decoder_ram_bytes);
             assert_eq!(
@@ -94,6 +125,14 @@ fn a_cut_payload_is_never_complete() {
         let decoder = ZstdDecoder::new(sizes(&base, &target, &delta), u64::MAX);
         assert!(decode(decoder, &base, &delta[..cut], 100).is_err(), "zstd cut at {cut}");
     }
+    let compact = compact_encode(Some(&base), &target, Class::Medium).payload;
+    for cut in 0..compact.len() - 12 {
+        let decoded = compact_decode(&base, &target, &compact[..cut], 100);
+        assert!(decoded.as_ref() != Ok(&target), "compact cut at {cut}");
+    }
+    let mut longer = compact.clone();
+    longer.extend([1; 8]);
+    assert!(compact_decode(&base, &target, &longer, 100).is_err(), "compact with trailing bytes");
     for cut in 0..classic.len() - 16 {
         let decoder = bsdiff_decoder(sizes(&base, &target, &classic));
         assert!(decode(decoder, &base, &classic[..cut], 100).is_err(), "bsdiff cut at {cut}");
@@ -159,7 +198,68 @@ proptest! {
         let at = at % classic.len();
         classic[at] ^= 1u8 << bit;
         let _ = decode(bsdiff_decoder(sizes(&base, &target, &classic)), &base, &classic, 100);
+        let mut compact = compact_encode(Some(&base), &target, Class::Small).payload;
+        let at = at % compact.len();
+        compact[at] ^= 1u8 << bit;
+        let _ = compact_decode(&base, &target, &compact, 100);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_end_the_compact_decoder_in_bounded_work(
+        stream in proptest::collection::vec(any::<u8>(), 0..300),
+        class in 0u8..3,
+        target_len in 0usize..5000,
+    ) {
+        let base = code_like(3, 3000);
+        let mut payload = vec![class];
+        payload.extend(stream);
+        let decoded = compact_decode(&base, &vec![0; target_len], &payload, 50);
+        prop_assert!(decoded.is_err() || decoded.is_ok_and(|decoded| decoded.len() == target_len));
+    }
+}
+
+#[test]
+fn calls_and_pointers_that_moved_cost_less_than_half() {
+    // 600 functions that call each other and a table that points to them; some grow, so that all behind them move.
+    let scattered = |n: usize| (n.wrapping_mul(0x9e37_79b9) >> 9) % 10_007;
+    let image = |grown: bool| {
+        let mut starts = Vec::new();
+        let mut end = 0;
+        for function in 0..600 {
+            let grows = grown && scattered(function) % 5 == 0;
+            end += if grows { 2 + scattered(function + 1000) % 9 * 2 } else { 0 };
+            starts.push(end);
+            end += 40;
+        }
+        let mut code = vec![0u8; end.next_multiple_of(4)];
+        for (function, start) in starts.iter().enumerate() {
+            let body = code_like(function as u32 + 1, 36);
+            code[*start..start + 36].copy_from_slice(&body);
+            let callee = starts[scattered(function + 5000) % 600];
+            let distance = (callee as i64 - (*start as i64 + 40)) >> 1;
+            let (high, low) = (0xf000 | (distance >> 11) & 0x7ff, 0xf800 | distance & 0x7ff);
+            code[start + 36..start + 38].copy_from_slice(&(high as u16).to_le_bytes());
+            code[start + 38..start + 40].copy_from_slice(&(low as u16).to_le_bytes());
+        }
+        for start in starts {
+            code.extend((0x0800_0001 + start as u32).to_le_bytes());
+        }
+        code
+    };
+    let (base, target) = (image(false), image(true));
+    let compact = compact_encode(Some(&base), &target, Class::Medium).payload;
+    let zstd = zstd_encode(Some(&base), &target).payload;
+    assert_eq!(compact_decode(&base, &target, &compact, 64).as_ref(), Ok(&target));
+    assert!(
+        compact.len() * 2 < zstd.len(),
+        "compact {} against zstd {}",
+        compact.len(),
+        zstd.len()
+    );
 }
 
 /// Runs a tool of Debian's `bsdiff` package with three files of a directory; it must be installed.

@@ -5,7 +5,7 @@
 //! ```text
 //!  0  4  magic "WHM" 01 (the last byte is the format version)
 //!  4  1  kind: 0 full image, 1 delta
-//!  5  1  codec: 0 stored, 1 zstd, 2 bsdiff
+//!  5  1  codec: 0 stored, 1 zstd, 2 bsdiff, 3 compact
 //!  6  1  memory class: the decoder needs at most 2^n bytes of RAM
 //!  7  1  block size: 2^n bytes
 //!  8  2  encoder revision, meaningful together with the codec
@@ -65,11 +65,13 @@ pub enum Codec {
     Zstd = 1,
     /// A classic BSDIFF40 patch, for devices already in the field.
     Bsdiff = 2,
+    /// Structure-aware prediction and a mixed-context arithmetic coder, for microcontrollers.
+    Compact = 3,
 }
 
 impl Codec {
     /// All codecs, in the order of their codes.
-    pub const ALL: [Self; 3] = [Self::Stored, Self::Zstd, Self::Bsdiff];
+    pub const ALL: [Self; 4] = [Self::Stored, Self::Zstd, Self::Bsdiff, Self::Compact];
 
     /// The name in messages and on the command line.
     #[must_use]
@@ -78,6 +80,7 @@ impl Codec {
             Self::Stored => "stored",
             Self::Zstd => "zstd",
             Self::Bsdiff => "bsdiff",
+            Self::Compact => "compact",
         }
     }
 

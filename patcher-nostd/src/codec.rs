@@ -3,6 +3,7 @@
 #[cfg(feature = "zstd")]
 use alloc::boxed::Box;
 
+use whittle_delta::compact::{CompactDecoder, Memory};
 use whittle_delta::stored::StoredDecoder;
 use whittle_delta::{DecodeError, Decoder, Images, Sizes};
 use whittle_format::Manifest;
@@ -13,6 +14,7 @@ use crate::{FlashError, PatchError};
 /// What this build can decode.
 pub(crate) const SUPPORTED: &[Codec] = &[
     Codec::Stored,
+    Codec::Compact,
     #[cfg(feature = "zstd")]
     Codec::Zstd,
     #[cfg(feature = "bsdiff")]
@@ -20,16 +22,18 @@ pub(crate) const SUPPORTED: &[Codec] = &[
 ];
 
 /// The decoder of one package.
-pub(crate) enum CodecDecoder {
+#[expect(clippy::large_enum_variant, reason = "the large one is the rule on a microcontroller")]
+pub(crate) enum CodecDecoder<'a> {
     Stored(StoredDecoder),
+    Compact(CompactDecoder<'a>),
     #[cfg(feature = "zstd")]
     Zstd(Box<whittle_delta::zstd::ZstdDecoder>),
     #[cfg(feature = "bsdiff")]
     Bsdiff(whittle_delta::bsdiff40::BsdiffDecoder),
 }
 
-impl CodecDecoder {
-    pub(crate) fn new(manifest: &Manifest) -> Result<Self, PatchError> {
+impl<'a> CodecDecoder<'a> {
+    pub(crate) fn new(manifest: &Manifest, memory: Option<Memory<'a>>) -> Result<Self, PatchError> {
         let sizes = Sizes {
             base: manifest.base().map_or(0, |base| base.size),
             target: manifest.target_size,
@@ -39,6 +43,11 @@ impl CodecDecoder {
         let limit = u64::from(manifest.decoder_ram_bytes());
         match manifest.codec {
             Codec::Stored => Ok(Self::Stored(StoredDecoder::new(sizes))),
+            Codec::Compact => {
+                let memory =
+                    memory.ok_or(PatchError::UnsupportedCodec { codec: Codec::Compact })?;
+                Ok(Self::Compact(CompactDecoder::new(sizes, memory)))
+            }
             #[cfg(feature = "zstd")]
             Codec::Zstd => {
                 Ok(Self::Zstd(Box::new(whittle_delta::zstd::ZstdDecoder::new(sizes, limit))))
@@ -59,6 +68,7 @@ impl CodecDecoder {
     ) -> Result<(), DecodeError<FlashError>> {
         match self {
             Self::Stored(decoder) => decoder.push(payload, images),
+            Self::Compact(decoder) => decoder.push(payload, images),
             #[cfg(feature = "zstd")]
             Self::Zstd(decoder) => decoder.push(payload, images),
             #[cfg(feature = "bsdiff")]
@@ -72,6 +82,7 @@ impl CodecDecoder {
     ) -> Result<(), DecodeError<FlashError>> {
         match self {
             Self::Stored(decoder) => decoder.finish(images),
+            Self::Compact(decoder) => decoder.finish(images),
             #[cfg(feature = "zstd")]
             Self::Zstd(decoder) => decoder.finish(images),
             #[cfg(feature = "bsdiff")]

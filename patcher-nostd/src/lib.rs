@@ -31,10 +31,11 @@
 //!     product: "thermostat",
 //!     hardware_revision: 3,
 //!     security_counter: 7,
-//!     decoder_ram_bytes: 16 * 1024,
+//!     decoder_ram_bytes: 32 * 1024,
 //! };
 //! let keys = [key];
 //! let (mut block, mut page) = ([0; 4096], [0; 256]);
+//! let mut tables = compact::MediumTables::NEW;
 //!
 //! let mut checker = PackageChecker::new(&device, TrustedKeys(&keys), &mut block);
 //! for mut chunk in package.chunks(64) {
@@ -43,7 +44,7 @@
 //! checker.finish()?;
 //!
 //! let mut slots = Slots { base, target };
-//! let buffers = Buffers { block: &mut block, page: &mut page };
+//! let buffers = Buffers { block: &mut block, page: &mut page, compact: Some(tables.lend()) };
 //! let mut patcher = Patcher::new(&device, TrustedKeys(&keys), buffers);
 //! for mut chunk in package.chunks(64) {
 //!     if patcher.push(&mut chunk, &mut slots)? == Status::Done {
@@ -88,7 +89,7 @@ pub use patcher::{Buffers, Installed, Patcher};
 pub use verify::{KeyId, VerifiedManifest, Verifier, VerifyError, key_id};
 #[cfg(feature = "ed25519")]
 pub use verify::{PublicKey, TrustedKeys};
-pub use whittle_delta::DecodeError;
+pub use whittle_delta::{DecodeError, compact};
 pub use whittle_format::{FormatError, Manifest};
 
 /// Whether a machine wants more bytes.

@@ -2,6 +2,7 @@
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use sha2::{Digest as _, Sha256};
+use whittle_delta::compact::Memory;
 
 use crate::admission::hash_flash;
 use crate::codec::CodecDecoder;
@@ -10,13 +11,15 @@ use crate::receiver::{Event, Receiver};
 use crate::{DecodeError, Device, FlashError, PatchError, Status, VerifiedManifest, Verifier};
 
 /// Memory that the caller lends to the patcher.
-#[derive(Debug)]
 pub struct Buffers<'a> {
     /// Holds one block: the block size that packages are built with (4096 bytes by default), or the whole payload
     /// where that is smaller.
     pub block: &'a mut [u8],
     /// Holds what is written at a time: any multiple of the flash's write size, best a flash page.
     pub page: &'a mut [u8],
+    /// Holds what the `compact` codec remembers, such as [`compact::MediumTables`](crate::compact::MediumTables);
+    /// without it, packages of that codec are refused.
+    pub compact: Option<Memory<'a>>,
 }
 
 /// A target image that stands complete and authentic in its slot.
@@ -29,16 +32,17 @@ pub struct Installed {
 /// Applies one package to a slot.
 pub struct Patcher<'a, V> {
     receiver: Receiver<'a, V>,
-    decoder: Option<CodecDecoder>,
+    compact: Option<Memory<'a>>,
+    decoder: Option<CodecDecoder<'a>>,
     writer: SlotWriter<'a>,
 }
 
 impl<'a, V: Verifier> Patcher<'a, V> {
     /// A patcher for one package.
     pub fn new(device: &'a Device<'a>, verifier: V, buffers: Buffers<'a>) -> Self {
-        let Buffers { block, page } = buffers;
+        let Buffers { block, page, compact } = buffers;
         let receiver = Receiver::new(device, verifier, block);
-        Self { receiver, decoder: None, writer: SlotWriter::new(page) }
+        Self { receiver, compact, decoder: None, writer: SlotWriter::new(page) }
     }
 
     /// Takes the whole chunk, unless the package ends inside it.
@@ -59,7 +63,8 @@ impl<'a, V: Verifier> Patcher<'a, V> {
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
                 Event::Admitted(manifest) => {
-                    prepare::<T>(&manifest, &self.writer).map(|new| self.decoder = Some(new))
+                    prepare::<T>(&manifest, &self.writer, &mut self.compact)
+                        .map(|new| self.decoder = Some(new))
                 }
                 Event::Payload => decode(&mut self.decoder, |decoder| {
                     decoder.push(self.receiver.payload(), &mut images(&mut self.writer, slots))
@@ -95,18 +100,19 @@ impl<'a, V: Verifier> Patcher<'a, V> {
     }
 }
 
-fn prepare<T: NorFlash>(
+fn prepare<'a, T: NorFlash>(
     manifest: &VerifiedManifest,
     writer: &SlotWriter<'_>,
-) -> Result<CodecDecoder, PatchError> {
+    compact: &mut Option<Memory<'a>>,
+) -> Result<CodecDecoder<'a>, PatchError> {
     writer.check::<T>().map_err(PatchError::Flash)?;
-    CodecDecoder::new(manifest)
+    CodecDecoder::new(manifest, compact.take())
 }
 
 /// Runs a step of the decoder and tells failures of the flash from failures of the payload.
 fn decode(
-    decoder: &mut Option<CodecDecoder>,
-    step: impl FnOnce(&mut CodecDecoder) -> Result<(), DecodeError<FlashError>>,
+    decoder: &mut Option<CodecDecoder<'_>>,
+    step: impl FnOnce(&mut CodecDecoder<'_>) -> Result<(), DecodeError<FlashError>>,
 ) -> Result<(), PatchError> {
     let decoder = decoder.as_mut().ok_or(PatchError::Truncated)?;
     step(decoder).map_err(|error| match error {

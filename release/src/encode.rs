@@ -1,6 +1,6 @@
 //! Chooses how an artifact is coded: the smallest payload that the device can decode.
 
-use whittle_delta::{EncodeError, Encoded, bsdiff40, stored, zstd};
+use whittle_delta::{EncodeError, Encoded, bsdiff40, compact, stored, zstd};
 use whittle_format::limits::MAX_MEMORY_CLASS;
 use whittle_format::manifest::Codec;
 
@@ -36,6 +36,8 @@ pub enum CodecChoice {
     /// Whatever makes the smallest package.
     #[default]
     Auto,
+    /// `compact` only.
+    Compact,
     /// zstd only.
     Zstd,
     /// BSDIFF40 deltas, for devices that know nothing else; the full image is stored.
@@ -43,6 +45,9 @@ pub enum CodecChoice {
     /// No compression: full images only.
     Stored,
 }
+
+/// Larger images are tried with `compact` only on request: they are Linux-class, and encoding takes seconds per MB.
+const MAX_COMPACT_BY_ITSELF: u32 = 4 << 20;
 
 /// A payload and everything that the manifest says about it.
 pub(crate) struct Candidate {
@@ -70,7 +75,7 @@ pub(crate) fn encode(
 ) -> Result<Option<Candidate>> {
     let mut best: Option<Candidate> = None;
     let mut refusal = None;
-    for codec in allowed(profile.codec, base.is_some()) {
+    for codec in allowed(profile.codec, base.is_some(), target.size()) {
         match encode_with(*codec, base, target, profile) {
             Ok(candidate) if candidate.memory_class() > MAX_MEMORY_CLASS => {
                 let (needed, limit) = (candidate.encoded.decoder_ram_bytes, 1 << MAX_MEMORY_CLASS);
@@ -94,10 +99,16 @@ pub(crate) fn encode(
     }
 }
 
-fn allowed(choice: CodecChoice, delta: bool) -> &'static [Codec] {
+fn allowed(choice: CodecChoice, delta: bool, target_size: u32) -> &'static [Codec] {
     match (choice, delta) {
-        (CodecChoice::Auto | CodecChoice::Zstd, true) => &[Codec::Zstd],
-        (CodecChoice::Auto, false) => &[Codec::Zstd, Codec::Stored],
+        (CodecChoice::Auto, true) if target_size > MAX_COMPACT_BY_ITSELF => &[Codec::Zstd],
+        (CodecChoice::Auto, false) if target_size > MAX_COMPACT_BY_ITSELF => {
+            &[Codec::Zstd, Codec::Stored]
+        }
+        (CodecChoice::Auto, true) => &[Codec::Compact, Codec::Zstd],
+        (CodecChoice::Auto, false) => &[Codec::Compact, Codec::Zstd, Codec::Stored],
+        (CodecChoice::Compact, _) => &[Codec::Compact],
+        (CodecChoice::Zstd, true) => &[Codec::Zstd],
         (CodecChoice::Zstd, false) => &[Codec::Zstd],
         (CodecChoice::Bsdiff, true) => &[Codec::Bsdiff],
         (CodecChoice::Stored, true) => &[],
@@ -125,6 +136,10 @@ fn encode_with(
                     other => other,
                 }
             })?
+        }
+        Codec::Compact => {
+            let options = compact::Options { decoder_ram_bytes: limit, ..Default::default() };
+            compact::encode(base.map(Image::bytes), target.bytes(), options)?
         }
         Codec::Bsdiff => {
             bsdiff40::encode(base.ok_or(EncodeError::NoBase)?.bytes(), target.bytes())?

@@ -1,5 +1,6 @@
 //! Replays a package on the very crate that goes into firmware, before anybody signs it.
 
+use whittle_delta::compact::LargeTables;
 use whittle_format::Manifest;
 use whittle_patcher_nostd::{
     Buffers, Device, KeyId, PatchError, Patcher, Slots, Status, Verifier, VerifyError,
@@ -75,8 +76,9 @@ pub(crate) fn install(
     let mut page = [0; PAGE];
     let mut base = MappedImage(base);
     let mut slots = Slots { base: &mut base, target: &mut slot };
-    let mut patcher =
-        Patcher::new(device, verifier, Buffers { block: &mut block, page: &mut page });
+    let mut tables = Box::new(LargeTables::NEW);
+    let buffers = Buffers { block: &mut block, page: &mut page, compact: Some(tables.lend()) };
+    let mut patcher = Patcher::new(device, verifier, buffers);
     for mut chunk in package.chunks(CHUNK) {
         if patcher.push(&mut chunk, &mut slots)? == Status::Done && !chunk.is_empty() {
             return Err(PatchError::TrailingBytes { extra: chunk.len() });

@@ -4,6 +4,7 @@ use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use whittle_flash_sim::{Access, SimFlash};
 use whittle_patcher_nostd::{
     Buffers, Device, FlashError, Installed, PackageChecker, PatchError, Patcher, Slots, Status,
+    compact,
 };
 use whittle_release::CodecChoice;
 use whittle_release::keys::{Keyring, Signer};
@@ -29,8 +30,13 @@ fn feed<B: ReadNorFlash, T: NorFlash>(
     target: &mut T,
 ) -> Result<Installed, PatchError> {
     let (mut block, mut page) = (vec![0; 4096], vec![0; 256]);
+    let mut tables = Box::new(compact::LargeTables::NEW);
     let mut slots = Slots { base, target };
-    let mut patcher = Patcher::new(device, keys, Buffers { block: &mut block, page: &mut page });
+    let mut patcher = Patcher::new(
+        device,
+        keys,
+        Buffers { block: &mut block, page: &mut page, compact: Some(tables.lend()) },
+    );
     for mut chunk in package.chunks(chunk_len) {
         if patcher.push(&mut chunk, &mut slots)? == Status::Done {
             break;
@@ -73,7 +79,8 @@ fn update(codec: CodecChoice, signer: &dyn Signer) -> Update {
 
 #[test]
 fn any_split_installs_the_same_image_and_erases_each_sector_once() {
-    for codec in [CodecChoice::Zstd, CodecChoice::Bsdiff, CodecChoice::Stored] {
+    for codec in [CodecChoice::Compact, CodecChoice::Zstd, CodecChoice::Bsdiff, CodecChoice::Stored]
+    {
         let update = update(codec, &test_key());
         for chunk_len in [1, 2, 13, 64, 500, usize::MAX] {
             let (mut base, mut target) = (Flash::holding(&update.base), Flash::used(40_000));
@@ -118,9 +125,14 @@ fn the_package_ends_where_it_ends() {
     update.package.extend(b"next message");
     let (mut block, mut page) = (vec![0; 4096], vec![0; 256]);
     let (mut base, mut target) = (Flash::holding(&update.base), Flash::used(40_000));
+    let mut tables = Box::new(compact::LargeTables::NEW);
     let mut slots = Slots { base: &mut base, target: &mut target };
     let keys = keys();
-    let mut patcher = Patcher::new(&DEVICE, &keys, Buffers { block: &mut block, page: &mut page });
+    let mut patcher = Patcher::new(
+        &DEVICE,
+        &keys,
+        Buffers { block: &mut block, page: &mut page, compact: Some(tables.lend()) },
+    );
     let mut input = &update.package[..];
     assert_eq!(patcher.push(&mut input, &mut slots), Ok(Status::Done));
     assert_eq!(input, b"next message");
@@ -190,10 +202,14 @@ fn buffers_that_do_not_suit_are_refused() {
     for (block_len, page_len) in [(16, 256), (4096, 0), (4096, 7)] {
         let (mut block, mut page) = (vec![0; block_len], vec![0; page_len]);
         let (mut base, mut target) = (Flash::holding(&update.base), Flash::used(40_000));
+        let mut tables = Box::new(compact::LargeTables::NEW);
         let mut slots = Slots { base: &mut base, target: &mut target };
         let keys = keys();
-        let mut patcher =
-            Patcher::new(&DEVICE, &keys, Buffers { block: &mut block, page: &mut page });
+        let mut patcher = Patcher::new(
+            &DEVICE,
+            &keys,
+            Buffers { block: &mut block, page: &mut page, compact: Some(tables.lend()) },
+        );
         let error = patcher.push(&mut &update.package[..], &mut slots).expect_err("refused");
         assert!(
             matches!(

@@ -183,15 +183,16 @@ fn receives_a_release(board: Board) {
     let bench = Bench::new(board, &["zstd"]);
     let target = thermostat("1.2.2");
     for (base, chunk_len) in [("1.2.1", 64), ("1.1.1", 1)] {
-        let package = bench.release("1.2.2", Some(base), &["--device-ram", "512K"]);
+        let package =
+            bench.release("1.2.2", Some(base), &["--device-ram", "512K", "--codec", "zstd"]);
         bench.installs(thermostat(base).bytes(), &package, chunk_len, target.bytes());
     }
-    let full = bench.release("1.2.2", None, &["--device-ram", "512K"]);
+    let full = bench.release("1.2.2", None, &["--device-ram", "512K", "--codec", "zstd"]);
     bench.installs(&[], &full, 1000, target.bytes());
 
     let base = thermostat("1.2.1");
     let package =
-        bench.release("1.2.2", Some("1.2.1"), &["--device-ram", "512K", "--block-size", "256"]);
+        bench.release("1.2.2", Some("1.2.1"), &["--device-ram", "32K", "--block-size", "256"]);
     bench.installs(base.bytes(), &package, 64, target.bytes());
     bench.refuses(thermostat("1.2.0").bytes(), &package, 3, "package expects base");
     bench.refuses(base.bytes(), &package, 4, "security counter 3");
@@ -206,6 +207,13 @@ fn works_without_a_heap(board: Board) {
     let target = thermostat("1.2.2");
     let stored = bench.release("1.2.2", None, &["--codec", "stored"]);
     bench.installs(&[], &stored, 64, target.bytes());
+    for base in ["1.2.1", "1.0.0"] {
+        let package = bench.release("1.2.2", Some(base), &["--device-ram", "32K"]);
+        assert!(package.len() * 4 < target.bytes().len(), "a delta");
+        bench.installs(thermostat(base).bytes(), &package, 64, target.bytes());
+    }
+    let full = bench.release("1.2.2", None, &["--device-ram", "32K", "--codec", "compact"]);
+    bench.installs(&[], &full, 1000, target.bytes());
     let compressed = bench.release("1.2.1", None, &["--codec", "zstd", "--device-ram", "512K"]);
     bench.refuses(&[], &compressed, 3, "bytes of RAM");
 }

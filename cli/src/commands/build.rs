@@ -287,6 +287,7 @@ impl From<CodecArg> for CodecChoice {
     fn from(codec: CodecArg) -> Self {
         match codec {
             CodecArg::Auto => Self::Auto,
+            CodecArg::Compact => Self::Compact,
             CodecArg::Zstd => Self::Zstd,
             CodecArg::Bsdiff => Self::Bsdiff,
             CodecArg::Stored => Self::Stored,

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use whittle_delta::{bsdiff40, zstd};
+use whittle_delta::{bsdiff40, compact, zstd};
 use whittle_release::{Error as ReleaseError, Image, apply};
 
 use crate::error::Result;
@@ -50,6 +50,10 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let delta = zstd::encode(Some(base.bytes()), target.bytes(), options)
         .map_err(failed("the zstd delta"))?;
     let full = zstd::encode(None, target.bytes(), options).map_err(failed("the full image"))?;
+    let options = compact::Options { decoder_ram_bytes: u64::MAX, ..Default::default() };
+    let encode_compact = |base| compact::encode(base, target.bytes(), options);
+    let compact = encode_compact(Some(base.bytes())).map_err(failed("the compact delta"))?;
+    let full_compact = encode_compact(None).map_err(failed("the full image"))?;
     if let Some(path) = &args.write_bsdiff {
         apply::write_image(path, &Image::new(patch.payload.clone())?)?;
     }
@@ -63,8 +67,10 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         base_bytes: base.size(),
         target_bytes: target.size(),
         codecs: vec![
+            row("delta", "compact", &compact),
             row("delta", "zstd", &delta),
             row("delta", "bsdiff", &patch),
+            row("full", "compact", &full_compact),
             row("full", "zstd", &full),
         ],
     };

@@ -70,6 +70,8 @@ pub(crate) fn keyring(files: &[PathBuf]) -> Result<Keyring> {
 pub(crate) enum CodecArg {
     /// Whatever makes the smallest package.
     Auto,
+    /// Structure-aware, for microcontrollers: from 32K of RAM.
+    Compact,
     /// bsdiff-style operations in a zstd frame; the decoder needs a heap.
     Zstd,
     /// Classic BSDIFF40 deltas, for devices that know nothing else.

@@ -14,17 +14,19 @@ mod stack;
 use semihosting::{fs, println, process};
 use whittle_patcher_nostd::{
     Buffers, Device, PackageChecker, PatchError, Patcher, PublicKey, Slots, Status, TrustedKeys,
+    compact,
 };
 
 use board::Inputs;
 use flash::EmulatedFlash;
 
-/// RAM that this firmware has for decoding: as much as its heap, or next to nothing without one.
-const DECODER_RAM_BYTES: u32 = if cfg!(feature = "zstd") { 512 * 1024 } else { 1024 };
+/// RAM that this firmware has for decoding: as much as its heap, or what the `compact` codec takes.
+const DECODER_RAM_BYTES: u32 = if cfg!(feature = "zstd") { 512 * 1024 } else { 32 * 1024 };
 
 /// Block and page buffers: static, so that their cost shows in the link map.
 static mut BLOCK: [u8; 4096] = [0; 4096];
 static mut PAGE: [u8; 256] = [0; 256];
+static mut TABLES: compact::MediumTables = compact::MediumTables::NEW;
 
 /// Entered by the boards' start-up code.
 fn run() -> ! {
@@ -57,7 +59,7 @@ fn update() -> Result<u32, PatchError> {
     };
     // SAFETY: one core, no interrupts, and this function runs once.
     #[allow(static_mut_refs)]
-    let (block, page) = unsafe { (&mut BLOCK, &mut PAGE) };
+    let (block, page, tables) = unsafe { (&mut BLOCK, &mut PAGE, &mut TABLES) };
     let mut base = EmulatedFlash::base(inputs.base);
     let mut target = EmulatedFlash::slot(board::target_slot());
 
@@ -71,7 +73,11 @@ fn update() -> Result<u32, PatchError> {
     checker.finish()?;
 
     let mut slots = Slots { base: &mut base, target: &mut target };
-    let mut patcher = Patcher::new(&device, TrustedKeys(&keys), Buffers { block, page });
+    let mut patcher = Patcher::new(
+        &device,
+        TrustedKeys(&keys),
+        Buffers { block, page, compact: Some(tables.lend()) },
+    );
     for mut chunk in inputs.package.chunks(inputs.chunk_len) {
         if patcher.push(&mut chunk, &mut slots)? == Status::Done {
             break;

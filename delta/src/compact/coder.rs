@@ -1,0 +1,200 @@
+//! The binary arithmetic coder: carry-less, 32 bits wide, with 16-bit probabilities.
+//!
+//! The low and the high end of an interval; each binary decision shrinks it in proportion to its probability, and
+//! leading bytes on which both ends agree leave or enter. (The scheme of Matt Mahoney's paq coders.)
+
+#[cfg(feature = "encode")]
+use alloc::vec::Vec;
+
+/// Codes binary decisions: writes the one that it is given, or reads one and ignores what it is given.
+pub(super) trait BitCoder {
+    /// Codes a decision; `p` is the probability of `true` in 1/65536, from 1 to 65535.
+    fn bit(&mut self, bit: bool, p: u16) -> bool;
+}
+
+/// The interval that both directions keep.
+#[derive(Clone, Debug)]
+pub(super) struct Interval {
+    low: u32,
+    high: u32,
+}
+
+impl Interval {
+    pub(super) fn new() -> Self {
+        Self { low: 0, high: u32::MAX }
+    }
+
+    /// The last point of the part that stands for `true`.
+    fn split(&self, p: u16) -> u32 {
+        let range = self.high.wrapping_sub(self.low);
+        let part = (u64::from(range) * u64::from(p)) >> 16;
+        self.low.wrapping_add(u32::try_from(part).unwrap_or(range))
+    }
+
+    fn narrow(&mut self, bit: bool, split: u32) {
+        if bit { self.high = split } else { self.low = split.wrapping_add(1) }
+    }
+
+    /// The leading byte, once both ends agree on it.
+    fn settled(&mut self) -> Option<u8> {
+        if (self.low ^ self.high) >> 24 != 0 {
+            return None;
+        }
+        let [byte, ..] = self.high.to_be_bytes();
+        self.low <<= 8;
+        self.high = (self.high << 8) | 0xff;
+        Some(byte)
+    }
+}
+
+/// Reads decisions from a ring of input bytes.
+#[derive(Clone, Debug)]
+pub(super) struct BitReader {
+    interval: Interval,
+    code: u32,
+    ring: [u8; RING],
+    /// Bytes taken in and bytes used so far; they run freely.
+    taken: u32,
+    used: u32,
+    /// Set once the payload has ended: what is missing reads as zeros.
+    ended: bool,
+}
+
+/// Input bytes that are held at most.
+const RING: usize = 512;
+
+/// Bytes that must be at hand before a step begins: each decision needs two at most, and a step makes at most
+/// [`super::stream::MAX_DECISIONS`].
+const LOOKAHEAD: u32 = 2 * super::stream::MAX_DECISIONS + 8;
+
+const _: () = assert!((LOOKAHEAD as usize) <= RING);
+
+/// The encoder leaves out trailing zeros, and the decoder reads ahead: more zeros than this mean a cut payload.
+const MAX_PADDING: u32 = 8;
+
+impl BitReader {
+    pub(super) fn new() -> Self {
+        Self {
+            interval: Interval::new(),
+            code: 0,
+            ring: [0; RING],
+            taken: 0,
+            used: 0,
+            ended: false,
+        }
+    }
+
+    /// Takes what fits and returns the rest.
+    pub(super) fn fill<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
+        let held = self.taken.wrapping_sub(self.used);
+        let room = RING.saturating_sub(usize::try_from(held).unwrap_or(RING));
+        let (now, later) = input.split_at_checked(room).unwrap_or((input, &[]));
+        for byte in now {
+            *super::pick(&mut self.ring, self.taken as usize) = *byte;
+            self.taken = self.taken.wrapping_add(1);
+            if self.taken == 4 {
+                for _ in 0..4 {
+                    self.code = (self.code << 8) | u32::from(self.next_byte());
+                }
+            }
+        }
+        later
+    }
+
+    /// Whether a whole step can be decoded.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ended || (self.taken >= 4 && self.taken.wrapping_sub(self.used) >= LOOKAHEAD)
+    }
+
+    /// Tells that no input follows.
+    pub(super) fn end(&mut self) {
+        if self.taken < 4 {
+            let missing = 4 - self.taken;
+            for _ in 0..missing {
+                self.fill(&[0]);
+            }
+        }
+        self.ended = true;
+    }
+
+    /// Whether more has been read than an honest encoder leaves out.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.used.wrapping_sub(self.taken) <= u32::MAX / 2
+            && self.used.wrapping_sub(self.taken) > MAX_PADDING
+    }
+
+    /// Whether what has been taken in could be read by a decoder that is nearly done.
+    pub(super) fn is_within_lookahead(&self) -> bool {
+        self.taken.wrapping_sub(self.used) as usize <= RING / 2
+    }
+
+    /// Whether input is left that nothing has looked at.
+    pub(super) fn has_unread(&self) -> bool {
+        let unread = self.taken.wrapping_sub(self.used);
+        unread <= u32::MAX / 2 && unread > 0
+    }
+
+    fn next_byte(&mut self) -> u8 {
+        let byte = if self.used < self.taken {
+            *super::pick(&mut self.ring, self.used as usize)
+        } else {
+            0
+        };
+        self.used = self.used.wrapping_add(1);
+        byte
+    }
+}
+
+impl BitCoder for BitReader {
+    fn bit(&mut self, _: bool, p: u16) -> bool {
+        let split = self.interval.split(p);
+        let bit = self.code <= split;
+        self.interval.narrow(bit, split);
+        while self.interval.settled().is_some() {
+            self.code = (self.code << 8) | u32::from(self.next_byte());
+        }
+        bit
+    }
+}
+
+/// Writes decisions.
+#[cfg(feature = "encode")]
+#[derive(Clone, Debug)]
+pub(super) struct BitWriter {
+    interval: Interval,
+    bytes: Vec<u8>,
+}
+
+#[cfg(feature = "encode")]
+impl BitWriter {
+    pub(super) fn new() -> Self {
+        Self { interval: Interval::new(), bytes: Vec::new() }
+    }
+
+    /// Ends the stream with as few bytes as lead into the interval; trailing zeros are left out.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        let Interval { low, high } = self.interval;
+        let shortest = (0..=4u32).map(|kept| {
+            let unit = u32::MAX.checked_shr(8 * kept).unwrap_or(0);
+            low.checked_add(unit).map_or(low, |up| up & !unit)
+        });
+        let point = shortest.into_iter().find(|point| (low..=high).contains(point)).unwrap_or(low);
+        self.bytes.extend(point.to_be_bytes());
+        while self.bytes.last() == Some(&0) {
+            self.bytes.pop();
+        }
+        self.bytes
+    }
+}
+
+#[cfg(feature = "encode")]
+impl BitCoder for BitWriter {
+    fn bit(&mut self, bit: bool, p: u16) -> bool {
+        let split = self.interval.split(p);
+        self.interval.narrow(bit, split);
+        while let Some(byte) = self.interval.settled() {
+            self.bytes.push(byte);
+        }
+        bit
+    }
+}

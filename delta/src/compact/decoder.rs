@@ -1,0 +1,234 @@
+//! The decoder: fed with bytes, it steps as long as a whole step's input is at hand.
+
+use super::class::Class;
+use super::coder::BitReader;
+use super::map::{AddressMap, Entry};
+use super::mixer::Slot;
+use super::model;
+use super::predict::{Caches, Predictor};
+use super::stream::{Fault, Machine, Numbers, Segment, Side};
+use super::view::{Source, View};
+use super::window::{self, Window};
+use crate::{DecodeError, Decoder, Images, Sizes};
+
+/// What the decoder remembers: `SLOTS` contexts of bytes (a power of two), `MAP` entries of the address map.
+///
+/// A stream is made for one size of either; a decoder with more room decodes it too.
+#[derive(Clone, Debug)]
+pub struct Tables<const SLOTS: usize, const MAP: usize> {
+    slots: [Slot; SLOTS],
+    map: [Entry; MAP],
+    fixed: Fixed,
+}
+
+#[derive(Clone, Debug)]
+struct Fixed {
+    model: model::Tables,
+    caches: Caches,
+    numbers: Numbers,
+}
+
+impl<const SLOTS: usize, const MAP: usize> Tables<SLOTS, MAP> {
+    /// Fresh tables.
+    pub const NEW: Self = Self {
+        slots: [Slot::NEW; SLOTS],
+        map: [Entry { from: 0, shift: 0 }; MAP],
+        fixed: Fixed { model: model::Tables::NEW, caches: Caches::NEW, numbers: Numbers::NEW },
+    };
+
+    /// Clears the tables and lends them to one decoder.
+    pub fn lend(&mut self) -> Memory<'_> {
+        const { assert!(SLOTS.is_power_of_two()) };
+        self.slots.fill(Slot::NEW);
+        self.fixed.clear();
+        let Fixed { model, caches, numbers } = &mut self.fixed;
+        Memory { slots: &mut self.slots, map: &mut self.map, model, caches, numbers }
+    }
+}
+
+impl Fixed {
+    fn clear(&mut self) {
+        self.model = model::Tables::NEW;
+        self.caches = Caches::NEW;
+        self.numbers = Numbers::NEW;
+    }
+}
+
+/// Tables of some size, lent to a decoder.
+pub struct Memory<'a> {
+    pub(super) slots: &'a mut [Slot],
+    pub(super) map: &'a mut [Entry],
+    pub(super) model: &'a mut model::Tables,
+    pub(super) caches: &'a mut Caches,
+    pub(super) numbers: &'a mut Numbers,
+}
+
+impl<'a> Memory<'a> {
+    /// A machine that uses as much of the tables as the class has; `None` if there is not as much.
+    pub(super) fn into_machine(self, sizes: Sizes, class: Class) -> Option<Machine<'a>> {
+        let (slots, map) = class.counts();
+        let model = model::Model { tables: self.model, slots: self.slots.get_mut(..slots)? };
+        let map = AddressMap::new(self.map.get_mut(..map)?);
+        let predictor =
+            Predictor { map, caches: self.caches, addresses: None, base_size: sizes.base };
+        Some(Machine::new(model, predictor, self.numbers, sizes.target))
+    }
+}
+
+/// RAM of the decoder besides its tables.
+pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
+
+/// Decodes a `compact` payload.
+pub struct CompactDecoder<'a> {
+    sizes: Sizes,
+    stage: Stage<'a>,
+}
+
+#[expect(clippy::large_enum_variant, reason = "the large one is the rule, and there is no heap")]
+enum Stage<'a> {
+    /// The first byte has not come yet.
+    Waiting(Option<Memory<'a>>),
+    Running {
+        machine: Machine<'a>,
+        reader: BitReader,
+        cache: Option<Window>,
+    },
+}
+
+impl<'a> CompactDecoder<'a> {
+    /// A decoder with these tables; they may be larger than the stream wants.
+    #[must_use]
+    pub fn new(sizes: Sizes, memory: Memory<'a>) -> Self {
+        Self { sizes, stage: Stage::Waiting(Some(memory)) }
+    }
+
+    /// Makes the machine of the class that the first byte names.
+    fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
+        let Stage::Waiting(memory) = &mut self.stage else { return Ok(()) };
+        let memory = memory.take().ok_or(DecodeError::Corrupt)?;
+        let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
+        let (slots, map) = (memory.slots.len(), memory.map.len());
+        let fitting = Class::ALL.into_iter().rev().find(|class| class.counts() <= (slots, map));
+        let limit = fitting.map_or(0, Class::ram_bytes);
+        let machine = memory.into_machine(self.sizes, class);
+        let machine = machine.ok_or(DecodeError::Memory { needed: class.ram_bytes(), limit })?;
+        self.stage = Stage::Running { machine, reader: BitReader::new(), cache: None };
+        Ok(())
+    }
+
+    fn run<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
+        let sizes = self.sizes;
+        let Stage::Running { machine, reader, cache } = &mut self.stage else { return Ok(()) };
+        while !machine.is_done() && reader.is_ready() {
+            machine.step(reader, &mut ImageView { images, sizes, cache }).map_err(|fault| {
+                match fault {
+                    Fault::View(cause) => DecodeError::Images(cause),
+                    Fault::Corrupt => DecodeError::Corrupt,
+                }
+            })?;
+            if reader.is_exhausted() {
+                return Err(DecodeError::Incomplete {
+                    written: machine.written(),
+                    target: sizes.target,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Decoder for CompactDecoder<'_> {
+    fn push<I: Images>(
+        &mut self,
+        chunk: &[u8],
+        images: &mut I,
+    ) -> Result<(), DecodeError<I::Error>> {
+        let mut chunk = chunk;
+        if let Stage::Waiting(_) = self.stage {
+            let Some((code, rest)) = chunk.split_first() else { return Ok(()) };
+            self.start(*code)?;
+            chunk = rest;
+        }
+        while !chunk.is_empty() {
+            let Stage::Running { machine, reader, .. } = &mut self.stage else { return Ok(()) };
+            if machine.is_done() && !reader.is_within_lookahead() {
+                return Err(DecodeError::TrailingBytes);
+            }
+            chunk = reader.fill(chunk);
+            self.run(images)?;
+        }
+        Ok(())
+    }
+
+    fn finish<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
+        let (sizes, incomplete) =
+            (self.sizes, DecodeError::Incomplete { written: 0, target: self.sizes.target });
+        let Stage::Running { reader, .. } = &mut self.stage else { return Err(incomplete) };
+        reader.end();
+        self.run(images)?;
+        let Stage::Running { machine, reader, .. } = &self.stage else { return Err(incomplete) };
+        if !machine.is_done() {
+            return Err(DecodeError::Incomplete {
+                written: machine.written(),
+                target: sizes.target,
+            });
+        }
+        if reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(()) }
+    }
+}
+
+/// The decoder's side of the line knows nothing beforehand.
+impl Side for BitReader {
+    fn target(&self, _: u32) -> u8 {
+        0
+    }
+
+    fn segment(&mut self, n: u32) -> Segment {
+        Segment { start: n, len: 1, source: None }
+    }
+
+    fn map_entry(&self, _: usize) -> Entry {
+        Entry::default()
+    }
+
+    fn header(&self) -> (u32, Option<u32>) {
+        (0, None)
+    }
+}
+
+struct ImageView<'x, I> {
+    images: &'x mut I,
+    sizes: Sizes,
+    /// The last window of the base, which does not change.
+    cache: &'x mut Option<Window>,
+}
+
+impl<I: Images> View for ImageView<'_, I> {
+    type Error = I::Error;
+
+    fn window(&mut self, source: Source, written: u32) -> Result<Window, I::Error> {
+        let offset = source.offset();
+        if let (Source::Base(_), Some(cached)) = (source, &self.cache)
+            && cached.covers(offset)
+        {
+            return Ok(*cached);
+        }
+        let mut buffer = [0; window::LEN];
+        let len = if source.is_base() { self.sizes.base } else { written };
+        let (first, end) = Window::bounds(offset, len);
+        let bytes = buffer.get_mut(..end.saturating_sub(first) as usize).unwrap_or_default();
+        match source {
+            Source::Base(_) => self.images.read_base(first, bytes)?,
+            Source::Target(_) => self.images.read_target(first, bytes)?,
+        }
+        let window = Window::new(offset, first, bytes);
+        if source.is_base() {
+            *self.cache = Some(window);
+        }
+        Ok(window)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), I::Error> {
+        self.images.append(bytes)
+    }
+}

@@ -1,0 +1,134 @@
+//! Where the bytes at a place of the target also stand: in the base, or earlier in the target.
+//!
+//! Both images are compared as *projections*, in which the distances of calls and the addresses of pointers are
+//! blanked: what moved still matches.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::super::thumb::{self, Class};
+use super::super::view::Source;
+use super::Job;
+use super::side::SliceView;
+
+/// Bytes that a match has at least.
+pub(super) const MIN_MATCH: usize = 4;
+
+const HASH_BITS: u32 = 18;
+
+/// Earlier places with the same hash that are looked at.
+const CHAIN: usize = 48;
+
+/// Longest match that is measured.
+const MAX_MATCH: usize = 400;
+
+const NOWHERE: u32 = u32::MAX;
+
+pub(super) struct Anchors {
+    /// Projected base, and behind it the projected target.
+    bytes: Vec<u8>,
+    base_len: usize,
+    head: Vec<u32>,
+    previous: Vec<u32>,
+}
+
+impl Anchors {
+    pub(super) fn new(job: &Job<'_>) -> Self {
+        let mut bytes = project(job, true);
+        let base_len = bytes.len();
+        bytes.extend(project(job, false));
+        let previous = vec![NOWHERE; bytes.len()];
+        let mut anchors = Self { bytes, base_len, head: vec![NOWHERE; 1 << HASH_BITS], previous };
+        for place in 0..base_len.saturating_sub(MIN_MATCH) {
+            anchors.insert(place);
+        }
+        anchors
+    }
+
+    /// Makes the target's bytes at `n` known; called once they lie far enough behind.
+    pub(super) fn learn(&mut self, n: usize) {
+        self.insert(self.base_len + n);
+    }
+
+    fn insert(&mut self, place: usize) {
+        let Some(key) = self.key(place) else { return };
+        if let (Some(head), Some(previous)) = (self.head.get_mut(key), self.previous.get_mut(place))
+        {
+            *previous = *head;
+            *head = u32::try_from(place).unwrap_or(NOWHERE);
+        }
+    }
+
+    fn key(&self, place: usize) -> Option<usize> {
+        let bytes = self.bytes.get(place..place + MIN_MATCH)?;
+        let value = bytes.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+        usize::try_from(value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS)).ok()
+    }
+
+    /// Whether four bytes at a place equal those at target offset `n`.
+    pub(super) fn agrees(&self, place: usize, n: usize) -> bool {
+        let at = |place: usize| self.bytes.get(place..place + 4);
+        at(place).is_some() && at(place) == at(self.base_len + n)
+    }
+
+    /// Matches for target offset `n` as (length, place), unless `known` says that the place's diagonal is in play.
+    pub(super) fn matches(
+        &self,
+        n: usize,
+        known: impl Fn(usize) -> bool,
+        found: &mut Vec<(usize, usize)>,
+    ) {
+        found.clear();
+        let goal = self.base_len + n;
+        let Some(key) = self.key(goal) else { return };
+        let mut place = self.head.get(key).copied().unwrap_or(NOWHERE);
+        for _ in 0..CHAIN {
+            if place == NOWHERE {
+                break;
+            }
+            let at = place as usize;
+            if !known(at) {
+                let limit = if at < self.base_len { self.base_len - at } else { usize::MAX };
+                let len = self.match_len(at, goal, limit.min(MAX_MATCH));
+                if len >= MIN_MATCH {
+                    found.push((len, at));
+                }
+            }
+            place = self.previous.get(at).copied().unwrap_or(NOWHERE);
+        }
+    }
+
+    fn match_len(&self, a: usize, b: usize, limit: usize) -> usize {
+        let (a, b) =
+            (self.bytes.get(a..).unwrap_or_default(), self.bytes.get(b..).unwrap_or_default());
+        a.iter().zip(b).take(limit).take_while(|(a, b)| a == b).count()
+    }
+}
+
+fn project(job: &Job<'_>, is_base: bool) -> Vec<u8> {
+    let image = if is_base { job.base } else { job.target };
+    let mut projected = image.to_vec();
+    let Some(addresses) = job.addresses() else { return projected };
+    let view = SliceView::new(job.base, job.target);
+    let len = u32::try_from(image.len()).unwrap_or(u32::MAX);
+    for offset in (0..len.saturating_sub(3)).step_by(2) {
+        let source = if is_base { Source::Base(offset) } else { Source::Target(offset) };
+        let window = view.window_at(source, len);
+        let unit = thumb::classify(&window, offset, addresses);
+        let Some(bytes) = projected.get_mut(offset as usize..offset as usize + 4) else { continue };
+        match unit.class {
+            Class::Call if unit.index == 0 => {
+                let opcode = bytes.last().copied().unwrap_or(0) & 0xd0;
+                bytes.copy_from_slice(&[0, 0xf0, 0, opcode]);
+            }
+            Class::Pointer | Class::RamPointer if unit.index == 0 => {
+                let class = if unit.class == Class::Pointer { 2 } else { 3 };
+                if let [a, b, c, _] = bytes {
+                    (*a, *b, *c) = (0, 0, class);
+                }
+            }
+            _ => {}
+        }
+    }
+    projected
+}

@@ -1,0 +1,158 @@
+//! The encoder: finds where each stretch of the target comes from, and how addresses have moved, then runs the same
+//! machine as the decoder.
+//!
+//! ```text
+//! parse (lenient) -> address map -> encode, measuring costs -> parse (with map and costs) -> address map -> encode …
+//! ```
+//!
+//! The smallest of the encodings wins. Memory is bounded: about 60 bytes per byte of base and target.
+
+mod anchors;
+mod costs;
+mod load_address;
+mod map_builder;
+mod parse;
+mod side;
+
+use alloc::vec::Vec;
+
+use super::class::{self, Class};
+use super::map::Entry;
+use super::stream::{Machine, Segment};
+use super::thumb::Addresses;
+use crate::{EncodeError, Encoded, Sizes};
+
+use costs::Costs;
+use side::{EncoderSide, SliceView};
+
+/// Revision of the encoder: the same revision gives the same bytes for the same input.
+const REVISION: u16 = 1;
+
+/// What the encoder may use, and how hard it tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// RAM that the decoder may need, in bytes.
+    pub decoder_ram_bytes: u64,
+    /// Where the first byte of the image lies, if it is known.
+    pub load_address: Option<u32>,
+    /// How often the parse is improved, from 1.
+    pub passes: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { decoder_ram_bytes: 32 << 10, load_address: None, passes: 2 }
+    }
+}
+
+/// Encodes `target`, against `base` if there is one.
+///
+/// # Errors
+/// [`EncodeError::Memory`] if not even the smallest class fits the device, [`EncodeError::TooLarge`] for images above
+/// 16 MiB, which this codec is not made for.
+pub fn encode(
+    base: Option<&[u8]>,
+    target: &[u8],
+    options: Options,
+) -> Result<Encoded, EncodeError> {
+    let base = base.unwrap_or_default();
+    let largest = base.len().max(target.len()) as u64;
+    if largest > 16 << 20 {
+        return Err(EncodeError::TooLarge { got: largest });
+    }
+    let limit = options.decoder_ram_bytes;
+    let smallest = Class::ALL.iter().map(|class| class.ram_bytes()).min().unwrap_or(0);
+    let fitting = Class::ALL.iter().rev().find(|class| class.ram_bytes() <= limit);
+    let class = *fitting.ok_or(EncodeError::Memory { needed: smallest, limit })?;
+
+    let loads = load_address::candidates(target, options.load_address);
+    let (decoder_ram_bytes, encoder) = (class.ram_bytes(), REVISION);
+    let mut trials: Vec<Trial<'_>> = match loads.as_slice() {
+        [] => alloc::vec![Trial::new(Job { base, target, class, load: None })],
+        loads => loads
+            .iter()
+            .map(|load| Trial::new(Job { base, target, class, load: Some(*load) }))
+            .collect(),
+    };
+    // One pass tells which address is right; only that one is refined further.
+    let mut passes = options.passes;
+    if trials.len() > 1 {
+        trials = trials.into_iter().map(Trial::improved).collect();
+        passes = passes.saturating_sub(1);
+    }
+    let best = trials.into_iter().min_by_key(|trial| trial.best.len());
+    let best = best.map(|trial| (0..passes).fold(trial, |trial, _| trial.improved()).best);
+    Ok(Encoded { payload: best.unwrap_or_default(), decoder_ram_bytes, encoder })
+}
+
+/// What one encoding is made from.
+struct Job<'a> {
+    base: &'a [u8],
+    target: &'a [u8],
+    class: Class,
+    load: Option<u32>,
+}
+
+impl Job<'_> {
+    fn addresses(&self) -> Option<Addresses> {
+        let larger = u32::try_from(self.base.len().max(self.target.len())).unwrap_or(u32::MAX);
+        let span = larger.checked_next_multiple_of(4096)?;
+        self.load.map(|load| Addresses { load, span })
+    }
+
+    fn sizes(&self) -> Sizes {
+        let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        Sizes { base: len(self.base), target: len(self.target), payload: 0 }
+    }
+}
+
+/// An encoding that can be improved.
+struct Trial<'a> {
+    job: Job<'a>,
+    map: Vec<Entry>,
+    costs: Costs,
+    /// The smallest payload so far.
+    best: Vec<u8>,
+}
+
+impl<'a> Trial<'a> {
+    /// Encodes after a parse that knows nothing of how addresses have moved.
+    fn new(job: Job<'a>) -> Self {
+        let segments = parse::parse(&job, &[], &Costs::default(), parse::References::Lenient);
+        let map = map_builder::build(&job, &segments);
+        let (best, costs) = code(&job, &segments, &map);
+        Self { job, map, costs, best }
+    }
+
+    /// Parses with what the last encoding has taught, and encodes again.
+    fn improved(self) -> Self {
+        let Self { job, map, costs, best } = self;
+        let segments = parse::parse(&job, &map, &costs, parse::References::Predicted);
+        let map = map_builder::build(&job, &segments);
+        let (payload, costs) = code(&job, &segments, &map);
+        let best = if payload.len() < best.len() { payload } else { best };
+        Self { job, map, costs, best }
+    }
+}
+
+/// Runs the machine over a plan; returns the payload and what things cost.
+fn code(job: &Job<'_>, segments: &[Segment], map: &[Entry]) -> (Vec<u8>, Costs) {
+    let mut side = EncoderSide::new(job, segments, map);
+    let mut view = SliceView::new(job.base, job.target);
+    class::with_memory(job.class, |memory| {
+        let Some(mut machine): Option<Machine<'_>> = memory.into_machine(job.sizes(), job.class)
+        else {
+            return;
+        };
+        while !machine.is_done() {
+            if machine.step(&mut side, &mut view).is_err() {
+                break;
+            }
+        }
+    });
+    let (stream, costs) = side.finish();
+    let mut payload = Vec::with_capacity(stream.len() + 1);
+    payload.push(job.class.code());
+    payload.extend(stream);
+    (payload, costs)
+}

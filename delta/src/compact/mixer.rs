@@ -1,0 +1,222 @@
+//! Adaptive probabilities and the mixing of several into one.
+//!
+//! Probabilities are 16-bit, of `true`. Mixing happens in the logistic domain, `ln(p / (1 - p))` in 1/256 (Mahoney,
+//! "Adaptive weighing of context models for lossless data compression", 2005).
+
+use super::{coder::BitCoder, pick};
+
+/// `65536 / (1 + e^(-x))` for x = 0, 1/8, … 12.
+const SQUASH: [u16; 97] = [
+    32768, 34813, 36843, 38841, 40793, 42687, 44511, 46254, 47911, 49474, 50941, 52310, 53581,
+    54754, 55834, 56822, 57724, 58544, 59287, 59959, 60565, 61109, 61598, 62036, 62428, 62778,
+    63090, 63368, 63615, 63835, 64030, 64203, 64357, 64494, 64614, 64721, 64816, 64900, 64974,
+    65039, 65097, 65149, 65194, 65234, 65269, 65300, 65328, 65352, 65374, 65393, 65410, 65425,
+    65438, 65449, 65459, 65468, 65476, 65483, 65489, 65495, 65500, 65504, 65508, 65511, 65514,
+    65517, 65519, 65521, 65523, 65524, 65526, 65527, 65528, 65529, 65530, 65530, 65531, 65532,
+    65532, 65533, 65533, 65533, 65534, 65534, 65534, 65534, 65535, 65535, 65535, 65535, 65535,
+    65535, 65535, 65535, 65535, 65535, 65535,
+];
+
+/// `65536 * ln(1 + i/64)`.
+const LN_MANTISSA: [u16; 65] = [
+    0, 1016, 2017, 3002, 3973, 4930, 5873, 6802, 7719, 8623, 9515, 10394, 11262, 12119, 12965,
+    13800, 14624, 15438, 16242, 17037, 17821, 18597, 19364, 20121, 20870, 21611, 22343, 23067,
+    23783, 24492, 25193, 25886, 26573, 27252, 27924, 28589, 29248, 29900, 30546, 31185, 31818,
+    32445, 33067, 33682, 34292, 34896, 35494, 36087, 36675, 37258, 37835, 38407, 38975, 39537,
+    40095, 40648, 41196, 41740, 42280, 42815, 43345, 43872, 44394, 44912, 45426,
+];
+
+/// `65536 * ln 2`.
+const LN_2: u32 = 45426;
+
+/// Largest magnitude in the logistic domain.
+const MAX_STRETCH: i32 = 12 * 256 - 1;
+
+/// The probability that belongs to a value of the logistic domain.
+pub(super) fn squash(x: i32) -> u16 {
+    let magnitude = x.unsigned_abs().min(MAX_STRETCH.unsigned_abs());
+    let (index, fraction) = ((magnitude >> 5) as usize, magnitude & 31);
+    let from = u32::from(SQUASH.get(index).copied().unwrap_or(u16::MAX));
+    let to = u32::from(SQUASH.get(index + 1).copied().unwrap_or(u16::MAX));
+    let upper = from + (((to - from) * fraction) >> 5);
+    let p = if x < 0 { 65536 - upper } else { upper };
+    u16::try_from(p.clamp(1, 65535)).unwrap_or(u16::MAX)
+}
+
+/// `ln(p / (1 - p))` in 1/256.
+pub(super) fn stretch(p: u16) -> i32 {
+    let p = u32::from(p.max(1));
+    (ln(p).cast_signed() - ln(65536 - p).cast_signed()) >> 8
+}
+
+/// `65536 * ln v` for v from 1 to 65536.
+fn ln(v: u32) -> u32 {
+    let exponent = v.ilog2();
+    let mantissa = (v << (31 - exponent)) & 0x7fff_ffff;
+    let (index, fraction) = ((mantissa >> 25) as usize, (mantissa >> 9) & 0xffff);
+    let from = u32::from(LN_MANTISSA.get(index).copied().unwrap_or(u16::MAX));
+    let to = u32::from(LN_MANTISSA.get(index + 1).copied().unwrap_or(u16::MAX));
+    exponent * LN_2 + from + (((to - from) * fraction) >> 16)
+}
+
+/// A probability of 16 bits that settles as it sees more, for decisions that are nearly certain.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flag {
+    p: [u8; 2],
+    seen: u8,
+}
+
+impl Flag {
+    pub(super) const fn new(p: u16) -> Self {
+        Self { p: p.to_le_bytes(), seen: 0 }
+    }
+
+    pub(super) fn p(self) -> u16 {
+        u16::from_le_bytes(self.p)
+    }
+
+    pub(super) fn update(&mut self, bit: bool, limit: u8) {
+        let (p, seen) = (i32::from(self.p()), i32::from(self.seen));
+        let goal = if bit { 65535 } else { 0 };
+        let p = (p + (goal - p) * 2 / (2 * seen + 3)).clamp(16, 65519);
+        self.p = u16::try_from(p).unwrap_or(32768).to_le_bytes();
+        self.seen = self.seen.saturating_add(1).min(limit);
+    }
+}
+
+/// A probability of 12 bits and a count of 4 in two bytes, for tables with many of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot(u16);
+
+impl Slot {
+    /// A slot that has seen nothing and believes in nothing.
+    pub(super) const NEW: Self = Self(0x8000);
+
+    pub(super) const fn new(p: u16) -> Self {
+        Self(p & 0xfff0)
+    }
+
+    pub(super) fn p(self) -> u16 {
+        self.0 & 0xfff0 | 8
+    }
+
+    pub(super) fn update(&mut self, bit: bool, limit: u16) {
+        let (p, seen) = (i32::from(self.p()), i32::from(self.0 & 15));
+        let goal = if bit { 65535 } else { 0 };
+        let p = (p + (goal - p) * 2 / (2 * seen + 3)).clamp(24, 65511);
+        let seen = (self.0 & 15).saturating_add(1).min(limit);
+        self.0 = (u16::try_from(p).unwrap_or(32768) & 0xfff0) | seen;
+    }
+
+    /// Codes a decision with this probability alone.
+    pub(super) fn code(&mut self, coder: &mut impl BitCoder, bit: bool) -> bool {
+        let bit = coder.bit(bit, self.p());
+        self.update(bit, 15);
+        bit
+    }
+}
+
+/// Most inputs of a mixer.
+pub(super) const INPUTS: usize = 8;
+
+/// One set of weights; 8192 is 1.0.
+pub(super) type Weights = [i16; INPUTS];
+
+/// 1.0 as a weight.
+pub(super) const ONE: i32 = 8192;
+
+/// Mixes probabilities with the weights of a set, and lets the set learn from what came.
+pub(super) struct Mixture {
+    inputs: [i32; INPUTS],
+    p: u16,
+}
+
+impl Mixture {
+    /// Mixes inputs of the logistic domain.
+    pub(super) fn new(inputs: [i32; INPUTS], weights: &Weights) -> Self {
+        let sum: i32 = inputs.iter().zip(weights).map(|(x, w)| x * i32::from(*w)).sum();
+        Self { inputs, p: squash(sum / ONE) }
+    }
+
+    pub(super) fn p(&self) -> u16 {
+        self.p
+    }
+
+    /// Moves the weights along the gradient of the coding cost.
+    pub(super) fn learn(&self, bit: bool, rate: i32, weights: &mut Weights) {
+        let error = (if bit { 65536 } else { 0 }) - i32::from(self.p);
+        for (x, weight) in self.inputs.iter().zip(weights) {
+            // |x| < 2^12, |error| <= 2^16, rate < 2^6: the product needs 35 bits.
+            let step = (i64::from(*x) * i64::from(error) * i64::from(rate) + (1 << 20)) >> 21;
+            let moved = i64::from(*weight) + step;
+            *weight = i16::try_from(moved.clamp(-32768, 32767)).unwrap_or(*weight);
+        }
+    }
+}
+
+/// Codes a whole number from 0 with adaptive Exp-Golomb bits: how long, then what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number {
+    length: [Slot; 32],
+    second: [Slot; 32],
+    third: [Slot; 64],
+    lowest: [Slot; 32],
+}
+
+/// Most decisions that a number takes.
+pub(super) const NUMBER_DECISIONS: u32 = 31 + 30;
+
+impl Number {
+    pub(super) const NEW: Self = Self {
+        length: [Slot::NEW; 32],
+        second: [Slot::NEW; 32],
+        third: [Slot::NEW; 64],
+        lowest: [Slot::NEW; 32],
+    };
+
+    /// Codes a number below 2^30.
+    pub(super) fn code(&mut self, coder: &mut impl BitCoder, value: u32) -> u32 {
+        let shifted = value.min((1 << 30) - 2) + 1;
+        let bits = shifted.ilog2();
+        let mut length = 0;
+        while length < 30 && pick(&mut self.length, length as usize).code(coder, bits > length) {
+            length += 1;
+        }
+        let mut number = 1u32;
+        for place in (0..length).rev() {
+            let bit = (shifted >> place) & 1 == 1;
+            let bit = if place == 0 {
+                pick(&mut self.lowest, length as usize).code(coder, bit)
+            } else if place + 1 == length {
+                pick(&mut self.second, length as usize).code(coder, bit)
+            } else if place + 2 == length {
+                pick(&mut self.third, (length * 2 + (number & 1)) as usize).code(coder, bit)
+            } else {
+                coder.bit(bit, 1 << 15)
+            };
+            number = (number << 1) | u32::from(bit);
+        }
+        number - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_the_functions_they_stand_for() {
+        for x in (-3000..=3000).step_by(7) {
+            let exact = 65536.0 / (1.0 + (-f64::from(x) / 256.0).exp());
+            assert!(
+                (f64::from(squash(x)) - exact).abs() <= 2.0 + exact.min(65536.0 - exact) * 0.004,
+                "{x}"
+            );
+        }
+        for p in (1..=65535).step_by(13) {
+            let q = f64::from(p) / 65536.0;
+            let exact = (q / (1.0 - q)).ln() * 256.0;
+            assert!((f64::from(stretch(p)) - exact).abs() <= 1.5, "{p}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The `compact` codec: structure-aware deltas and full images for microcontrollers.
+//!
+//! It predicts how call targets, literal loads and pointers have moved between two images, and codes hits and misses
+//! with a mixed-context binary arithmetic coder. Old flash and flash already written are its dictionary, so what RAM
+//! it takes is for its models alone.
+//!
+//! | room | holds |
+//! |---|---|
+//! | `coder` | the arithmetic coder |
+//! | `mixer` | adaptive probabilities, mixing, numbers |
+//! | `thumb`, `window` | what bytes refer to |
+//! | `map` | how addresses have moved |
+//! | `predict` | the next byte, from a source byte |
+//! | `model` | whether that is right, and what it is if not |
+//! | `stream` | what is coded in which order, for both directions |
+//! | `decoder` | the direction of the device |
+//! | `encoder` | the direction of the host |
+
+// The models count in fixed-width arithmetic whose bounds are given beside it; whatever comes from a stream is checked
+// before use, and the property tests run with overflow checks.
+#![allow(clippy::arithmetic_side_effects, reason = "see above")]
+#![allow(clippy::too_many_arguments, reason = "a model's contexts are what it is made of")]
+
+mod class;
+mod coder;
+mod decoder;
+#[cfg(feature = "encode")]
+mod encoder;
+mod map;
+mod mixer;
+mod model;
+mod predict;
+mod stream;
+mod thumb;
+mod view;
+mod window;
+
+pub use class::{Class, LargeTables, MediumTables, SmallTables};
+pub use decoder::{CompactDecoder, Memory, Tables};
+#[cfg(feature = "encode")]
+pub use encoder::{Options, encode};
+
+/// The element at an index that the caller keeps in range; the first one otherwise, rather than a panic.
+fn pick<T, const N: usize>(array: &mut [T; N], index: usize) -> &mut T {
+    const { assert!(N > 0) };
+    #[allow(clippy::indexing_slicing, reason = "in range by the line itself")]
+    &mut array[if index < N { index } else { index % N }]
+}
+
+/// A copy of the element at an index, as [`pick`].
+fn peek<T: Copy, const N: usize>(array: &[T; N], index: usize) -> T {
+    const { assert!(N > 0) };
+    #[allow(clippy::indexing_slicing, reason = "in range by the line itself")]
+    array[if index < N { index } else { index % N }]
+}
