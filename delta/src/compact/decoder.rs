@@ -29,28 +29,26 @@ struct Fixed {
 }
 
 impl<const SLOTS: usize, const MAP: usize> Tables<SLOTS, MAP> {
-    /// Fresh tables.
+    /// Tables of zeros, which a static of a firmware does not pay for in flash.
     pub const NEW: Self = Self {
-        slots: [Slot::NEW; SLOTS],
+        slots: [Slot::new(0); SLOTS],
         map: [Entry { from: 0, shift: 0 }; MAP],
-        fixed: Fixed { model: model::Tables::NEW, caches: Caches::NEW, numbers: Numbers::NEW },
+        fixed: Fixed {
+            model: model::Tables::EMPTY,
+            caches: Caches::EMPTY,
+            numbers: Numbers::EMPTY,
+        },
     };
 
     /// Clears the tables and lends them to one decoder.
     pub fn lend(&mut self) -> Memory<'_> {
         const { assert!(SLOTS.is_power_of_two()) };
-        self.slots.fill(Slot::NEW);
-        self.fixed.clear();
         let Fixed { model, caches, numbers } = &mut self.fixed;
+        self.slots.fill(Slot::NEW);
+        model.reset();
+        caches.reset();
+        numbers.reset();
         Memory { slots: &mut self.slots, map: &mut self.map, model, caches, numbers }
-    }
-}
-
-impl Fixed {
-    fn clear(&mut self) {
-        self.model = model::Tables::NEW;
-        self.caches = Caches::NEW;
-        self.numbers = Numbers::NEW;
     }
 }
 

@@ -167,12 +167,19 @@ pub(super) struct Number {
 pub(super) const NUMBER_DECISIONS: u32 = 31 + 30;
 
 impl Number {
-    pub(super) const NEW: Self = Self {
-        length: [Slot::NEW; 32],
-        second: [Slot::NEW; 32],
-        third: [Slot::NEW; 64],
-        lowest: [Slot::NEW; 32],
+    /// All zeros; [`Self::reset`] comes before use.
+    pub(super) const EMPTY: Self = {
+        let none = Slot::new(0);
+        Self { length: [none; 32], second: [none; 32], third: [none; 64], lowest: [none; 32] }
     };
+
+    /// Forgets everything.
+    pub(super) fn reset(&mut self) {
+        self.length.fill(Slot::NEW);
+        self.second.fill(Slot::NEW);
+        self.third.fill(Slot::NEW);
+        self.lowest.fill(Slot::NEW);
+    }
 
     /// Codes a number below 2^30.
     pub(super) fn code(&mut self, coder: &mut impl BitCoder, value: u32) -> u32 {

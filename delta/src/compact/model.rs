@@ -71,39 +71,49 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    #[expect(clippy::indexing_slicing, reason = "checked when compiled")]
-    pub(super) const NEW: Self = {
-        let hit = Flag::new(64500);
-        let mut byte_weights = [[[0; INPUTS]; SETS_PER_FAMILY]; family::COUNT];
-        let mut set = 0;
-        while set < family::COUNT * SETS_PER_FAMILY {
-            byte_weights[set / SETS_PER_FAMILY][set % SETS_PER_FAMILY] =
-                [3600, 3600, 2000, 2000, 2000, 2000, 2000, 0];
-            set += 1;
-        }
-        let mut text = 0;
-        while text < SETS_PER_FAMILY {
-            byte_weights[family::TEXT][text] = [2400, 2400, 2400, 2400, 0, 0, 0, 0];
-            text += 1;
-        }
+    /// All zeros, so that a static costs no flash; [`Self::reset`] comes before use.
+    pub(super) const EMPTY: Self = {
+        let none = Flag::new(0);
         Self {
-            by_run: [hit; KINDS * 16],
-            by_history: [hit; 256],
-            by_byte: [hit; 512],
-            by_neighbour: [hit; 256],
-            by_unit: [hit; KINDS * 16],
-            by_substitution: [hit; 64],
-            by_agreement: [Flag::new(60000); 256],
-            flag_weights: [[2457, 2457, 2457, 2457, 2457, 2457, 2457, 0]; KINDS * 2 + 8],
-            leave: [Slot::new(16384); 128],
-            byte_weights,
-            confidence: [Flag::new(49152); confidence::COUNT],
+            by_run: [none; KINDS * 16],
+            by_history: [none; 256],
+            by_byte: [none; 512],
+            by_neighbour: [none; 256],
+            by_unit: [none; KINDS * 16],
+            by_substitution: [none; 64],
+            by_agreement: [none; 256],
+            flag_weights: [[0; INPUTS]; KINDS * 2 + 8],
+            leave: [Slot::new(0); 128],
+            byte_weights: [[[0; INPUTS]; SETS_PER_FAMILY]; family::COUNT],
+            confidence: [none; confidence::COUNT],
             last_low: [0; 512],
             next_high: [0; 512],
             substitutions: [[0; 3]; 256],
             last_delta: [0; 4],
         }
     };
+
+    /// Sets everything to what is believed before anything has been seen.
+    pub(super) fn reset(&mut self) {
+        let hit = Flag::new(64500);
+        self.by_run.fill(hit);
+        self.by_history.fill(hit);
+        self.by_byte.fill(hit);
+        self.by_neighbour.fill(hit);
+        self.by_unit.fill(hit);
+        self.by_substitution.fill(hit);
+        self.by_agreement.fill(Flag::new(60000));
+        self.flag_weights.fill([2457, 2457, 2457, 2457, 2457, 2457, 2457, 0]);
+        self.leave.fill(Slot::new(16384));
+        self.byte_weights.fill([[3600, 3600, 2000, 2000, 2000, 2000, 2000, 0]; SETS_PER_FAMILY]);
+        *pick(&mut self.byte_weights, family::TEXT) =
+            [[2400, 2400, 2400, 2400, 0, 0, 0, 0]; SETS_PER_FAMILY];
+        self.confidence.fill(Flag::new(49152));
+        self.last_low.fill(0);
+        self.next_high.fill(0);
+        self.substitutions.fill([0; 3]);
+        self.last_delta.fill(0);
+    }
 }
 
 /// What has just been coded.

@@ -58,12 +58,17 @@ fn hash(value: u32) -> usize {
 }
 
 impl Caches {
-    pub(super) const NEW: Self = Self {
-        exact: [(u32::MAX, 0); 32],
-        ram: [(u32::MAX, 0); 32],
-        ram_page: [(u32::MAX, 0); 64],
-        ram_last: 0,
-    };
+    /// All zeros; [`Self::reset`] comes before use.
+    pub(super) const EMPTY: Self =
+        Self { exact: [(0, 0); 32], ram: [(0, 0); 32], ram_page: [(0, 0); 64], ram_last: 0 };
+
+    /// Forgets everything.
+    pub(super) fn reset(&mut self) {
+        self.exact.fill((u32::MAX, 0));
+        self.ram.fill((u32::MAX, 0));
+        self.ram_page.fill((u32::MAX, 0));
+        self.ram_last = 0;
+    }
 
     fn ram_shift(&self, address: u32) -> i32 {
         let exact = super::peek(&self.ram, hash(address) & 31);

@@ -106,18 +106,34 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    pub(super) const NEW: Self = Self {
-        map_count: Number::NEW,
-        map_gap: Number::NEW,
-        map_shift: Number::NEW,
-        literal_len: Number::NEW,
-        in_base: Number::NEW,
-        in_target: Number::NEW,
-        signs: [Slot::NEW; 3],
-        is_literal: [Slot::NEW; 2],
-        is_text: [Slot::new(16384); 2],
-        jump_kind: [Slot::NEW; 16],
+    /// All zeros; [`Self::reset`] comes before use.
+    pub(super) const EMPTY: Self = {
+        let none = Slot::new(0);
+        Self {
+            map_count: Number::EMPTY,
+            map_gap: Number::EMPTY,
+            map_shift: Number::EMPTY,
+            literal_len: Number::EMPTY,
+            in_base: Number::EMPTY,
+            in_target: Number::EMPTY,
+            signs: [none; 3],
+            is_literal: [none; 2],
+            is_text: [none; 2],
+            jump_kind: [none; 16],
+        }
     };
+
+    /// Forgets everything.
+    pub(super) fn reset(&mut self) {
+        let Self { map_count, map_gap, map_shift, literal_len, in_base, in_target, .. } = self;
+        for number in [map_count, map_gap, map_shift, literal_len, in_base, in_target] {
+            number.reset();
+        }
+        self.signs.fill(Slot::NEW);
+        self.is_literal.fill(Slot::NEW);
+        self.is_text.fill(Slot::new(16384));
+        self.jump_kind.fill(Slot::NEW);
+    }
 }
 
 fn signed(number: &mut Number, sign: &mut Slot, side: &mut impl BitCoder, value: i64) -> i64 {

@@ -81,7 +81,8 @@ pub(super) fn parse(
         address_map.push(*entry);
     }
     let sizes = job.sizes();
-    let mut caches = Caches::NEW;
+    let mut caches = Caches::EMPTY;
+    caches.reset();
     let predictor = Predictor {
         map: address_map,
         caches: &mut caches,
