@@ -47,7 +47,10 @@ pub enum CodecChoice {
 }
 
 /// Larger images are tried with `compact` only on request: they are Linux-class, and encoding takes seconds per MB.
-const MAX_COMPACT_BY_ITSELF: u32 = 4 << 20;
+const MAX_COMPACT_BY_ITSELF: u32 = 8 << 20;
+
+/// Images above this get one pass of `compact` less: it gains some 2 % and takes a third of the time.
+const LARGE: u32 = 2 << 20;
 
 /// A payload and everything that the manifest says about it.
 pub(crate) struct Candidate {
@@ -138,7 +141,9 @@ fn encode_with(
             })?
         }
         Codec::Compact => {
-            let options = compact::Options { decoder_ram_bytes: limit, ..Default::default() };
+            let passes = if target.size() > LARGE { 1 } else { 2 };
+            let options =
+                compact::Options { decoder_ram_bytes: limit, passes, ..Default::default() };
             compact::encode(base.map(Image::bytes), target.bytes(), options)?
         }
         Codec::Bsdiff => {

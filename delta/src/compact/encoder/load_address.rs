@@ -28,6 +28,9 @@ pub(super) fn candidates(image: &[u8], known: Option<u32>) -> Vec<u32> {
     if targets.len() < image.len() / MAX_BYTES_PER_TARGET || targets.is_empty() {
         return Vec::new();
     }
+    if let Some(load) = from_elf(image) {
+        return alloc::vec![load];
+    }
     let votes = votes(image, &targets);
     let mut candidates: Vec<u32> =
         GRIDS.iter().filter_map(|grid| most_votes(&votes, *grid)).collect();
@@ -69,6 +72,25 @@ fn from_vector_table(image: &[u8]) -> Option<u32> {
     ((0x2000_0000..0x2010_0000).contains(&stack) && reset & 1 == 1).then_some(reset & !0xffff)
 }
 
+/// A 32-bit little-endian ELF file says where its code lies: the address that its executable segment gives byte 0.
+/// (Tool Interface Standard, Executable and Linking Format 1.2.)
+fn from_elf(image: &[u8]) -> Option<u32> {
+    const LOADABLE: u32 = 1;
+    const EXECUTABLE: u32 = 1;
+    let word = |at: usize| Some(u32::from_le_bytes(*image.get(at..)?.first_chunk()?));
+    let half = |at: usize| Some(usize::from(u16::from_le_bytes(*image.get(at..)?.first_chunk()?)));
+    if !image.starts_with(b"\x7fELF\x01\x01") {
+        return None;
+    }
+    let (table, size, count) = (usize::try_from(word(28)?).ok()?, half(42)?, half(44)?);
+    (0..count).map(|index| table.saturating_add(index * size)).find_map(|entry| {
+        let (kind, offset, address, flags) =
+            (word(entry)?, word(entry + 4)?, word(entry + 8)?, word(entry + 24)?);
+        let is_code = kind == LOADABLE && flags & EXECUTABLE != 0;
+        is_code.then(|| address.wrapping_sub(offset))
+    })
+}
+
 fn words(image: &[u8]) -> impl Iterator<Item = u32> + use<'_> {
     image.chunks_exact(4).filter_map(|word| Some(u32::from_le_bytes(*word.first_chunk()?)))
 }
@@ -90,4 +112,26 @@ fn call_targets(image: &[u8]) -> Vec<u32> {
         }
     }
     targets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_elf_file_says_where_its_code_lies() {
+        let mut elf = alloc::vec![0; 128];
+        elf[..6].copy_from_slice(b"\x7fELF\x01\x01");
+        elf[28] = 52;
+        elf[42] = 32;
+        elf[44] = 2;
+        let segment = |kind: u32, offset: u32, address: u32, flags: u32| {
+            [kind, offset, address, 0, 0, 0, flags, 0].map(u32::to_le_bytes).concat()
+        };
+        elf[52..84].copy_from_slice(&segment(1, 0, 0x1_0000, 4));
+        elf[84..116].copy_from_slice(&segment(1, 0x400, 0x2_1400, 5));
+        assert_eq!(from_elf(&elf), Some(0x2_1000));
+        assert_eq!(from_elf(&elf[..100]), None);
+        assert_eq!(from_elf(b"not an ELF file"), None);
+    }
 }
