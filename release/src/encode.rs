@@ -49,8 +49,8 @@ pub enum CodecChoice {
 /// Larger images are tried with `compact` only on request: they are Linux-class, and encoding takes seconds per MB.
 const MAX_COMPACT_BY_ITSELF: u32 = 8 << 20;
 
-/// Images above this get one pass of `compact` less: it gains some 2 % and takes a third of the time.
-const LARGE: u32 = 2 << 20;
+/// Images above this are encoded with less effort.
+const LARGE: u32 = 1 << 20;
 
 /// A payload and everything that the manifest says about it.
 pub(crate) struct Candidate {
@@ -141,9 +141,13 @@ fn encode_with(
             })?
         }
         Codec::Compact => {
-            let passes = if target.size() > LARGE { 1 } else { 2 };
+            let effort = if target.size() > LARGE {
+                compact::Effort::Quick
+            } else {
+                compact::Effort::Thorough
+            };
             let options =
-                compact::Options { decoder_ram_bytes: limit, passes, ..Default::default() };
+                compact::Options { decoder_ram_bytes: limit, effort, ..Default::default() };
             compact::encode(base.map(Image::bytes), target.bytes(), options)?
         }
         Codec::Bsdiff => {

@@ -38,7 +38,7 @@ mod window;
 pub use class::{Class, LargeTables, MediumTables, SmallTables};
 pub use decoder::{CompactDecoder, Memory, Tables};
 #[cfg(feature = "encode")]
-pub use encoder::{Options, encode};
+pub use encoder::{Effort, Options, encode};
 
 /// The element at an index that the caller keeps in range; the first one otherwise, rather than a panic.
 fn pick<T, const N: usize>(array: &mut [T; N], index: usize) -> &mut T {

@@ -9,15 +9,10 @@ use alloc::vec::Vec;
 use super::super::thumb::{self, Class};
 use super::super::view::Source;
 use super::Job;
+use super::effort::Search;
 use super::side::SliceView;
 
-/// Bytes that a match has at least.
-pub(super) const MIN_MATCH: usize = 4;
-
 const HASH_BITS: u32 = 18;
-
-/// Earlier places with the same hash that are looked at.
-const CHAIN: usize = 48;
 
 /// Longest match that is measured.
 const MAX_MATCH: usize = 400;
@@ -28,18 +23,30 @@ pub(super) struct Anchors {
     /// Projected base, and behind it the projected target.
     bytes: Vec<u8>,
     base_len: usize,
+    /// Bytes that a match has at least.
+    min_match: usize,
+    /// Earlier places with the same hash that are looked at.
+    chain: usize,
     head: Vec<u32>,
     previous: Vec<u32>,
 }
 
 impl Anchors {
     pub(super) fn new(job: &Job<'_>) -> Self {
+        let Search { min_match, chain, .. } = job.effort.search();
         let mut bytes = project(job, true);
         let base_len = bytes.len();
         bytes.extend(project(job, false));
         let previous = vec![NOWHERE; bytes.len()];
-        let mut anchors = Self { bytes, base_len, head: vec![NOWHERE; 1 << HASH_BITS], previous };
-        for place in 0..base_len.saturating_sub(MIN_MATCH) {
+        let mut anchors = Self {
+            bytes,
+            base_len,
+            min_match,
+            chain,
+            head: vec![NOWHERE; 1 << HASH_BITS],
+            previous,
+        };
+        for place in 0..base_len.saturating_sub(min_match) {
             anchors.insert(place);
         }
         anchors
@@ -60,7 +67,7 @@ impl Anchors {
     }
 
     fn key(&self, place: usize) -> Option<usize> {
-        let bytes = self.bytes.get(place..place + MIN_MATCH)?;
+        let bytes = self.bytes.get(place..place + self.min_match)?;
         let value = bytes.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
         usize::try_from(value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS)).ok()
     }
@@ -82,7 +89,7 @@ impl Anchors {
         let goal = self.base_len + n;
         let Some(key) = self.key(goal) else { return };
         let mut place = self.head.get(key).copied().unwrap_or(NOWHERE);
-        for _ in 0..CHAIN {
+        for _ in 0..self.chain {
             if place == NOWHERE {
                 break;
             }
@@ -90,7 +97,7 @@ impl Anchors {
             if !known(at) {
                 let limit = if at < self.base_len { self.base_len - at } else { usize::MAX };
                 let len = self.match_len(at, goal, limit.min(MAX_MATCH));
-                if len >= MIN_MATCH {
+                if len >= self.min_match {
                     found.push((len, at));
                 }
             }

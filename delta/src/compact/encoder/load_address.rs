@@ -32,9 +32,9 @@ pub(super) fn candidates(image: &[u8], known: Option<u32>) -> Vec<u32> {
         return alloc::vec![load];
     }
     let votes = votes(image, &targets);
+    let [coarse, fine] = GRIDS.map(|grid| most_votes(&votes, grid));
     let mut candidates: Vec<u32> =
-        GRIDS.iter().filter_map(|grid| most_votes(&votes, *grid)).collect();
-    candidates.extend(from_vector_table(image));
+        [coarse, from_vector_table(image).or(fine)].into_iter().flatten().collect();
     candidates.sort_unstable();
     candidates.dedup();
     candidates

@@ -9,6 +9,7 @@
 
 mod anchors;
 mod costs;
+mod effort;
 mod load_address;
 mod map_builder;
 mod parse;
@@ -23,6 +24,7 @@ use super::thumb::Addresses;
 use crate::{EncodeError, Encoded, Sizes};
 
 use costs::Costs;
+pub use effort::Effort;
 use side::{EncoderSide, SliceView};
 
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
@@ -35,13 +37,13 @@ pub struct Options {
     pub decoder_ram_bytes: u64,
     /// Where the first byte of the image lies, if it is known.
     pub load_address: Option<u32>,
-    /// How often the parse is improved, from 1.
-    pub passes: u32,
+    /// How hard it tries.
+    pub effort: Effort,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { decoder_ram_bytes: 32 << 10, load_address: None, passes: 2 }
+        Self { decoder_ram_bytes: 32 << 10, load_address: None, effort: Effort::Thorough }
     }
 }
 
@@ -68,14 +70,18 @@ pub fn encode(
     let loads = load_address::candidates(target, options.load_address);
     let (decoder_ram_bytes, encoder) = (class.ram_bytes(), REVISION);
     let mut trials: Vec<Trial<'_>> = match loads.as_slice() {
-        [] => alloc::vec![Trial::new(Job { base, target, class, load: None })],
+        [] => {
+            alloc::vec![Trial::new(Job { base, target, class, effort: options.effort, load: None })]
+        }
         loads => loads
             .iter()
-            .map(|load| Trial::new(Job { base, target, class, load: Some(*load) }))
+            .map(|load| {
+                Trial::new(Job { base, target, class, effort: options.effort, load: Some(*load) })
+            })
             .collect(),
     };
     // One pass tells which address is right; only that one is refined further.
-    let mut passes = options.passes;
+    let mut passes = options.effort.search().passes;
     if trials.len() > 1 {
         trials = trials.into_iter().map(Trial::improved).collect();
         passes = passes.saturating_sub(1);
@@ -90,6 +96,7 @@ struct Job<'a> {
     base: &'a [u8],
     target: &'a [u8],
     class: Class,
+    effort: Effort,
     load: Option<u32>,
 }
 

@@ -14,12 +14,10 @@ use super::super::stream::{
 };
 use super::super::view::Source;
 use super::Job;
-use super::anchors::{Anchors, MIN_MATCH};
+use super::anchors::Anchors;
 use super::costs::Costs;
+use super::effort;
 use super::side::SliceView;
-
-/// States that are kept.
-const BEAM: usize = 32;
 
 /// States that cost this many bits more than the best one are dropped.
 const MAX_EXCESS: f32 = 60.0;
@@ -29,9 +27,6 @@ const MAX_EXCESS_CALM: f32 = 16.0;
 
 /// States that may jump.
 const JUMPERS: usize = 4;
-
-/// Matches that become candidates.
-const BEST_MATCHES: usize = 5;
 
 /// A reference of unknown shift that changed, in bits, while there is no map.
 const LENIENT_MISS: f32 = 1.2;
@@ -66,6 +61,7 @@ struct Search<'a> {
     view: SliceView<'a>,
     references: References,
     base_size: i64,
+    effort: effort::Search,
 }
 
 /// The cheapest segments, in order.
@@ -92,7 +88,8 @@ pub(super) fn parse(
     let inverse = inverse_map(map, sizes.base, sizes.target);
     let view = SliceView::new(job.base, job.target);
     let base_size = i64::from(sizes.base);
-    let search = Search { job, costs, predictor, view, references, base_size };
+    let search =
+        Search { job, costs, predictor, view, references, base_size, effort: job.effort.search() };
     let diagonals = search.run(&inverse);
     let segments = segments(&diagonals, base_size);
     if job.load.is_some() { even_starts(segments, sizes.base) } else { segments }
@@ -138,7 +135,7 @@ impl Search<'_> {
                 && self
                     .step(best.diagonal, best.history, n)
                     .is_some_and(|(_, history)| history & 1 == 0);
-            let mut next: Vec<State> = Vec::with_capacity(BEAM + 8);
+            let mut next: Vec<State> = Vec::with_capacity(self.effort.beam + 8);
             self.go_on(&states, n, if calm { MAX_EXCESS_CALM } else { MAX_EXCESS }, &mut next);
             if !calm {
                 covered.retain(|(_, end)| *end > n);
@@ -154,7 +151,7 @@ impl Search<'_> {
                 self.jump(&states, n, inverse.get(n).copied().flatten(), &candidates, &mut next);
             }
             next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-            next.truncate(BEAM);
+            next.truncate(self.effort.beam);
             let place = |state: &State| {
                 let diagonal =
                     if state.diagonal == LITERAL { i64::from(i32::MIN) } else { state.diagonal };
@@ -162,8 +159,8 @@ impl Search<'_> {
             };
             trail.push(next.iter().map(place).collect());
             states = next;
-            if n >= MIN_MATCH {
-                anchors.learn(n - MIN_MATCH);
+            if let Some(behind) = n.checked_sub(self.effort.min_match) {
+                anchors.learn(behind);
             }
         }
         let (mut diagonals, mut index) = (vec![LITERAL; len], 0usize);
@@ -261,7 +258,7 @@ impl Search<'_> {
             .iter()
             .min_by_key(|(_, place)| off(*place))
             .filter(|(_, place)| off(*place) < 4096);
-        for (len, place) in found.iter().take(BEST_MATCHES).chain(nearest) {
+        for (len, place) in found.iter().take(self.effort.best_matches).chain(nearest) {
             covered.push((diagonal_of(*place), n + len));
             candidates.push(i64::try_from(*place).unwrap_or(0));
         }
