@@ -5,7 +5,8 @@
 //! parse (lenient) -> address map -> encode, measuring costs -> parse (with map and costs) -> address map -> encode …
 //! ```
 //!
-//! The smallest of the encodings wins. Memory is bounded: about 60 bytes per byte of base and target.
+//! The smallest of the encodings wins. Memory is bounded: 8 bytes for each state that is kept at each target byte (at most
+//! 512 bytes per byte with [`Effort::Thorough`], 256 with [`Effort::Quick`]), and some 20 per byte of either image.
 
 mod anchors;
 mod costs;
