@@ -331,10 +331,6 @@ impl Model<'_> {
             (usize::from(source.partner), Some(256 + usize::from(predicted.byte)))
         };
         let mru_low = peek(&self.tables.last_low, first);
-        let mru_other = match second {
-            Some(index) => peek(&self.tables.last_low, index),
-            None => peek(&self.tables.next_high, usize::from(past.byte(2))),
-        };
         let cached = self.substitute(source, odd);
         let same_raw = usize::from(predicted.raw == predicted.byte) * 4;
         let predictions = [
@@ -356,7 +352,6 @@ impl Model<'_> {
                 _ => 3,
             };
         let byte = self.byte(coder, byte, set, &contexts, &predictions);
-        let _ = mru_other;
         *pick(&mut self.tables.last_low, first) = byte;
         if let Some(index) = second {
             *pick(&mut self.tables.last_low, index) = byte;
