@@ -2,13 +2,15 @@
 
 use super::class::Class;
 use super::coder::BitReader;
+use super::isa::{Code, References};
+use super::lines::{Cached, Lines, Which};
 use super::map::{AddressMap, Entry};
 use super::mixer::Slot;
 use super::model;
-use super::predict::{Caches, Predictor};
+use super::predict::{Learned, Predictor};
 use super::stream::{Fault, Machine, Numbers, Segment, Side};
-use super::view::{Source, View};
-use super::window::{self, Window};
+use super::sweep::{Cell, Sweep};
+use super::view::{Look, Source, View, unit_code};
 use crate::{DecodeError, Decoder, Images, Sizes};
 
 /// What the decoder remembers: `SLOTS` contexts of bytes (a power of two), `MAP` entries of the address map.
@@ -24,7 +26,7 @@ pub struct Tables<const SLOTS: usize, const MAP: usize> {
 #[derive(Clone, Debug)]
 struct Fixed {
     model: model::Tables,
-    caches: Caches,
+    learned: Learned,
     numbers: Numbers,
 }
 
@@ -35,7 +37,7 @@ impl<const SLOTS: usize, const MAP: usize> Tables<SLOTS, MAP> {
         map: [Entry { from: 0, shift: 0 }; MAP],
         fixed: Fixed {
             model: model::Tables::EMPTY,
-            caches: Caches::EMPTY,
+            learned: Learned::EMPTY,
             numbers: Numbers::EMPTY,
         },
     };
@@ -43,12 +45,12 @@ impl<const SLOTS: usize, const MAP: usize> Tables<SLOTS, MAP> {
     /// Clears the tables and lends them to one decoder.
     pub fn lend(&mut self) -> Memory<'_> {
         const { assert!(SLOTS.is_power_of_two()) };
-        let Fixed { model, caches, numbers } = &mut self.fixed;
+        let Fixed { model, learned, numbers } = &mut self.fixed;
         self.slots.fill(Slot::NEW);
         model.reset();
-        caches.reset();
+        learned.reset();
         numbers.reset();
-        Memory { slots: &mut self.slots, map: &mut self.map, model, caches, numbers }
+        Memory { slots: &mut self.slots, map: &mut self.map, model, learned, numbers }
     }
 }
 
@@ -57,7 +59,7 @@ pub struct Memory<'a> {
     pub(super) slots: &'a mut [Slot],
     pub(super) map: &'a mut [Entry],
     pub(super) model: &'a mut model::Tables,
-    pub(super) caches: &'a mut Caches,
+    pub(super) learned: &'a mut Learned,
     pub(super) numbers: &'a mut Numbers,
 }
 
@@ -68,7 +70,7 @@ impl<'a> Memory<'a> {
         let model = model::Model { tables: self.model, slots: self.slots.get_mut(..slots)? };
         let map = AddressMap::new(self.map.get_mut(..map)?);
         let predictor =
-            Predictor { map, caches: self.caches, addresses: None, base_size: sizes.base };
+            Predictor { map, learned: self.learned, references: None, base_size: sizes.base };
         Some(Machine::new(model, predictor, self.numbers, sizes.target))
     }
 }
@@ -89,7 +91,8 @@ enum Stage<'a> {
     Running {
         machine: Machine<'a>,
         reader: BitReader,
-        cache: Option<Window>,
+        lines: [Lines; 2],
+        sweep: Sweep,
     },
 }
 
@@ -110,20 +113,27 @@ impl<'a> CompactDecoder<'a> {
         let limit = fitting.map_or(0, Class::ram_bytes);
         let machine = memory.into_machine(self.sizes, class);
         let machine = machine.ok_or(DecodeError::Memory { needed: class.ram_bytes(), limit })?;
-        self.stage = Stage::Running { machine, reader: BitReader::new(), cache: None };
+        self.stage = Stage::Running {
+            machine,
+            reader: BitReader::new(),
+            lines: [Lines::EMPTY; 2],
+            sweep: Sweep::EMPTY,
+        };
         Ok(())
     }
 
     fn run<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
         let sizes = self.sizes;
-        let Stage::Running { machine, reader, cache } = &mut self.stage else { return Ok(()) };
+        let Stage::Running { machine, reader, lines, sweep } = &mut self.stage else {
+            return Ok(());
+        };
         while !machine.is_done() && reader.is_ready() {
-            machine.step(reader, &mut ImageView { images, sizes, cache }).map_err(|fault| {
-                match fault {
+            machine.step(reader, &mut ImageView { images, sizes, lines, sweep }).map_err(
+                |fault| match fault {
                     Fault::View(cause) => DecodeError::Images(cause),
                     Fault::Corrupt => DecodeError::Corrupt,
-                }
-            })?;
+                },
+            )?;
             if reader.is_exhausted() {
                 return Err(DecodeError::Incomplete {
                     written: machine.written(),
@@ -189,41 +199,70 @@ impl Side for BitReader {
         Entry::default()
     }
 
-    fn header(&self) -> (u32, Option<u32>) {
-        (0, None)
+    fn map_len(&self) -> u32 {
+        0
+    }
+
+    fn references(&self) -> Option<&References> {
+        None
     }
 }
 
 struct ImageView<'x, I> {
     images: &'x mut I,
     sizes: Sizes,
-    /// The last window of the base, which does not change.
-    cache: &'x mut Option<Window>,
+    /// Lines of the base and of the target.
+    lines: &'x mut [Lines; 2],
+    sweep: &'x mut Sweep,
+}
+
+impl<I: Images> ImageView<'_, I> {
+    fn base(&mut self) -> (Cached<'_, I>, &mut Sweep) {
+        let Self { images, sizes, lines: [lines, _], sweep } = self;
+        (Cached { lines, images, which: Which::Base, len: sizes.base }, sweep)
+    }
+
+    fn target(&mut self, written: u32) -> Cached<'_, I> {
+        let Self { images, lines: [_, lines], .. } = self;
+        Cached { lines, images, which: Which::Target, len: written }
+    }
 }
 
 impl<I: Images> View for ImageView<'_, I> {
     type Error = I::Error;
 
-    fn window(&mut self, source: Source, written: u32) -> Result<Window, I::Error> {
-        let offset = source.offset();
-        if let (Source::Base(_), Some(cached)) = (source, &self.cache)
-            && cached.covers(offset)
-        {
-            return Ok(*cached);
-        }
-        let mut buffer = [0; window::LEN];
-        let len = if source.is_base() { self.sizes.base } else { written };
-        let (first, end) = Window::bounds(offset, len);
-        let bytes = buffer.get_mut(..end.saturating_sub(first) as usize).unwrap_or_default();
+    fn look(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+    ) -> Result<Look, I::Error> {
         match source {
-            Source::Base(_) => self.images.read_base(first, bytes)?,
-            Source::Target(_) => self.images.read_target(first, bytes)?,
+            Source::Base(offset) => {
+                let (mut base, sweep) = self.base();
+                let look = Look::at(&mut base, offset)?;
+                let Some(references) = references else { return Ok(look) };
+                let cell = sweep.cell(references, &mut base, offset)?;
+                look.with_cell(references, &mut base, offset, cell)
+            }
+            Source::Target(offset) => {
+                let mut target = self.target(written);
+                let look = Look::at(&mut target, offset)?;
+                let Some(references) = references else { return Ok(look) };
+                look.with_call(references, &mut target, offset)
+            }
         }
-        let window = Window::new(offset, first, bytes);
-        if source.is_base() {
-            *self.cache = Some(window);
-        }
-        Ok(window)
+    }
+
+    fn written_code(
+        &mut self,
+        references: &References,
+        start: u32,
+        cell: Cell,
+        written: u32,
+    ) -> Result<Code, I::Error> {
+        let [_, pointer] = references.global_pointers;
+        unit_code(pointer, &mut self.target(written), start, cell)
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), I::Error> {

@@ -1,13 +1,18 @@
-//! How far addresses have moved: a piecewise-constant function of the old offset, sent in front of everything else.
+//! How far addresses have moved: a piecewise-constant function of the old address, sent in front of everything else.
 
-/// From this old offset on, targets have moved by this much.
+use super::isa::References;
+
+/// From this old address on, targets have moved by this much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) from: u32,
     pub(super) shift: i32,
 }
 
-/// The entries in use, in rising order of their offsets.
+/// Entries around the place of an address that are looked at for one that has moved there.
+const NEIGHBOURS: usize = 256;
+
+/// The entries in use, in rising order of their addresses.
 pub(super) struct AddressMap<'a> {
     entries: &'a mut [Entry],
     used: usize,
@@ -44,19 +49,30 @@ impl<'a> AddressMap<'a> {
         self.entries.get(..self.used).unwrap_or_default()
     }
 
-    /// How far this old offset has moved.
-    pub(super) fn shift(&self, offset: u32) -> i64 {
-        let index = self.used().partition_point(|entry| entry.from <= offset);
-        let entry = index.checked_sub(1).and_then(|index| self.used().get(index));
-        entry.map_or(0, |entry| entry.shift.into())
+    /// How many entries begin at this address or below.
+    fn rank(&self, address: u32) -> usize {
+        self.used().partition_point(|entry| entry.from <= address)
     }
 
-    /// The old offset that has moved here, if there is one: the first interval that says so.
-    pub(super) fn source_of(&self, new: u32, base_size: u32) -> Option<u32> {
-        let ends = self.used().iter().skip(1).map(|entry| entry.from).chain([base_size]);
-        self.used().iter().zip(ends).find_map(|(entry, end)| {
-            let old = u32::try_from(i64::from(new) - i64::from(entry.shift)).ok()?;
-            (entry.from..end).contains(&old).then_some(old)
-        })
+    /// How far this old address has moved.
+    pub(super) fn shift(&self, address: u32) -> i32 {
+        let entry = self.rank(address).checked_sub(1).and_then(|index| self.used().get(index));
+        entry.map_or(0, |entry| entry.shift)
+    }
+
+    /// The offset in the base of what has moved to this offset of the target: of the entries nearest to its address, the
+    /// first that says so.
+    pub(super) fn source_of(&self, references: &References, n: u32) -> Option<u32> {
+        let new = references.target.address(n);
+        let near = self.rank(new).min(self.used.saturating_sub(1));
+        (0..NEIGHBOURS)
+            .flat_map(|off| [near.checked_sub(off), near.checked_add(off).filter(|_| off > 0)])
+            .flatten()
+            .find_map(|index| {
+                let entry = self.used().get(index)?;
+                let end = self.used().get(index + 1).map_or(u32::MAX, |next| next.from);
+                let old = new.wrapping_add_signed(entry.shift.wrapping_neg());
+                if (entry.from..end).contains(&old) { references.base.offset(old) } else { None }
+            })
     }
 }

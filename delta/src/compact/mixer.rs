@@ -207,6 +207,19 @@ impl Number {
     }
 }
 
+/// Codes a number of either sign below 2^30.
+pub(super) fn signed(
+    number: &mut Number,
+    sign: &mut Slot,
+    coder: &mut impl BitCoder,
+    value: i64,
+) -> i64 {
+    let negative = sign.code(coder, value < 0);
+    let magnitude = u32::try_from(if value < 0 { -(value + 1) } else { value }).unwrap_or(0);
+    let magnitude = i64::from(number.code(coder, magnitude));
+    if negative { -magnitude - 1 } else { magnitude }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

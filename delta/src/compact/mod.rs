@@ -8,11 +8,15 @@
 //! |---|---|
 //! | `coder` | the arithmetic coder |
 //! | `mixer` | adaptive probabilities, mixing, numbers |
-//! | `thumb`, `window` | what bytes refer to |
+//! | `layout` | where images lie in the address space |
+//! | `isa` | instruction sets: what bytes refer to, and what they would look like from elsewhere |
+//! | `sweep` | which unit each byte of the base is part of |
 //! | `map` | how addresses have moved |
+//! | `words` | how words of data have changed |
 //! | `predict` | the next byte, from a source byte |
 //! | `model` | whether that is right, and what it is if not |
-//! | `stream` | what is coded in which order, for both directions |
+//! | `header`, `stream` | what is coded in which order, for both directions |
+//! | `lines` | a small cache in front of flash |
 //! | `decoder` | the direction of the device |
 //! | `encoder` | the direction of the host |
 
@@ -26,19 +30,24 @@ mod coder;
 mod decoder;
 #[cfg(feature = "encode")]
 mod encoder;
+mod header;
+mod isa;
+mod layout;
+mod lines;
 mod map;
 mod mixer;
 mod model;
 mod predict;
 mod stream;
-mod thumb;
+mod sweep;
 mod view;
-mod window;
+mod words;
 
 pub use class::{Class, LargeTables, MediumTables, SmallTables};
 pub use decoder::{CompactDecoder, Memory, Tables};
 #[cfg(feature = "encode")]
 pub use encoder::{Effort, Options, encode};
+pub use isa::InstructionSet;
 
 /// The element at an index that the caller keeps in range; the first one otherwise, rather than a panic.
 fn pick<T, const N: usize>(array: &mut [T; N], index: usize) -> &mut T {

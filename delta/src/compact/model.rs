@@ -145,11 +145,6 @@ impl Past {
         byte
     }
 
-    /// The last four target bytes in order.
-    pub(super) fn last_four(&self) -> [u8; 4] {
-        [self.byte(4), self.byte(3), self.byte(2), self.byte(1)]
-    }
-
     fn run_bucket(&self) -> usize {
         (32 - self.run.leading_zeros()).min(15) as usize
     }

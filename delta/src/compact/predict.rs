@@ -1,9 +1,9 @@
 //! Predicts a target byte from the source byte it is copied from: references move as what they refer to has moved.
 
+use super::isa::{Code, Family, Form, References};
 use super::map::AddressMap;
-use super::thumb::{self, Addresses, Class};
-use super::view::Source;
-use super::window::Window;
+use super::view::{Look, Source};
+use super::words::Words;
 
 /// A guess at the next target byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,16 +18,22 @@ pub(super) struct Predicted {
 }
 
 /// Number of kinds.
-pub(super) const KINDS: usize = 32;
+pub(super) const KINDS: usize = 52;
 
-/// Kinds from here on are references.
+// Four-byte units have a kind for each byte, changed or not.
 pub(super) const KIND_PLAIN: u8 = 0;
 pub(super) const KIND_CALL: u8 = 1;
 pub(super) const KIND_POINTER: u8 = 9;
-const KIND_RAM: u8 = 17;
+pub(super) const KIND_RAM: u8 = 17;
 pub(super) const KIND_LITERAL: u8 = 25;
-const KIND_JUMP: u8 = 27;
-const KIND_BRANCH: u8 = 29;
+pub(super) const KIND_JUMP: u8 = 27;
+pub(super) const KIND_BRANCH: u8 = 29;
+/// A small number that is predicted to have changed.
+pub(super) const KIND_VALUE: u8 = 31;
+pub(super) const KIND_HIGH: u8 = 32;
+pub(super) const KIND_LOW: u8 = 40;
+/// A reference whose prediction is not believed or does not fit.
+pub(super) const KIND_DOUBTED: u8 = 48;
 
 impl Predicted {
     /// A byte that is predicted as it is.
@@ -37,220 +43,284 @@ impl Predicted {
 
     /// Whether it may be coded as half of a halfword: not part of a four-byte unit.
     pub(super) fn pairs_as_low(self) -> bool {
-        matches!(self.kind, KIND_PLAIN | KIND_LITERAL | 26 | KIND_BRANCH | 30)
+        matches!(self.kind, KIND_PLAIN | KIND_LITERAL..KIND_JUMP | KIND_BRANCH..KIND_VALUE)
     }
 }
 
-/// Recent exceptions to the map, and how RAM addresses have moved.
+/// How far references of a kind, and to a part of the image, have been predicted rightly, where plain bytes were not.
 #[derive(Clone, Debug)]
-pub(super) struct Caches {
-    /// Old target offset and its shift, where the map is wrong.
+struct Trust {
+    by_family: [i16; 8],
+    by_target: [i16; 64],
+}
+
+/// What predictions have learned from what came.
+#[derive(Clone, Debug)]
+pub(super) struct Learned {
+    /// Old targets and their shifts, where the map is wrong.
     exact: [(u32, i32); 32],
-    /// Old RAM address and its shift.
-    ram: [(u32, i32); 32],
-    /// Old RAM page of 64 bytes and its shift.
-    ram_page: [(u32, i32); 64],
-    ram_last: i32,
+    pub(super) words: Words,
+    trust: Trust,
 }
 
 fn hash(value: u32) -> usize {
     (value.wrapping_mul(0x9e37_79b1) >> 8) as usize
 }
 
-impl Caches {
+impl Learned {
     /// All zeros; [`Self::reset`] comes before use.
-    pub(super) const EMPTY: Self =
-        Self { exact: [(0, 0); 32], ram: [(0, 0); 32], ram_page: [(0, 0); 64], ram_last: 0 };
+    pub(super) const EMPTY: Self = Self {
+        exact: [(0, 0); 32],
+        words: Words::EMPTY,
+        trust: Trust { by_family: [0; 8], by_target: [0; 64] },
+    };
 
     /// Forgets everything.
     pub(super) fn reset(&mut self) {
         self.exact.fill((u32::MAX, 0));
-        self.ram.fill((u32::MAX, 0));
-        self.ram_page.fill((u32::MAX, 0));
-        self.ram_last = 0;
-    }
-
-    fn ram_shift(&self, address: u32) -> i32 {
-        let exact = super::peek(&self.ram, hash(address) & 31);
-        let page = super::peek(&self.ram_page, (address >> 6) as usize & 63);
-        if exact.0 == address {
-            exact.1
-        } else if page.0 == address >> 6 {
-            page.1
-        } else {
-            self.ram_last
-        }
-    }
-
-    fn learn_ram(&mut self, address: u32, shift: i32) {
-        *super::pick(&mut self.ram, hash(address) & 31) = (address, shift);
-        *super::pick(&mut self.ram_page, (address >> 6) as usize & 63) = (address >> 6, shift);
-        self.ram_last = shift;
+        self.words.reset();
+        self.trust.by_family.fill(0);
+        self.trust.by_target.fill(0);
     }
 }
 
 /// Everything that predictions depend on besides the source bytes.
 pub(super) struct Predictor<'a> {
     pub(super) map: AddressMap<'a>,
-    pub(super) caches: &'a mut Caches,
+    pub(super) learned: &'a mut Learned,
     /// `None` for images of an unknown instruction set: nothing is predicted to move.
-    pub(super) addresses: Option<Addresses>,
+    pub(super) references: Option<References>,
     pub(super) base_size: u32,
 }
 
 impl Predictor<'_> {
+    /// The offset in the base of what the map says has moved to this offset of the target.
+    pub(super) fn source_of(&self, n: u32) -> Option<u32> {
+        self.map.source_of(self.references.as_ref()?, n)
+    }
+
     /// Where an old target lies now: an exception that was seen, or what the map says.
-    fn moved(&self, target: i64) -> i64 {
-        let Some(offset) = self.old_offset(target) else { return target };
-        let cached = super::peek(&self.caches.exact, hash(offset) & 31);
-        if cached.0 == offset {
-            target + i64::from(cached.1)
-        } else {
-            target + self.map.shift(offset)
+    fn moved(&self, references: &References, target: u32) -> u32 {
+        if !references.known_in_base(target) {
+            return target;
         }
+        let cached = super::peek(&self.learned.exact, hash(target) & 31);
+        let shift = if cached.0 == target { cached.1 } else { self.map.shift(target) };
+        target.wrapping_add_signed(shift)
     }
 
     /// Where an old target lies now, by the map alone.
-    fn mapped(&self, target: i64) -> Option<i64> {
-        self.old_offset(target).map(|offset| target + self.map.shift(offset))
+    fn mapped(&self, references: &References, target: u32) -> u32 {
+        if references.known_in_base(target) {
+            target.wrapping_add_signed(self.map.shift(target))
+        } else {
+            target
+        }
     }
 
-    fn old_offset(&self, target: i64) -> Option<u32> {
-        u32::try_from(target).ok().filter(|offset| *offset < self.base_size)
+    /// Where what an old word points to lies now; a bit that tells instruction sets apart stays.
+    fn moved_word(&self, references: &References, word: u32) -> u32 {
+        let odd = word & u32::from(references.set.has_odd_functions());
+        self.moved(references, word & !odd) | odd
     }
 
     /// Predicts the byte at target offset `n` from the one at `source`.
-    pub(super) fn predict(&self, window: &Window, source: Source, n: u32) -> Predicted {
-        let offset = source.offset();
-        let raw = window.byte(offset).unwrap_or(0);
-        let Some(addresses) = self.addresses else { return Predicted::plain(raw) };
-        let unit = thumb::classify(window, offset, addresses);
-        let (start, place) = match (offset.checked_sub(unit.index), n.checked_sub(unit.index)) {
-            (Some(start), Some(place)) if unit.class != Class::Plain => (start, place),
-            _ => return Predicted::plain(raw),
-        };
-        let is_old = source.is_base();
-        let (start_i, place_i) = (i64::from(start), i64::from(place));
-        let of = |kind: u8, bytes: [u8; 4], same: bool| {
-            let byte = bytes.get(unit.index as usize).copied().unwrap_or(raw);
-            let index = u8::try_from(unit.index).unwrap_or(0);
-            Predicted {
-                byte,
-                kind: kind + index + if same { 4 } else { 0 },
-                index: unit.index,
-                raw,
-            }
-        };
-        let plain = Predicted::plain(raw);
-        match unit.class {
-            Class::Plain => plain,
-            Class::Call => {
-                let Some(halves) = thumb::call_at(window, start) else { return plain };
-                let target = start_i + 4 + thumb::call_distance(halves);
-                let target = if is_old { self.moved(target) } else { target };
-                let bytes = thumb::with_call_distance(halves, target - place_i - 4);
-                of(KIND_CALL, bytes, Some(bytes) == window.word(start).map(u32::to_le_bytes))
-            }
-            Class::Pointer => {
-                let Some(value) = window.word(start) else { return plain };
-                let target = i64::from(value.wrapping_sub(addresses.load) & !1);
-                let moved = if is_old && place & 3 == 0 { self.moved(target) - target } else { 0 };
-                let new = value.wrapping_add_signed(i32::try_from(moved).unwrap_or(0));
-                of(KIND_POINTER, new.to_le_bytes(), new == value)
-            }
-            Class::RamPointer => {
-                let Some(value) = window.word(start) else { return plain };
-                let moved = if is_old && place & 3 == 0 { self.caches.ram_shift(value) } else { 0 };
-                let new = value.wrapping_add_signed(moved);
-                of(KIND_RAM, new.to_le_bytes(), new == value)
-            }
-            Class::Literal if is_old && unit.index == 0 => {
-                let target = thumb::literal_target(start, raw);
-                let Some(moved) = self.mapped(target.into()) else { return plain };
-                let byte = thumb::with_literal_target(place, moved).unwrap_or(raw);
-                Predicted { byte, kind: KIND_LITERAL + u8::from(byte != raw), index: 0, raw }
-            }
-            Class::Jump if is_old => {
-                let Some(code) = window.half(start) else { return plain };
-                let Some(moved) = self.mapped(start_i + 4 + thumb::jump_distance(code)) else {
-                    return plain;
-                };
-                let Some([low, high]) = thumb::with_jump_distance(moved - place_i - 4) else {
-                    return plain;
-                };
-                let kind = KIND_JUMP + u8::from([low, high] != code.to_le_bytes());
-                Predicted {
-                    byte: if unit.index == 0 { low } else { high },
-                    kind,
-                    index: unit.index,
-                    raw,
-                }
-            }
-            Class::Branch if is_old && unit.index == 0 => {
-                let Some(moved) = self.mapped(start_i + 4 + thumb::branch_distance(raw)) else {
-                    return plain;
-                };
-                let Some(byte) = thumb::with_branch_distance(moved - place_i - 4) else {
-                    return plain;
-                };
-                Predicted { byte, kind: KIND_BRANCH + u8::from(byte != raw), index: 0, raw }
-            }
-            Class::Literal | Class::Jump | Class::Branch => plain,
+    pub(super) fn predict(&self, look: &Look, source: Source, n: u32) -> Predicted {
+        let plain = Predicted::plain(look.raw);
+        let (Some(references), form) = (&self.references, look.cell.form) else { return plain };
+        if form == Form::Plain {
+            return plain;
         }
+        let index = u32::from(look.cell.index);
+        let (Some(start), Some(place)) = (source.offset().checked_sub(index), n.checked_sub(index))
+        else {
+            return plain;
+        };
+        let plain = Predicted { index, ..plain };
+        if !form.moves(look.cell.index) {
+            return plain;
+        }
+        if form.is_word() {
+            if place & 3 != 0 {
+                return plain;
+            }
+            let old = look.code.own;
+            let new = self.learned.words.guess(form, old, self.moved_word(references, old), place);
+            return byte_of(look, new, word_kind(form, new != old));
+        }
+        let Some(family) = form.family() else { return plain };
+        let doubted = |off: u32| {
+            let off = u8::try_from(off).unwrap_or(0);
+            Predicted { kind: KIND_DOUBTED + off, ..plain }
+        };
+        let target = target_of(references, form, look.code, source.is_base(), start);
+        let new_at = references.target.address(place);
+        let moved = if !source.is_base() {
+            target
+        } else if is_short(family) {
+            self.mapped(references, target)
+        } else {
+            self.moved(references, target)
+        };
+        let [_, new_pointer] = references.global_pointers;
+        let code =
+            if form.is_global() { Code { other: new_pointer, ..look.code } } else { look.code };
+        let Some(new) = form.with_target(code, new_at, moved) else {
+            return if is_short(family) { plain } else { doubted(3) };
+        };
+        let mask = if form.len() < 4 { (1 << (8 * u32::from(form.len()))) - 1 } else { u32::MAX };
+        let changed = (new ^ look.code.own) & mask != 0;
+        if changed && self.is_doubted(references, family, target) {
+            return doubted(index);
+        }
+        byte_of(look, new, family_kind(family, changed))
     }
 
-    /// Learns from a unit once its last byte, at target offset `n`, is known; `last` are the last four target bytes.
-    pub(super) fn learn(
-        &mut self,
-        window: &Window,
+    /// Whether predictions of this kind have been worse than none. Where instructions are told apart reliably, they are
+    /// not.
+    fn is_doubted(&self, references: &References, family: Family, target: u32) -> bool {
+        let trust = &self.learned.trust;
+        if references.set != super::isa::InstructionSet::Xtensa {
+            return false;
+        }
+        let by_family = super::peek(&trust.by_family, family as usize);
+        let by_target = super::peek(&trust.by_target, trusted_part(family, target));
+        i32::from(by_family) + 2 * i32::from(by_target) < 0
+    }
+
+    /// The start and place of the unit that a look shows, once its last byte stands at target offset `n` and all of it
+    /// was copied since `segment`.
+    pub(super) fn ended(
+        &self,
+        look: &Look,
         source: Source,
         n: u32,
         segment: u32,
-        last: [u8; 4],
-    ) {
-        let Some(addresses) = self.addresses.filter(|_| source.is_base()) else { return };
-        let unit = thumb::classify(window, source.offset(), addresses);
-        if unit.index != 3 || n.saturating_sub(segment) < 3 {
+    ) -> Option<(u32, u32)> {
+        let cell = look.cell;
+        let is_last = cell.form != Form::Plain && cell.index + 1 == cell.form.len();
+        let index = u32::from(cell.index);
+        let place = n.checked_sub(index).filter(|place| *place >= segment)?;
+        let start = source.offset().checked_sub(index)?;
+        (is_last && source.is_base() && self.references.is_some()).then_some((start, place))
+    }
+
+    /// Learns from a unit that stood at `start` and has become `new` at `place`.
+    pub(super) fn learn(&mut self, look: &Look, new: Code, start: u32, place: u32) {
+        let Some(references) = self.references else { return };
+        let (form, old) = (look.cell.form, look.code);
+        if form.is_word() {
+            if place & 3 == 0 {
+                let mapped = self.moved_word(&references, old.own);
+                self.learned.words.learn(form, old.own, mapped, place, new.own);
+                if form != Form::Value && references.known_in_target(new.own) {
+                    let odd = u32::from(references.set.has_odd_functions());
+                    self.learn_target(&references, old.own & !odd, new.own & !odd);
+                }
+            }
             return;
         }
-        let (start, place) = (source.offset().saturating_sub(3), n.saturating_sub(3));
-        let new = u32::from_le_bytes(last);
-        match unit.class {
-            Class::Call => {
-                let new_window = Window::new(place, place, &last);
-                let old = thumb::call_at(window, start);
-                if let (Some(old), Some(new)) = (old, thumb::call_at(&new_window, place)) {
-                    let target = i64::from(start) + 4 + thumb::call_distance(old);
-                    self.learn_target(
-                        target,
-                        i64::from(place) + 4 + thumb::call_distance(new) - target,
-                    );
-                }
+        let Some(family) = form.family() else { return };
+        let target = target_of(&references, form, old, true, start);
+        let new_at = references.target.address(place);
+        if references.set == super::isa::InstructionSet::Xtensa {
+            let moved = self.moved(&references, target);
+            let expected = form.with_target(old, new_at, moved);
+            let mask = (1 << (8 * u32::from(form.len().min(3)))) - 1;
+            let same = |expected: u32| (expected ^ new.own) & mask == 0;
+            if let Some(expected) = expected.filter(|expected| (expected ^ old.own) & mask != 0) {
+                self.judge(family, target, same(expected), same(old.own));
             }
-            Class::Pointer if place & 3 == 0 && addresses.in_image(new) => {
-                let Some(old) = window.word(start) else { return };
-                let target = i64::from(old.wrapping_sub(addresses.load) & !1);
-                self.learn_target(
-                    target,
-                    i64::from(new.wrapping_sub(addresses.load) & !1) - target,
-                );
+        }
+        if form.teaches() && form.agree(old, new) {
+            let [_, new_pointer] = references.global_pointers;
+            let new = if form.is_global() { Code { other: new_pointer, ..new } } else { new };
+            let now = form.target(new, new_at);
+            if references.known_in_target(now) {
+                self.learn_target(&references, target, now);
             }
-            Class::RamPointer if place & 3 == 0 => {
-                let Some(old) = window.word(start) else { return };
-                if (0x2000_0000..0x2010_0000).contains(&new) {
-                    self.caches.learn_ram(old, new.wrapping_sub(old).cast_signed());
-                }
-            }
-            _ => {}
         }
     }
 
-    fn learn_target(&mut self, target: i64, shift: i64) {
-        let (Some(offset), Ok(shift)) = (self.old_offset(target), i32::try_from(shift)) else {
-            return;
+    fn judge(&mut self, family: Family, target: u32, right: bool, unchanged: bool) {
+        let goal = if right {
+            256
+        } else if unchanged {
+            -256
+        } else {
+            0
         };
-        if self.moved(target) != target + i64::from(shift) {
-            *super::pick(&mut self.caches.exact, hash(offset) & 31) = (offset, shift);
+        let trust = &mut self.learned.trust;
+        for score in [
+            super::pick(&mut trust.by_family, family as usize),
+            super::pick(&mut trust.by_target, trusted_part(family, target)),
+        ] {
+            *score += (goal - *score) >> 2;
         }
+    }
+
+    fn learn_target(&mut self, references: &References, target: u32, now: u32) {
+        if references.known_in_base(target) && self.moved(references, target) != now {
+            let shift = now.wrapping_sub(target).cast_signed();
+            *super::pick(&mut self.learned.exact, hash(target) & 31) = (target, shift);
+        }
+    }
+}
+
+/// What a unit of either image refers to.
+pub(super) fn target_of(
+    references: &References,
+    form: Form,
+    code: Code,
+    is_base: bool,
+    start: u32,
+) -> u32 {
+    let layout = if is_base { &references.base } else { &references.target };
+    form.target(code, layout.address(start))
+}
+
+/// Short references go to what is near: an exception that was learned elsewhere says nothing of them.
+fn is_short(family: Family) -> bool {
+    matches!(family, Family::Literal | Family::Jump | Family::Branch)
+}
+
+fn trusted_part(family: Family, target: u32) -> usize {
+    hash((target >> 8).wrapping_add((family as u32) << 20)) >> 18 & 63
+}
+
+/// The byte of a unit's new bytes that a look is at; kinds of long units count its bytes.
+fn byte_of(look: &Look, new: u32, kind: (u8, bool)) -> Predicted {
+    let index = look.cell.index;
+    let byte = new.to_le_bytes().get(usize::from(index)).copied().unwrap_or(look.raw);
+    let (kind, per_byte) = kind;
+    let kind = if per_byte { kind + index } else { kind };
+    Predicted { byte, kind, index: index.into(), raw: look.raw }
+}
+
+/// The first kind of a family, and whether each byte of a unit has one of its own.
+fn family_kind(family: Family, changed: bool) -> (u8, bool) {
+    let (kind, per_byte) = match family {
+        Family::Call => (KIND_CALL, true),
+        Family::High => (KIND_HIGH, true),
+        Family::Low => (KIND_LOW, true),
+        Family::Literal => (KIND_LITERAL, false),
+        Family::Jump => (KIND_JUMP, false),
+        Family::Branch => (KIND_BRANCH, false),
+    };
+    match (per_byte, changed) {
+        (true, false) => (kind + 4, true),
+        (false, true) => (kind + 1, false),
+        _ => (kind, per_byte),
+    }
+}
+
+fn word_kind(form: Form, changed: bool) -> (u8, bool) {
+    match (form, changed) {
+        (Form::Pointer, true) => (KIND_POINTER, true),
+        (Form::Pointer, false) => (KIND_POINTER + 4, true),
+        (Form::RamPointer, true) => (KIND_RAM, true),
+        (Form::RamPointer, false) => (KIND_RAM + 4, true),
+        (_, true) => (KIND_VALUE, false),
+        (_, false) => (KIND_PLAIN, false),
     }
 }

@@ -1,7 +1,7 @@
 //! The stream itself: what is coded in which order. Encoder and decoder run this one machine, so they cannot drift.
 //!
 //! ```text
-//! stream  = instruction set (1 bit) | load address (32 bits, if Thumb) | number of map entries | map entry …
+//! stream  = header | number of map entries | map entry …
 //!         | copy or literal …                                              until the target is complete
 //! copy    = jump | hit, or miss and the byte, for each byte …             | miss and leave
 //! literal = length | bytes
@@ -16,14 +16,14 @@
 //! holds most of the opcode and tells much about the low one.
 
 use super::coder::BitCoder;
+use super::header::{Header, HeaderNumbers, Part};
+use super::isa::{InstructionSet, References};
 use super::map::Entry;
-use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot};
+use super::mixer::{NUMBER_DECISIONS, Number, Slot, signed};
 use super::model::{Model, Past, Place, SourceContext};
 use super::pick;
-use super::predict::{Predicted, Predictor};
-use super::thumb::Addresses;
-use super::view::{Source, View};
-use super::window::Window;
+use super::predict::{KIND_PLAIN, Predicted, Predictor};
+use super::view::{Look, Source, View};
 
 /// Most decisions that one step makes: a jump's kind, sign and distance, or a map entry's two numbers.
 pub(super) const MAX_DECISIONS: u32 = 2 * NUMBER_DECISIONS + 8;
@@ -75,8 +75,10 @@ pub(super) trait Side: BitCoder {
     fn segment(&mut self, n: u32) -> Segment;
     /// The map entry with this number.
     fn map_entry(&self, index: usize) -> Entry;
-    /// How many map entries there are, and the addresses of the image.
-    fn header(&self) -> (u32, Option<u32>);
+    /// How many map entries there are.
+    fn map_len(&self) -> u32;
+    /// Whose code the images are and where they lie, if that is known.
+    fn references(&self) -> Option<&References>;
     /// Told after each thing that was coded.
     fn coded(&mut self, _event: Event) {}
 }
@@ -93,6 +95,7 @@ pub(super) enum Fault<E> {
 /// The numbers of the stream, and how jumps are chosen.
 #[derive(Clone, Debug)]
 pub(super) struct Numbers {
+    header: HeaderNumbers,
     map_count: Number,
     map_gap: Number,
     map_shift: Number,
@@ -110,6 +113,7 @@ impl Numbers {
     pub(super) const EMPTY: Self = {
         let none = Slot::new(0);
         Self {
+            header: HeaderNumbers::EMPTY,
             map_count: Number::EMPTY,
             map_gap: Number::EMPTY,
             map_shift: Number::EMPTY,
@@ -129,6 +133,7 @@ impl Numbers {
         for number in [map_count, map_gap, map_shift, literal_len, in_base, in_target] {
             number.reset();
         }
+        self.header.reset();
         self.signs.fill(Slot::NEW);
         self.is_literal.fill(Slot::NEW);
         self.is_text.fill(Slot::new(16384));
@@ -136,16 +141,9 @@ impl Numbers {
     }
 }
 
-fn signed(number: &mut Number, sign: &mut Slot, side: &mut impl BitCoder, value: i64) -> i64 {
-    let negative = sign.code(side, value < 0);
-    let magnitude = u32::try_from(if value < 0 { -(value + 1) } else { value }).unwrap_or(0);
-    let magnitude = i64::from(number.code(side, magnitude));
-    if negative { -magnitude - 1 } else { magnitude }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    Header,
+    Header(Part),
     Map {
         left: u32,
     },
@@ -197,7 +195,7 @@ impl<'a> Machine<'a> {
             source: 0,
             segment: 0,
             fresh: false,
-            mode: Mode::Header,
+            mode: Mode::Header(Part::Set),
             map_index: 0,
             was_text: false,
             past: Past::default(),
@@ -221,7 +219,7 @@ impl<'a> Machine<'a> {
         view: &mut V,
     ) -> Result<(), Fault<V::Error>> {
         match self.mode {
-            Mode::Header => self.header(side),
+            Mode::Header(part) => self.header(side, part),
             Mode::Map { left: 0 } => {
                 self.mode = Mode::Switch { after_literal: false };
                 Ok(())
@@ -233,24 +231,22 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn header<E>(&mut self, side: &mut impl Side) -> Result<(), Fault<E>> {
-        let (count, load) = side.header();
-        let is_thumb = side.bit(load.is_some(), 1 << 15);
-        if is_thumb {
-            let mut address = 0;
-            for place in (0..32).rev() {
-                let bit = side.bit((load.unwrap_or(0) >> place) & 1 == 1, 1 << 15);
-                address = address << 1 | u32::from(bit);
+    fn header<E>(&mut self, side: &mut impl Side, part: Part) -> Result<(), Fault<E>> {
+        let sizes = [self.predictor.base_size, self.target_size];
+        if part == Part::Done {
+            let count = side.map_len();
+            let left = self.numbers.map_count.code(side, count);
+            if left as usize > self.predictor.map.capacity() {
+                return Err(Fault::Corrupt);
             }
-            let larger = self.predictor.base_size.max(self.target_size);
-            let span = larger.checked_next_multiple_of(4096).ok_or(Fault::Corrupt)?;
-            self.predictor.addresses = Some(Addresses { load: address, span });
+            self.mode = Mode::Map { left };
+        } else {
+            let known = side.references().copied();
+            let references = &mut self.predictor.references;
+            let mut header = Header { numbers: &mut self.numbers.header, references };
+            let next = header.step(side, known.as_ref(), part, sizes).ok_or(Fault::Corrupt)?;
+            self.mode = Mode::Header(next);
         }
-        let left = self.numbers.map_count.code(side, count);
-        if left as usize > self.predictor.map.capacity() {
-            return Err(Fault::Corrupt);
-        }
-        self.mode = Mode::Map { left };
         side.coded(Event::Map);
         Ok(())
     }
@@ -258,15 +254,12 @@ impl<'a> Machine<'a> {
     fn map_entry<E>(&mut self, side: &mut impl Side, left: u32) -> Result<(), Fault<E>> {
         let entry = side.map_entry(self.map_index);
         let last = self.predictor.map.last();
-        let (from, shift) = last.map_or((0, 0), |last| (last.from + 1, last.shift));
+        let (from, shift) = last.map_or((0, 0), |last| (last.from.saturating_add(1), last.shift));
         let gap = self.numbers.map_gap.code(side, entry.from.wrapping_sub(from));
         let [sign, ..] = &mut self.numbers.signs;
         let change = i64::from(entry.shift) - i64::from(shift);
         let change = signed(&mut self.numbers.map_shift, sign, side, change);
-        let from = from
-            .checked_add(gap)
-            .filter(|from| *from < self.predictor.base_size)
-            .ok_or(Fault::Corrupt)?;
+        let from = from.checked_add(gap).ok_or(Fault::Corrupt)?;
         let shift = i32::try_from(i64::from(shift) + change).map_err(|_| Fault::Corrupt)?;
         if !self.predictor.map.push(Entry { from, shift }) {
             return Err(Fault::Corrupt);
@@ -324,7 +317,7 @@ impl<'a> Machine<'a> {
     fn jump(&mut self, side: &mut impl Side, after_literal: bool, goal: i64) -> Option<u32> {
         let base_size = self.predictor.base_size;
         let (n, end) = (i64::from(self.n), i64::from(self.n) + i64::from(base_size));
-        let by_map = self.predictor.map.source_of(self.n, base_size).map(i64::from);
+        let by_map = self.predictor.source_of(self.n).map(i64::from);
         let from_last = goal - i64::from(self.source);
         let near = from_last.abs() < 8 && goal < i64::from(base_size);
         let known = self.diagonals.iter().position(|diagonal| n - diagonal == goal);
@@ -372,7 +365,7 @@ impl<'a> Machine<'a> {
         is_text: bool,
     ) -> Result<(), Fault<V::Error>> {
         let n = self.n;
-        let is_code = self.predictor.addresses.is_some();
+        let is_code = self.pairs();
         let taken = if is_code && !is_text && n & 1 == 0 && left >= 2 {
             let half = [side.target(n), side.target(n + 1)];
             let half = self.model.literal_half(side, half, &self.past);
@@ -398,27 +391,28 @@ impl<'a> Machine<'a> {
 
     fn copy<V: View>(&mut self, side: &mut impl Side, view: &mut V) -> Result<(), Fault<V::Error>> {
         let base_size = self.predictor.base_size;
-        let n = self.n;
-        let source = Source::from_virtual(self.source.into(), base_size, n);
-        let Some(source) = source.filter(|_| self.fresh || self.source != base_size) else {
+        let (n, place) = (self.n, i64::from(self.source));
+        let source = Source::from_virtual(place, base_size, n);
+        let crosses = self.source == base_size && !self.fresh;
+        let Some(source) = source.filter(|_| !crosses) else {
             // The end of the base, or of what is written: nothing to copy, so nothing to be said.
             self.mode = Mode::Switch { after_literal: false };
             return Ok(());
         };
         let ends = !self.fresh && side.segment(n).start == n;
-        let window = view.window(source, n).map_err(Fault::View)?;
-        let predicted = self.predictor.predict(&window, source, n);
-        if let Some(high) = self.pair(&window, source, predicted) {
-            return self.copy_half(side, view, &window, source, [predicted, high], ends);
+        let look = self.look(view, source)?;
+        let predicted = self.predictor.predict(&look, source, n);
+        if let Some(high) = self.high_of_pair(view, source, predicted)? {
+            return self.copy_half(side, view, &look, [predicted, high], ends);
         }
         if predicted.index == 0 {
             self.past.unit_missed = false;
         }
         let odd = n & 1 == 1;
-        let context = source_context(&window, source.offset());
         let bucket = Model::run_bucket(&self.past);
         let byte = side.target(n);
         let history = self.past.history;
+        let context = look.context;
         let hit = !ends && predicted.byte == byte;
         let hit = self.model.hit(side, hit, predicted, n, Place::Single, context, &self.past);
         side.coded(Event::Hit { kind: predicted.kind, odd, history, hit });
@@ -435,49 +429,61 @@ impl<'a> Machine<'a> {
             byte
         };
         self.append(view, &[byte])?;
-        if odd && source.offset() & 1 == 1 && predicted.kind == 0 {
+        if odd && source.offset() & 1 == 1 && predicted.kind == KIND_PLAIN {
             let [high, low, ..] = self.past.recent.to_le_bytes();
             let missed = self.past.history & 3 != 0;
             self.model.note_substitution(context, [low, high], missed);
         }
-        self.predictor.learn(&window, source, n, self.segment, self.past.last_four());
+        if let Some((start, place)) = self.predictor.ended(&look, source, n, self.segment)
+            && let Some(references) = &self.predictor.references
+        {
+            let new = view.written_code(references, place, look.cell, self.n);
+            let new = new.map_err(Fault::View)?;
+            self.predictor.learn(&look, new, start, place);
+        }
         self.source += 1;
         self.fresh = false;
         Ok(())
     }
 
+    fn look<V: View>(&self, view: &mut V, source: Source) -> Result<Look, Fault<V::Error>> {
+        view.look(self.predictor.references.as_ref(), source, self.n).map_err(Fault::View)
+    }
+
+    /// Whether code is coded in halfwords.
+    fn pairs(&self) -> bool {
+        self.predictor.references.is_some_and(|known| known.set == InstructionSet::Thumb)
+    }
+
     /// The prediction of the high byte, if this byte and the next are coded as a pair.
-    fn pair(&self, window: &Window, source: Source, low: Predicted) -> Option<Predicted> {
-        let next = match source {
-            Source::Base(offset) => {
-                (offset + 1 < self.predictor.base_size).then_some(Source::Base(offset + 1))
-            }
-            Source::Target(offset) => (offset + 1 < self.n).then_some(Source::Target(offset + 1)),
-        }?;
-        let even = self.n & 1 == 0 && source.offset() & 1 == 0;
-        if self.predictor.addresses.is_none() || !even || self.n + 1 >= self.target_size {
-            return None;
+    fn high_of_pair<V: View>(
+        &self,
+        view: &mut V,
+        source: Source,
+        low: Predicted,
+    ) -> Result<Option<Predicted>, Fault<V::Error>> {
+        let is_even = self.n & 1 == 0 && source.offset() & 1 == 0;
+        let is_possible = self.pairs() && is_even && self.n + 1 < self.target_size;
+        if !is_possible || !low.pairs_as_low() {
+            return Ok(None);
         }
-        let high = self.predictor.predict(window, next, self.n + 1);
-        (high.kind == 0 && low.pairs_as_low()).then_some(high)
+        let Some(next) = source.next(self.predictor.base_size, self.n) else { return Ok(None) };
+        let look = self.look(view, next)?;
+        let high = self.predictor.predict(&look, next, self.n + 1);
+        Ok((high.kind == KIND_PLAIN).then_some(high))
     }
 
     fn copy_half<V: View>(
         &mut self,
         side: &mut impl Side,
         view: &mut V,
-        window: &Window,
-        source: Source,
+        look: &Look,
         [low, high]: [Predicted; 2],
         ends: bool,
     ) -> Result<(), Fault<V::Error>> {
         let n = self.n;
         self.past.unit_missed = false;
-        let offset = source.offset();
-        let byte_at =
-            |offset: Option<u32>| offset.and_then(|offset| window.byte(offset)).unwrap_or(0);
-        let before = byte_at(offset.checked_sub(1));
-        let half = window.half(offset);
+        let SourceContext { before, half, .. } = look.context;
         let goal = [side.target(n), side.target(n + 1)];
         let past = self.past;
 
@@ -511,9 +517,15 @@ impl<'a> Machine<'a> {
         let low_byte = if low_hit {
             low.byte
         } else {
-            let before_low = byte_at(offset.checked_sub(2));
             let byte = self.model.substitute_low(
-                side, goal[0], low, high_byte, high_hit, context, &past, before_low,
+                side,
+                goal[0],
+                low,
+                high_byte,
+                high_hit,
+                context,
+                &past,
+                look.before_that,
             );
             side.coded(Event::Substitute { kind: low.kind, odd: false });
             byte
@@ -559,14 +571,3 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 }
-
-fn source_context(window: &Window, offset: u32) -> SourceContext {
-    let byte_at = |offset: Option<u32>| offset.and_then(|offset| window.byte(offset)).unwrap_or(0);
-    SourceContext {
-        before: byte_at(offset.checked_sub(1)),
-        partner: byte_at(Some(offset ^ 1)),
-        half: window.half(offset & !1),
-    }
-}
-
-const _: () = assert!(size_of::<Flag>() == 3);

@@ -1,6 +1,8 @@
 //! The two images as one address space: the base, and behind it what is already written of the target.
 
-use super::window::Window;
+use super::isa::{Bytes, Code, Form, References};
+use super::model::SourceContext;
+use super::sweep::Cell;
 
 /// A place to copy from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,97 @@ impl Source {
             Self::Base(offset) | Self::Target(offset) => offset,
         }
     }
+
+    /// The next byte of the same image, if it is there.
+    pub(super) fn next(self, base_size: u32, written: u32) -> Option<Self> {
+        match self {
+            Self::Base(offset) => (offset + 1 < base_size).then_some(Self::Base(offset + 1)),
+            Self::Target(offset) => (offset + 1 < written).then_some(Self::Target(offset + 1)),
+        }
+    }
+}
+
+/// A byte of the source and what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) raw: u8,
+    /// The byte two places in front of it.
+    pub(super) before_that: u8,
+    pub(super) context: SourceContext,
+    pub(super) cell: Cell,
+    /// The unit that it is part of, if that is a reference or a word.
+    pub(super) code: Code,
+}
+
+impl Look {
+    /// Looks at a byte and its neighbours.
+    pub(super) fn at<B: Bytes>(bytes: &mut B, offset: u32) -> Result<Self, B::Error> {
+        let mut byte = |offset: Option<u32>| match offset {
+            Some(offset) => Ok(bytes.byte(offset)?.unwrap_or(0)),
+            None => Ok(0),
+        };
+        let raw = byte(Some(offset))?;
+        let before = byte(offset.checked_sub(1))?;
+        let before_that = byte(offset.checked_sub(2))?;
+        let partner = byte(offset.checked_add(1).filter(|_| offset & 1 == 0))?;
+        let partner = if offset & 1 == 0 { partner } else { before };
+        let half = bytes.half(offset & !1)?;
+        let context = SourceContext { before, partner, half };
+        Ok(Self { raw, before_that, context, cell: Cell::default(), code: Code::default() })
+    }
+
+    /// Adds what a sweep of the base says.
+    pub(super) fn with_cell<B: Bytes>(
+        mut self,
+        references: &References,
+        bytes: &mut B,
+        offset: u32,
+        cell: Cell,
+    ) -> Result<Self, B::Error> {
+        self.cell = cell;
+        if cell.form != Form::Plain {
+            let start = offset.wrapping_sub(cell.index.into());
+            self.code = unit_code(references.global_pointers[0], bytes, start, cell)?;
+        }
+        Ok(self)
+    }
+
+    /// Adds what is told of the target without a sweep: calls keep what they refer to.
+    pub(super) fn with_call<B: Bytes>(
+        mut self,
+        references: &References,
+        bytes: &mut B,
+        offset: u32,
+    ) -> Result<Self, B::Error> {
+        for index in (0..4).filter(|index| offset >= *index && (offset - index) & 1 == 0) {
+            let Some(own) = bytes.word(offset - index)? else { continue };
+            if let Some(form) = Form::of_call(references.set, own, offset - index) {
+                let index = u8::try_from(index).unwrap_or(0);
+                self.cell = Cell { form, index, distance: 0 };
+                self.code = Code { own, ..Code::default() };
+                break;
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// The bytes of a unit and of the other half of its pair.
+pub(super) fn unit_code<B: Bytes>(
+    global_pointer: u32,
+    bytes: &mut B,
+    start: u32,
+    cell: Cell,
+) -> Result<Code, B::Error> {
+    let own = bytes.up_to_four(start)?;
+    let other = if cell.distance != 0 {
+        bytes.up_to_four(start.wrapping_add_signed(cell.distance.into()))?
+    } else if cell.form.is_global() {
+        global_pointer
+    } else {
+        0
+    };
+    Ok(Code { own, other, distance: cell.distance })
 }
 
 /// Where source bytes come from and target bytes go.
@@ -39,8 +132,22 @@ pub(super) trait View {
     /// Why bytes are not to be had.
     type Error;
 
-    /// The bytes around a source; of the target, only those in front of `written` are valid.
-    fn window(&mut self, source: Source, written: u32) -> Result<Window, Self::Error>;
+    /// Looks at a source; of the target, only what lies in front of `written` is there.
+    fn look(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+    ) -> Result<Look, Self::Error>;
+
+    /// The bytes of a unit of the target that is written.
+    fn written_code(
+        &mut self,
+        references: &References,
+        start: u32,
+        cell: Cell,
+        written: u32,
+    ) -> Result<Code, Self::Error>;
 
     /// Takes the next target bytes.
     fn append(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;

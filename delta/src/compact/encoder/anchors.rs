@@ -6,11 +6,11 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::thumb::{self, Class};
-use super::super::view::Source;
+use super::super::isa::References;
+use super::super::sweep::Cell;
 use super::Job;
 use super::effort::Search;
-use super::side::SliceView;
+use super::side;
 
 const HASH_BITS: u32 = 18;
 
@@ -34,9 +34,13 @@ pub(super) struct Anchors {
 impl Anchors {
     pub(super) fn new(job: &Job<'_>) -> Self {
         let Search { min_match, chain, .. } = job.effort.search();
-        let mut bytes = project(job, true);
+        let mut bytes = project(job.base, &job.units.base);
         let base_len = bytes.len();
-        bytes.extend(project(job, false));
+        let target_units = job.known.map(|known| {
+            let base = known.target_as_base;
+            side::swept(job.target, &References { base, ..known.references })
+        });
+        bytes.extend(project(job.target, &target_units.unwrap_or_default()));
         let previous = vec![NOWHERE; bytes.len()];
         let mut anchors = Self {
             bytes,
@@ -112,29 +116,15 @@ impl Anchors {
     }
 }
 
-fn project(job: &Job<'_>, is_base: bool) -> Vec<u8> {
-    let image = if is_base { job.base } else { job.target };
+/// An image with what moves blanked.
+fn project(image: &[u8], cells: &[Cell]) -> Vec<u8> {
     let mut projected = image.to_vec();
-    let Some(addresses) = job.addresses() else { return projected };
-    let view = SliceView::new(job.base, job.target);
-    let len = u32::try_from(image.len()).unwrap_or(u32::MAX);
-    for offset in (0..len.saturating_sub(3)).step_by(2) {
-        let source = if is_base { Source::Base(offset) } else { Source::Target(offset) };
-        let window = view.window_at(source, len);
-        let unit = thumb::classify(&window, offset, addresses);
-        let Some(bytes) = projected.get_mut(offset as usize..offset as usize + 4) else { continue };
-        match unit.class {
-            Class::Call if unit.index == 0 => {
-                let opcode = bytes.last().copied().unwrap_or(0) & 0xd0;
-                bytes.copy_from_slice(&[0, 0xf0, 0, opcode]);
-            }
-            Class::Pointer | Class::RamPointer if unit.index == 0 => {
-                let class = if unit.class == Class::Pointer { 2 } else { 3 };
-                if let [a, b, c, _] = bytes {
-                    (*a, *b, *c) = (0, 0, class);
-                }
-            }
-            _ => {}
+    for (offset, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.index == 0) {
+        let Some(own) = image.get(offset..).and_then(|bytes| bytes.first_chunk()) else { continue };
+        let Some(blanked) = cell.form.blanked(u32::from_le_bytes(*own)) else { continue };
+        let len = usize::from(cell.form.len());
+        if let Some(bytes) = projected.get_mut(offset..offset + len) {
+            bytes.iter_mut().zip(blanked.to_le_bytes()).for_each(|(to, from)| *to = from);
         }
     }
     projected

@@ -4,118 +4,135 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::super::isa::{Code, Form, References};
 use super::super::map::Entry;
+use super::super::predict::target_of;
 use super::super::stream::Segment;
-use super::super::thumb::{self, Addresses, Class};
-use super::super::view::Source;
+use super::super::view::unit_code;
 use super::Job;
-use super::side::SliceView;
+use super::side::{Slice, infallible};
 
 /// Shorter segments say nothing about where code has moved.
 const MIN_SEGMENT: u32 = 16;
 
-/// References to one target count at most this often.
-const MAX_VOTES: usize = 3;
+/// References to one target count at most this often: after that, the decoder has learned the exception.
+const MAX_VOTES: u32 = 3;
+
+/// How often references to an old address have moved by a shift; in the order of addresses.
+struct Vote {
+    address: u32,
+    shift: i32,
+    count: u32,
+}
 
 /// The map that fixes the most references, within the class's limit.
 pub(super) fn build(job: &Job<'_>, segments: &[Segment]) -> Vec<Entry> {
-    let Some(addresses) = job.addresses() else { return Vec::new() };
-    let entries = raw_entries(job, segments);
+    let Some(references) = job.references() else { return Vec::new() };
+    let votes = votes(job, references, segments);
+    let mut moves = moved_bytes(job, references, segments);
+    moves.extend(moved_variables(references, &votes));
+    moves.sort_unstable();
+    let mut entries: Vec<Entry> = Vec::new();
+    for (from, shift) in moves {
+        if entries.last().map_or(0, |last| last.shift) != shift {
+            entries.push(Entry { from, shift });
+        }
+    }
     let (_, limit) = job.class.counts();
-    let references = references(job, segments, addresses);
-    thin(entries, &references, job.sizes().base, limit)
+    thin(entries, &votes, limit)
 }
 
-/// One entry wherever the shift changes; the longest segment owns each old byte.
-fn raw_entries(job: &Job<'_>, segments: &[Segment]) -> Vec<Entry> {
+/// The address of each byte of the base that is copied, and how far it has moved; the longest segment owns a byte.
+fn moved_bytes(job: &Job<'_>, references: &References, segments: &[Segment]) -> Vec<(u32, i32)> {
     let mut owners = vec![(0u32, 0i32); job.base.len()];
     for segment in segments.iter().filter(|segment| segment.len >= MIN_SEGMENT) {
         let Some(source) = segment.source.filter(|source| *source < job.sizes().base) else {
             continue;
         };
-        let shift = segment.start.wrapping_sub(source).cast_signed();
-        for owner in owners.iter_mut().skip(source as usize).take(segment.len as usize) {
+        for (off, owner) in (0..segment.len).zip(owners.iter_mut().skip(source as usize)) {
             if owner.0 < segment.len {
-                *owner = (segment.len, shift);
+                let old = references.base.address(source + off);
+                let new = references.target.address(segment.start + off);
+                *owner = (segment.len, new.wrapping_sub(old).cast_signed());
             }
         }
     }
-    let mut entries: Vec<Entry> = Vec::new();
-    for (from, (len, shift)) in (0..).zip(owners) {
-        if len > 0 && entries.last().map_or(0, |last| last.shift) != shift {
-            entries.push(Entry { from, shift });
-        }
+    let copied = (0..).zip(owners).filter(|(_, (len, _))| *len > 0);
+    copied.map(|(offset, (_, shift))| (references.base.address(offset), shift)).collect()
+}
+
+/// The addresses outside the image that are referred to, and how far most references to them have moved.
+fn moved_variables(references: &References, votes: &[Vote]) -> Vec<(u32, i32)> {
+    let outside = |vote: &&Vote| references.base.offset(vote.address).is_none();
+    let mut best: BTreeMap<u32, (u32, i32)> = BTreeMap::new();
+    for vote in votes.iter().filter(outside) {
+        let known = best.entry(vote.address).or_default();
+        *known = (*known).max((vote.count, vote.shift));
     }
-    entries
+    best.into_iter().map(|(address, (_, shift))| (address, shift)).collect()
 }
 
 /// The shifts that references to each old target really took.
-fn references(
-    job: &Job<'_>,
-    segments: &[Segment],
-    addresses: Addresses,
-) -> BTreeMap<u32, Vec<i64>> {
-    let (view, sizes) = (SliceView::new(job.base, job.target), job.sizes());
-    let mut references: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
+fn votes(job: &Job<'_>, references: &References, segments: &[Segment]) -> Vec<Vote> {
+    let mut moves: Vec<(u32, i32)> = Vec::new();
     for segment in segments {
-        let Some(source) = segment.source.filter(|source| *source < sizes.base) else { continue };
-        for step in 0..segment.len.saturating_sub(3) {
-            let (old, new) = (source + step, segment.start + step);
-            let old_window = view.window_at(Source::Base(old), 0);
-            let unit = thumb::classify(&old_window, old, addresses);
-            if unit.index != 0 {
+        let Some(source) = segment.source.filter(|source| *source < job.sizes().base) else {
+            continue;
+        };
+        for step in 0..segment.len {
+            let cell = job.units.base.get((source + step) as usize).copied().unwrap_or_default();
+            let is_whole = step + u32::from(cell.form.len()) <= segment.len;
+            if cell.form == Form::Plain || cell.index != 0 || !is_whole {
                 continue;
             }
-            let new_window = view.window_at(Source::Target(new), sizes.target);
-            let same_high = old_window.byte(old + 1) == new_window.byte(new + 1);
-            let (old_i, new_i) = (i64::from(old), i64::from(new));
-            let pair = match unit.class {
-                Class::Call => thumb::call_at(&old_window, old)
-                    .zip(thumb::call_at(&new_window, new))
-                    .map(|(before, after)| {
-                        let before = old_i + 4 + thumb::call_distance(before);
-                        (before, new_i + 4 + thumb::call_distance(after))
-                    }),
-                Class::Pointer if new & 3 == 0 => {
-                    old_window.word(old).zip(new_window.word(new)).and_then(|(before, after)| {
-                        let offset = |word: u32| i64::from(word.wrapping_sub(addresses.load) & !1);
-                        addresses.in_image(after).then(|| (offset(before), offset(after)))
-                    })
-                }
-                Class::Literal if same_high => {
-                    old_window.byte(old).zip(new_window.byte(new)).map(|(before, after)| {
-                        let before = thumb::literal_target(old, before);
-                        (before.into(), thumb::literal_target(new, after).into())
-                    })
-                }
-                Class::Branch if same_high => {
-                    old_window.byte(old).zip(new_window.byte(new)).map(|(before, after)| {
-                        let before = old_i + 4 + thumb::branch_distance(before);
-                        (before, new_i + 4 + thumb::branch_distance(after))
-                    })
-                }
-                _ => None,
+            let [old_pointer, new_pointer] = references.global_pointers;
+            let (start, place) = (source + step, segment.start + step);
+            let old = infallible(unit_code(old_pointer, &mut Slice(job.base), start, cell));
+            let new = infallible(unit_code(new_pointer, &mut Slice(job.target), place, cell));
+            let Some((before, after)) = pair(references, cell.form, old, new, start, place) else {
+                continue;
             };
-            if let Some((before, after)) = pair
-                && let Ok(target) = u32::try_from(before)
-                && target < sizes.base
-            {
-                references.entry(target).or_default().push(after - before);
+            if references.known_in_base(before) && references.known_in_target(after) {
+                moves.push((before, after.wrapping_sub(before).cast_signed()));
             }
         }
     }
-    references
+    moves.sort_unstable();
+    let alike = moves.chunk_by(|a, b| a == b);
+    alike
+        .filter_map(|group| {
+            let (address, shift) = *group.first()?;
+            let count = u32::try_from(group.len()).unwrap_or(u32::MAX);
+            Some(Vote { address, shift, count: count.min(MAX_VOTES) })
+        })
+        .collect()
+}
+
+/// What a reference referred to, and what it refers to now.
+fn pair(
+    references: &References,
+    form: Form,
+    old: Code,
+    new: Code,
+    start: u32,
+    place: u32,
+) -> Option<(u32, u32)> {
+    if form.is_word() {
+        let odd = u32::from(references.set.has_odd_functions());
+        let is_address = form != Form::Value && place & 3 == 0;
+        return is_address.then_some((old.own & !odd, new.own & !odd));
+    }
+    let counts = form.teaches() && form.agree(old, new);
+    counts.then(|| {
+        let before = target_of(references, form, old, true, start);
+        (before, target_of(references, form, new, false, place))
+    })
 }
 
 /// Drops entries until each one fixes references that the one before it would not, and there are few enough.
-fn thin(
-    mut entries: Vec<Entry>,
-    references: &BTreeMap<u32, Vec<i64>>,
-    base_size: u32,
-    limit: usize,
-) -> Vec<Entry> {
+fn thin(mut entries: Vec<Entry>, votes: &[Vote], limit: usize) -> Vec<Entry> {
     loop {
-        let gains = gains(&entries, references, base_size);
+        let gains = gains(&entries, votes);
         let mut threshold = 0;
         if entries.len() > limit {
             let mut sorted = gains.clone();
@@ -145,16 +162,27 @@ fn thin(
 }
 
 /// How many more references each entry fixes than the shift before it would.
-fn gains(entries: &[Entry], references: &BTreeMap<u32, Vec<i64>>, base_size: u32) -> Vec<i64> {
-    let ends = entries.iter().skip(1).map(|entry| entry.from).chain([base_size]);
+fn gains(entries: &[Entry], votes: &[Vote]) -> Vec<i64> {
+    let mut left = votes;
+    if let Some(first) = entries.first() {
+        votes_below(&mut left, first.from);
+    }
+    let ends = entries.iter().skip(1).map(|entry| entry.from).chain([u32::MAX]);
     let before = [0].into_iter().chain(entries.iter().map(|entry| entry.shift));
-    let count = |shifts: &[i64], shift: i32| {
-        let votes = shifts.iter().filter(|vote| **vote == i64::from(shift)).count().min(MAX_VOTES);
-        i64::try_from(votes).unwrap_or(0)
-    };
     let gain = |((entry, end), before): ((&Entry, u32), i32)| {
-        let inside = references.range(entry.from..end.max(entry.from));
-        inside.map(|(_, shifts)| count(shifts, entry.shift) - count(shifts, before)).sum()
+        let gain = |vote: &Vote| {
+            let count = i64::from(vote.count);
+            (i64::from(vote.shift == entry.shift) - i64::from(vote.shift == before)) * count
+        };
+        votes_below(&mut left, end).iter().map(gain).sum()
     };
     entries.iter().zip(ends).zip(before).map(gain).collect()
+}
+
+/// Takes the votes for addresses below a limit off the front.
+fn votes_below<'a>(left: &mut &'a [Vote], limit: u32) -> &'a [Vote] {
+    let count = left.partition_point(|vote| vote.address < limit);
+    let (below, above) = left.split_at_checked(count).unwrap_or((left, &[]));
+    *left = above;
+    below
 }

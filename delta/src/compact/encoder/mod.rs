@@ -11,7 +11,7 @@
 mod anchors;
 mod costs;
 mod effort;
-mod load_address;
+mod images;
 mod map_builder;
 mod parse;
 mod side;
@@ -19,14 +19,15 @@ mod side;
 use alloc::vec::Vec;
 
 use super::class::{self, Class};
+use super::isa::{InstructionSet, References};
 use super::map::Entry;
 use super::stream::{Machine, Segment};
-use super::thumb::Addresses;
 use crate::{EncodeError, Encoded, Sizes};
 
 use costs::Costs;
 pub use effort::Effort;
-use side::{EncoderSide, SliceView};
+use images::Known;
+use side::{EncoderSide, SliceView, Units};
 
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
 const REVISION: u16 = 1;
@@ -38,13 +39,20 @@ pub struct Options {
     pub decoder_ram_bytes: u64,
     /// Where the first byte of the image lies, if it is known.
     pub load_address: Option<u32>,
+    /// Whose code the images are, if it is known.
+    pub instruction_set: Option<InstructionSet>,
     /// How hard it tries.
     pub effort: Effort,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { decoder_ram_bytes: 32 << 10, load_address: None, effort: Effort::Thorough }
+        Self {
+            decoder_ram_bytes: 32 << 10,
+            load_address: None,
+            instruction_set: None,
+            effort: Effort::Thorough,
+        }
     }
 }
 
@@ -68,18 +76,12 @@ pub fn encode(
     let fitting = Class::ALL.iter().rev().find(|class| class.ram_bytes() <= limit);
     let class = *fitting.ok_or(EncodeError::Memory { needed: smallest, limit })?;
 
-    let loads = load_address::candidates(target, options.load_address);
+    let candidates = images::candidates(base, target, &options);
     let (decoder_ram_bytes, encoder) = (class.ram_bytes(), REVISION);
-    let mut trials: Vec<Trial<'_>> = match loads.as_slice() {
-        [] => {
-            alloc::vec![Trial::new(Job { base, target, class, effort: options.effort, load: None })]
-        }
-        loads => loads
-            .iter()
-            .map(|load| {
-                Trial::new(Job { base, target, class, effort: options.effort, load: Some(*load) })
-            })
-            .collect(),
+    let job = |known| Job::new(base, target, class, options.effort, known);
+    let mut trials: Vec<Trial<'_>> = match candidates.as_slice() {
+        [] => alloc::vec![Trial::new(job(None))],
+        candidates => candidates.iter().map(|known| Trial::new(job(Some(*known)))).collect(),
     };
     // One pass tells which address is right; only that one is refined further.
     let mut passes = options.effort.search().passes;
@@ -98,14 +100,29 @@ struct Job<'a> {
     target: &'a [u8],
     class: Class,
     effort: Effort,
-    load: Option<u32>,
+    known: Option<Known>,
+    units: Units,
 }
 
-impl Job<'_> {
-    fn addresses(&self) -> Option<Addresses> {
-        let larger = u32::try_from(self.base.len().max(self.target.len())).unwrap_or(u32::MAX);
-        let span = larger.checked_next_multiple_of(4096)?;
-        self.load.map(|load| Addresses { load, span })
+impl<'a> Job<'a> {
+    fn new(
+        base: &'a [u8],
+        target: &'a [u8],
+        class: Class,
+        effort: Effort,
+        known: Option<Known>,
+    ) -> Self {
+        let units = Units::new(base, target, known.as_ref().map(|known| &known.references));
+        Self { base, target, class, effort, known, units }
+    }
+
+    fn references(&self) -> Option<&References> {
+        self.known.as_ref().map(|known| &known.references)
+    }
+
+    /// Whether the machine codes halfwords.
+    fn in_halfwords(&self) -> bool {
+        self.references().is_some_and(|known| known.set == InstructionSet::Thumb)
     }
 
     fn sizes(&self) -> Sizes {
@@ -146,7 +163,7 @@ impl<'a> Trial<'a> {
 /// Runs the machine over a plan; returns the payload and what things cost.
 fn code(job: &Job<'_>, segments: &[Segment], map: &[Entry]) -> (Vec<u8>, Costs) {
     let mut side = EncoderSide::new(job, segments, map);
-    let mut view = SliceView::new(job.base, job.target);
+    let mut view = SliceView::new(job);
     class::with_memory(job.class, |memory| {
         let Some(mut machine): Option<Machine<'_>> = memory.into_machine(job.sizes(), job.class)
         else {

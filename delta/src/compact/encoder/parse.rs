@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::map::{AddressMap, Entry};
-use super::super::predict::{Caches, KIND_PLAIN, Predicted, Predictor};
+use super::super::predict::{KIND_PLAIN, Learned, Predicted, Predictor};
 use super::super::stream::{
     DIAGONALS, JUMP_BACK, JUMP_BY_MAP, JUMP_IN_BASE, JUMP_IN_TARGET, Segment,
 };
@@ -77,38 +77,22 @@ pub(super) fn parse(
         address_map.push(*entry);
     }
     let sizes = job.sizes();
-    let mut caches = Caches::EMPTY;
-    caches.reset();
+    let mut learned = Learned::EMPTY;
+    learned.reset();
     let predictor = Predictor {
         map: address_map,
-        caches: &mut caches,
-        addresses: job.addresses(),
+        learned: &mut learned,
+        references: job.references().copied(),
         base_size: sizes.base,
     };
-    let inverse = inverse_map(map, sizes.base, sizes.target);
-    let view = SliceView::new(job.base, job.target);
+    let inverse: Vec<Option<u32>> = (0..sizes.target).map(|n| predictor.source_of(n)).collect();
+    let view = SliceView::new(job);
     let base_size = i64::from(sizes.base);
     let search =
         Search { job, costs, predictor, view, references, base_size, effort: job.effort.search() };
     let diagonals = search.run(&inverse);
     let segments = segments(&diagonals, base_size);
-    if job.load.is_some() { even_starts(segments, sizes.base) } else { segments }
-}
-
-/// For each target offset the old one that the map gives.
-fn inverse_map(map: &[Entry], base_size: u32, target_size: u32) -> Vec<Option<u32>> {
-    let mut inverse = vec![None; target_size as usize];
-    let ends = map.iter().skip(1).map(|entry| entry.from).chain([base_size]);
-    for (entry, end) in map.iter().zip(ends) {
-        for old in entry.from..end {
-            let new = i64::from(old) + i64::from(entry.shift);
-            let slot = usize::try_from(new).ok().and_then(|new| inverse.get_mut(new));
-            if let Some(slot @ None) = slot {
-                *slot = Some(old);
-            }
-        }
-    }
-    inverse
+    if job.in_halfwords() { even_starts(segments, sizes.base) } else { segments }
 }
 
 impl Search<'_> {
@@ -173,7 +157,13 @@ impl Search<'_> {
     }
 
     fn predict(&self, source: Source, n: u32) -> Predicted {
-        self.predictor.predict(&self.view.window_at(source, n), source, n)
+        match self.view.plain_byte(source) {
+            Some(raw) => Predicted::plain(raw),
+            None => {
+                let look = self.view.look_at(self.predictor.references.as_ref(), source, n);
+                self.predictor.predict(&look, source, n)
+            }
+        }
     }
 
     /// Cost of the byte at `n` along a diagonal, and the history behind it; `None` if nothing is there.

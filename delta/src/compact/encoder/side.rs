@@ -4,10 +4,11 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use super::super::coder::{BitCoder, BitWriter};
+use super::super::isa::{Bytes, Code, Form, References};
 use super::super::map::Entry;
 use super::super::stream::{Event, Segment, Side};
-use super::super::view::{Source, View};
-use super::super::window::Window;
+use super::super::sweep::{Cell, Sweep};
+use super::super::view::{Look, Source, View, unit_code};
 use super::Job;
 use super::costs::{Costs, Tally};
 
@@ -18,21 +19,21 @@ pub(super) struct EncoderSide<'a> {
     /// The segment that was asked for last.
     current: usize,
     map: &'a [Entry],
-    load: Option<u32>,
+    references: Option<&'a References>,
     /// Bits since the last event.
     spent: f64,
     tally: Tally,
 }
 
 impl<'a> EncoderSide<'a> {
-    pub(super) fn new(job: &Job<'a>, segments: &'a [Segment], map: &'a [Entry]) -> Self {
+    pub(super) fn new(job: &'a Job<'a>, segments: &'a [Segment], map: &'a [Entry]) -> Self {
         Self {
             writer: BitWriter::new(),
             target: job.target,
             segments,
             current: 0,
             map,
-            load: job.load,
+            references: job.references(),
             spent: 0.0,
             tally: Tally::default(),
         }
@@ -68,8 +69,12 @@ impl Side for EncoderSide<'_> {
         self.map.get(index).copied().unwrap_or_default()
     }
 
-    fn header(&self) -> (u32, Option<u32>) {
-        (u32::try_from(self.map.len()).unwrap_or(0), self.load)
+    fn map_len(&self) -> u32 {
+        u32::try_from(self.map.len()).unwrap_or(0)
+    }
+
+    fn references(&self) -> Option<&References> {
+        self.references
     }
 
     fn coded(&mut self, event: Event) {
@@ -78,38 +83,147 @@ impl Side for EncoderSide<'_> {
     }
 }
 
-/// Both images in memory.
+/// Both images in memory, and what each byte of them is part of.
 pub(super) struct SliceView<'a> {
     base: &'a [u8],
     target: &'a [u8],
+    units: &'a Units,
+}
+
+/// What each byte is part of: of the base by sweeping it, of the target as far as it is told without.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Units {
+    pub(super) base: Vec<Cell>,
+    target: Vec<Cell>,
+}
+
+impl Units {
+    pub(super) fn new(base: &[u8], target: &[u8], references: Option<&References>) -> Self {
+        let Some(references) = references else { return Self::default() };
+        let call = |offset| {
+            let mut bytes = Slice(target);
+            let look = Look::at(&mut bytes, offset)
+                .and_then(|look| look.with_call(references, &mut bytes, offset));
+            infallible(look).cell
+        };
+        Self { base: swept(base, references), target: (0..len_of(target)).map(call).collect() }
+    }
+}
+
+/// What each byte of a base is part of.
+pub(super) fn swept(base: &[u8], references: &References) -> Vec<Cell> {
+    let mut sweep = Sweep::EMPTY;
+    let cell = |offset| infallible(sweep.cell(references, &mut Slice(base), offset));
+    (0..len_of(base)).map(cell).collect()
+}
+
+fn len_of(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}
+
+pub(super) fn infallible<T>(result: Result<T, Infallible>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(never) => match never {},
+    }
+}
+
+/// Bytes in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Slice<'a>(pub(super) &'a [u8]);
+
+impl Bytes for Slice<'_> {
+    type Error = Infallible;
+
+    fn byte(&mut self, offset: u32) -> Result<Option<u8>, Infallible> {
+        Ok(self.0.get(offset as usize).copied())
+    }
+
+    fn half(&mut self, offset: u32) -> Result<Option<u16>, Infallible> {
+        let bytes = self.0.get(offset as usize..).and_then(|bytes| bytes.first_chunk());
+        Ok(bytes.map(|bytes| u16::from_le_bytes(*bytes)))
+    }
+
+    fn word(&mut self, offset: u32) -> Result<Option<u32>, Infallible> {
+        let bytes = self.0.get(offset as usize..).and_then(|bytes| bytes.first_chunk());
+        Ok(bytes.map(|bytes| u32::from_le_bytes(*bytes)))
+    }
 }
 
 impl<'a> SliceView<'a> {
-    pub(super) fn new(base: &'a [u8], target: &'a [u8]) -> Self {
-        Self { base, target }
+    pub(super) fn new(job: &'a Job<'_>) -> Self {
+        Self { base: job.base, target: job.target, units: &job.units }
     }
 
-    /// The bytes around a source.
-    pub(super) fn window_at(&self, source: Source, written: u32) -> Window {
-        let image = match source {
-            Source::Base(_) => self.base,
-            Source::Target(_) => self.target.get(..written as usize).unwrap_or(self.target),
+    /// The byte at a source if nothing is to be predicted of it.
+    pub(super) fn plain_byte(&self, source: Source) -> Option<u8> {
+        let (image, cells) = match source {
+            Source::Base(_) => (self.base, &self.units.base),
+            Source::Target(_) => (self.target, &self.units.target),
         };
-        let len = u32::try_from(image.len()).unwrap_or(u32::MAX);
-        let (first, end) = Window::bounds(source.offset(), len);
-        Window::new(
-            source.offset(),
-            first,
-            image.get(first as usize..end as usize).unwrap_or_default(),
-        )
+        let offset = source.offset() as usize;
+        let is_plain = cells.get(offset).is_none_or(|cell| cell.form == Form::Plain);
+        image.get(offset).copied().filter(|_| is_plain)
+    }
+
+    pub(super) fn look_at(
+        &self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+    ) -> Look {
+        let offset = source.offset();
+        match source {
+            Source::Base(_) => {
+                let mut base = Slice(self.base);
+                let look = infallible(Look::at(&mut base, offset));
+                match (references, self.units.base.get(offset as usize)) {
+                    (Some(references), Some(cell)) => {
+                        infallible(look.with_cell(references, &mut base, offset, *cell))
+                    }
+                    _ => look,
+                }
+            }
+            Source::Target(_) => {
+                let mut target = Slice(self.target.get(..written as usize).unwrap_or(self.target));
+                let look = infallible(Look::at(&mut target, offset));
+                let Some(references) = references else { return look };
+                // Where all of a call is written, it has been found before.
+                let known = self.units.target.get(offset as usize);
+                match known.filter(|_| offset.saturating_add(4) <= written) {
+                    Some(cell) if cell.form == Form::Plain => look,
+                    Some(cell) => {
+                        infallible(look.with_cell(references, &mut target, offset, *cell))
+                    }
+                    None => infallible(look.with_call(references, &mut target, offset)),
+                }
+            }
+        }
     }
 }
 
 impl View for SliceView<'_> {
     type Error = Infallible;
 
-    fn window(&mut self, source: Source, written: u32) -> Result<Window, Infallible> {
-        Ok(self.window_at(source, written))
+    fn look(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+    ) -> Result<Look, Infallible> {
+        Ok(self.look_at(references, source, written))
+    }
+
+    fn written_code(
+        &mut self,
+        references: &References,
+        start: u32,
+        cell: Cell,
+        written: u32,
+    ) -> Result<Code, Infallible> {
+        let [_, pointer] = references.global_pointers;
+        let target = self.target.get(..written as usize).unwrap_or(self.target);
+        unit_code(pointer, &mut Slice(target), start, cell)
     }
 
     fn append(&mut self, _: &[u8]) -> Result<(), Infallible> {

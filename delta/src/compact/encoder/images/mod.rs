@@ -1,0 +1,178 @@
+//! Whose code a pair of images is, and where they lie: told by their headers, or from what they refer to.
+
+mod code;
+mod elf;
+mod esp;
+mod raw;
+
+use alloc::vec::Vec;
+
+use super::super::isa::{InstructionSet, References};
+use super::super::layout::{Layout, MAX_PIECES, Piece, Ram};
+use super::Options;
+
+/// A stretch of an image with its address; it ends where the next one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Segment {
+    start: u32,
+    address: u32,
+    content: Content,
+}
+
+/// What is in a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Code,
+    Data,
+    /// Code, and perhaps data too.
+    Mixed,
+}
+
+/// What is known of two images.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) references: References,
+    /// The target as it will be seen as the base of the next update, with its code told apart.
+    pub(super) target_as_base: Layout,
+}
+
+/// What is worth trying, the likeliest first; nothing if this is no code that is known.
+pub(super) fn candidates(base: &[u8], target: &[u8], options: &Options) -> Vec<Known> {
+    if options.load_address.is_none()
+        && options.instruction_set.is_none()
+        && let Some(known) = from_headers(base, target)
+    {
+        return alloc::vec![known];
+    }
+    let set = options.instruction_set.or_else(|| raw::instruction_set(target));
+    let Some(set) = set else { return Vec::new() };
+    let loads = match options.load_address {
+        Some(load) => alloc::vec![load],
+        None => raw::load_addresses(target, set),
+    };
+    let of = |load: u32| {
+        let segment = [Segment { start: 0, address: load, content: Content::Mixed }];
+        let ram = match set {
+            InstructionSet::Riscv32 | InstructionSet::Riscv64 => raw::riscv_ram(target, load),
+            _ => set.usual_ram(),
+        };
+        references(set, ram, (base, &segment), (target, &segment))
+    };
+    loads.into_iter().map(of).collect()
+}
+
+fn from_headers(base: &[u8], target: &[u8]) -> Option<Known> {
+    let parse = |image| esp::parse(image).or_else(|| elf::parse(image));
+    let (set, ram, segments) = parse(target)?;
+    if base.is_empty() {
+        return Some(references(set, ram, (base, &[]), (target, &segments)));
+    }
+    let (base_set, base_ram, base_segments) = parse(base)?;
+    let start = ram.start.min(base_ram.start);
+    let end = |ram: Ram| ram.start.wrapping_add(ram.len);
+    let ram = Ram { start, len: end(ram).max(end(base_ram)).wrapping_sub(start) };
+    (set == base_set).then(|| references(set, ram, (base, &base_segments), (target, &segments)))
+}
+
+fn references(
+    set: InstructionSet,
+    ram: Ram,
+    (base, base_segments): (&[u8], &[Segment]),
+    (target, target_segments): (&[u8], &[Segment]),
+) -> Known {
+    let base_layout = layout(base, set, base_segments);
+    let target_layout = layout(target, set, target_segments);
+    let pointers = [(base, &base_layout), (target, &target_layout)]
+        .map(|(image, layout)| global_pointer(image, set, layout).unwrap_or(0));
+    let global_pointers = if pointers.contains(&0) { [0; 2] } else { pointers };
+    let target = target_layout.merged();
+    let references = References { set, base: base_layout, target, ram, global_pointers };
+    Known { references, target_as_base: target_layout }
+}
+
+/// Cuts segments into code and data, as far as there is room for it.
+fn layout(image: &[u8], set: InstructionSet, segments: &[Segment]) -> Layout {
+    let mut sorted: Vec<Segment> = segments.to_vec();
+    sorted.sort_unstable_by_key(|segment| segment.start);
+    sorted.dedup_by_key(|segment| segment.start);
+    // What stands in front of the first segment gets the addresses in front of it.
+    if let Some(first) = sorted.first().filter(|first| first.start > 0).copied() {
+        let address = first.address.wrapping_sub(first.start);
+        sorted.insert(0, Segment { start: 0, address, content: Content::Data });
+    }
+    let ends = sorted.iter().skip(1).map(|next| next.start as usize).chain([image.len()]);
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (segment, end) in sorted.iter().zip(ends) {
+        let start = segment.start as usize;
+        let code = match segment.content {
+            Content::Data => Vec::new(),
+            Content::Code => alloc::vec![start..end],
+            Content::Mixed => code::ranges(image, set, start..end.max(start)),
+        };
+        let mut bounds = alloc::vec![(start, false)];
+        for range in code {
+            bounds.push((range.start, true));
+            bounds.push((range.end, false));
+        }
+        for (at, is_code) in bounds.into_iter().filter(|(at, _)| *at < end || *at == 0) {
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            let address = segment.address.wrapping_add(at.wrapping_sub(segment.start));
+            match pieces.last_mut() {
+                Some(last) if last.start == at => last.is_code = is_code,
+                _ => pieces.push(Piece { start: at, address, is_code }),
+            }
+        }
+    }
+    let mut layout = Layout::new(u32::try_from(image.len()).unwrap_or(u32::MAX));
+    for piece in fewer(pieces) {
+        layout.push(piece);
+    }
+    layout
+}
+
+/// Joins pieces until there is room for them: first neighbours that only tell code from data.
+fn fewer(mut pieces: Vec<Piece>) -> Vec<Piece> {
+    while pieces.len() > MAX_PIECES {
+        let goes_on = |pair: &[Piece]| {
+            let [a, b] = pair else { return None };
+            let len = b.start - a.start;
+            (a.address.wrapping_add(len) == b.address).then_some(len)
+        };
+        let shortest = (1..).zip(pieces.windows(2).map(goes_on));
+        let shortest = shortest.filter_map(|(index, len)| Some((len?, index))).min();
+        match shortest {
+            Some((_, index)) => pieces.remove(index),
+            None => pieces.remove(MAX_PIECES),
+        };
+    }
+    pieces
+}
+
+/// What start-up code sets the global pointer of RISC-V to.
+fn global_pointer(image: &[u8], set: InstructionSet, layout: &Layout) -> Option<u32> {
+    const GP: u32 = 3;
+    if !matches!(set, InstructionSet::Riscv32 | InstructionSet::Riscv64) {
+        return None;
+    }
+    (0..image.len()).step_by(2).find_map(|at| {
+        let (high, low) = (word(image, at)?, word(image, at + 4)?);
+        let adds = low & 0xf_ffff == GP << 15 | GP << 7 | 0x13;
+        let sets = high & 0xfff;
+        let offset = u32::try_from(at).ok().filter(|at| adds && layout.piece_at(*at).0.is_code)?;
+        let from = match sets {
+            _ if sets == GP << 7 | 0x17 => layout.address(offset),
+            _ if sets == GP << 7 | 0x37 => 0,
+            _ => return None,
+        };
+        let low = low.cast_signed() >> 20;
+        Some(from.wrapping_add(high & !0xfff).wrapping_add_signed(low))
+    })
+}
+
+fn word(image: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*image.get(at..)?.first_chunk()?))
+}
+
+fn half(image: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(*image.get(at..)?.first_chunk()?))
+}

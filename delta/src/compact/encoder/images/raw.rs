@@ -1,0 +1,126 @@
+//! Images without a header: whose code they are, and where they lie, told from what they refer to.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::super::super::isa::{Code, Form, InstructionSet};
+use super::super::super::layout::Ram;
+use super::word;
+
+/// Code has more distinct call targets than one in this many bytes; in data and other code, what looks like calls leads
+/// nowhere in particular. (Images of the corpus: one in 180 to 280; others: one in 2,600 or fewer.)
+const MAX_BYTES_PER_TARGET: usize = 1024;
+
+/// Call targets that vote, at most.
+const MAX_TARGETS: usize = 6000;
+
+/// Most images begin on a boundary of this size, some on one of the smaller size.
+const GRIDS: [u32; 2] = [4096, 256];
+
+/// The instruction set with the most calls, if there are enough of them.
+pub(super) fn instruction_set(image: &[u8]) -> Option<InstructionSet> {
+    const SETS: [InstructionSet; 3] =
+        [InstructionSet::Thumb, InstructionSet::Riscv32, InstructionSet::Aarch64];
+    let counted = SETS.map(|set| (call_targets(image, set).len(), set));
+    let (count, set) = counted.into_iter().max_by_key(|(count, _)| *count)?;
+    (count > 0 && count >= image.len() / MAX_BYTES_PER_TARGET).then_some(set)
+}
+
+/// The addresses of byte 0 that are worth trying: those that the vector table and most pointers speak for.
+pub(super) fn load_addresses(image: &[u8], set: InstructionSet) -> Vec<u32> {
+    let votes = votes(image, set);
+    let [coarse, fine] = GRIDS.map(|grid| most_votes(&votes, grid));
+    let vectors = if set == InstructionSet::Thumb { from_vector_table(image) } else { None };
+    let mut addresses: Vec<u32> = [coarse, vectors.or(fine)].into_iter().flatten().collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    if addresses.is_empty() {
+        addresses.push(0);
+    }
+    addresses
+}
+
+/// Functions are called with a distance, and pointed to by words with an address: where the two agree on an address of
+/// byte 0, that is a vote.
+fn votes(image: &[u8], set: InstructionSet) -> BTreeMap<u32, u32> {
+    let [.., finest] = GRIDS;
+    let targets = call_targets(image, set);
+    let step = 1 + targets.len() / MAX_TARGETS;
+    let odd = u32::from(set.has_odd_functions());
+    let mut pointers: Vec<u32> = words(image).filter(|word| word & 1 == odd).collect();
+    pointers.sort_unstable();
+    pointers.dedup();
+    // Where byte 0 lies decides whether a target is on the grid: those that agree with the pointer are few.
+    let mut by_remainder: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for target in targets.iter().step_by(step) {
+        by_remainder.entry(target % finest).or_default().push(*target);
+    }
+    let mut votes: BTreeMap<u32, u32> = BTreeMap::new();
+    for pointer in pointers {
+        let pointer = pointer & !odd;
+        for target in by_remainder.get(&(pointer % finest)).into_iter().flatten() {
+            *votes.entry(pointer.wrapping_sub(*target)).or_default() += 1;
+        }
+    }
+    votes
+}
+
+fn most_votes(votes: &BTreeMap<u32, u32>, grid: u32) -> Option<u32> {
+    let on_grid = votes.iter().filter(|(load, _)| **load % grid == 0);
+    on_grid.max_by_key(|(load, votes)| (**votes, core::cmp::Reverse(**load))).map(|(load, _)| *load)
+}
+
+/// An image that begins with a stack pointer into RAM and an odd reset handler lies where that handler does.
+fn from_vector_table(image: &[u8]) -> Option<u32> {
+    let mut words = words(image);
+    let (stack, reset) = (words.next()?, words.next()?);
+    ((0x2000_0000..0x2010_0000).contains(&stack) && reset & 1 == 1).then_some(reset & !0xffff)
+}
+
+fn words(image: &[u8]) -> impl Iterator<Item = u32> + use<'_> {
+    image.chunks_exact(4).filter_map(|word| Some(u32::from_le_bytes(*word.first_chunk()?)))
+}
+
+/// The distinct offsets in the image that are called.
+fn call_targets(image: &[u8], set: InstructionSet) -> Vec<u32> {
+    let len = u32::try_from(image.len()).unwrap_or(u32::MAX);
+    let mut targets = Vec::new();
+    let mut offset = 0;
+    while let Some(own) = word(image, offset) {
+        let at = u32::try_from(offset).unwrap_or(u32::MAX);
+        let form = Form::of_call(set, own, at);
+        if let Some(form) = form {
+            let target = form.target(Code { own, ..Code::default() }, at);
+            targets.extend((1..len).contains(&target).then_some(target));
+        }
+        offset += if form.is_some() { 4 } else { 2 };
+    }
+    targets.sort_unstable();
+    targets.dedup();
+    targets
+}
+
+/// Where most constants outside the image lie that RISC-V code makes with LUI and ADDI: its RAM, most likely.
+pub(super) fn riscv_ram(image: &[u8], load: u32) -> Ram {
+    const REGION: u32 = 20;
+    const PAGE: u32 = 0xfff;
+    let len = u32::try_from(image.len()).unwrap_or(u32::MAX);
+    let mut regions: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for at in (0..image.len()).step_by(2) {
+        let (Some(high), Some(low)) = (word(image, at), word(image, at + 4)) else { break };
+        let register = high >> 7 & 31;
+        let is_pair = high & 0x7f == 0x37 && low & 0x707f == 0x13 && low >> 15 & 31 == register;
+        let value = (high & !PAGE).wrapping_add_signed(low.cast_signed() >> 20);
+        if is_pair && value.wrapping_sub(load) >= len {
+            regions.entry(value >> REGION).or_default().push(value);
+        }
+    }
+    let fullest = regions.into_values().max_by_key(Vec::len).unwrap_or_default();
+    match (fullest.iter().min(), fullest.iter().max()) {
+        (Some(first), Some(last)) => {
+            let start = first & !PAGE;
+            Ram { start, len: (last | PAGE).wrapping_sub(start).wrapping_add(1) }
+        }
+        _ => Ram::default(),
+    }
+}

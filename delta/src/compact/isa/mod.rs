@@ -1,0 +1,522 @@
+//! Instruction sets: which bytes form a reference, what it refers to, and what it looks like from somewhere else.
+//!
+//! Each set in a module of its own answers three questions of its forms: what stands at a place (`step`), what it
+//! refers to (`target`), and how the same instruction would refer to something else (`with_target`).
+
+mod aarch64;
+mod riscv;
+mod thumb;
+mod xtensa;
+
+use super::layout::{Layout, Ram};
+
+/// Whose code an image is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// Thumb and Thumb-2: Armv6-M to Armv8-M, and Thumb code of Armv7-A.
+    Thumb,
+    /// RISC-V with 32-bit registers and compressed instructions.
+    Riscv32,
+    /// RISC-V with 64-bit registers and compressed instructions.
+    Riscv64,
+    /// Xtensa as in the ESP8266 and the ESP32.
+    Xtensa,
+    /// 64-bit Arm.
+    Aarch64,
+}
+
+impl InstructionSet {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Thumb, Self::Riscv32, Self::Riscv64, Self::Xtensa, Self::Aarch64];
+
+    /// The number that stands in a stream; 0 is for none.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Thumb => 1,
+            Self::Riscv32 => 2,
+            Self::Riscv64 => 3,
+            Self::Xtensa => 4,
+            Self::Aarch64 => 5,
+        }
+    }
+
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|set| set.code() == code)
+    }
+
+    /// Its usual name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Thumb => "thumb",
+            Self::Riscv32 => "riscv32",
+            Self::Riscv64 => "riscv64",
+            Self::Xtensa => "xtensa",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    /// Where its RAM usually lies.
+    pub(super) fn usual_ram(self) -> Ram {
+        match self {
+            Self::Thumb => Ram { start: 0x2000_0000, len: 0x10_0000 },
+            _ => Ram::default(),
+        }
+    }
+
+    /// How many bytes ahead of a stretch a sweep begins, and how long a stretch is: both powers of two.
+    ///
+    /// Instructions of different lengths need a few of them to be told apart; pairs of instructions may lie far apart.
+    pub(super) fn sweep_bytes(self) -> (u32, u32) {
+        match self {
+            Self::Thumb => (64, 128),
+            Self::Riscv32 | Self::Riscv64 | Self::Aarch64 => (512, 512),
+            Self::Xtensa => (128, 128),
+        }
+    }
+
+    /// Whether odd addresses name the function at the even address below.
+    pub(super) fn has_odd_functions(self) -> bool {
+        self == Self::Thumb
+    }
+}
+
+/// What the bytes of a unit are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Nothing that can be predicted.
+    #[default]
+    Plain,
+    /// A word that is an address in the image.
+    Pointer,
+    /// A word that is an address in RAM.
+    RamPointer,
+    /// A word that is a small number, of either sign.
+    Value,
+    Thumb(thumb::Form),
+    Riscv(riscv::Form),
+    Xtensa(xtensa::Form),
+    Aarch64(aarch64::Form),
+}
+
+/// How a form is seen by the models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    /// Calls and far jumps; four bytes or three.
+    Call,
+    /// The part of a pair of instructions that holds the high bits, and what is alike.
+    High,
+    /// The part that holds the low bits.
+    Low,
+    /// Loads of literals.
+    Literal,
+    /// Short jumps.
+    Jump,
+    /// Short conditional jumps.
+    Branch,
+}
+
+/// A reference: the instruction's bytes as a little-endian number, and those of the other half of a pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Code {
+    pub(super) own: u32,
+    pub(super) other: u32,
+    /// How far behind this one the other one lies, in bytes; 0 if there is none.
+    pub(super) distance: i16,
+}
+
+impl Form {
+    /// What the models take it for; `None` for words and plain bytes.
+    pub(super) fn family(self) -> Option<Family> {
+        match self {
+            Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => None,
+            Self::Thumb(form) => Some(form.family()),
+            Self::Riscv(form) => Some(form.family()),
+            Self::Xtensa(form) => Some(form.family()),
+            Self::Aarch64(form) => Some(form.family()),
+        }
+    }
+
+    pub(super) fn is_word(self) -> bool {
+        matches!(self, Self::Pointer | Self::RamPointer | Self::Value)
+    }
+
+    /// Length in bytes; of a plain unit, that of a byte.
+    pub(super) fn len(self) -> u8 {
+        match self {
+            Self::Plain => 1,
+            Self::Pointer | Self::RamPointer | Self::Value | Self::Aarch64(_) => 4,
+            Self::Thumb(form) => form.len(),
+            Self::Riscv(form) => form.len(),
+            Self::Xtensa(_) => 3,
+        }
+    }
+
+    /// Whether the byte with this index depends on what is referred to.
+    pub(super) fn moves(self, index: u8) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Thumb(form) => form.moves(index),
+            _ => true,
+        }
+    }
+
+    /// The address that a reference at `at` refers to.
+    pub(super) fn target(self, code: Code, at: u32) -> u32 {
+        match self {
+            Self::Thumb(form) => form.target(code, at),
+            Self::Riscv(form) => form.target(code, at),
+            Self::Xtensa(form) => form.target(code.own, at),
+            Self::Aarch64(form) => form.target(code, at),
+            Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => code.own,
+        }
+    }
+
+    /// The bytes of the same instruction at `at`, referring to `target`, if it reaches that far.
+    pub(super) fn with_target(self, code: Code, at: u32, target: u32) -> Option<u32> {
+        match self {
+            Self::Thumb(form) => form.with_target(code, at, target),
+            Self::Riscv(form) => form.with_target(code, at, target),
+            Self::Xtensa(form) => form.with_target(code.own, at, target),
+            Self::Aarch64(form) => form.with_target(code, at, target),
+            Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => Some(target),
+        }
+    }
+
+    /// Whether these two are the same instruction but for what they refer to.
+    pub(super) fn agree(self, old: Code, new: Code) -> bool {
+        match self {
+            Self::Thumb(form) => form.agree(old, new),
+            Self::Riscv(form) => form.agree(old, new),
+            Self::Xtensa(form) => form.agree(old.own, new.own),
+            Self::Aarch64(form) => form.agree(old, new),
+            Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => true,
+        }
+    }
+
+    /// Whether what it refers to teaches something: of a pair, the half that comes last does.
+    pub(super) fn teaches(self) -> bool {
+        match self {
+            Self::Thumb(form) => form != thumb::Form::MoveLow,
+            Self::Riscv(form) => !matches!(form, riscv::Form::PcHigh | riscv::Form::High),
+            Self::Aarch64(form) => form != aarch64::Form::Page,
+            _ => true,
+        }
+    }
+
+    /// Whether the global pointer stands in for the other half of its pair.
+    pub(super) fn is_global(self) -> bool {
+        self == Self::Riscv(riscv::Form::Global)
+    }
+
+    /// The bytes with what moves blanked, so that what moved still matches; `None` where nothing is blanked.
+    #[cfg(feature = "encode")]
+    pub(super) fn blanked(self, own: u32) -> Option<u32> {
+        match self {
+            Self::Plain | Self::Value => None,
+            Self::Pointer => Some(0x0200_0000),
+            Self::RamPointer => Some(0x0300_0000),
+            Self::Thumb(form) => form.blanked(own),
+            Self::Riscv(form) => form.blanked(own),
+            Self::Xtensa(form) => Some(form.blanked(own)),
+            Self::Aarch64(form) => form.blanked(own),
+        }
+    }
+
+    /// The form of a call, if one stands here and nothing around it need be known.
+    pub(super) fn of_call(set: InstructionSet, own: u32, offset: u32) -> Option<Self> {
+        match set {
+            InstructionSet::Thumb => thumb::call(own).map(Self::Thumb),
+            InstructionSet::Riscv32 | InstructionSet::Riscv64 => riscv::call(own).map(Self::Riscv),
+            InstructionSet::Aarch64 if offset & 3 == 0 => aarch64::call(own).map(Self::Aarch64),
+            _ => None,
+        }
+    }
+}
+
+/// What stands at a place, and how many bytes it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) form: Form,
+    pub(super) len: u32,
+    /// How far behind this one the other half of a pair lies.
+    pub(super) distance: i16,
+}
+
+impl Step {
+    fn plain(len: u32) -> Self {
+        Self { form: Form::Plain, len, distance: 0 }
+    }
+
+    fn of(form: Form, len: u32) -> Self {
+        Self { form, len, distance: 0 }
+    }
+}
+
+/// Bytes of an image, by offset; `None` outside.
+pub(super) trait Bytes {
+    /// Why they are not to be had.
+    type Error;
+
+    fn byte(&mut self, offset: u32) -> Result<Option<u8>, Self::Error>;
+
+    /// The little-endian halfword at an offset.
+    fn half(&mut self, offset: u32) -> Result<Option<u16>, Self::Error> {
+        let low = self.byte(offset)?;
+        let high = self.byte(offset.wrapping_add(1))?;
+        Ok(low.zip(high).map(|(low, high)| u16::from_le_bytes([low, high])))
+    }
+
+    /// The little-endian word at an offset.
+    fn word(&mut self, offset: u32) -> Result<Option<u32>, Self::Error> {
+        let low = self.half(offset)?;
+        let high = self.half(offset.wrapping_add(2))?;
+        Ok(low.zip(high).map(|(low, high)| u32::from(low) | u32::from(high) << 16))
+    }
+
+    /// The bytes from an offset on, as many as there are, the others zero.
+    fn up_to_four(&mut self, offset: u32) -> Result<u32, Self::Error> {
+        if let Some(word) = self.word(offset)? {
+            return Ok(word);
+        }
+        let mut bytes = [0; 4];
+        for (byte, offset) in bytes.iter_mut().zip(offset..) {
+            *byte = self.byte(offset)?.unwrap_or(0);
+        }
+        Ok(u32::from_le_bytes(bytes))
+    }
+}
+
+/// Where both images and their variables lie, and whose code they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct References {
+    pub(super) set: InstructionSet,
+    pub(super) base: Layout,
+    pub(super) target: Layout,
+    pub(super) ram: Ram,
+    /// The global pointer of RISC-V in both images; 0 if there is none.
+    pub(super) global_pointers: [u32; 2],
+}
+
+impl References {
+    /// Whether an address of the base is one that may have moved.
+    pub(super) fn known_in_base(&self, address: u32) -> bool {
+        self.ram.holds(address) || self.base.holds(address)
+    }
+
+    /// Whether an address of the target is one that may have moved.
+    pub(super) fn known_in_target(&self, address: u32) -> bool {
+        self.ram.holds(address) || self.target.holds(address)
+    }
+
+    /// The form of an aligned word of data.
+    fn word_form(&self, word: u32) -> Form {
+        if word >= 0x1000 && self.base.holds(word) {
+            Form::Pointer
+        } else if self.ram.holds(word) {
+            Form::RamPointer
+        } else if !(0x1_0000..0xffff_0000).contains(&word) {
+            Form::Value
+        } else {
+            Form::Plain
+        }
+    }
+
+    fn is_pointer(&self, word: u32) -> bool {
+        matches!(self.word_form(word), Form::Pointer | Form::RamPointer)
+    }
+}
+
+/// Where the last instruction that set the high bits of a register stands, by register.
+pub(super) type LastHigh = [Option<core::num::NonZeroU32>; 32];
+
+/// What stands at offset `at` of the base, which is code that ends at `end`.
+pub(super) fn step_code<B: Bytes>(
+    references: &References,
+    bytes: &mut B,
+    at: u32,
+    end: u32,
+    last: &mut LastHigh,
+) -> Result<Step, B::Error> {
+    match references.set {
+        InstructionSet::Thumb => thumb::step(references, bytes, at, end, last),
+        InstructionSet::Riscv32 => riscv::step(references, bytes, at, end, last, false),
+        InstructionSet::Riscv64 => riscv::step(references, bytes, at, end, last, true),
+        InstructionSet::Xtensa => xtensa::step(references, bytes, at),
+        InstructionSet::Aarch64 => aarch64::step(references, bytes, at, end, last),
+    }
+}
+
+/// What stands at offset `at` of the base, which is data.
+pub(super) fn step_data<B: Bytes>(
+    references: &References,
+    bytes: &mut B,
+    at: u32,
+) -> Result<Step, B::Error> {
+    if at & 3 != 0 {
+        return Ok(Step::plain(4 - (at & 3)));
+    }
+    let Some(word) = bytes.word(at)? else { return Ok(Step::plain(1)) };
+    let form = references.word_form(word);
+    if matches!(form, Form::Plain | Form::Value)
+        && matches!(references.set, InstructionSet::Riscv32 | InstructionSet::Riscv64)
+    {
+        return riscv::step_data(references, bytes, at, word, form);
+    }
+    Ok(Step::of(form, 4))
+}
+
+/// The low `bits` bits as a signed number.
+fn sign_extend(value: u32, bits: u32) -> i32 {
+    let unused = 32 - bits;
+    (value << unused).cast_signed() >> unused
+}
+
+/// Moves groups of bits of a number: from a bit, to a bit, this many.
+fn gather(value: u32, groups: &[(u32, u32, u32)]) -> u32 {
+    groups
+        .iter()
+        .fold(0, |all, (from, to, count)| all | ((value >> from) & ((1 << count) - 1)) << to)
+}
+
+/// The opposite of [`gather`].
+fn scatter(value: u32, groups: &[(u32, u32, u32)]) -> u32 {
+    groups
+        .iter()
+        .fold(0, |all, (from, to, count)| all | ((value >> to) & ((1 << count) - 1)) << from)
+}
+
+/// The bits that groups take in the instruction.
+fn mask(groups: &[(u32, u32, u32)]) -> u32 {
+    scatter(u32::MAX, groups)
+}
+
+/// The distance from `at` to `target`, if it fits this many bits and is a multiple of `1 << align`.
+fn distance(at: u32, target: u32, bits: u32, align: u32) -> Option<u32> {
+    let distance = target.wrapping_sub(at);
+    let fits = sign_extend(distance, bits) == distance.cast_signed();
+    (fits && distance & ((1 << align) - 1) == 0).then_some(distance)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::convert::Infallible;
+
+    use super::super::layout::Piece;
+    use super::*;
+
+    struct Slice<'a>(&'a [u8]);
+
+    impl Bytes for Slice<'_> {
+        type Error = Infallible;
+        fn byte(&mut self, offset: u32) -> Result<Option<u8>, Infallible> {
+            Ok(self.0.get(offset as usize).copied())
+        }
+    }
+
+    /// Words that look like instructions more often than chance would have it.
+    fn words(set: InstructionSet) -> Vec<u32> {
+        let openings: &[u32] = match set {
+            InstructionSet::Thumb => &[
+                0xd000_f000,
+                0x9000_f000,
+                0x8000_f000,
+                0x4800,
+                0xa000,
+                0xe000,
+                0xd000,
+                0xb100,
+                0xf8df,
+                0x0a00_ed9f,
+                0xf240,
+                0xf2c0,
+            ],
+            InstructionSet::Riscv32 | InstructionSet::Riscv64 => &[
+                0x6f,
+                0x63,
+                0xa001,
+                0xc001,
+                0x537,
+                0x517,
+                0x0005_0513,
+                0x0005_2503,
+                0x00a5_2023,
+                0x0001_8513,
+            ],
+            InstructionSet::Xtensa => &[5, 1, 0x21, 0x95],
+            InstructionSet::Aarch64 => &[
+                0x9400_0000,
+                0x5400_0000,
+                0x3400_0000,
+                0x3600_0000,
+                0x1000_0000,
+                0x9000_0000,
+                0x9100_0000,
+                0xf940_0000,
+                0x1800_0000,
+            ],
+        };
+        let mut state = 0x2545_f491u32;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state
+        };
+        let mut word = || {
+            let opening = openings[next() as usize % openings.len()];
+            if next() % 3 == 0 { opening } else { opening | next() & 0x1ff0_0180 & next() }
+        };
+        (0..6000).map(|_| word()).collect()
+    }
+
+    #[test]
+    fn a_reference_to_what_it_refers_to_is_the_same_instruction() {
+        for set in InstructionSet::ALL {
+            let image: Vec<u8> = words(set).into_iter().flat_map(u32::to_le_bytes).collect();
+            let mut seen = Vec::new();
+            // Where every word is an address, no word is an instruction of Thumb or Xtensa.
+            for len in [0, 0x1_0000, u32::MAX] {
+                let ram = Ram { start: 0, len };
+                sweep(set, ram, &image, &mut seen);
+            }
+            let expected = match set {
+                InstructionSet::Thumb => 10,
+                InstructionSet::Riscv32 | InstructionSet::Riscv64 => 9,
+                InstructionSet::Xtensa => 2,
+                InstructionSet::Aarch64 => 6,
+            };
+            assert_eq!(seen.len(), expected, "{set:?} {seen:?}");
+        }
+    }
+
+    fn sweep(set: InstructionSet, ram: Ram, image: &[u8], seen: &mut Vec<Form>) {
+        let len = u32::try_from(image.len()).unwrap();
+        let mut layout = Layout::new(len);
+        layout.push(Piece { start: 0, address: 0x4020_0000, is_code: true });
+        let global_pointers = [0x1000; 2];
+        let references = References { set, base: layout, target: layout, ram, global_pointers };
+        let (mut at, mut last) = (0, [None; 32]);
+        while at < len {
+            let mut bytes = Slice(image);
+            let Ok(step) = step_code(&references, &mut bytes, at, len, &mut last);
+            if step.form.family().is_some() {
+                let Ok(own) = bytes.up_to_four(at);
+                let Ok(other) = bytes.up_to_four(at.wrapping_add_signed(step.distance.into()));
+                let other = if step.form.is_global() { 0x1000 } else { other };
+                let code = Code { own, other, distance: step.distance };
+                let address = layout.address(at);
+                let target = step.form.target(code, address);
+                let mask = u32::MAX >> (8 * (4 - u32::from(step.form.len())));
+                let again = step.form.with_target(code, address, target).map(|new| new & mask);
+                assert_eq!(again, Some(own & mask), "{:?} {own:08x} at {at:x}", step.form);
+                assert!(step.form.agree(code, code), "{:?} {own:08x}", step.form);
+                if !seen.contains(&step.form) {
+                    seen.push(step.form);
+                }
+            }
+            at += step.len;
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Where the bytes of an image lie in the address space of its processor.
+//!
+//! An image is cut into pieces. Within a piece, addresses follow each other as offsets do; between two pieces they jump.
+//! A raw image is one piece, an image of several segments has one or more for each of them. A piece is code or data,
+//! which tells whether instructions are looked for in it.
+
+/// Most pieces of one image.
+pub(super) const MAX_PIECES: usize = 12;
+
+/// A stretch of an image: up to where the next one begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// Offset of its first byte in the image.
+    pub(super) start: u32,
+    /// Address of its first byte.
+    pub(super) address: u32,
+    /// Whether instructions are looked for in it.
+    pub(super) is_code: bool,
+}
+
+/// All pieces of an image, in the order of their offsets; the first one begins at 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    pieces: [Piece; MAX_PIECES],
+    used: usize,
+    /// Length of the image in bytes.
+    len: u32,
+}
+
+impl Layout {
+    /// An image of `len` bytes with no pieces yet.
+    pub(super) fn new(len: u32) -> Self {
+        Self { pieces: [Piece::default(); MAX_PIECES], used: 0, len }
+    }
+
+    /// Appends a piece; false if there is no room, or it does not begin behind the last one and in the image.
+    pub(super) fn push(&mut self, piece: Piece) -> bool {
+        let in_order = match self.pieces().last() {
+            None => piece.start == 0,
+            Some(last) => piece.start > last.start && piece.start < self.len,
+        };
+        match self.pieces.get_mut(self.used) {
+            Some(room) if in_order => {
+                *room = piece;
+                self.used += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn pieces(&self) -> &[Piece] {
+        self.pieces.get(..self.used).unwrap_or_default()
+    }
+
+    /// The same addresses in as few pieces as can be; what is code is not told any more.
+    pub(super) fn merged(&self) -> Self {
+        let mut merged = Self::new(self.len);
+        for piece in self.pieces() {
+            let goes_on = merged.used > 0 && merged.address(piece.start) == piece.address;
+            if !goes_on {
+                merged.push(Piece { is_code: false, ..*piece });
+            }
+        }
+        merged
+    }
+
+    /// The piece that holds an offset, and where it ends.
+    pub(super) fn piece_at(&self, offset: u32) -> (Piece, u32) {
+        let behind = self.pieces().iter().position(|piece| piece.start > offset);
+        let index = behind.unwrap_or(self.used).saturating_sub(1);
+        let end = behind.and_then(|index| self.pieces().get(index)).map_or(self.len, |p| p.start);
+        (self.pieces().get(index).copied().unwrap_or_default(), end)
+    }
+
+    /// The address of an offset.
+    pub(super) fn address(&self, offset: u32) -> u32 {
+        let (piece, _) = self.piece_at(offset);
+        piece.address.wrapping_add(offset.wrapping_sub(piece.start))
+    }
+
+    /// The offset whose address this is.
+    pub(super) fn offset(&self, address: u32) -> Option<u32> {
+        let ends = self.pieces().iter().skip(1).map(|piece| piece.start).chain([self.len]);
+        self.pieces().iter().zip(ends).find_map(|(piece, end)| {
+            let inside = address.wrapping_sub(piece.address);
+            (inside < end.saturating_sub(piece.start)).then(|| piece.start + inside)
+        })
+    }
+
+    /// Whether an address lies in the image or right behind one of its pieces.
+    pub(super) fn holds(&self, address: u32) -> bool {
+        self.offset(address).is_some() || self.offset(address.wrapping_sub(1)).is_some()
+    }
+}
+
+/// Addresses that are no part of the image but move as it does: variables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ram {
+    pub(super) start: u32,
+    pub(super) len: u32,
+}
+
+impl Ram {
+    pub(super) fn holds(self, address: u32) -> bool {
+        address.wrapping_sub(self.start) < self.len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_and_addresses_are_each_others_inverse_inside_pieces() {
+        let mut layout = Layout::new(300);
+        let piece = |start, address| Piece { start, address, is_code: true };
+        assert!(!layout.push(piece(4, 0)));
+        assert!(layout.push(piece(0, 0x3c00_0000)));
+        assert!(!layout.push(piece(0, 0)));
+        assert!(layout.push(piece(100, 0x4200_0000)));
+        assert!(!layout.push(piece(300, 0)));
+        for offset in 0..300 {
+            assert_eq!(layout.offset(layout.address(offset)), Some(offset));
+        }
+        assert_eq!(layout.address(100), 0x4200_0000);
+        assert_eq!(layout.offset(0x3c00_0000 + 100), None);
+        assert!(layout.holds(0x3c00_0000 + 100) && !layout.holds(0x3c00_0000 + 101));
+        assert_eq!(layout.piece_at(99), (piece(0, 0x3c00_0000), 100));
+        assert!(layout.push(piece(200, 0x4200_0000 + 100)));
+        let merged = layout.merged();
+        assert_eq!(merged.pieces().len(), 2);
+        assert!((0..300).all(|offset| merged.address(offset) == layout.address(offset)));
+    }
+}

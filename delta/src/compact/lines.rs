@@ -1,0 +1,87 @@
+//! A small cache in front of an image, so that a serial flash is not asked for every byte.
+
+use super::isa::Bytes;
+use crate::Images;
+
+/// Bytes of a line.
+const LINE: u32 = 32;
+
+/// Lines that are held: neighbours do not displace each other.
+const COUNT: usize = 2;
+
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    start: u32,
+    /// How many of its bytes are valid.
+    len: u32,
+    bytes: [u8; LINE as usize],
+}
+
+/// The lines of one image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lines([Line; COUNT]);
+
+impl Lines {
+    /// Holds nothing.
+    pub(super) const EMPTY: Self =
+        Self([Line { start: 0, len: 0, bytes: [0; LINE as usize] }; COUNT]);
+}
+
+/// One of the two images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Base,
+    Target,
+}
+
+/// An image of `len` bytes behind its lines.
+pub(super) struct Cached<'a, I> {
+    pub(super) lines: &'a mut Lines,
+    pub(super) images: &'a mut I,
+    pub(super) which: Which,
+    pub(super) len: u32,
+}
+
+impl<I: Images> Cached<'_, I> {
+    /// The line that holds an offset in the image; of an image that grows, what has come since is read too.
+    fn line(&mut self, offset: u32) -> Result<&Line, I::Error> {
+        let start = offset & !(LINE - 1);
+        let line = super::pick(&mut self.lines.0, (offset / LINE) as usize % COUNT);
+        if line.start != start || offset - start >= line.len {
+            line.len = 0;
+            let len = (self.len - start).min(LINE);
+            let into = line.bytes.get_mut(..len as usize).unwrap_or_default();
+            match self.which {
+                Which::Base => self.images.read_base(start, into)?,
+                Which::Target => self.images.read_target(start, into)?,
+            }
+            (line.start, line.len) = (start, len);
+        }
+        Ok(line)
+    }
+}
+
+impl<I: Images> Bytes for Cached<'_, I> {
+    type Error = I::Error;
+
+    fn byte(&mut self, offset: u32) -> Result<Option<u8>, I::Error> {
+        if offset >= self.len {
+            return Ok(None);
+        }
+        let line = self.line(offset)?;
+        Ok(Some(super::peek(&line.bytes, (offset - line.start) as usize)))
+    }
+
+    fn word(&mut self, offset: u32) -> Result<Option<u32>, I::Error> {
+        let is_inside = offset.checked_add(4).is_some_and(|end| end <= self.len);
+        if !is_inside || offset % LINE + 4 > LINE {
+            let (low, high) = (self.half(offset)?, self.half(offset.wrapping_add(2))?);
+            return Ok(low.zip(high).map(|(low, high)| u32::from(low) | u32::from(high) << 16));
+        }
+        // The last byte is asked for: a line that has grown since must hold it.
+        let line = self.line(offset + 3)?;
+        let at = (offset - line.start) as usize;
+        let word = line.bytes.get(at..).and_then(|bytes| bytes.first_chunk());
+        Ok(word.map(|word| u32::from_le_bytes(*word)))
+    }
+}

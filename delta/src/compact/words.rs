@@ -1,0 +1,116 @@
+//! How words of data have changed: addresses, variables and small numbers.
+//!
+//! Several guesses stand side by side: as it was, as the map says, as its like changed the last time, as the word two
+//! columns back did. Which one counts is what has been right for words of this kind.
+
+use super::isa::Form;
+
+/// Guesses at a word.
+const GUESSES: usize = 4;
+
+/// Kinds of words: pointers, variables, and small numbers of four sizes, by their two lowest bits.
+const KINDS: usize = 6 * 4;
+
+/// What is known of how words have changed.
+#[derive(Clone, Debug)]
+pub(super) struct Words {
+    scores: [[u16; GUESSES]; KINDS],
+    /// Old word and its change.
+    exact: [(u32, i32); 32],
+    /// Old words in a range of 64, and the last change there.
+    near: [(u32, i32); 64],
+    /// The last change of a variable.
+    last_of_ram: i32,
+    /// The last changes of words at even and at odd places.
+    columns: [i32; 2],
+}
+
+impl Words {
+    /// All zeros; [`Self::reset`] comes before use.
+    pub(super) const EMPTY: Self = Self {
+        scores: [[0; GUESSES]; KINDS],
+        exact: [(0, 0); 32],
+        near: [(0, 0); 64],
+        last_of_ram: 0,
+        columns: [0; 2],
+    };
+
+    /// Forgets everything.
+    pub(super) fn reset(&mut self) {
+        const LIKELY: u16 = 600;
+        self.scores.fill([0, LIKELY, 0, 0]);
+        for score in self.scores.iter_mut().skip(8) {
+            *score = [LIKELY, 0, 0, 0];
+        }
+        self.exact.fill((u32::MAX, 0));
+        self.near.fill((u32::MAX, 0));
+        self.last_of_ram = 0;
+        self.columns = [0; 2];
+    }
+
+    /// The best guess at what an old word has become; `mapped` is what the map says, `place` where it stands now.
+    pub(super) fn guess(&self, form: Form, old: u32, mapped: u32, place: u32) -> u32 {
+        let guesses = self.guesses(form, old, mapped, place);
+        let scores = super::peek(&self.scores, kind(form, old));
+        let best = scores
+            .into_iter()
+            .zip(guesses)
+            .reduce(|best, next| if next.0 > best.0 { next } else { best });
+        best.map_or(old, |(_, guess)| guess)
+    }
+
+    /// Learns what an old word has become.
+    pub(super) fn learn(&mut self, form: Form, old: u32, mapped: u32, place: u32, new: u32) {
+        let guesses = self.guesses(form, old, mapped, place);
+        for (score, guess) in super::pick(&mut self.scores, kind(form, old)).iter_mut().zip(guesses)
+        {
+            *score -= *score >> 4;
+            *score += if guess == new { 256 } else { 0 };
+        }
+        let change = new.wrapping_sub(old).cast_signed();
+        *super::pick(&mut self.columns, column(place)) = change;
+        if form == Form::RamPointer {
+            self.last_of_ram = change;
+        }
+        if change.unsigned_abs() < 0x1_0000 && (mapped != new || form != Form::Pointer) {
+            *super::pick(&mut self.exact, hash(old)) = (old, change);
+            *super::pick(&mut self.near, (old >> 6) as usize & 63) = (old >> 6, change);
+        }
+    }
+
+    fn guesses(&self, form: Form, old: u32, mapped: u32, place: u32) -> [u32; GUESSES] {
+        let exact = super::peek(&self.exact, hash(old));
+        let near = super::peek(&self.near, (old >> 6) as usize & 63);
+        let change = if exact.0 == old {
+            exact.1
+        } else if near.0 == old >> 6 {
+            near.1
+        } else if form == Form::RamPointer {
+            self.last_of_ram
+        } else {
+            0
+        };
+        let column = super::peek(&self.columns, column(place));
+        [old, mapped, old.wrapping_add_signed(change), old.wrapping_add_signed(column)]
+    }
+}
+
+fn kind(form: Form, old: u32) -> usize {
+    let class = match form {
+        Form::Pointer => 0,
+        Form::RamPointer => 1,
+        _ if old < 0x100 => 2,
+        _ if old < 0x1000 => 3,
+        _ if old < 0x1_0000 => 4,
+        _ => 5,
+    };
+    class * 4 + (old & 3) as usize
+}
+
+fn column(place: u32) -> usize {
+    (place >> 2 & 1) as usize
+}
+
+fn hash(old: u32) -> usize {
+    (old.wrapping_mul(0x9e37_79b1) >> 8) as usize & 31
+}
