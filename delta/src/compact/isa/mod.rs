@@ -4,6 +4,8 @@
 //! refers to (`target`), and how the same instruction would refer to something else (`with_target`).
 
 mod aarch64;
+mod arm;
+mod data;
 mod riscv;
 mod thumb;
 mod xtensa;
@@ -23,12 +25,14 @@ pub enum InstructionSet {
     Xtensa,
     /// 64-bit Arm.
     Aarch64,
+    /// Arm's instructions of four bytes, A32.
+    Arm,
 }
 
 impl InstructionSet {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Thumb, Self::Riscv32, Self::Riscv64, Self::Xtensa, Self::Aarch64];
+    pub const ALL: [Self; 6] =
+        [Self::Thumb, Self::Riscv32, Self::Riscv64, Self::Xtensa, Self::Aarch64, Self::Arm];
 
     /// The number that stands in a stream; 0 is for none.
     pub(super) fn code(self) -> u8 {
@@ -38,6 +42,7 @@ impl InstructionSet {
             Self::Riscv64 => 3,
             Self::Xtensa => 4,
             Self::Aarch64 => 5,
+            Self::Arm => 6,
         }
     }
 
@@ -54,6 +59,7 @@ impl InstructionSet {
             Self::Riscv64 => "riscv64",
             Self::Xtensa => "xtensa",
             Self::Aarch64 => "aarch64",
+            Self::Arm => "arm",
         }
     }
 
@@ -72,6 +78,8 @@ impl InstructionSet {
         match self {
             Self::Thumb => (64, 128),
             Self::Riscv32 | Self::Riscv64 | Self::Aarch64 => (512, 512),
+            // Every instruction takes four bytes, and none depends on what has been swept.
+            Self::Arm => (0, 64),
             Self::Xtensa => (128, 128),
         }
     }
@@ -98,6 +106,8 @@ pub(super) enum Form {
     Riscv(riscv::Form),
     Xtensa(xtensa::Form),
     Aarch64(aarch64::Form),
+    Arm(arm::Form),
+    Data(data::Form),
 }
 
 /// How a form is seen by the models.
@@ -135,6 +145,8 @@ impl Form {
             Self::Riscv(form) => Some(form.family()),
             Self::Xtensa(form) => Some(form.family()),
             Self::Aarch64(form) => Some(form.family()),
+            Self::Arm(form) => Some(form.family()),
+            Self::Data(_) => Some(Family::High),
         }
     }
 
@@ -146,7 +158,8 @@ impl Form {
     pub(super) fn len(self) -> u8 {
         match self {
             Self::Plain => 1,
-            Self::Pointer | Self::RamPointer | Self::Value | Self::Aarch64(_) => 4,
+            Self::Pointer | Self::RamPointer | Self::Value => 4,
+            Self::Aarch64(_) | Self::Arm(_) | Self::Data(_) => 4,
             Self::Thumb(form) => form.len(),
             Self::Riscv(form) => form.len(),
             Self::Xtensa(_) => 3,
@@ -158,6 +171,7 @@ impl Form {
         match self {
             Self::Plain => false,
             Self::Thumb(form) => form.moves(index),
+            Self::Arm(form) => form.moves(index),
             _ => true,
         }
     }
@@ -169,6 +183,8 @@ impl Form {
             Self::Riscv(form) => form.target(code, at),
             Self::Xtensa(form) => form.target(code.own, at),
             Self::Aarch64(form) => form.target(code, at),
+            Self::Arm(form) => form.target(code, at),
+            Self::Data(form) => form.target(code, at),
             Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => code.own,
         }
     }
@@ -180,6 +196,8 @@ impl Form {
             Self::Riscv(form) => form.with_target(code, at, target),
             Self::Xtensa(form) => form.with_target(code.own, at, target),
             Self::Aarch64(form) => form.with_target(code, at, target),
+            Self::Arm(form) => form.with_target(code, at, target),
+            Self::Data(form) => form.with_target(at, target),
             Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => Some(target),
         }
     }
@@ -191,6 +209,8 @@ impl Form {
             Self::Riscv(form) => form.agree(old, new),
             Self::Xtensa(form) => form.agree(old.own, new.own),
             Self::Aarch64(form) => form.agree(old, new),
+            Self::Arm(form) => form.agree(old, new),
+            Self::Data(_) => true,
             Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => true,
         }
     }
@@ -221,6 +241,8 @@ impl Form {
             Self::Riscv(form) => form.blanked(own),
             Self::Xtensa(form) => Some(form.blanked(own)),
             Self::Aarch64(form) => form.blanked(own),
+            Self::Arm(form) => form.blanked(own),
+            Self::Data(_) => Some(0x0400_0000),
         }
     }
 
@@ -230,6 +252,7 @@ impl Form {
             InstructionSet::Thumb => thumb::call(own).map(Self::Thumb),
             InstructionSet::Riscv32 | InstructionSet::Riscv64 => riscv::call(own).map(Self::Riscv),
             InstructionSet::Aarch64 if offset & 3 == 0 => aarch64::call(own).map(Self::Aarch64),
+            InstructionSet::Arm if offset & 3 == 0 => arm::call(own).map(Self::Arm),
             _ => None,
         }
     }
@@ -345,6 +368,7 @@ pub(super) fn step_code<B: Bytes>(
         InstructionSet::Riscv64 => riscv::step(references, bytes, at, end, last, true),
         InstructionSet::Xtensa => xtensa::step(references, bytes, at),
         InstructionSet::Aarch64 => aarch64::step(references, bytes, at, end, last),
+        InstructionSet::Arm => arm::step(references, bytes, at, end),
     }
 }
 
@@ -354,17 +378,7 @@ pub(super) fn step_data<B: Bytes>(
     bytes: &mut B,
     at: u32,
 ) -> Result<Step, B::Error> {
-    if at & 3 != 0 {
-        return Ok(Step::plain(4 - (at & 3)));
-    }
-    let Some(word) = bytes.word(at)? else { return Ok(Step::plain(1)) };
-    let form = references.word_form(word);
-    if matches!(form, Form::Plain | Form::Value)
-        && matches!(references.set, InstructionSet::Riscv32 | InstructionSet::Riscv64)
-    {
-        return riscv::step_data(references, bytes, at, word, form);
-    }
-    Ok(Step::of(form, 4))
+    data::step(references, bytes, at)
 }
 
 /// The low `bits` bits as a signed number.
@@ -445,6 +459,7 @@ mod tests {
                 0x0001_8513,
             ],
             InstructionSet::Xtensa => &[5, 1, 0x21, 0x95],
+            InstructionSet::Arm => &[0xeb00_0000, 0x0a00_0000, 0xe59f_0000, 0xe51f_1000],
             InstructionSet::Aarch64 => &[
                 0x9400_0000,
                 0x5400_0000,
@@ -486,6 +501,8 @@ mod tests {
                 InstructionSet::Riscv32 | InstructionSet::Riscv64 => 9,
                 InstructionSet::Xtensa => 2,
                 InstructionSet::Aarch64 => 6,
+                // A constant has to lie where a load expects it: not by chance.
+                InstructionSet::Arm => 2,
             };
             assert_eq!(seen.len(), expected, "{set:?} {seen:?}");
         }

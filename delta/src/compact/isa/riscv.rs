@@ -8,7 +8,7 @@ use core::num::NonZeroU32;
 
 use super::{Bytes, Code, Family, LastHigh, References, Step, distance, gather, mask, scatter};
 
-/// Which instruction, or which word of unwinding tables.
+/// Which instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// JAL.
@@ -29,10 +29,6 @@ pub(crate) enum Form {
     Low,
     /// A user of the global pointer, which stands in for the other half of the pair.
     Global,
-    /// A word that holds the distance to code.
-    PcWord,
-    /// A word that holds the distance back to the head of its table.
-    PcWordBack,
 }
 
 type Groups = [(u32, u32, u32)];
@@ -230,39 +226,6 @@ fn user_of<B: Bytes>(
     Ok(None)
 }
 
-/// What stands at an aligned word of data that is no address: a distance in `.eh_frame`, perhaps.
-///
-/// There, an entry's second word holds the distance back to the head of its table, which begins with a small length, and
-/// its third word that to the code (Linux Standard Base 5.0, 10.6).
-pub(super) fn step_data<B: Bytes>(
-    references: &References,
-    bytes: &mut B,
-    at: u32,
-    word: u32,
-    otherwise: super::Form,
-) -> Result<Step, B::Error> {
-    const MAX_HEAD: u32 = 64;
-    let base = &references.base;
-    let address = base.address(at);
-    let is_distance = |at: u32, word: u32| {
-        let target = base.offset(base.address(at).wrapping_add(word));
-        let is_far = (0x1_0000..0xffff_0000).contains(&word);
-        is_far && target.is_some_and(|offset| base.piece_at(offset).0.is_code)
-    };
-    if is_distance(at, word) {
-        return Ok(Step::of(super::Form::Riscv(Form::PcWord), 4));
-    }
-    if word != 0
-        && let Some(head) = base.offset(address.wrapping_sub(word))
-        && !base.piece_at(head).0.is_code
-        && bytes.word(at + 4)?.is_some_and(|next| is_distance(at + 4, next))
-        && bytes.word(head)?.is_some_and(|len| len < MAX_HEAD)
-    {
-        return Ok(Step::of(super::Form::Riscv(Form::PcWordBack), 4));
-    }
-    Ok(Step::of(otherwise, 4))
-}
-
 impl Form {
     pub(super) fn family(self) -> Family {
         match self {
@@ -270,7 +233,7 @@ impl Form {
             Self::Branch => Family::Branch,
             Self::ShortJump => Family::Jump,
             Self::ShortBranch => Family::Literal,
-            Self::PcHigh | Self::High | Self::PcWord | Self::PcWordBack => Family::High,
+            Self::PcHigh | Self::High => Family::High,
             Self::PcLow | Self::Low | Self::Global => Family::Low,
         }
     }
@@ -296,8 +259,6 @@ impl Form {
                 .wrapping_add(low_bits(own)),
             Self::Low => (other & HIGH).wrapping_add(low_bits(own)),
             Self::Global => other.wrapping_add(low_bits(own)),
-            Self::PcWord => at.wrapping_add(own),
-            Self::PcWordBack => at.wrapping_sub(own),
         }
     }
 
@@ -324,8 +285,6 @@ impl Form {
                 let distance = distance(code.other, target, 12, 0)?;
                 Some(with_low_bits(own, distance))
             }
-            Self::PcWord => Some(target.wrapping_sub(at)),
-            Self::PcWordBack => Some(at.wrapping_sub(target)),
         }
     }
 
@@ -343,7 +302,6 @@ impl Form {
             }
             Self::PcLow | Self::Low => same_low() && (old.other ^ new.other) & !HIGH == 0,
             Self::Global => same_low(),
-            Self::PcWord | Self::PcWordBack => true,
         }
     }
 
@@ -352,7 +310,6 @@ impl Form {
             Self::Call => Some(own & 0xfff),
             Self::PcHigh | Self::High => Some(own & !HIGH),
             Self::PcLow | Self::Low | Self::Global => Some(own & !mask(low_groups(own))),
-            Self::PcWord | Self::PcWordBack => Some(0x0400_0000),
             Self::Branch | Self::ShortJump | Self::ShortBranch => None,
         }
     }

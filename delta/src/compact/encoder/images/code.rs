@@ -18,7 +18,9 @@ pub(super) fn ranges(image: &[u8], set: InstructionSet, within: Range<usize>) ->
         InstructionSet::Riscv32 => riscv(image, within, false),
         InstructionSet::Riscv64 => riscv(image, within, true),
         InstructionSet::Xtensa => xtensa(image, within),
-        InstructionSet::Thumb | InstructionSet::Aarch64 => alloc::vec![within],
+        InstructionSet::Arm => fixed(image, within, |own| own >> 28 == 0xe),
+        InstructionSet::Aarch64 => fixed(image, within, is_common_in_aarch64),
+        InstructionSet::Thumb => alloc::vec![within],
     }
 }
 
@@ -53,13 +55,28 @@ fn riscv(image: &[u8], within: Range<usize>, is_64: bool) -> Vec<Range<usize>> {
         }
         all > 0 && valid * 100 >= all * MIN_VALID_PERCENT
     };
-    let blocks: Vec<bool> = blocks(&within, BLOCK).map(is_code).collect();
-    let smooth = |index: usize| {
-        let around = around(&blocks, index);
-        around.iter().filter(|is_code| **is_code).count() * 2 > around.len()
+    runs(&smooth(&blocks(&within, BLOCK).map(is_code).collect::<Vec<_>>()), &within, BLOCK)
+}
+
+/// Additions, moves, loads, stores, calls and branches.
+fn is_common_in_aarch64(own: u32) -> bool {
+    let branches = own & 0x7c00_0000 == 0x1400_0000 || own & 0x7c00_0000 == 0x3400_0000;
+    let accesses = own & 0x3a00_0000 == 0x2800_0000 || own & 0x3b00_0000 == 0x3900_0000;
+    let computes = own & 0x1f00_0000 == 0x1100_0000 || own & 0x1f00_0000 == 0x1000_0000;
+    let moves = own & 0x1f80_0000 == 0x1280_0000 || own & 0x1f00_0000 == 0x0a00_0000;
+    branches || accesses || computes || moves || own >> 24 == 0x54 || own >> 24 == 0xd6
+}
+
+/// Where most words are common instructions of four bytes.
+fn fixed(image: &[u8], within: Range<usize>, is_common: fn(u32) -> bool) -> Vec<Range<usize>> {
+    const BLOCK: usize = 512;
+    let is_code = |block: Range<usize>| {
+        let words = block.len() / 4;
+        let common = block.step_by(4).filter(|at| word(image, *at).is_some_and(is_common));
+        common.count() * 2 > words
     };
-    let smoothed: Vec<bool> = (0..blocks.len()).map(smooth).collect();
-    runs(&smoothed, &within, BLOCK)
+    let aligned = within.start.next_multiple_of(4)..within.end;
+    runs(&smooth(&blocks(&aligned, BLOCK).map(is_code).collect::<Vec<_>>()), &aligned, BLOCK)
 }
 
 /// Where functions begin and end.
@@ -82,6 +99,15 @@ fn xtensa(image: &[u8], within: Range<usize>) -> Vec<Range<usize>> {
     };
     let is_code: Vec<bool> = (0..marks.len()).map(is_code).collect();
     runs(&is_code, &within, BLOCK)
+}
+
+/// Each block as most of those around it are.
+fn smooth(blocks: &[bool]) -> Vec<bool> {
+    let smooth = |index: usize| {
+        let around = around(blocks, index);
+        around.iter().filter(|is_code| **is_code).count() * 2 > around.len()
+    };
+    (0..blocks.len()).map(smooth).collect()
 }
 
 fn blocks(within: &Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> + use<> {

@@ -17,8 +17,14 @@ pub(super) fn parse(image: &[u8]) -> Option<(InstructionSet, Ram, Vec<Segment>)>
         [0x7f, b'E', b'L', b'F', 2, 1] => true,
         _ => return None,
     };
+    // 32-bit Arm says nothing of which of its two sets a file holds.
+    let arm = if super::raw::has_more_calls(image, InstructionSet::Arm, InstructionSet::Thumb) {
+        InstructionSet::Arm
+    } else {
+        InstructionSet::Thumb
+    };
     let set = match (half(image, 18)?, is_64) {
-        (40, false) => InstructionSet::Thumb,
+        (40, false) => arm,
         (94, false) => InstructionSet::Xtensa,
         (183, true) => InstructionSet::Aarch64,
         (243, false) => InstructionSet::Riscv32,

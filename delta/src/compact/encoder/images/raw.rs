@@ -19,11 +19,20 @@ const GRIDS: [u32; 2] = [4096, 256];
 
 /// The instruction set with the most calls, if there are enough of them.
 pub(super) fn instruction_set(image: &[u8]) -> Option<InstructionSet> {
-    const SETS: [InstructionSet; 3] =
-        [InstructionSet::Thumb, InstructionSet::Riscv32, InstructionSet::Aarch64];
+    const SETS: [InstructionSet; 4] = [
+        InstructionSet::Thumb,
+        InstructionSet::Riscv32,
+        InstructionSet::Aarch64,
+        InstructionSet::Arm,
+    ];
     let counted = SETS.map(|set| (call_targets(image, set).len(), set));
     let (count, set) = counted.into_iter().max_by_key(|(count, _)| *count)?;
     (count > 0 && count >= image.len() / MAX_BYTES_PER_TARGET).then_some(set)
+}
+
+/// Whether more is called in one instruction set than in the other.
+pub(super) fn has_more_calls(image: &[u8], one: InstructionSet, other: InstructionSet) -> bool {
+    call_targets(image, one).len() > call_targets(image, other).len()
 }
 
 /// The addresses of byte 0 that are worth trying: those that the vector table and most pointers speak for.

@@ -1,0 +1,120 @@
+//! Words of data: addresses, variables, small numbers, and distances to code as tables for unwinding have them.
+
+use super::{Bytes, Code, InstructionSet, References, Step};
+
+/// A word that holds a distance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// To code, in 32 bits: `.eh_frame` (Linux Standard Base 5.0, 10.6).
+    ToCode,
+    /// Back to the head of its table, in `.eh_frame`.
+    ToHead,
+    /// To code or to a table, in 31 bits: `.ARM.exidx` (Exception Handling ABI for the Arm Architecture, 6).
+    Short,
+}
+
+/// Numbers smaller than this are no distances that are worth a guess.
+const MIN_DISTANCE: u32 = 0x1_0000;
+
+/// Tables of `.eh_frame` begin with a length below this.
+const MAX_HEAD: u32 = 64;
+
+/// What stands at an offset of data.
+pub(super) fn step<B: Bytes>(
+    references: &References,
+    bytes: &mut B,
+    at: u32,
+) -> Result<Step, B::Error> {
+    if at & 3 != 0 {
+        return Ok(Step::plain(4 - (at & 3)));
+    }
+    let Some(word) = bytes.word(at)? else { return Ok(Step::plain(1)) };
+    let form = references.word_form(word);
+    let is_address = matches!(form, super::Form::Pointer | super::Form::RamPointer);
+    let distance = match references.set {
+        _ if is_address => None,
+        InstructionSet::Thumb | InstructionSet::Xtensa => None,
+        InstructionSet::Arm => short(references, bytes, at, word)?,
+        _ => long(references, bytes, at, word)?,
+    };
+    Ok(Step::of(distance.map_or(form, super::Form::Data), 4))
+}
+
+/// A distance in `.eh_frame`: an entry's second word leads back to the head of its table, its third one to code.
+fn long<B: Bytes>(
+    references: &References,
+    bytes: &mut B,
+    at: u32,
+    word: u32,
+) -> Result<Option<Form>, B::Error> {
+    let base = &references.base;
+    let leads_to_code = |at: u32, word: u32| {
+        let is_far = (MIN_DISTANCE..MIN_DISTANCE.wrapping_neg()).contains(&word);
+        is_far && is_code(references, base.address(at).wrapping_add(word)) == Some(true)
+    };
+    if leads_to_code(at, word) {
+        return Ok(Some(Form::ToCode));
+    }
+    let head = base.offset(base.address(at).wrapping_sub(word)).filter(|_| word != 0);
+    if let Some(head) = head
+        && !base.piece_at(head).0.is_code
+        && bytes.word(at + 4)?.is_some_and(|next| leads_to_code(at + 4, next))
+        && bytes.word(head)?.is_some_and(|len| len < MAX_HEAD)
+    {
+        return Ok(Some(Form::ToHead));
+    }
+    Ok(None)
+}
+
+/// A distance in `.ARM.exidx`: an entry's first word leads to code, its second one to a table.
+fn short<B: Bytes>(
+    references: &References,
+    bytes: &mut B,
+    at: u32,
+    word: u32,
+) -> Result<Option<Form>, B::Error> {
+    let leads_to = |at: u32, word: u32| {
+        let is_short = word >> 31 == 0 && Form::Short.is_far(word);
+        let target = references.base.address(at).wrapping_add_signed(super::sign_extend(word, 31));
+        is_code(references, target).filter(|_| is_short)
+    };
+    let is_first = leads_to(at, word) == Some(true);
+    let is_second = leads_to(at, word) == Some(false)
+        && match at.checked_sub(4) {
+            Some(before) => {
+                bytes.word(before)?.is_some_and(|word| leads_to(before, word) == Some(true))
+            }
+            None => false,
+        };
+    Ok((is_first || is_second).then_some(Form::Short))
+}
+
+/// Whether an address of the base is code; `None` outside.
+fn is_code(references: &References, address: u32) -> Option<bool> {
+    let offset = references.base.offset(address)?;
+    Some(references.base.piece_at(offset).0.is_code)
+}
+
+impl Form {
+    fn is_far(self, word: u32) -> bool {
+        super::sign_extend(word, 31).unsigned_abs() >= MIN_DISTANCE
+    }
+
+    pub(super) fn target(self, code: Code, at: u32) -> u32 {
+        match self {
+            Self::ToCode => at.wrapping_add(code.own),
+            Self::ToHead => at.wrapping_sub(code.own),
+            Self::Short => at.wrapping_add_signed(super::sign_extend(code.own, 31)),
+        }
+    }
+
+    pub(super) fn with_target(self, at: u32, target: u32) -> Option<u32> {
+        match self {
+            Self::ToCode => Some(target.wrapping_sub(at)),
+            Self::ToHead => Some(at.wrapping_sub(target)),
+            Self::Short => {
+                super::distance(at, target, 31, 0).map(|distance| distance & 0x7fff_ffff)
+            }
+        }
+    }
+}
