@@ -1,6 +1,8 @@
 //! How far addresses have moved: a piecewise-constant function of the old address, sent in front of everything else.
 
 use super::isa::References;
+#[cfg(feature = "encode")]
+use alloc::{vec, vec::Vec};
 
 /// From this old address on, targets have moved by this much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl<'a> AddressMap<'a> {
     /// first that says so.
     pub(super) fn source_of(&self, references: &References, n: u32) -> Option<u32> {
         let new = references.target.address(n);
-        let near = self.rank(new).min(self.used.saturating_sub(1));
+        let near = self.nearest(new);
         (0..NEIGHBOURS)
             .flat_map(|off| [near.checked_sub(off), near.checked_add(off).filter(|_| off > 0)])
             .flatten()
@@ -74,5 +76,37 @@ impl<'a> AddressMap<'a> {
                 let old = new.wrapping_add_signed(entry.shift.wrapping_neg());
                 if (entry.from..end).contains(&old) { references.base.offset(old) } else { None }
             })
+    }
+
+    /// [`Self::source_of`] of each offset of a target, found by moving each byte of the base.
+    #[cfg(feature = "encode")]
+    pub(super) fn sources(
+        &self,
+        references: &References,
+        [base_size, target_size]: [u32; 2],
+    ) -> Vec<Option<u32>> {
+        let mut best = vec![None::<((usize, bool), u32)>; target_size as usize];
+        for offset in 0..base_size {
+            let old = references.base.address(offset);
+            let Some(index) = self.rank(old).checked_sub(1) else { continue };
+            let Some(entry) = self.used().get(index) else { continue };
+            let Some(n) = references.target.offset(old.wrapping_add_signed(entry.shift)) else {
+                continue;
+            };
+            let near = self.nearest(references.target.address(n));
+            // In the order in which neighbours are asked.
+            let order = (near.abs_diff(index), index > near);
+            if let Some(known) = best.get_mut(n as usize).filter(|_| order.0 < NEIGHBOURS)
+                && known.is_none_or(|known| (order, offset) < known)
+            {
+                *known = Some((order, offset));
+            }
+        }
+        best.into_iter().map(|best| best.map(|(_, offset)| offset)).collect()
+    }
+
+    /// The entry whose range an address of the target would fall into.
+    fn nearest(&self, new: u32) -> usize {
+        self.rank(new).min(self.used.saturating_sub(1))
     }
 }

@@ -110,9 +110,14 @@ impl Anchors {
     }
 
     fn match_len(&self, a: usize, b: usize, limit: usize) -> usize {
-        let (a, b) =
-            (self.bytes.get(a..).unwrap_or_default(), self.bytes.get(b..).unwrap_or_default());
-        a.iter().zip(b).take(limit).take_while(|(a, b)| a == b).count()
+        const STEP: usize = 8;
+        let at = |place: usize| self.bytes.get(place..).unwrap_or_default();
+        let (a, b) = (at(a), at(b));
+        let (a, b) = (a.get(..limit).unwrap_or(a), b.get(..limit).unwrap_or(b));
+        let same = a.chunks_exact(STEP).zip(b.chunks_exact(STEP)).take_while(|(a, b)| a == b);
+        let same = same.count() * STEP;
+        let left = a.iter().skip(same).zip(b.iter().skip(same));
+        same + left.take_while(|(a, b)| a == b).count()
     }
 }
 

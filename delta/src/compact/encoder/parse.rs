@@ -40,18 +40,29 @@ pub(super) enum References {
     Predicted,
 }
 
-const LITERAL: i64 = i64::MIN;
+const LITERAL: i32 = i32::MIN;
 
 #[derive(Clone, Copy, Debug)]
 struct State {
     /// Target offset minus place, or [`LITERAL`].
-    diagonal: i64,
+    diagonal: i32,
     cost: f32,
-    parent: u32,
+    /// Where this copy or literal began, or, as long as it is new, what was in front of it.
+    node: u32,
+    is_new: bool,
     history: u32,
-    recent: [i64; DIAGONALS],
+    recent: [i32; DIAGONALS],
     /// The diagonal of this copy, or of the last one.
-    last: i64,
+    last: i32,
+}
+
+/// The start of a copy or a literal.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    start: u32,
+    diagonal: i32,
+    /// What was in front of it; of the first one, itself.
+    before: u32,
 }
 
 struct Search<'a> {
@@ -85,31 +96,99 @@ pub(super) fn parse(
         references: job.references().copied(),
         base_size: sizes.base,
     };
-    let inverse: Vec<Option<u32>> = (0..sizes.target).map(|n| predictor.source_of(n)).collect();
+    let inverse = match job.references() {
+        Some(known) => predictor.map.sources(known, [sizes.base, sizes.target]),
+        None => vec![None; sizes.target as usize],
+    };
+    debug_assert!(
+        (0..).zip(&inverse).step_by(977).all(|(n, source)| predictor.source_of(n) == *source)
+    );
     let view = SliceView::new(job);
     let base_size = i64::from(sizes.base);
     let search =
         Search { job, costs, predictor, view, references, base_size, effort: job.effort.search() };
-    let diagonals = search.run(&inverse);
-    let segments = segments(&diagonals, base_size);
+    let segments = search.run(&inverse);
     if job.in_halfwords() { even_starts(segments, sizes.base) } else { segments }
 }
 
+/// States of one target offset, of which no two share a diagonal.
+#[derive(Default)]
+struct Frontier {
+    states: Vec<State>,
+    /// By hash of a diagonal: which state has it.
+    by_diagonal: Vec<u32>,
+}
+
+impl Frontier {
+    const SLOTS: usize = 1024;
+
+    fn clear(&mut self) {
+        self.states.clear();
+        self.by_diagonal.clear();
+        self.by_diagonal.resize(Self::SLOTS, u32::MAX);
+    }
+
+    /// Takes in a state, unless a cheaper one has its diagonal.
+    fn offer(&mut self, state: State) {
+        let mut slot = hashed(state.diagonal) % Self::SLOTS;
+        loop {
+            let Some(index) = self.by_diagonal.get_mut(slot) else { return };
+            match self.states.get_mut(*index as usize) {
+                None => {
+                    *index = u32::try_from(self.states.len()).unwrap_or(u32::MAX);
+                    return self.states.push(state);
+                }
+                Some(known) if known.diagonal == state.diagonal => {
+                    if known.cost > state.cost {
+                        *known = state;
+                    }
+                    return;
+                }
+                Some(_) => slot = (slot + 1) % Self::SLOTS,
+            }
+        }
+    }
+}
+
+fn hashed(diagonal: i32) -> usize {
+    (diagonal.cast_unsigned().wrapping_mul(0x9e37_79b1) >> 16) as usize
+}
+
+/// Matches that are in play: how far each diagonal is known to match. Forgets some.
+struct Covered(Vec<(i32, u32)>);
+
+impl Covered {
+    const SLOTS: usize = 4096;
+
+    fn note(&mut self, diagonal: i32, end: u32) {
+        if let Some(slot) = self.0.get_mut(hashed(diagonal) % Self::SLOTS) {
+            *slot = (diagonal, end);
+        }
+    }
+
+    fn covers(&self, diagonal: i32, n: u32) -> bool {
+        let slot = self.0.get(hashed(diagonal) % Self::SLOTS);
+        slot.is_some_and(|(known, end)| *known == diagonal && *end > n)
+    }
+}
+
 impl Search<'_> {
-    fn run(&self, inverse: &[Option<u32>]) -> Vec<i64> {
+    fn run(&self, inverse: &[Option<u32>]) -> Vec<Segment> {
         let len = self.job.target.len();
         let mut anchors = Anchors::new(self.job);
         let start = State {
             diagonal: LITERAL,
             cost: 0.0,
-            parent: 0,
+            node: 0,
+            is_new: false,
             history: 0,
             recent: [0; DIAGONALS],
             last: 0,
         };
+        let mut nodes = vec![Node { start: 0, diagonal: LITERAL, before: 0 }];
         let mut states = vec![start];
-        let mut trail: Vec<Vec<(i32, u32)>> = Vec::with_capacity(len);
-        let mut covered: Vec<(i64, usize)> = Vec::new();
+        let mut next = Frontier::default();
+        let mut covered = Covered(vec![(LITERAL, 0); Covered::SLOTS]);
         let (mut found, mut candidates) = (Vec::new(), Vec::new());
         for n in 0..len {
             let best = states.first().copied().unwrap_or(start);
@@ -119,10 +198,9 @@ impl Search<'_> {
                 && self
                     .step(best.diagonal, best.history, n)
                     .is_some_and(|(_, history)| history & 1 == 0);
-            let mut next: Vec<State> = Vec::with_capacity(self.effort.beam + 8);
+            next.clear();
             self.go_on(&states, n, if calm { MAX_EXCESS_CALM } else { MAX_EXCESS }, &mut next);
             if !calm {
-                covered.retain(|(_, end)| *end > n);
                 self.collect(
                     &anchors,
                     &best,
@@ -134,26 +212,27 @@ impl Search<'_> {
                 );
                 self.jump(&states, n, inverse.get(n).copied().flatten(), &candidates, &mut next);
             }
-            next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-            next.truncate(self.effort.beam);
-            let place = |state: &State| {
-                let diagonal =
-                    if state.diagonal == LITERAL { i64::from(i32::MIN) } else { state.diagonal };
-                (i32::try_from(diagonal).unwrap_or(i32::MIN), state.parent)
-            };
-            trail.push(next.iter().map(place).collect());
-            states = next;
+            // Ties in cost are ordered too: the result must not depend on the sort.
+            next.states.sort_unstable_by(|a, b| {
+                a.cost.total_cmp(&b.cost).then(a.diagonal.cmp(&b.diagonal))
+            });
+            next.states.truncate(self.effort.beam);
+            // Costs count from the cheapest state on, so that they stay exact however long the image is.
+            let cheapest = next.states.first().map_or(0.0, |best| best.cost);
+            next.states.iter_mut().for_each(|state| state.cost -= cheapest);
+            for state in next.states.iter_mut().filter(|state| state.is_new) {
+                let start = u32::try_from(n).unwrap_or(u32::MAX);
+                nodes.push(Node { start, diagonal: state.diagonal, before: state.node });
+                state.node = u32::try_from(nodes.len() - 1).unwrap_or(0);
+                state.is_new = false;
+            }
+            core::mem::swap(&mut states, &mut next.states);
             if let Some(behind) = n.checked_sub(self.effort.min_match) {
                 anchors.learn(behind);
             }
         }
-        let (mut diagonals, mut index) = (vec![LITERAL; len], 0usize);
-        for (diagonal, row) in diagonals.iter_mut().zip(&trail).rev() {
-            let (of_state, parent) = row.get(index).copied().unwrap_or((i32::MIN, 0));
-            *diagonal = if of_state == i32::MIN { LITERAL } else { of_state.into() };
-            index = parent as usize;
-        }
-        diagonals
+        let last = states.first().map_or(0, |best| best.node);
+        segments(&nodes, last, u32::try_from(len).unwrap_or(u32::MAX))
     }
 
     fn predict(&self, source: Source, n: u32) -> Predicted {
@@ -167,10 +246,10 @@ impl Search<'_> {
     }
 
     /// Cost of the byte at `n` along a diagonal, and the history behind it; `None` if nothing is there.
-    fn step(&self, diagonal: i64, history: u32, n: usize) -> Option<(f32, u32)> {
+    fn step(&self, diagonal: i32, history: u32, n: usize) -> Option<(f32, u32)> {
         let n32 = u32::try_from(n).ok()?;
-        let source =
-            Source::from_virtual(i64::from(n32) - diagonal, self.predictor.base_size, n32)?;
+        let place = i64::from(n32) - i64::from(diagonal);
+        let source = Source::from_virtual(place, self.predictor.base_size, n32)?;
         let predicted = self.predict(source, n32);
         let (byte, odd) = (self.job.target.get(n).copied()?, n & 1 == 1);
         let is_reference = predicted.kind != KIND_PLAIN;
@@ -186,37 +265,34 @@ impl Search<'_> {
     }
 
     /// Every state codes its next byte; the best one of all also as a literal.
-    fn go_on(&self, states: &[State], n: usize, max_excess: f32, next: &mut Vec<State>) {
+    fn go_on(&self, states: &[State], n: usize, max_excess: f32, next: &mut Frontier) {
         let best_cost = states.first().map_or(0.0, |best| best.cost);
         let odd = n & 1 == 1;
-        let mut literal: Option<(f32, usize)> = None;
-        for (index, state) in states.iter().enumerate() {
+        let mut literal: Option<State> = None;
+        for state in states {
             if state.cost > best_cost + max_excess {
-                continue;
+                break;
             }
-            let parent = u32::try_from(index).unwrap_or(0);
-            let cost = if state.diagonal == LITERAL {
+            let is_literal = state.diagonal == LITERAL;
+            let cost = if is_literal {
                 state.cost + self.costs.literal
             } else {
-                let at_end =
-                    i64::try_from(n).unwrap_or(0) - state.diagonal == self.base_size && n > 0;
+                let place = i64::try_from(n).unwrap_or(0) - i64::from(state.diagonal);
+                let at_end = place == self.base_size && n > 0;
                 if !at_end
                     && let Some((cost, history)) = self.step(state.diagonal, state.history, n)
                 {
-                    next.push(State { cost: state.cost + cost, parent, history, ..*state });
+                    next.offer(State { cost: state.cost + cost, history, ..*state });
                 }
                 let leave = if at_end { 0.0 } else { self.leave(odd, state.history) };
                 state.cost + leave + self.costs.literal_start + self.costs.literal
             };
-            if literal.is_none_or(|(best, _)| cost < best) {
-                literal = Some((cost, index));
+            if literal.is_none_or(|best| cost < best.cost) {
+                literal = Some(State { diagonal: LITERAL, cost, is_new: !is_literal, ..*state });
             }
         }
-        if let Some((cost, index)) = literal
-            && let Some(from) = states.get(index)
-        {
-            let parent = u32::try_from(index).unwrap_or(0);
-            next.push(State { diagonal: LITERAL, cost, parent, ..*from });
+        if let Some(literal) = literal {
+            next.offer(literal);
         }
     }
 
@@ -232,31 +308,35 @@ impl Search<'_> {
         best: &State,
         n: usize,
         inverse: &[Option<u32>],
-        covered: &mut Vec<(i64, usize)>,
+        covered: &mut Covered,
         found: &mut Vec<(usize, usize)>,
         candidates: &mut Vec<i64>,
     ) {
         candidates.clear();
-        let here = i64::try_from(n).unwrap_or(0);
-        let diagonal_of = |place: usize| here - i64::try_from(place).unwrap_or(0);
-        let known =
-            |place: usize| covered.iter().any(|(diagonal, _)| *diagonal == diagonal_of(place));
-        anchors.matches(n, known, found);
-        let off = |place: usize| (diagonal_of(place) - best.last).abs();
-        found.sort_by(|a, b| b.0.cmp(&a.0).then(off(a.1).cmp(&off(b.1))));
+        let (here, n32) = (i64::try_from(n).unwrap_or(0), u32::try_from(n).unwrap_or(0));
+        let diagonal_of = |place: usize| {
+            let diagonal = here - i64::try_from(place).unwrap_or(0);
+            i32::try_from(diagonal).unwrap_or(LITERAL)
+        };
+        anchors.matches(n, |place| covered.covers(diagonal_of(place), n32), found);
+        let off = |place: usize| diagonal_of(place).abs_diff(best.last);
+        found.sort_unstable_by(|a, b| {
+            b.0.cmp(&a.0).then(off(a.1).cmp(&off(b.1))).then(a.1.cmp(&b.1))
+        });
         let nearest = found
             .iter()
             .min_by_key(|(_, place)| off(*place))
             .filter(|(_, place)| off(*place) < 4096);
         for (len, place) in found.iter().take(self.effort.best_matches).chain(nearest) {
-            covered.push((diagonal_of(*place), n + len));
+            let end = n32.saturating_add(u32::try_from(*len).unwrap_or(0));
+            covered.note(diagonal_of(*place), end);
             candidates.push(i64::try_from(*place).unwrap_or(0));
         }
         if let Some(Some(old)) = inverse.get(n) {
             candidates.push((*old).into());
         }
         for near in (-24..=24).step_by(2).filter(|near| *near != 0) {
-            let place = here - best.last + near;
+            let place = here - i64::from(best.last) + near;
             if place >= 0
                 && place + 4 <= self.base_size
                 && usize::try_from(place).is_ok_and(|place| anchors.agrees(place, n))
@@ -265,7 +345,7 @@ impl Search<'_> {
             }
         }
         for diagonal in best.recent {
-            let place = here - diagonal;
+            let place = here - i64::from(diagonal);
             if place >= 0 && place < self.base_size + here {
                 candidates.push(place);
             }
@@ -281,23 +361,21 @@ impl Search<'_> {
         n: usize,
         by_map: Option<u32>,
         candidates: &[i64],
-        next: &mut Vec<State>,
+        next: &mut Frontier,
     ) {
         let here = i64::try_from(n).unwrap_or(0);
         let odd = n & 1 == 1;
         let best_cost = states.first().map_or(0.0, |best| best.cost);
-        let jumpers: Vec<(f32, u32, &State)> = (0..)
-            .zip(states)
-            .take(JUMPERS)
-            .filter(|(_, state)| state.cost <= best_cost + MAX_EXCESS)
-            .map(|(index, state)| {
-                let leave =
-                    if state.diagonal == LITERAL { 0.0 } else { self.leave(odd, state.history) };
-                (state.cost + leave, index, state)
-            })
-            .collect();
+        let jumpers = states.iter().take(JUMPERS);
+        let jumpers = jumpers.filter(|state| state.cost <= best_cost + MAX_EXCESS);
+        let with_leave = |state: &State| {
+            let leave =
+                if state.diagonal == LITERAL { 0.0 } else { self.leave(odd, state.history) };
+            State { cost: state.cost + leave, ..*state }
+        };
+        let jumpers: Vec<State> = jumpers.map(with_leave).collect();
         for place in candidates {
-            let diagonal = here - place;
+            let Ok(diagonal) = i32::try_from(here - place) else { continue };
             let to_map = by_map.is_some_and(|old| i64::from(old) == *place);
             let cost_from = |state: &State| {
                 let after_literal = state.diagonal == LITERAL;
@@ -306,17 +384,15 @@ impl Search<'_> {
                 let known = known.map(|(index, _)| cost(JUMP_BACK + index, 0));
                 let map = to_map.then(|| cost(JUMP_BY_MAP, 0));
                 let far = if *place < self.base_size {
-                    cost(JUMP_IN_BASE, state.last - diagonal)
+                    cost(JUMP_IN_BASE, i64::from(state.last) - i64::from(diagonal))
                 } else {
                     cost(JUMP_IN_TARGET, here + self.base_size - 1 - place)
                 };
                 [known, map].into_iter().flatten().fold(far, f32::min)
             };
-            let ways = jumpers.iter().filter(|(.., state)| state.diagonal != diagonal);
-            let ways = ways.map(|(cost, index, state)| (cost + cost_from(state), *index, *state));
-            let Some((cost, parent, from)) = ways.min_by(|a, b| a.0.total_cmp(&b.0)) else {
-                continue;
-            };
+            let ways = jumpers.iter().filter(|state| state.diagonal != diagonal);
+            let ways = ways.map(|state| State { cost: state.cost + cost_from(state), ..*state });
+            let Some(from) = ways.min_by(|a, b| a.cost.total_cmp(&b.cost)) else { continue };
             let Some((byte, history)) = self.step(diagonal, from.history, n) else { continue };
             let mut recent = from.recent;
             let known =
@@ -326,37 +402,30 @@ impl Search<'_> {
             }
             let [newest, ..] = &mut recent;
             *newest = diagonal;
-            let state =
-                State { diagonal, cost: cost + byte, parent, history, recent, last: diagonal };
-            match next.iter_mut().find(|known| known.diagonal == diagonal) {
-                Some(known) if known.cost > state.cost => *known = state,
-                Some(_) => {}
-                None => next.push(state),
-            }
+            next.offer(State {
+                diagonal,
+                cost: from.cost + byte,
+                node: from.node,
+                is_new: true,
+                history,
+                recent,
+                last: diagonal,
+            });
         }
     }
 }
 
-/// Joins bytes of one diagonal; base and target are different segments even on one diagonal.
-fn segments(diagonals: &[i64], base_size: i64) -> Vec<Segment> {
+/// The segments that lead to a node, and that of the node itself.
+fn segments(nodes: &[Node], last: u32, target_size: u32) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
-    for (n, diagonal) in (0u32..).zip(diagonals) {
-        let source = (*diagonal != LITERAL).then(|| i64::from(n) - diagonal);
-        let goes_on = segments.last().is_some_and(|last| match (last.source, source) {
-            (None, None) => true,
-            (Some(before), Some(place)) => {
-                i64::from(before) + i64::from(last.len) == place && place != base_size
-            }
-            _ => false,
-        });
-        match segments.last_mut() {
-            Some(last) if goes_on => last.len += 1,
-            _ => {
-                let source = source.and_then(|place| u32::try_from(place).ok());
-                segments.push(Segment { start: n, len: 1, source });
-            }
-        }
+    let (mut index, mut end) = (last, target_size);
+    while let Some(node) = nodes.get(index as usize).filter(|node| node.start < end) {
+        let place = i64::from(node.start) - i64::from(node.diagonal);
+        let source = if node.diagonal == LITERAL { None } else { u32::try_from(place).ok() };
+        segments.push(Segment { start: node.start, len: end - node.start, source });
+        (index, end) = (node.before, node.start);
     }
+    segments.reverse();
     segments
 }
 

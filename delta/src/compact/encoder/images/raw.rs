@@ -40,7 +40,9 @@ pub(super) fn load_addresses(image: &[u8], set: InstructionSet) -> Vec<u32> {
     let votes = votes(image, set);
     let [coarse, fine] = GRIDS.map(|grid| most_votes(&votes, grid));
     let vectors = if set == InstructionSet::Thumb { from_vector_table(image) } else { None };
-    let mut addresses: Vec<u32> = [coarse, vectors.or(fine)].into_iter().flatten().collect();
+    // Where both grids agree, they are hardly wrong.
+    let other = if coarse == fine { None } else { vectors.or(fine) };
+    let mut addresses: Vec<u32> = [coarse, other].into_iter().flatten().collect();
     addresses.sort_unstable();
     addresses.dedup();
     if addresses.is_empty() {
