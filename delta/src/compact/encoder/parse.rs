@@ -212,10 +212,8 @@ impl Search<'_> {
                 );
                 self.jump(&states, n, inverse.get(n).copied().flatten(), &candidates, &mut next);
             }
-            // Ties in cost are ordered too: the result must not depend on the sort.
-            next.states.sort_unstable_by(|a, b| {
-                a.cost.total_cmp(&b.cost).then(a.diagonal.cmp(&b.diagonal))
-            });
+            // Stable: among equals, those that stay where they are come first (5 % smaller on some images).
+            next.states.sort_by(|a, b| a.cost.total_cmp(&b.cost));
             next.states.truncate(self.effort.beam);
             // Costs count from the cheapest state on, so that they stay exact however long the image is.
             let cheapest = next.states.first().map_or(0.0, |best| best.cost);
