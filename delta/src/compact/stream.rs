@@ -177,6 +177,8 @@ pub(super) struct Machine<'a> {
     was_text: bool,
     past: Past,
     diagonals: [i64; DIAGONALS],
+    /// The diagonal of the last copy from the base.
+    base_diagonal: i64,
 }
 
 impl<'a> Machine<'a> {
@@ -200,6 +202,7 @@ impl<'a> Machine<'a> {
             was_text: false,
             past: Past::default(),
             diagonals: [0; DIAGONALS],
+            base_diagonal: 0,
         }
     }
 
@@ -305,6 +308,9 @@ impl<'a> Machine<'a> {
         }
         let [newest, ..] = &mut self.diagonals;
         *newest = diagonal;
+        if place < base_size {
+            self.base_diagonal = diagonal;
+        }
         self.source = place;
         self.segment = self.n;
         self.fresh = true;
@@ -318,7 +324,9 @@ impl<'a> Machine<'a> {
         let base_size = self.predictor.base_size;
         let (n, end) = (i64::from(self.n), i64::from(self.n) + i64::from(base_size));
         let by_map = self.predictor.source_of(self.n).map(i64::from);
-        let from_last = goal - i64::from(self.source);
+        // As if the last copy from the base had gone on until here.
+        let expected = n - self.base_diagonal;
+        let from_last = goal - expected;
         let near = from_last.abs() < 8 && goal < i64::from(base_size);
         let known = self.diagonals.iter().position(|diagonal| n - diagonal == goal);
         let kind = match (by_map, known) {
@@ -342,7 +350,7 @@ impl<'a> Machine<'a> {
                 let sign = pick(&mut self.numbers.signs, 1 + usize::from(after_literal));
                 let moved = signed(&mut self.numbers.in_base, sign, side, from_last);
                 distance = moved.unsigned_abs();
-                i64::from(self.source) + moved
+                expected + moved
             }
             JUMP_IN_TARGET => {
                 let back = u32::try_from(end - 1 - goal).unwrap_or(0);

@@ -52,7 +52,7 @@ struct State {
     is_new: bool,
     history: u32,
     recent: [i32; DIAGONALS],
-    /// The diagonal of this copy, or of the last one.
+    /// The diagonal of the last copy from the base.
     last: i32,
 }
 
@@ -407,7 +407,7 @@ impl Search<'_> {
                 is_new: true,
                 history,
                 recent,
-                last: diagonal,
+                last: if *place < self.base_size { diagonal } else { from.last },
             });
         }
     }
