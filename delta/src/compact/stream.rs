@@ -176,9 +176,8 @@ pub(super) struct Machine<'a> {
     map_index: usize,
     was_text: bool,
     past: Past,
+    /// Those of the last copies from the base, the last one first.
     diagonals: [i64; DIAGONALS],
-    /// The diagonal of the last copy from the base.
-    base_diagonal: i64,
 }
 
 impl<'a> Machine<'a> {
@@ -202,7 +201,6 @@ impl<'a> Machine<'a> {
             was_text: false,
             past: Past::default(),
             diagonals: [0; DIAGONALS],
-            base_diagonal: 0,
         }
     }
 
@@ -301,15 +299,13 @@ impl<'a> Machine<'a> {
         let base_size = self.predictor.base_size;
         Source::from_virtual(i64::from(place), base_size, self.n).ok_or(Fault::Corrupt)?;
         let diagonal = i64::from(self.n) - i64::from(place);
-        let known =
-            self.diagonals.iter().position(|known| *known == diagonal).unwrap_or(DIAGONALS - 1);
-        if let Some(upto) = self.diagonals.get_mut(..=known) {
-            upto.rotate_right(1);
-        }
-        let [newest, ..] = &mut self.diagonals;
-        *newest = diagonal;
         if place < base_size {
-            self.base_diagonal = diagonal;
+            let known = self.diagonals.iter().position(|known| *known == diagonal);
+            if let Some(upto) = self.diagonals.get_mut(..=known.unwrap_or(DIAGONALS - 1)) {
+                upto.rotate_right(1);
+            }
+            let [newest, ..] = &mut self.diagonals;
+            *newest = diagonal;
         }
         self.source = place;
         self.segment = self.n;
@@ -325,7 +321,8 @@ impl<'a> Machine<'a> {
         let (n, end) = (i64::from(self.n), i64::from(self.n) + i64::from(base_size));
         let by_map = self.predictor.source_of(self.n).map(i64::from);
         // As if the last copy from the base had gone on until here.
-        let expected = n - self.base_diagonal;
+        let [last, ..] = self.diagonals;
+        let expected = n - last;
         let from_last = goal - expected;
         let near = from_last.abs() < 8 && goal < i64::from(base_size);
         let known = self.diagonals.iter().position(|diagonal| n - diagonal == goal);

@@ -79,10 +79,11 @@ pub fn encode(
     let candidates = images::candidates(base, target, &options);
     let (decoder_ram_bytes, encoder) = (class.ram_bytes(), REVISION);
     let job = |known| Job::new(base, target, class, options.effort, known);
-    let mut trials: Vec<Trial<'_>> = match candidates.as_slice() {
-        [] => alloc::vec![Trial::new(job(None))],
-        candidates => candidates.iter().map(|known| Trial::new(job(Some(*known)))).collect(),
-    };
+    let mut trials: Vec<Trial<'_>> =
+        candidates.iter().filter_map(|known| Trial::new(job(Some(*known)))).collect();
+    if trials.is_empty() {
+        trials.extend(Trial::new(job(None)));
+    }
     // One pass tells which address is right; only that one is refined further.
     let mut passes = options.effort.search().passes;
     if trials.len() > 1 {
@@ -141,12 +142,12 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    /// Encodes after a parse that knows nothing of how addresses have moved.
-    fn new(job: Job<'a>) -> Self {
+    /// Encodes after a parse that knows nothing of how addresses have moved; `None` if a stream cannot tell it.
+    fn new(job: Job<'a>) -> Option<Self> {
         let segments = parse::parse(&job, &[], &Costs::default(), parse::References::Lenient);
         let map = map_builder::build(&job, &segments);
-        let (best, costs) = code(&job, &segments, &map);
-        Self { job, map, costs, best }
+        let (best, costs) = code(&job, &segments, &map)?;
+        Some(Self { job, map, costs, best })
     }
 
     /// Parses with what the last encoding has taught, and encodes again.
@@ -154,30 +155,28 @@ impl<'a> Trial<'a> {
         let Self { job, map, costs, best } = self;
         let segments = parse::parse(&job, &map, &costs, parse::References::Predicted);
         let map = map_builder::build(&job, &segments);
-        let (payload, costs) = code(&job, &segments, &map);
+        let Some((payload, costs)) = code(&job, &segments, &map) else {
+            return Self { job, map, costs, best };
+        };
         let best = if payload.len() < best.len() { payload } else { best };
         Self { job, map, costs, best }
     }
 }
 
-/// Runs the machine over a plan; returns the payload and what things cost.
-fn code(job: &Job<'_>, segments: &[Segment], map: &[Entry]) -> (Vec<u8>, Costs) {
+/// Runs the machine over a plan; returns the payload and what things cost, or nothing if the plan cannot be told.
+fn code(job: &Job<'_>, segments: &[Segment], map: &[Entry]) -> Option<(Vec<u8>, Costs)> {
     let mut side = EncoderSide::new(job, segments, map);
     let mut view = SliceView::new(job);
     class::with_memory(job.class, |memory| {
-        let Some(mut machine): Option<Machine<'_>> = memory.into_machine(job.sizes(), job.class)
-        else {
-            return;
-        };
+        let mut machine: Machine<'_> = memory.into_machine(job.sizes(), job.class)?;
         while !machine.is_done() {
-            if machine.step(&mut side, &mut view).is_err() {
-                break;
-            }
+            machine.step(&mut side, &mut view).ok()?;
         }
-    });
+        Some(())
+    })?;
     let (stream, costs) = side.finish();
     let mut payload = Vec::with_capacity(stream.len() + 1);
     payload.push(job.class.code());
     payload.extend(stream);
-    (payload, costs)
+    Some((payload, costs))
 }

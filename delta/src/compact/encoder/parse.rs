@@ -393,13 +393,14 @@ impl Search<'_> {
             let Some(from) = ways.min_by(|a, b| a.cost.total_cmp(&b.cost)) else { continue };
             let Some((byte, history)) = self.step(diagonal, from.history, n) else { continue };
             let mut recent = from.recent;
-            let known =
-                recent.iter().position(|recent| *recent == diagonal).unwrap_or(DIAGONALS - 1);
-            if let Some(upto) = recent.get_mut(..=known) {
-                upto.rotate_right(1);
+            if *place < self.base_size {
+                let known = recent.iter().position(|recent| *recent == diagonal);
+                if let Some(upto) = recent.get_mut(..=known.unwrap_or(DIAGONALS - 1)) {
+                    upto.rotate_right(1);
+                }
+                let [newest, ..] = &mut recent;
+                *newest = diagonal;
             }
-            let [newest, ..] = &mut recent;
-            *newest = diagonal;
             next.offer(State {
                 diagonal,
                 cost: from.cost + byte,

@@ -96,8 +96,9 @@ fn layout(image: &[u8], set: InstructionSet, segments: &[Segment]) -> Layout {
     sorted.sort_unstable_by_key(|segment| segment.start);
     sorted.dedup_by_key(|segment| segment.start);
     // What stands in front of the first segment gets the addresses in front of it.
-    if let Some(first) = sorted.first().filter(|first| first.start > 0).copied() {
-        let address = first.address.wrapping_sub(first.start);
+    let first = sorted.first().map_or((1, 1), |first| (first.address, first.start));
+    if let (address, behind @ 1..) = first {
+        let address = address.wrapping_sub(behind);
         sorted.insert(0, Segment { start: 0, address, content: Content::Data });
     }
     let ends = sorted.iter().skip(1).map(|next| next.start as usize).chain([image.len()]);
