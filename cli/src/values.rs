@@ -36,6 +36,15 @@ pub(crate) fn block_log2(text: &str) -> Result<u8, String> {
     }
 }
 
+/// Parses an address of 32 bits, in hexadecimal with `0x` or in decimal.
+pub(crate) fn address(text: &str) -> Result<u32, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "wanted an address of 32 bits, such as 0x8000000".to_owned())
+}
+
 /// Parses one hardware revision or an inclusive range, such as `3` or `2-5`.
 pub(crate) fn hardware(text: &str) -> Result<HardwareRange, String> {
     let revision = |text: &str| {
@@ -65,6 +74,15 @@ mod tests {
         assert_eq!(block_log2("4K"), Ok(12));
         assert!(block_log2("4097").is_err());
         assert!(block_log2("32").is_err());
+    }
+
+    #[test]
+    fn addresses_are_hexadecimal_or_decimal() {
+        assert_eq!(address("0x08000000"), Ok(0x0800_0000));
+        assert_eq!(address("4096"), Ok(4096));
+        for wrong in ["", "08000000h", "0x100000000", "-1"] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

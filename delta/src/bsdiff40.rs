@@ -294,6 +294,7 @@ pub fn encode(base: &[u8], target: &[u8]) -> Result<crate::Encoded, crate::Encod
         decoder_ram_bytes: decoder_ram_bytes(payload.len() as u64),
         payload,
         encoder: 1,
+        instruction_set: None,
     })
 }
 

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::compact::InstructionSet;
+
 /// A payload and what its decoder needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
@@ -11,6 +13,8 @@ pub struct Encoded {
     pub decoder_ram_bytes: u64,
     /// Revision of the encoder; the same revision gives the same bytes for the same input.
     pub encoder: u16,
+    /// Whose code the payload takes the images for; none for codecs that know no code, and for images that are none.
+    pub instruction_set: Option<InstructionSet>,
 }
 
 /// Why an image cannot be encoded.

@@ -50,5 +50,10 @@ impl Decoder for StoredDecoder {
 #[cfg(feature = "encode")]
 #[must_use]
 pub fn encode(target: &[u8]) -> crate::Encoded {
-    crate::Encoded { payload: target.to_vec(), decoder_ram_bytes: DECODER_RAM_BYTES, encoder: 1 }
+    crate::Encoded {
+        payload: target.to_vec(),
+        decoder_ram_bytes: DECODER_RAM_BYTES,
+        encoder: 1,
+        instruction_set: None,
+    }
 }

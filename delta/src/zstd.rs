@@ -306,7 +306,12 @@ pub fn encode(
     };
     let payload = compress().map_err(crate::EncodeError::Compressor)?;
     let encoder = u16::try_from(::zstd::zstd_safe::version_number()).unwrap_or(u16::MAX);
-    Ok(crate::Encoded { payload, decoder_ram_bytes: decoder_ram_bytes(1 << window_log2), encoder })
+    Ok(crate::Encoded {
+        payload,
+        decoder_ram_bytes: decoder_ram_bytes(1 << window_log2),
+        encoder,
+        instruction_set: None,
+    })
 }
 
 #[cfg(feature = "encode")]

@@ -3,19 +3,23 @@
 use rayon::prelude::*;
 use serde::Serialize;
 use whittle_delta::EncodeError;
+use whittle_delta::compact::InstructionSet;
 use whittle_format::index::{self, Attachment, AttachmentKind};
 use whittle_format::manifest::{BaseRef, HardwareRange, Kind};
 use whittle_format::{Label, Manifest, ShortDigest, limits, shorten};
 use whittle_patcher_nostd::authenticate;
 
-use crate::encode::{Candidate, encode};
+use crate::encode::{Alternative, Candidate, encode};
 use crate::image::Sha256Digest;
 use crate::keys::{Keyring, Signer};
 use crate::package::{Package, SignedEnvelope};
 use crate::{DeviceProfile, Error, Image, Result, self_check};
 
-/// A delta is shipped only if it is at least this much smaller than the full image, in percent.
+/// A delta is shipped only if it saves this much of the full image, in percent, or [`MIN_SAVING_BYTES`].
 pub const MIN_SAVING_PERCENT: u64 = 10;
+
+/// A delta that saves as many bytes is shipped however large the image is.
+pub const MIN_SAVING_BYTES: u64 = 1024;
 
 /// Name of the signed index in a release directory.
 pub const INDEX_FILE: &str = "index.cose";
@@ -124,6 +128,10 @@ pub struct Artifact {
     pub decoder_ram_bytes: u64,
     /// Name of the package file in the release directory.
     pub file: String,
+    /// Name of the instruction set that the codec knew, if any.
+    pub instruction_set: Option<&'static str>,
+    /// What each codec that was tried made of it, the one that is shipped among them.
+    pub alternatives: Vec<Alternative>,
 }
 
 /// A base for which no delta is shipped.
@@ -166,6 +174,8 @@ pub fn build(request: &Request<'_>, progress: Progress<'_>) -> Result<Built> {
 struct Made {
     manifest: Manifest,
     bytes: Vec<u8>,
+    instruction_set: Option<&'static str>,
+    tried: Vec<Alternative>,
 }
 
 enum Outcome {
@@ -200,8 +210,8 @@ fn make(
 ) -> Result<Outcome> {
     let what = base.map_or("full image".to_owned(), |base| format!("delta from {}", name(base)));
     let image = base.map(|base| &base.image);
-    let candidate = match encode(image, &request.target, &request.profile) {
-        Ok(Some(candidate)) => candidate,
+    let choice = match encode(image, &request.target, &request.profile) {
+        Ok(Some(choice)) => choice,
         Ok(None) => {
             return Ok(Outcome::Refused {
                 delta_bytes: None,
@@ -216,6 +226,7 @@ fn make(
         }
         Err(error) => return Err(error),
     };
+    let candidate = choice.best;
     let manifest = manifest(request, image, &candidate);
     let package = Package::new(manifest, &candidate.encoded.payload)?;
     self_check::replay(&what, &package, &manifest, image, &request.target)?;
@@ -224,7 +235,8 @@ fn make(
     let manifest = authenticate(&bytes, &Keyring::of(request.signer), &mut block)
         .map_err(|error| Error::SelfCheck { what: what.clone(), why: error.to_string() })?;
     progress(Event::Done { what: &what, of });
-    Ok(Outcome::Made(Made { manifest: *manifest, bytes }))
+    let instruction_set = candidate.encoded.instruction_set.map(InstructionSet::name);
+    Ok(Outcome::Made(Made { manifest: *manifest, bytes, instruction_set, tried: choice.tried }))
 }
 
 fn manifest(request: &Request<'_>, base: Option<&Image>, candidate: &Candidate) -> Manifest {
@@ -241,7 +253,7 @@ fn manifest(request: &Request<'_>, base: Option<&Image>, candidate: &Candidate) 
         codec: candidate.codec,
         encoder: candidate.encoded.encoder,
         memory_class: candidate.memory_class(),
-        block_log2: request.profile.block_log2,
+        block_log2: request.profile.block_log2(),
         payload_size: 0,
         root: ShortDigest::default(),
     }
@@ -259,8 +271,8 @@ fn assemble(request: &Request<'_>, deltas: Vec<Outcome>, full: Made) -> Result<B
             base.map(|(_, b)| b.image.digest()),
         );
         packages.push(index_entry(&made, base.map(|(number, _)| number)));
-        artifacts.push(artifact(&made, base.map(|(_, base)| base), &file));
-        files.push((file, made.bytes));
+        files.push((file.clone(), made.bytes.clone()));
+        artifacts.push(artifact(made, base.map(|(_, base)| base), file));
     };
     for (number, (outcome, base)) in deltas.into_iter().zip(&request.bases).enumerate() {
         let (delta_bytes, reason) = match outcome {
@@ -331,7 +343,7 @@ fn index_entry(made: &Made, base: Option<u8>) -> index::Package {
     }
 }
 
-fn artifact(made: &Made, base: Option<&Base>, file: &str) -> Artifact {
+fn artifact(made: Made, base: Option<&Base>, file: String) -> Artifact {
     Artifact {
         kind: made.manifest.kind.name(),
         codec: made.manifest.codec.name(),
@@ -340,7 +352,9 @@ fn artifact(made: &Made, base: Option<&Base>, file: &str) -> Artifact {
         base_version: base.and_then(|base| base.version.clone()),
         download_bytes: made.bytes.len() as u64,
         decoder_ram_bytes: made.manifest.decoder_ram_bytes().into(),
-        file: file.to_owned(),
+        file,
+        instruction_set: made.instruction_set,
+        alternatives: made.tried,
     }
 }
 
@@ -350,12 +364,14 @@ fn attachment(file: &AttachedFile) -> Attachment {
 }
 
 fn pays(delta_bytes: u64, full_bytes: u64) -> bool {
-    delta_bytes * 100 <= full_bytes * (100 - MIN_SAVING_PERCENT)
+    let wanted = (full_bytes * MIN_SAVING_PERCENT).div_ceil(100).min(MIN_SAVING_BYTES);
+    delta_bytes + wanted <= full_bytes
 }
 
 fn not_clearly_smaller(delta_bytes: u64, full_bytes: u64) -> String {
     format!(
-        "a delta of {delta_bytes} bytes is not {MIN_SAVING_PERCENT} % smaller than the full image's {full_bytes}"
+        "a delta of {delta_bytes} bytes saves less than {MIN_SAVING_PERCENT} % and less than {MIN_SAVING_BYTES} bytes \
+         of the full image's {full_bytes}"
     )
 }
 
@@ -389,8 +405,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delta_pays_from_ten_percent_on() {
+    fn a_delta_pays_from_ten_percent_or_a_kibibyte_on() {
         assert!(pays(900, 1000));
         assert!(!pays(901, 1000));
+        assert!(pays(499_000, 500_024) && !pays(499_001, 500_024));
     }
 }

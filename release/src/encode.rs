@@ -1,5 +1,7 @@
 //! Chooses how an artifact is coded: the smallest payload that the device can decode.
 
+use serde::Serialize;
+use whittle_delta::compact::{CodeHint, InstructionSet};
 use whittle_delta::{EncodeError, Encoded, bsdiff40, compact, stored, zstd};
 use whittle_format::limits::MAX_MEMORY_CLASS;
 use whittle_format::manifest::Codec;
@@ -15,8 +17,22 @@ pub struct DeviceProfile {
     pub slot_bytes: Option<u64>,
     /// Which codecs are tried.
     pub codec: CodecChoice,
-    /// Blocks of `2^block_log2` bytes.
-    pub block_log2: u8,
+    /// Blocks of `2^block_log2` bytes; if none is given, as many as suit the RAM.
+    pub block_log2: Option<u8>,
+    /// Where the first byte of the images lies, if that is known.
+    pub load_address: Option<u32>,
+    /// Whose code the images are.
+    pub code: CodeHint,
+}
+
+impl DeviceProfile {
+    /// Blocks are authenticated one by one, and the device holds one in RAM; each takes 16 bytes of hash.
+    pub(crate) fn block_log2(&self) -> u8 {
+        const SMALL: u8 = 12;
+        const LARGE: u8 = 16;
+        let fitting = if self.decoder_ram_bytes >= 1 << 20 { LARGE } else { SMALL };
+        self.block_log2.unwrap_or(fitting)
+    }
 }
 
 impl Default for DeviceProfile {
@@ -25,7 +41,9 @@ impl Default for DeviceProfile {
             decoder_ram_bytes: 16 << 20,
             slot_bytes: None,
             codec: CodecChoice::Auto,
-            block_log2: 12,
+            block_log2: None,
+            load_address: None,
+            code: CodeHint::Find,
         }
     }
 }
@@ -49,9 +67,6 @@ pub enum CodecChoice {
 /// Larger images are tried with `compact` only on request: they are Linux-class, and encoding takes seconds per MB.
 const MAX_COMPACT_BY_ITSELF: u32 = 8 << 20;
 
-/// Images above this are encoded with less effort.
-const LARGE: u32 = 1 << 20;
-
 /// A payload and everything that the manifest says about it.
 pub(crate) struct Candidate {
     pub(crate) codec: Codec,
@@ -67,6 +82,38 @@ impl Candidate {
     }
 }
 
+/// What a codec would have made, or made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Alternative {
+    /// Name of the codec.
+    pub codec: &'static str,
+    /// Name of the instruction set that it knew, if any.
+    pub instruction_set: Option<&'static str>,
+    /// Size of the payload in bytes.
+    pub payload_bytes: u64,
+    /// RAM that its decoder needs at most.
+    pub decoder_ram_bytes: u64,
+}
+
+impl Alternative {
+    /// Describes what a codec made.
+    #[must_use]
+    pub fn of(codec: Codec, encoded: &Encoded) -> Self {
+        Self {
+            codec: codec.name(),
+            instruction_set: encoded.instruction_set.map(InstructionSet::name),
+            payload_bytes: encoded.payload.len() as u64,
+            decoder_ram_bytes: encoded.decoder_ram_bytes,
+        }
+    }
+}
+
+/// The smallest candidate, and all that were made.
+pub(crate) struct Choice {
+    pub(crate) best: Candidate,
+    pub(crate) tried: Vec<Alternative>,
+}
+
 /// Encodes `target`, against `base` if there is one; `None` if the choice of codec allows no such artifact.
 ///
 /// # Errors
@@ -75,28 +122,23 @@ pub(crate) fn encode(
     base: Option<&Image>,
     target: &Image,
     profile: &DeviceProfile,
-) -> Result<Option<Candidate>> {
-    let mut best: Option<Candidate> = None;
-    let mut refusal = None;
+) -> Result<Option<Choice>> {
+    let (mut made, mut refusal) = (Vec::new(), None);
     for codec in allowed(profile.codec, base.is_some(), target.size()) {
         match encode_with(*codec, base, target, profile) {
             Ok(candidate) if candidate.memory_class() > MAX_MEMORY_CLASS => {
                 let (needed, limit) = (candidate.encoded.decoder_ram_bytes, 1 << MAX_MEMORY_CLASS);
                 refusal = Some(EncodeError::Memory { needed, limit });
             }
-            Ok(candidate) => {
-                let smaller =
-                    |best: &Candidate| candidate.encoded.payload.len() < best.encoded.payload.len();
-                if best.as_ref().is_none_or(smaller) {
-                    best = Some(candidate);
-                }
-            }
+            Ok(candidate) => made.push(candidate),
             Err(error @ EncodeError::Memory { .. }) => refusal = Some(error),
             Err(source) => return Err(Error::Encode { what: describe(base), source }),
         }
     }
+    let tried = made.iter().map(|made| Alternative::of(made.codec, &made.encoded)).collect();
+    let best = made.into_iter().min_by_key(|made| made.encoded.payload.len());
     match (best, refusal) {
-        (Some(best), _) => Ok(Some(best)),
+        (Some(best), _) => Ok(Some(Choice { best, tried })),
         (None, Some(source)) => Err(Error::Encode { what: describe(base), source }),
         (None, None) => Ok(None),
     }
@@ -141,13 +183,12 @@ fn encode_with(
             })?
         }
         Codec::Compact => {
-            let effort = if target.size() > LARGE {
-                compact::Effort::Quick
-            } else {
-                compact::Effort::Thorough
+            let options = compact::Options {
+                decoder_ram_bytes: limit,
+                load_address: profile.load_address,
+                code: profile.code,
+                ..Default::default()
             };
-            let options =
-                compact::Options { decoder_ram_bytes: limit, effort, ..Default::default() };
             compact::encode(base.map(Image::bytes), target.bytes(), options)?
         }
         Codec::Bsdiff => {

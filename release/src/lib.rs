@@ -20,7 +20,7 @@ mod package;
 pub mod ram_flash;
 mod self_check;
 
-pub use encode::{CodecChoice, DeviceProfile};
+pub use encode::{Alternative, CodecChoice, DeviceProfile};
 pub use error::{Culprit, Error, Result};
 pub use image::{Image, Sha256Digest};
 pub use package::{Package, SignedEnvelope};

@@ -205,7 +205,7 @@ fn receives_a_release(board: Board) {
 fn works_without_a_heap(board: Board) {
     let bench = Bench::new(board, &[]);
     let target = thermostat("1.2.2");
-    let stored = bench.release("1.2.2", None, &["--codec", "stored"]);
+    let stored = bench.release("1.2.2", None, &["--device-ram", "32K", "--codec", "stored"]);
     bench.installs(&[], &stored, 64, target.bytes());
     for base in ["1.2.1", "1.0.0"] {
         let package = bench.release("1.2.2", Some(base), &["--device-ram", "32K"]);

@@ -11,8 +11,8 @@ use whittle_release::build::{self, AttachedFile, Base, Built, Event, Report, Req
 use whittle_release::keys::PrivateKey;
 use whittle_release::{CodecChoice, DeviceProfile, Error as ReleaseError, Image, directory};
 
-use super::CodecArg;
 use super::base::DEFAULT_ARCHIVE;
+use super::{CodeArgs, CodecArg};
 use crate::error::Result;
 use crate::printer::{Printer, grouped, table};
 use crate::values;
@@ -78,8 +78,13 @@ pub(crate) struct Args {
     codec: CodecArg,
 
     /// Size of the blocks that are authenticated one by one; the device holds one in RAM.
-    #[arg(long, value_name = "SIZE", value_parser = values::block_log2, default_value = "4K")]
-    block_size: u8,
+    ///
+    /// [default: 4K, or 64K where the device has at least 1M of RAM for decoding]
+    #[arg(long, value_name = "SIZE", value_parser = values::block_log2)]
+    block_size: Option<u8>,
+
+    #[command(flatten)]
+    code: CodeArgs,
 
     /// Release notes to ship along, hashed in the signed index.
     #[arg(long, value_name = "FILE")]
@@ -122,6 +127,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
             slot_bytes: args.slot_size,
             codec: args.codec.into(),
             block_log2: args.block_size,
+            load_address: args.code.load_address,
+            code: args.code.hint(),
         },
         attachments: attachments(args)?,
         signer: &key,
@@ -264,7 +271,9 @@ pub(crate) fn artifact_table(report: &Report) -> String {
         vec![
             artifact.kind.to_owned(),
             artifact.base_version.clone().unwrap_or(base),
-            artifact.codec.to_owned(),
+            artifact
+                .instruction_set
+                .map_or(artifact.codec.to_owned(), |set| format!("{} ({set})", artifact.codec)),
             grouped(artifact.download_bytes),
             percent(artifact.download_bytes, report.target_bytes.into()),
             grouped(artifact.decoder_ram_bytes),

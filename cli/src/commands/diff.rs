@@ -1,9 +1,12 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use whittle_delta::{bsdiff40, compact, zstd};
-use whittle_release::{Error as ReleaseError, Image, apply};
+use whittle_delta::compact::{self, Class, CodeHint};
+use whittle_delta::{Encoded, bsdiff40, zstd};
+use whittle_format::manifest::Codec;
+use whittle_release::{Alternative, Error as ReleaseError, Image, apply};
 
+use super::CodeArgs;
 use crate::error::Result;
 use crate::printer::{Printer, grouped, table};
 
@@ -17,6 +20,13 @@ pub(crate) struct Args {
     /// The new image.
     #[arg(long, value_name = "FILE")]
     target: PathBuf,
+
+    #[command(flatten)]
+    code: CodeArgs,
+
+    /// Also try each memory class of the compact codec, and doing without what is known of code.
+    #[arg(long)]
+    all: bool,
 
     /// Also write the bare BSDIFF40 patch, for a device that applies such patches; nothing protects it.
     #[arg(long, value_name = "FILE")]
@@ -33,52 +43,70 @@ struct Comparison {
 #[derive(Serialize)]
 struct Row {
     kind: &'static str,
-    codec: &'static str,
-    payload_bytes: usize,
-    decoder_ram_bytes: u64,
+    #[serde(flatten)]
+    made: Alternative,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let (base, target) = (Image::read(&args.base)?, Image::read(&args.target)?);
-    let failed = |what: &str| {
-        let what = what.to_owned();
-        move |source| ReleaseError::Encode { what, source }
-    };
-    let patch =
-        bsdiff40::encode(base.bytes(), target.bytes()).map_err(failed("the bsdiff delta"))?;
-    let options = zstd::Options::default();
-    let delta = zstd::encode(Some(base.bytes()), target.bytes(), options)
-        .map_err(failed("the zstd delta"))?;
-    let full = zstd::encode(None, target.bytes(), options).map_err(failed("the full image"))?;
-    let options = compact::Options { decoder_ram_bytes: u64::MAX, ..Default::default() };
-    let encode_compact = |base| compact::encode(base, target.bytes(), options);
-    let compact = encode_compact(Some(base.bytes())).map_err(failed("the compact delta"))?;
-    let full_compact = encode_compact(None).map_err(failed("the full image"))?;
-    if let Some(path) = &args.write_bsdiff {
-        apply::write_image(path, &Image::new(patch.payload.clone())?)?;
+    let mut comparison =
+        Comparison { base_bytes: base.size(), target_bytes: target.size(), codecs: Vec::new() };
+    for base in [Some(base.bytes()), None] {
+        for (ram_bytes, code) in compact_choices(args) {
+            let options = compact::Options {
+                decoder_ram_bytes: ram_bytes,
+                load_address: args.code.load_address,
+                code,
+                ..Default::default()
+            };
+            let made = compact::encode(base, target.bytes(), options);
+            comparison.add(base, Codec::Compact, &made.map_err(failed(base))?);
+        }
+        let made = zstd::encode(base, target.bytes(), zstd::Options::default());
+        comparison.add(base, Codec::Zstd, &made.map_err(failed(base))?);
+        if let Some(base) = base {
+            let made = bsdiff40::encode(base, target.bytes()).map_err(failed(Some(base)))?;
+            if let Some(path) = &args.write_bsdiff {
+                apply::write_image(path, &Image::new(made.payload.clone())?)?;
+            }
+            comparison.add(Some(base), Codec::Bsdiff, &made);
+        }
     }
-    let row = |kind, codec, encoded: &whittle_delta::Encoded| Row {
-        kind,
-        codec,
-        payload_bytes: encoded.payload.len(),
-        decoder_ram_bytes: encoded.decoder_ram_bytes,
+    printer.result(&comparison, human)
+}
+
+/// Decoder RAM and hint of each encoding that is tried.
+fn compact_choices(args: &Args) -> Vec<(u64, CodeHint)> {
+    let hint = args.code.hint();
+    if !args.all {
+        return vec![(u64::MAX, hint)];
+    }
+    let classes = Class::ALL.into_iter().map(|class| (class.ram_bytes(), hint));
+    classes.chain((hint != CodeHint::Unknown).then_some((u64::MAX, CodeHint::Unknown))).collect()
+}
+
+fn failed(base: Option<&[u8]>) -> impl FnOnce(whittle_delta::EncodeError) -> ReleaseError {
+    let what = if base.is_some() { "the delta" } else { "the full image" };
+    move |source| ReleaseError::Encode { what: what.to_owned(), source }
+}
+
+impl Comparison {
+    fn add(&mut self, base: Option<&[u8]>, codec: Codec, encoded: &Encoded) {
+        let kind = if base.is_some() { "delta" } else { "full" };
+        self.codecs.push(Row { kind, made: Alternative::of(codec, encoded) });
+    }
+}
+
+fn human(comparison: &Comparison) -> String {
+    let row = |Row { kind, made }: &Row| {
+        vec![
+            (*kind).to_owned(),
+            made.codec.to_owned(),
+            made.instruction_set.unwrap_or("-").to_owned(),
+            grouped(made.payload_bytes),
+            grouped(made.decoder_ram_bytes),
+        ]
     };
-    let comparison = Comparison {
-        base_bytes: base.size(),
-        target_bytes: target.size(),
-        codecs: vec![
-            row("delta", "compact", &compact),
-            row("delta", "zstd", &delta),
-            row("delta", "bsdiff", &patch),
-            row("full", "compact", &full_compact),
-            row("full", "zstd", &full),
-        ],
-    };
-    printer.result(&comparison, |comparison| {
-        let row = |row: &Row| {
-            let (bytes, ram) = (grouped(row.payload_bytes as u64), grouped(row.decoder_ram_bytes));
-            vec![row.kind.to_owned(), row.codec.to_owned(), bytes, ram]
-        };
-        table(&["kind", "codec", "payload", "decoder RAM"], comparison.codecs.iter().map(row))
-    })
+    let header = ["kind", "codec", "code", "payload", "decoder RAM"];
+    table(&header, comparison.codecs.iter().map(row))
 }

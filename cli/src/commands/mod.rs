@@ -12,6 +12,7 @@ mod verify;
 
 use std::path::PathBuf;
 
+use whittle_delta::compact::{CodeHint, InstructionSet};
 use whittle_release::keys::{self, Keyring};
 
 use crate::error::Result;
@@ -78,4 +79,55 @@ pub(crate) enum CodecArg {
     Bsdiff,
     /// No compression, no deltas.
     Stored,
+}
+
+/// Whose code an image may be said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum InstructionSetArg {
+    /// Thumb and Thumb-2: Cortex-M.
+    Thumb,
+    /// 32-bit RISC-V.
+    Riscv32,
+    /// 64-bit RISC-V.
+    Riscv64,
+    /// Xtensa, as in the ESP8266 and the ESP32.
+    Xtensa,
+    /// 64-bit Arm.
+    Aarch64,
+    /// A32: 32-bit Arm with instructions of four bytes.
+    Arm,
+    /// None of these: nothing is predicted to move.
+    None,
+}
+
+impl From<InstructionSetArg> for CodeHint {
+    fn from(arg: InstructionSetArg) -> Self {
+        Self::Set(match arg {
+            InstructionSetArg::Thumb => InstructionSet::Thumb,
+            InstructionSetArg::Riscv32 => InstructionSet::Riscv32,
+            InstructionSetArg::Riscv64 => InstructionSet::Riscv64,
+            InstructionSetArg::Xtensa => InstructionSet::Xtensa,
+            InstructionSetArg::Aarch64 => InstructionSet::Aarch64,
+            InstructionSetArg::Arm => InstructionSet::Arm,
+            InstructionSetArg::None => return Self::Unknown,
+        })
+    }
+}
+
+/// What is said of the images' code, for commands that encode.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct CodeArgs {
+    /// Address of the image's first byte [default: told by the image's headers, or by what it refers to].
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::values::address)]
+    pub(crate) load_address: Option<u32>,
+
+    /// Whose code the image is [default: found out].
+    #[arg(long, value_enum, value_name = "SET")]
+    pub(crate) instruction_set: Option<InstructionSetArg>,
+}
+
+impl CodeArgs {
+    pub(crate) fn hint(&self) -> CodeHint {
+        self.instruction_set.map(Into::into).unwrap_or_default()
+    }
 }

@@ -40,6 +40,18 @@ pub(super) const JUMP_IN_TARGET: u32 = 6;
 /// A literal run of at least this length says whether it is text.
 const MIN_TEXT: u32 = 3;
 
+/// One of at least this length that is no text says whether its bytes are worth a model at all.
+const MIN_RAW: u32 = 256;
+
+/// What a literal run consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Code,
+    Text,
+    /// Compressed or encrypted: each byte takes its eight bits.
+    Raw,
+}
+
 /// A stretch of the target and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
@@ -73,6 +85,10 @@ pub(super) trait Side: BitCoder {
     fn target(&self, n: u32) -> u8;
     /// The segment that covers `n`.
     fn segment(&mut self, n: u32) -> Segment;
+    /// Whether nothing can be learned from the bytes of a literal run; anything on the decoder's side.
+    fn is_noise(&self, _run: Segment) -> bool {
+        false
+    }
     /// The map entry with this number.
     fn map_entry(&self, index: usize) -> Entry;
     /// How many map entries there are.
@@ -105,6 +121,7 @@ pub(super) struct Numbers {
     signs: [Slot; 3],
     is_literal: [Slot; 2],
     is_text: [Slot; 2],
+    is_raw: Slot,
     jump_kind: [Slot; 16],
 }
 
@@ -123,6 +140,7 @@ impl Numbers {
             signs: [none; 3],
             is_literal: [none; 2],
             is_text: [none; 2],
+            is_raw: none,
             jump_kind: [none; 16],
         }
     };
@@ -137,6 +155,7 @@ impl Numbers {
         self.signs.fill(Slot::NEW);
         self.is_literal.fill(Slot::NEW);
         self.is_text.fill(Slot::new(16384));
+        self.is_raw = Slot::new(16384);
         self.jump_kind.fill(Slot::NEW);
     }
 }
@@ -153,7 +172,7 @@ enum Mode {
     },
     Literal {
         left: u32,
-        is_text: bool,
+        content: Content,
     },
     Copy,
 }
@@ -227,7 +246,7 @@ impl<'a> Machine<'a> {
             }
             Mode::Map { left } => self.map_entry(side, left),
             Mode::Switch { after_literal } => self.switch(side, after_literal),
-            Mode::Literal { left, is_text } => self.literal(side, view, left, is_text),
+            Mode::Literal { left, content } => self.literal(side, view, left, content),
             Mode::Copy => self.copy(side, view),
         }
     }
@@ -282,14 +301,8 @@ impl<'a> Machine<'a> {
                 if len > self.target_size - self.n {
                     return Err(Fault::Corrupt);
                 }
-                let is_text = len >= MIN_TEXT && {
-                    let is_text = (next.start..next.end())
-                        .all(|n| matches!(side.target(n), 0 | 10 | 32..127));
-                    let before = usize::from(self.was_text);
-                    self.was_text = pick(&mut self.numbers.is_text, before).code(side, is_text);
-                    self.was_text
-                };
-                self.mode = Mode::Literal { left: len, is_text };
+                let content = self.content(side, next, len);
+                self.mode = Mode::Literal { left: len, content };
                 side.coded(Event::LiteralStart);
                 return Ok(());
             }
@@ -313,6 +326,25 @@ impl<'a> Machine<'a> {
         self.past.run = self.past.run.min(4);
         self.mode = Mode::Copy;
         Ok(())
+    }
+
+    /// Codes what a literal run consists of.
+    fn content(&mut self, side: &mut impl Side, run: Segment, len: u32) -> Content {
+        if len < MIN_TEXT {
+            return Content::Code;
+        }
+        let mut bytes = (run.start..run.end()).map(|n| side.target(n));
+        let is_text = bytes.all(|byte| matches!(byte, 0 | 10 | 32..127));
+        let before = usize::from(self.was_text);
+        self.was_text = pick(&mut self.numbers.is_text, before).code(side, is_text);
+        if self.was_text {
+            return Content::Text;
+        }
+        let is_raw = len >= MIN_RAW && {
+            let is_raw = side.is_noise(run);
+            self.numbers.is_raw.code(side, is_raw)
+        };
+        if is_raw { Content::Raw } else { Content::Code }
     }
 
     /// Codes where the next copy reads.
@@ -367,21 +399,21 @@ impl<'a> Machine<'a> {
         side: &mut impl Side,
         view: &mut V,
         left: u32,
-        is_text: bool,
+        content: Content,
     ) -> Result<(), Fault<V::Error>> {
         let n = self.n;
         let is_code = self.pairs();
-        let taken = if is_code && !is_text && n & 1 == 0 && left >= 2 {
+        let taken = if is_code && content == Content::Code && n & 1 == 0 && left >= 2 {
             let half = [side.target(n), side.target(n + 1)];
             let half = self.model.literal_half(side, half, &self.past);
             self.append(view, &half)?;
             2
         } else {
             let byte = side.target(n);
-            let byte = if is_text {
-                self.model.text_byte(side, byte, &self.past)
-            } else {
-                self.model.literal_byte(side, byte, n, &self.past)
+            let byte = match content {
+                Content::Text => self.model.text_byte(side, byte, &self.past),
+                Content::Code => self.model.literal_byte(side, byte, n, &self.past),
+                Content::Raw => raw_byte(side, byte),
             };
             self.append(view, &[byte])?;
             1
@@ -389,7 +421,7 @@ impl<'a> Machine<'a> {
         side.coded(Event::Literal { bytes: taken });
         self.mode = match left - taken {
             0 => Mode::Switch { after_literal: true },
-            left => Mode::Literal { left, is_text },
+            left => Mode::Literal { left, content },
         };
         Ok(())
     }
@@ -575,4 +607,10 @@ impl<'a> Machine<'a> {
         }
         Ok(())
     }
+}
+
+fn raw_byte(side: &mut impl Side, byte: u8) -> u8 {
+    (0..8)
+        .rev()
+        .fold(0, |all, place| all << 1 | u8::from(side.bit(byte >> place & 1 == 1, 1 << 15)))
 }

@@ -32,6 +32,18 @@ use side::{EncoderSide, SliceView, Units};
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
 const REVISION: u16 = 1;
 
+/// What is known of the images' code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CodeHint {
+    /// Nothing: headers and references tell.
+    #[default]
+    Find,
+    /// Whose it is.
+    Set(InstructionSet),
+    /// That it is none that this codec knows.
+    Unknown,
+}
+
 /// What the encoder may use, and how hard it tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -39,8 +51,8 @@ pub struct Options {
     pub decoder_ram_bytes: u64,
     /// Where the first byte of the image lies, if it is known.
     pub load_address: Option<u32>,
-    /// Whose code the images are, if it is known.
-    pub instruction_set: Option<InstructionSet>,
+    /// Whose code the images are.
+    pub code: CodeHint,
     /// How hard it tries.
     pub effort: Effort,
 }
@@ -50,7 +62,7 @@ impl Default for Options {
         Self {
             decoder_ram_bytes: 32 << 10,
             load_address: None,
-            instruction_set: None,
+            code: CodeHint::Find,
             effort: Effort::Thorough,
         }
     }
@@ -91,8 +103,10 @@ pub fn encode(
         passes = passes.saturating_sub(1);
     }
     let best = trials.into_iter().min_by_key(|trial| trial.best.len());
-    let best = best.map(|trial| (0..passes).fold(trial, |trial, _| trial.improved()).best);
-    Ok(Encoded { payload: best.unwrap_or_default(), decoder_ram_bytes, encoder })
+    let best = best.map(|trial| (0..passes).fold(trial, |trial, _| trial.improved()));
+    let instruction_set = best.as_ref().and_then(|trial| Some(trial.job.references()?.set));
+    let payload = best.map(|trial| trial.best).unwrap_or_default();
+    Ok(Encoded { payload, decoder_ram_bytes, encoder, instruction_set })
 }
 
 /// What one encoding is made from.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::super::isa::{InstructionSet, References};
 use super::super::layout::{Layout, MAX_PIECES, Piece, Ram};
-use super::Options;
+use super::{CodeHint, Options};
 
 /// A stretch of an image with its address; it ends where the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +38,18 @@ pub(super) struct Known {
 
 /// What is worth trying, the likeliest first; nothing if this is no code that is known.
 pub(super) fn candidates(base: &[u8], target: &[u8], options: &Options) -> Vec<Known> {
+    let set = match options.code {
+        CodeHint::Unknown => return Vec::new(),
+        CodeHint::Set(set) => Some(set),
+        CodeHint::Find => None,
+    };
     if options.load_address.is_none()
-        && options.instruction_set.is_none()
         && let Some(known) = from_headers(base, target)
+        && set.is_none_or(|set| set == known.references.set)
     {
         return alloc::vec![known];
     }
-    let set = options.instruction_set.or_else(|| raw::instruction_set(target));
+    let set = set.or_else(|| raw::instruction_set(target));
     let Some(set) = set else { return Vec::new() };
     let loads = match options.load_address {
         Some(load) => alloc::vec![load],
