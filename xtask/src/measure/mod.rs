@@ -1,6 +1,8 @@
 //! Measurements: a table for people, and as the last line `name=value` pairs for scripts.
 
+mod corpus;
 mod footprint;
+mod ratio;
 mod sizes;
 
 use std::path::PathBuf;
