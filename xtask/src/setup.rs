@@ -1,4 +1,6 @@
-//! Installs what the tests need and a fresh machine lacks.
+//! Installs what the tests and the benchmarks need and a fresh machine lacks.
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -12,8 +14,11 @@ pub(crate) const TARGETS: [&str; 4] = [
     "riscv32imc-unknown-none-elf",
 ];
 
-/// Programs that the tests run, and the Debian packages that hold them.
-const TOOLS: [(&str, &str); 8] = [
+/// A program, and the Debian package that holds it.
+type Tool = (&'static str, &'static str);
+
+/// Programs that the tests run.
+const TEST_TOOLS: [Tool; 8] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
     ("bsdiff", "bsdiff"),
@@ -24,20 +29,57 @@ const TOOLS: [(&str, &str); 8] = [
     ("patch", "patch"),
 ];
 
+/// Programs that whittle is compared with.
+const PEER_TOOLS: [Tool; 5] = [
+    ("bsdiff", "bsdiff"),
+    ("xdelta3", "xdelta3"),
+    ("zstd", "zstd"),
+    ("xz", "xz-utils"),
+    ("python3", "python3"),
+];
+
+/// The same from PyPI: the versions are fixed, so that anybody gets the same sizes.
+const PEER_REQUIREMENTS: [&str; 3] =
+    ["detools==0.53.0", "heatshrink2==0.15.0", "hdiffpatch==2.6.0"];
+
+/// What the tests need.
 pub(crate) fn run() -> Result<()> {
     shell::run("rustup", &[&["target", "add"][..], &TARGETS].concat())?;
-    let mut packages: Vec<&str> =
-        TOOLS.iter().filter(|(tool, _)| !shell::has(tool)).map(|(_, package)| *package).collect();
-    packages.dedup();
-    if packages.is_empty() {
-        return Ok(());
+    install_missing(&TEST_TOOLS)
+}
+
+/// What `measure peers` needs on top; returns where the programs from PyPI are.
+pub(crate) fn peers() -> Result<PathBuf> {
+    install_missing(&PEER_TOOLS)?;
+    let environment = shell::root().join("target/peers");
+    let (programs, path) = (environment.join("bin"), environment.to_string_lossy());
+    if !programs.join("pip").is_file() {
+        // Debian's python3 makes environments only with a package of its own.
+        if shell::output("python3", &["-c", "import ensurepip, venv"]).is_err() {
+            install_packages(&["python3-venv"])?;
+        }
+        shell::run("python3", &["-m", "venv", &path])?;
     }
-    install(&["update"])?;
-    install(&[&["install", "--yes", "--no-install-recommends"][..], &packages].concat())
+    let pip = programs.join("pip").to_string_lossy().into_owned();
+    let args = ["install", "--quiet", "--disable-pip-version-check"];
+    shell::run(&pip, &[&args[..], &PEER_REQUIREMENTS].concat())?;
+    Ok(programs)
+}
+
+fn install_missing(tools: &[Tool]) -> Result<()> {
+    let mut packages: Vec<&str> =
+        tools.iter().filter(|(tool, _)| !shell::has(tool)).map(|(_, package)| *package).collect();
+    packages.dedup();
+    if packages.is_empty() { Ok(()) } else { install_packages(&packages) }
+}
+
+fn install_packages(packages: &[&str]) -> Result<()> {
+    apt_get(&["update"])?;
+    apt_get(&[&["install", "--yes", "--no-install-recommends"][..], packages].concat())
 }
 
 /// Runs apt-get, by sudo where there is one and the user is not root.
-fn install(args: &[&str]) -> Result<()> {
+fn apt_get(args: &[&str]) -> Result<()> {
     let is_root = shell::output("id", &["-u"])? == b"0\n";
     if is_root {
         shell::run("apt-get", args)

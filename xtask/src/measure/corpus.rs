@@ -63,15 +63,32 @@ impl Series {
 
     /// The pairs that are measured.
     pub(super) fn pairs(&self) -> impl Iterator<Item = Pair<'_>> {
-        self.bases().map(|base| Pair { base, target: self.target() })
+        self.bases().map(|base| Pair { series: &self.name, base, target: self.target() })
+    }
+
+    /// The pair of the last two images.
+    pub(super) fn last_pair(&self) -> Pair<'_> {
+        let base = self.bases().next().unwrap_or(Path::new(""));
+        Pair { series: &self.name, base, target: self.target() }
     }
 }
 
 /// A base and a target of a series.
 #[derive(Clone, Copy)]
 pub(super) struct Pair<'a> {
+    pub(super) series: &'a str,
     pub(super) base: &'a Path,
     pub(super) target: &'a Path,
+}
+
+impl Pair<'_> {
+    /// How a file of peers' sizes names it.
+    pub(super) fn key(&self) -> String {
+        let name =
+            |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let series = self.series;
+        format!("{series}/{} > {series}/{}", name(self.base), name(self.target))
+    }
 }
 
 /// A file's name without its extension.
@@ -138,6 +155,13 @@ pub(super) fn release(series: &Series) -> Result<Sizes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pair_is_named_by_series_and_files() {
+        let pair =
+            Pair { series: "s", base: Path::new("/c/s/a.bin"), target: Path::new("/c/s/b.bin") };
+        assert_eq!(pair.key(), "s/a.bin > s/b.bin");
+    }
 
     #[test]
     fn the_last_image_is_measured_against_three_before_it() -> Result<()> {

@@ -2,6 +2,9 @@
 
 mod corpus;
 mod footprint;
+mod peers;
+#[expect(dead_code, reason = "the next step reads the file")]
+mod peers_file;
 mod ratio;
 mod sizes;
 
@@ -20,6 +23,18 @@ pub(crate) enum Section {
         #[arg(long, value_name = "DIR", default_value = "fixtures")]
         corpus: PathBuf,
     },
+    /// Sizes of releases beside what other programs make of the same images.
+    ///
+    /// Installs the programs: bsdiff, xdelta3, zstd and xz from Debian's packages, detools, hdiffpatch and heatshrink2 from
+    /// PyPI into an environment under `target`. Pairs are those of `sizes`.
+    Peers {
+        /// Directory with one subdirectory per series, holding images that sort by version.
+        #[arg(long, value_name = "DIR", default_value = "fixtures")]
+        corpus: PathBuf,
+        /// Also write the sizes to a file, which `sizes` uses if it lies in the corpus as `peers.json`.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Flash and RAM of the example firmware.
     Footprint,
 }
@@ -27,6 +42,7 @@ pub(crate) enum Section {
 pub(crate) fn run(section: Section) -> Result<()> {
     match section {
         Section::Sizes { corpus } => sizes::run(&corpus),
+        Section::Peers { corpus, json } => peers::run(&corpus, json.as_deref()),
         Section::Footprint => footprint::run(),
     }
 }
