@@ -1,9 +1,9 @@
 //! Measurements: a table for people, and as the last line `name=value` pairs for scripts.
 
+mod class;
 mod corpus;
 mod footprint;
 mod peers;
-#[expect(dead_code, reason = "the next step reads the file")]
 mod peers_file;
 mod ratio;
 mod sizes;
@@ -17,11 +17,15 @@ use anyhow::Result;
 pub(crate) enum Section {
     /// Download sizes of releases against `bsdiff` and `xz -9e`.
     ///
-    /// Of each series, the last image is built from the three before it and applied to each of them.
+    /// Of each series, the last image is built from the three before it and applied to each of them. If the corpus holds
+    /// a file `peers.json`, as `peers` writes it, sizes are compared with its best ones too.
     Sizes {
         /// Directory with one subdirectory per series, holding images that sort by version.
         #[arg(long, value_name = "DIR", default_value = "fixtures")]
         corpus: PathBuf,
+        /// Also measure packages of `compact` for this memory class, or for `all`; may be given several times.
+        #[arg(long = "class", value_name = "CLASS")]
+        classes: Vec<String>,
     },
     /// Sizes of releases beside what other programs make of the same images.
     ///
@@ -41,7 +45,7 @@ pub(crate) enum Section {
 
 pub(crate) fn run(section: Section) -> Result<()> {
     match section {
-        Section::Sizes { corpus } => sizes::run(&corpus),
+        Section::Sizes { corpus, classes } => sizes::run(&corpus, &classes),
         Section::Peers { corpus, json } => peers::run(&corpus, json.as_deref()),
         Section::Footprint => footprint::run(),
     }

@@ -1,0 +1,142 @@
+//! The memory classes and efforts of `compact`, the one place here that names any of them.
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use whittle_delta::compact::{self, Class, CompactDecoder, Effort, LargeTables, Options};
+use whittle_delta::{Decoder, Encoded, Images, Sizes};
+use whittle_format::manifest::{BaseRef, Codec, HardwareRange, Kind};
+use whittle_format::{Manifest, ShortDigest, shorten};
+use whittle_release::keys::PrivateKey;
+use whittle_release::{DeviceProfile, Image, Package};
+
+/// Tables that hold a stream of any class.
+type LargestTables = LargeTables;
+
+/// The effort that a release is built with, unless told otherwise.
+pub(super) fn default_effort(target_bytes: usize) -> Effort {
+    if target_bytes > 1 << 20 { Effort::Quick } else { Effort::Thorough }
+}
+
+/// What a class is called here.
+pub(super) fn name(class: Class) -> String {
+    format!("{class:?}").to_lowercase()
+}
+
+/// The classes with these names; `all` are all.
+///
+/// # Errors
+/// If there is no such class.
+pub(super) fn named(names: &[String]) -> Result<Vec<Class>> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(Class::ALL.to_vec());
+    }
+    let find = |wanted: &String| Class::ALL.into_iter().find(|class| name(*class) == *wanted);
+    let known = || Class::ALL.map(name).join("`, `");
+    names
+        .iter()
+        .map(|name| find(name).with_context(|| format!("no class `{name}`, but `{}`", known())))
+        .collect()
+}
+
+/// Encodes for a class, and decodes again to see that it is right.
+///
+/// # Errors
+/// If it is not.
+pub(super) fn encode(base: Option<&[u8]>, target: &[u8], class: Class) -> Result<Encoded> {
+    let effort = default_effort(target.len());
+    let options = Options { decoder_ram_bytes: class.ram_bytes(), effort, ..Options::default() };
+    let encoded = compact::encode(base, target, options)?;
+    ensure!(
+        encoded.payload.first() == Some(&class.code()),
+        "another class than {class:?} was used"
+    );
+    let base = base.unwrap_or_default();
+    let len = |bytes: &[u8]| u32::try_from(bytes.len());
+    let sizes = Sizes { base: len(base)?, target: len(target)?, payload: len(&encoded.payload)? };
+    let mut images = InMemory { base, target: Vec::with_capacity(target.len()) };
+    let mut tables = Box::new(LargestTables::NEW);
+    let mut decoder = CompactDecoder::new(sizes, tables.lend());
+    let wrong = |error| anyhow!("decoding fails: {error}");
+    decoder.push(&encoded.payload, &mut images).map_err(wrong)?;
+    decoder.finish(&mut images).map_err(wrong)?;
+    ensure!(images.target == target, "decoding gives another image");
+    Ok(encoded)
+}
+
+/// The size of the package that a release would hold, if it were for this class alone.
+///
+/// # Errors
+/// If an image cannot be read, encoded or packed.
+pub(super) fn package_bytes(base: Option<&Path>, target: &Path, class: Class) -> Result<u64> {
+    let base = base.map(Image::read).transpose()?;
+    let target = Image::read(target)?;
+    let encoded = encode(base.as_ref().map(Image::bytes), target.bytes(), class)?;
+    let manifest = Manifest {
+        product: "measured".parse()?,
+        target_version: "1".parse()?,
+        hardware: HardwareRange::ANY,
+        security_counter: 0,
+        target_size: target.size(),
+        target_digest: target.digest().0,
+        kind: base.map_or(Kind::Full, |base| {
+            Kind::Delta(BaseRef { size: base.size(), digest: shorten(&base.digest().0) })
+        }),
+        codec: Codec::Compact,
+        encoder: encoded.encoder,
+        memory_class: u8::try_from(class.ram_bytes().next_power_of_two().ilog2())?,
+        block_log2: DeviceProfile::default().block_log2,
+        payload_size: 0,
+        root: ShortDigest::default(),
+    };
+    let package = Package::new(manifest, &encoded.payload)?;
+    Ok(package.sign(&PrivateKey::from_seed(&[1; 32]))?.len() as u64)
+}
+
+struct InMemory<'a> {
+    base: &'a [u8],
+    target: Vec<u8>,
+}
+
+impl Images for InMemory<'_> {
+    type Error = Infallible;
+
+    fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
+        into.copy_from_slice(&self.base[offset as usize..][..into.len()]);
+        Ok(())
+    }
+
+    fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
+        into.copy_from_slice(&self.target[offset as usize..][..into.len()]);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.target.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_is_found_by_its_name() {
+        assert_eq!(named(&Class::ALL.map(name)).unwrap(), Class::ALL);
+        assert_eq!(named(&["all".to_owned()]).unwrap(), Class::ALL);
+        assert_eq!(named(&[]).unwrap(), []);
+        let error = named(&["enormous".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("`enormous`") && error.contains(&name(Class::ALL[0])), "{error}");
+    }
+
+    #[test]
+    fn every_class_decodes_in_the_largest_tables() {
+        let base: Vec<u8> = (0..3000u32).flat_map(|n| (n * n).to_le_bytes()).collect();
+        let target = [&base[..5000], b"new", &base[5100..]].concat();
+        for class in Class::ALL {
+            assert!(encode(Some(&base), &target, class).unwrap().payload.len() < 2000, "{class:?}");
+        }
+    }
+}
