@@ -14,6 +14,10 @@ use whittle_release::{DeviceProfile, Image, Package};
 /// Tables that hold a stream of any class.
 type LargestTables = LargeTables;
 
+/// All efforts, by what they are called here.
+pub(super) const EFFORTS: [(&str, Effort); 2] =
+    [("quick", Effort::Quick), ("thorough", Effort::Thorough)];
+
 /// The effort that a release is built with, unless told otherwise.
 pub(super) fn default_effort(target_bytes: usize) -> Effort {
     if target_bytes > 1 << 20 { Effort::Quick } else { Effort::Thorough }

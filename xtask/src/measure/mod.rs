@@ -2,6 +2,7 @@
 
 mod class;
 mod corpus;
+mod encode;
 mod footprint;
 mod peers;
 mod peers_file;
@@ -39,6 +40,25 @@ pub(crate) enum Section {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Time and memory of encoding the last two images of each series, at each effort.
+    ///
+    /// User seconds and the most memory of a process that reads the two images and encodes in one thread, for each MB of
+    /// base and target. Linux only.
+    Encode {
+        /// Directory with one subdirectory per series, holding images that sort by version.
+        #[arg(long, value_name = "DIR", default_value = "fixtures")]
+        corpus: PathBuf,
+    },
+    /// What `encode` runs: encodes one pair and prints what that took.
+    #[command(hide = true)]
+    EncodeOnce {
+        /// The old image.
+        base: PathBuf,
+        /// The new image.
+        target: PathBuf,
+        /// Name of the effort.
+        effort: String,
+    },
     /// Flash and RAM of the example firmware.
     Footprint,
 }
@@ -47,6 +67,8 @@ pub(crate) fn run(section: Section) -> Result<()> {
     match section {
         Section::Sizes { corpus, classes } => sizes::run(&corpus, &classes),
         Section::Peers { corpus, json } => peers::run(&corpus, json.as_deref()),
+        Section::Encode { corpus } => encode::run(&corpus),
+        Section::EncodeOnce { base, target, effort } => encode::once(&base, &target, &effort),
         Section::Footprint => footprint::run(),
     }
 }
