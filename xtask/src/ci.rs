@@ -7,8 +7,9 @@ use crate::{setup, shell, tidy};
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
     shell::run("cargo", &["fmt", "--all", "--check"])?;
-    let receiver = shell::root().join("examples/receiver");
-    shell::run_in(&receiver, "cargo", &["fmt", "--check"])?;
+    for alone in ["examples/decode-bench", "examples/receiver"] {
+        shell::run_in(&shell::root().join(alone), "cargo", &["fmt", "--check"])?;
+    }
     let locked = ["--workspace", "--locked", "--all-targets"];
     shell::run(
         "cargo",

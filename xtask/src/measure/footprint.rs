@@ -1,8 +1,7 @@
 use anyhow::{Context, Result};
 use object::{Object, ObjectSection, SectionFlags, SectionKind};
 
-use super::{print_table, row};
-use crate::shell;
+use super::{firmware, print_table, row};
 
 /// Firmware that is measured: target, features, and the name of its figures.
 const BUILDS: [(&str, &str, &str); 4] = [
@@ -15,25 +14,8 @@ const BUILDS: [(&str, &str, &str); 4] = [
 pub(crate) fn run() -> Result<()> {
     let mut rows = vec![row([&"target", &"features", &"flash bytes", &"static RAM bytes"])];
     let mut figures = Vec::new();
-    let receiver = shell::root().join("examples/receiver");
-    let target_dir = shell::root().join("target/receiver");
     for (target, features, name) in BUILDS {
-        let args = [
-            "build",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--target",
-            target,
-            "--features",
-            features,
-        ];
-        shell::run_in(
-            &receiver,
-            "cargo",
-            &[&args[..], &["--target-dir", &target_dir.to_string_lossy()]].concat(),
-        )?;
-        let elf = target_dir.join(target).join("release/receiver");
+        let elf = firmware::build("receiver", target, features)?.join("receiver");
         let bytes =
             std::fs::read(&elf).with_context(|| format!("cannot read `{}`", elf.display()))?;
         let (flash, ram) = footprint(&bytes)?;

@@ -2,7 +2,9 @@
 
 mod class;
 mod corpus;
+mod decode;
 mod encode;
+mod firmware;
 mod footprint;
 mod peers;
 mod peers_file;
@@ -40,6 +42,18 @@ pub(crate) enum Section {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Instructions and stack of decoding on a Cortex-M4 and an RV32, counted under QEMU.
+    ///
+    /// Of each series, the delta between the last two images and the full image, for each memory class of `compact`. Every
+    /// run counts a loop of known length first.
+    Decode {
+        /// Measure a corpus besides the fixtures: one subdirectory per series, holding images that sort by version.
+        #[arg(long, value_name = "DIR")]
+        corpus: Option<PathBuf>,
+        /// Of the corpus, measure this series only; may be given several times.
+        #[arg(long = "series", value_name = "NAME", requires = "corpus")]
+        series: Vec<String>,
+    },
     /// Time and memory of encoding the last two images of each series, at each effort.
     ///
     /// User seconds and the most memory of a process that reads the two images and encodes in one thread, for each MB of
@@ -67,6 +81,7 @@ pub(crate) fn run(section: Section) -> Result<()> {
     match section {
         Section::Sizes { corpus, classes } => sizes::run(&corpus, &classes),
         Section::Peers { corpus, json } => peers::run(&corpus, json.as_deref()),
+        Section::Decode { corpus, series } => decode::run(corpus.as_deref(), &series),
         Section::Encode { corpus } => encode::run(&corpus),
         Section::EncodeOnce { base, target, effort } => encode::once(&base, &target, &effort),
         Section::Footprint => footprint::run(),
