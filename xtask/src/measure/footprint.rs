@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use object::{Object, ObjectSection, SectionFlags, SectionKind};
 
@@ -11,20 +13,54 @@ const BUILDS: [(&str, &str, &str); 4] = [
     ("riscv32imc-unknown-none-elf", "zstd", "riscv32imc_zstd"),
 ];
 
+/// Targets that the `compact` decoder alone is weighed for, and the names of its figures.
+const ALONE: [(&str, &str); 3] = [
+    ("thumbv7em-none-eabi", "thumbv7em"),
+    ("thumbv6m-none-eabi", "thumbv6m"),
+    ("riscv32imc-unknown-none-elf", "riscv32imc"),
+];
+
 pub(crate) fn run() -> Result<()> {
+    let mut figures = whole_firmware()?;
+    println!();
+    figures.extend(decoder_alone()?);
+    println!("{}", figures.join(" "));
+    Ok(())
+}
+
+/// The example firmware, with everything that a device needs.
+fn whole_firmware() -> Result<Vec<String>> {
     let mut rows = vec![row([&"target", &"features", &"flash bytes", &"static RAM bytes"])];
     let mut figures = Vec::new();
     for (target, features, name) in BUILDS {
         let elf = firmware::build("receiver", target, features)?.join("receiver");
-        let bytes =
-            std::fs::read(&elf).with_context(|| format!("cannot read `{}`", elf.display()))?;
-        let (flash, ram) = footprint(&bytes)?;
+        let (flash, ram) = footprint(&read(&elf)?)?;
         rows.push(row([&target, &if features.is_empty() { "-" } else { features }, &flash, &ram]));
         figures.push(format!("{name}_flash_bytes={flash} {name}_ram_bytes={ram}"));
     }
     print_table(&rows);
-    println!("{}", figures.join(" "));
-    Ok(())
+    Ok(figures)
+}
+
+/// The `compact` decoder with the trait through which it reaches the images, less the same firmware without it.
+fn decoder_alone() -> Result<Vec<String>> {
+    let mut rows =
+        vec![row([&"target", &"with decoder", &"without", &"compact decoder's flash bytes"])];
+    let mut figures = Vec::new();
+    for (target, name) in ALONE {
+        let elfs = firmware::build("decode-bench", target, "")?;
+        let (with, _) = footprint(&read(&elfs.join("decoder-alone"))?)?;
+        let (without, _) = footprint(&read(&elfs.join("start-up-alone"))?)?;
+        let alone = with.saturating_sub(without);
+        rows.push(row([&target, &with, &without, &alone]));
+        figures.push(format!("compact_decoder_{name}_flash_bytes={alone}"));
+    }
+    print_table(&rows);
+    Ok(figures)
+}
+
+fn read(elf: &Path) -> Result<Vec<u8>> {
+    std::fs::read(elf).with_context(|| format!("cannot read `{}`", elf.display()))
 }
 
 /// Bytes that stand in flash, and bytes of RAM that are taken before `main` runs.

@@ -73,7 +73,7 @@ pub(crate) enum Section {
         /// Name of the effort.
         effort: String,
     },
-    /// Flash and RAM of the example firmware.
+    /// Flash and RAM of the example firmware, and flash of the `compact` decoder alone.
     Footprint,
 }
 
