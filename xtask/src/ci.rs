@@ -26,9 +26,22 @@ pub(crate) fn run() -> Result<()> {
         &["RUSTDOCFLAGS=-D warnings", "cargo", "doc", "--workspace", "--locked", "--no-deps"],
     )?;
     tidy::run()?;
+    check_decode_bench()?;
     shell::run(
         "cargo",
         &["test", "--workspace", "--locked", "--features", "whittle-delta/encode"],
     )?;
     shell::run("fixtures/thermostat/build.sh", &["--check"])
+}
+
+/// No test runs the firmware of the benchmarks, so it is compiled at least.
+fn check_decode_bench() -> Result<()> {
+    let directory = shell::root().join("examples/decode-bench");
+    for target in ["thumbv7em-none-eabi", "riscv32imc-unknown-none-elf"] {
+        let args =
+            ["check", "--quiet", "--locked", "--features", "semihosting", "--target", target];
+        let target_dir = ["--target-dir", "../../target/decode-bench"];
+        shell::run_in(&directory, "cargo", &[&args[..], &target_dir].concat())?;
+    }
+    Ok(())
 }
