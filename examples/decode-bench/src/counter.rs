@@ -26,7 +26,7 @@ pub fn start() {
     }
 }
 
-/// Instructions since the start; good for 170 milliards.
+/// Instructions since the start, up to 1.7 * 10^11 of them.
 #[cfg(target_arch = "arm")]
 pub fn instructions() -> u64 {
     // SAFETY: as above; reading has no effect.

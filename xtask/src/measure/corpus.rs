@@ -25,8 +25,10 @@ pub(super) struct Series {
 /// # Errors
 /// If it holds no series of at least two images.
 pub(super) fn series_in(corpus: &Path) -> Result<Vec<Series>> {
+    // Other programs run in the root, wherever this one does.
+    let corpus = std::path::absolute(corpus)?;
     let mut found = Vec::new();
-    for directory in sorted(corpus)?.into_iter().filter(|path| path.is_dir()) {
+    for directory in sorted(&corpus)?.into_iter().filter(|path| path.is_dir()) {
         let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let deeper = directory.join("images");
         let images = sorted(if deeper.is_dir() { &deeper } else { &directory })?;
