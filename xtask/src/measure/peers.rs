@@ -88,7 +88,9 @@ pub(crate) fn run(corpus: &Path, json: Option<&Path>) -> Result<()> {
     let mut report = Report::default();
     for series in &series {
         eprintln!("measuring {} …", series.name);
-        report.measure(series, &bench)?;
+        report
+            .measure(series, &bench)
+            .with_context(|| format!("cannot measure `{}`", series.name))?;
     }
     report.print();
     if let Some(path) = json {

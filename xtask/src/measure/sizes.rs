@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rayon::prelude::*;
 use whittle_delta::compact::Class;
 use whittle_release::build::MIN_SAVING_PERCENT;
@@ -18,7 +18,8 @@ pub(crate) fn run(corpus: &Path, classes: &[String]) -> Result<()> {
         ..Report::default()
     };
     for series in series_in(corpus)? {
-        report.measure(&series)?;
+        eprintln!("measuring {} …", series.name);
+        report.measure(&series).with_context(|| format!("cannot measure `{}`", series.name))?;
     }
     report.print();
     Ok(())
