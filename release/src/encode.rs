@@ -18,7 +18,7 @@ pub struct DeviceProfile {
     /// Which codecs are tried.
     pub codec: CodecChoice,
     /// Blocks of `2^block_log2` bytes; if none is given, as many as suit the RAM.
-    pub block_log2: Option<u8>,
+    pub fixed_block_log2: Option<u8>,
     /// Where the first byte of the images lies, if that is known.
     pub load_address: Option<u32>,
     /// Whose code the images are.
@@ -26,12 +26,13 @@ pub struct DeviceProfile {
 }
 
 impl DeviceProfile {
-    /// Blocks are authenticated one by one, and the device holds one in RAM; each takes 16 bytes of hash.
-    pub(crate) fn block_log2(&self) -> u8 {
+    /// The blocks' size as a power of two: blocks are authenticated one by one, and the device holds one in RAM; each takes 16 bytes of hash.
+    #[must_use]
+    pub fn block_log2(&self) -> u8 {
         const SMALL: u8 = 12;
         const LARGE: u8 = 16;
         let fitting = if self.decoder_ram_bytes >= 1 << 20 { LARGE } else { SMALL };
-        self.block_log2.unwrap_or(fitting)
+        self.fixed_block_log2.unwrap_or(fitting)
     }
 }
 
@@ -41,7 +42,7 @@ impl Default for DeviceProfile {
             decoder_ram_bytes: 16 << 20,
             slot_bytes: None,
             codec: CodecChoice::Auto,
-            block_log2: None,
+            fixed_block_log2: None,
             load_address: None,
             code: CodeHint::Find,
         }

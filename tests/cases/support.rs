@@ -73,7 +73,7 @@ pub(crate) fn request<'a>(series: &[Image], signer: &'a dyn Signer) -> Request<'
         security_counter: COUNTER,
         target: target.clone(),
         bases,
-        profile: DeviceProfile { block_log2: Some(9), ..DeviceProfile::default() },
+        profile: DeviceProfile { fixed_block_log2: Some(9), ..DeviceProfile::default() },
         attachments: Vec::new(),
         signer,
         threads: 2,

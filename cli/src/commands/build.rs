@@ -126,7 +126,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
             decoder_ram_bytes: args.device_ram,
             slot_bytes: args.slot_size,
             codec: args.codec.into(),
-            block_log2: args.block_size,
+            fixed_block_log2: args.block_size,
             load_address: args.code.load_address,
             code: args.code.hint(),
         },

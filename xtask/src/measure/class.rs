@@ -18,11 +18,6 @@ type LargestTables = LargeTables;
 pub(super) const EFFORTS: [(&str, Effort); 2] =
     [("quick", Effort::Quick), ("thorough", Effort::Thorough)];
 
-/// The effort that a release is built with, unless told otherwise.
-pub(super) fn default_effort(target_bytes: usize) -> Effort {
-    if target_bytes > 1 << 20 { Effort::Quick } else { Effort::Thorough }
-}
-
 /// What a class is called here.
 pub(super) fn name(class: Class) -> String {
     format!("{class:?}").to_lowercase()
@@ -49,8 +44,7 @@ pub(super) fn named(names: &[String]) -> Result<Vec<Class>> {
 /// # Errors
 /// If it is not.
 pub(super) fn encode(base: Option<&[u8]>, target: &[u8], class: Class) -> Result<Encoded> {
-    let effort = default_effort(target.len());
-    let options = Options { decoder_ram_bytes: class.ram_bytes(), effort, ..Options::default() };
+    let options = Options { decoder_ram_bytes: class.ram_bytes(), ..Options::default() };
     let encoded = compact::encode(base, target, options)?;
     ensure!(
         encoded.payload.first() == Some(&class.code()),
@@ -77,6 +71,8 @@ pub(super) fn package_bytes(base: Option<&Path>, target: &Path, class: Class) ->
     let base = base.map(Image::read).transpose()?;
     let target = Image::read(target)?;
     let encoded = encode(base.as_ref().map(Image::bytes), target.bytes(), class)?;
+    let decoder_ram_bytes = class.ram_bytes();
+    let profile = DeviceProfile { decoder_ram_bytes, ..DeviceProfile::default() };
     let manifest = Manifest {
         product: "measured".parse()?,
         target_version: "1".parse()?,
@@ -90,7 +86,7 @@ pub(super) fn package_bytes(base: Option<&Path>, target: &Path, class: Class) ->
         codec: Codec::Compact,
         encoder: encoded.encoder,
         memory_class: u8::try_from(class.ram_bytes().next_power_of_two().ilog2())?,
-        block_log2: DeviceProfile::default().block_log2,
+        block_log2: profile.block_log2(),
         payload_size: 0,
         root: ShortDigest::default(),
     };

@@ -32,12 +32,11 @@ pub(crate) fn run(corpus: &Path) -> Result<()> {
     for series in series_in(corpus)? {
         let pair = series.last_pair();
         let bytes = |path: &Path| Ok::<_, anyhow::Error>(std::fs::metadata(path)?.len());
-        let target_bytes = bytes(pair.target)?;
-        let mb = (bytes(pair.base)? + target_bytes) as f64 / MB;
+        let mb = (bytes(pair.base)? + bytes(pair.target)?) as f64 / MB;
         for ((name, effort), figures) in class::EFFORTS.iter().zip(&mut by_effort) {
             eprintln!("encoding {} with effort {name} …", series.name);
             let cost = in_a_child(&pair, name)?;
-            let is_default = class::default_effort(usize::try_from(target_bytes)?) == *effort;
+            let is_default = Options::default().effort == *effort;
             figures.add(&cost, mb);
             if is_default {
                 default_effort.add(&cost, mb);
