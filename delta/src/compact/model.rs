@@ -135,6 +135,14 @@ impl Past {
         self.history = self.history << 1 | u32::from(!hit);
     }
 
+    /// Notes bytes that were all hit.
+    pub(super) fn note_stride(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.note_hit(true);
+            self.note_byte(*byte);
+        }
+    }
+
     pub(super) fn note_byte(&mut self, byte: u8) {
         self.recent = self.recent << 8 | u64::from(byte);
     }

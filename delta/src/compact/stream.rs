@@ -19,7 +19,7 @@ use super::coder::BitCoder;
 use super::header::{Header, HeaderNumbers, Part};
 use super::isa::{InstructionSet, References};
 use super::map::Entry;
-use super::mixer::{NUMBER_DECISIONS, Number, Slot, signed};
+use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, signed};
 use super::model::{Model, Past, Place, SourceContext};
 use super::pick;
 use super::predict::{KIND_PLAIN, Predicted, Predictor};
@@ -67,16 +67,52 @@ impl Segment {
     }
 }
 
+/// So many bytes are coded by one decision while nothing misses.
+pub(super) const STRIDE: usize = 16;
+
+/// Hits in a row before that.
+const CALM: u32 = 32;
+
+/// Stands for the hits in a row within a stride that is known to miss: no run is counted as long byte by byte.
+const DOUBT: u32 = 1 << 20;
+
+/// Units that end within a stride, at most: none is shorter than two bytes.
+const STRIDE_UNITS: usize = STRIDE / 2;
+
 /// What was coded, for whoever counts the cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     Map,
-    Hit { kind: u8, odd: bool, history: u32, hit: bool },
-    Leave { leave: bool },
-    Substitute { kind: u8, odd: bool },
+    Hit {
+        kind: u8,
+        odd: bool,
+        history: u32,
+        hit: bool,
+    },
+    /// Whether a whole stride is hit.
+    Stride {
+        hit: bool,
+    },
+    /// A hit or a miss within a stride that is known to miss.
+    Doubted {
+        hit: bool,
+    },
+    Leave {
+        leave: bool,
+    },
+    Substitute {
+        kind: u8,
+        odd: bool,
+    },
     LiteralStart,
-    Literal { bytes: u32 },
-    Jump { after_literal: bool, kind: u32, distance: u32 },
+    Literal {
+        bytes: u32,
+    },
+    Jump {
+        after_literal: bool,
+        kind: u32,
+        distance: u32,
+    },
 }
 
 /// One end of the line: codes decisions and, on the encoder's side, knows what they shall be.
@@ -123,6 +159,8 @@ pub(super) struct Numbers {
     is_text: [Slot; 2],
     is_raw: Slot,
     jump_kind: [Slot; 16],
+    /// Whether a stride is hit, by the hits in a row so far and the references in it.
+    stride: [Flag; 64],
 }
 
 impl Numbers {
@@ -142,6 +180,7 @@ impl Numbers {
             is_text: [none; 2],
             is_raw: none,
             jump_kind: [none; 16],
+            stride: [Flag::new(0); 64],
         }
     };
 
@@ -157,6 +196,7 @@ impl Numbers {
         self.is_text.fill(Slot::new(16384));
         self.is_raw = Slot::new(16384);
         self.jump_kind.fill(Slot::NEW);
+        self.stride.fill(Flag::new(60000));
     }
 }
 
@@ -191,6 +231,8 @@ pub(super) struct Machine<'a> {
     segment: u32,
     /// Whether the copy at hand has coded no byte yet: it may not be left then.
     fresh: bool,
+    /// Bytes that are left of a stride that is known to miss, as long as it has not.
+    doubted: u8,
     mode: Mode,
     map_index: usize,
     was_text: bool,
@@ -215,6 +257,7 @@ impl<'a> Machine<'a> {
             source: 0,
             segment: 0,
             fresh: false,
+            doubted: 0,
             mode: Mode::Header(Part::Set),
             map_index: 0,
             was_text: false,
@@ -324,6 +367,7 @@ impl<'a> Machine<'a> {
         self.segment = self.n;
         self.fresh = true;
         self.past.run = self.past.run.min(4);
+        self.doubted = 0;
         self.mode = Mode::Copy;
         Ok(())
     }
@@ -436,6 +480,9 @@ impl<'a> Machine<'a> {
             self.mode = Mode::Switch { after_literal: false };
             return Ok(());
         };
+        if self.past.run >= CALM && self.doubted == 0 && self.has_stride(source) {
+            return self.stride(side, view, source);
+        }
         let ends = !self.fresh && side.segment(n).start == n;
         let look = self.look(view, source)?;
         let predicted = self.predictor.predict(&look, source, n);
@@ -452,7 +499,7 @@ impl<'a> Machine<'a> {
         let context = look.context;
         let hit = !ends && predicted.byte == byte;
         let hit = self.model.hit(side, hit, predicted, n, Place::Single, context, &self.past);
-        side.coded(Event::Hit { kind: predicted.kind, odd, history, hit });
+        self.coded_hit(side, predicted, odd, history, hit);
         self.past.note_hit(hit);
         let byte = if hit {
             predicted.byte
@@ -471,15 +518,84 @@ impl<'a> Machine<'a> {
             let missed = self.past.history & 3 != 0;
             self.model.note_substitution(context, [low, high], missed);
         }
-        if let Some((start, place)) = self.predictor.ended(&look, source, n, self.segment)
-            && let Some(references) = &self.predictor.references
-        {
-            let new = view.written_code(references, place, look.cell, self.n);
-            let new = new.map_err(Fault::View)?;
-            self.predictor.learn(&look, new, start, place);
+        if let Some((start, place)) = self.predictor.ended(&look, source, n, self.segment) {
+            self.learn(view, &look, start, place)?;
         }
         self.source += 1;
         self.fresh = false;
+        Ok(())
+    }
+
+    /// Whether a whole stride can be copied from here.
+    fn has_stride(&self, source: Source) -> bool {
+        let end = if source.is_base() { self.predictor.base_size } else { self.n };
+        let left = (end - source.offset()).min(self.target_size - self.n);
+        left as usize >= STRIDE
+    }
+
+    /// Codes whether a whole stride is hit. If it is not, its bytes follow one by one.
+    fn stride<V: View>(
+        &mut self,
+        side: &mut impl Side,
+        view: &mut V,
+        source: Source,
+    ) -> Result<(), Fault<V::Error>> {
+        let n = self.n;
+        let mut bytes = [0; STRIDE];
+        let mut units = [None; STRIDE_UNITS];
+        let mut left = units.iter_mut();
+        let (mut references, mut changes) = (0, false);
+        for (at, byte) in (0u32..).zip(&mut bytes) {
+            let source = source.behind(at);
+            let look = self.look(view, source)?;
+            let predicted = self.predictor.predict(&look, source, n + at);
+            *byte = predicted.byte;
+            changes |= predicted.byte != predicted.raw;
+            if let Some((start, place)) = self.predictor.ended(&look, source, n + at, self.segment)
+                && let Some(unit) = left.next()
+            {
+                *unit = Some((look, start, place));
+                references += 1;
+            }
+        }
+        let segment = side.segment(n);
+        let stays = segment.start < n && segment.end() as usize >= n as usize + STRIDE;
+        let hit = stays && (n..).zip(bytes).all(|(n, byte)| side.target(n) == byte);
+        // Runs of 32 and more have buckets from 6 on.
+        let calm = (Model::run_bucket(&self.past) - 6).min(7);
+        let context = calm * 8 + usize::from(changes) * 4 + references.min(3);
+        let flag = pick(&mut self.numbers.stride, context);
+        let hit = side.bit(hit, flag.p());
+        flag.update(hit, 30);
+        side.coded(Event::Stride { hit });
+        if !hit {
+            self.doubted = STRIDE as u8;
+            // A context of their own for the decisions up to the miss.
+            self.past.run = DOUBT;
+            return Ok(());
+        }
+        view.append(&bytes).map_err(Fault::View)?;
+        self.n += STRIDE as u32;
+        self.source += STRIDE as u32;
+        self.past.note_stride(&bytes);
+        for (look, start, place) in units.into_iter().flatten() {
+            self.learn(view, &look, start, place)?;
+        }
+        Ok(())
+    }
+
+    /// Learns from a unit that stands in the target.
+    fn learn<V: View>(
+        &mut self,
+        view: &mut V,
+        look: &Look,
+        start: u32,
+        place: u32,
+    ) -> Result<(), Fault<V::Error>> {
+        if let Some(references) = &self.predictor.references {
+            let new = view.written_code(references, place, look.cell, self.n);
+            self.predictor.learn(look, new.map_err(Fault::View)?, start, place);
+        }
         Ok(())
     }
 
@@ -529,7 +645,7 @@ impl<'a> Machine<'a> {
         let history = self.past.history;
         let high_hit = !ends && high.byte == goal[1];
         let high_hit = self.model.hit(side, high_hit, high, n, Place::High, context, &self.past);
-        side.coded(Event::Hit { kind: high.kind, odd: true, history, hit: high_hit });
+        self.coded_hit(side, high, true, history, high_hit);
         self.past.note_hit(high_hit);
         let high_byte = if high_hit {
             high.byte
@@ -549,7 +665,7 @@ impl<'a> Machine<'a> {
         let history = self.past.history;
         let low_hit = low.byte == goal[0];
         let low_hit = self.model.hit(side, low_hit, low, n, Place::Low, context, &self.past);
-        side.coded(Event::Hit { kind: low.kind, odd: false, history, hit: low_hit });
+        self.coded_hit(side, low, false, history, low_hit);
         self.past.note_hit(low_hit);
         let low_byte = if low_hit {
             low.byte
@@ -577,6 +693,23 @@ impl<'a> Machine<'a> {
         self.source += 2;
         self.fresh = false;
         Ok(())
+    }
+
+    /// Tells what was coded, and whether the doubt about a stride is over.
+    fn coded_hit(
+        &mut self,
+        side: &mut impl Side,
+        predicted: Predicted,
+        odd: bool,
+        history: u32,
+        hit: bool,
+    ) {
+        side.coded(if self.doubted > 0 {
+            Event::Doubted { hit }
+        } else {
+            Event::Hit { kind: predicted.kind, odd, history, hit }
+        });
+        self.doubted = if hit { self.doubted.saturating_sub(1) } else { 0 };
     }
 
     /// Codes whether the copy ends here; a copy has at least one byte.

@@ -35,6 +35,14 @@ impl Source {
         }
     }
 
+    /// The place so many bytes behind in the same image.
+    pub(super) fn behind(self, off: u32) -> Self {
+        match self {
+            Self::Base(offset) => Self::Base(offset.wrapping_add(off)),
+            Self::Target(offset) => Self::Target(offset.wrapping_add(off)),
+        }
+    }
+
     /// The next byte of the same image, if it is there.
     pub(super) fn next(self, base_size: u32, written: u32) -> Option<Self> {
         match self {

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::predict::KINDS;
-use super::super::stream::Event;
+use super::super::stream::{Event, STRIDE};
 
 /// Classes of the last 32 hits and misses.
 const HISTORIES: usize = 12;
@@ -87,6 +87,15 @@ impl Tally {
                 let means = if hit { &mut self.hit } else { &mut self.miss };
                 means.get_mut(place(kind, odd) * HISTORIES + history_class(history))
             }
+            Event::Stride { hit: true } => {
+                let calm = self.hit.first_mut();
+                return calm.into_iter().for_each(|mean| mean.add(bits, STRIDE as f64));
+            }
+            // What a stride that misses costs is the price of its first miss.
+            Event::Stride { hit: false } | Event::Doubted { hit: true } => {
+                return self.miss.first_mut().into_iter().for_each(|mean| mean.add(bits, 0.0));
+            }
+            Event::Doubted { hit: false } => self.miss.first_mut(),
             Event::Leave { leave } => Some(if leave { &mut self.leave } else { &mut self.stay }),
             Event::Substitute { kind, odd } => self.substitute.get_mut(place(kind, odd)),
             Event::LiteralStart => Some(&mut self.literal_start),
