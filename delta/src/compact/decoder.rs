@@ -254,6 +254,29 @@ impl<I: Images> View for ImageView<'_, I> {
         }
     }
 
+    fn cell(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+    ) -> Result<Cell, I::Error> {
+        let Some(known) = references else { return Ok(Cell::default()) };
+        match source {
+            Source::Base(offset) => {
+                let (mut base, sweep) = self.base();
+                sweep.cell(known, &mut base, offset)
+            }
+            Source::Target(_) => Ok(self.look(references, source, written)?.cell),
+        }
+    }
+
+    fn read(&mut self, source: Source, into: &mut [u8]) -> Result<(), I::Error> {
+        match source {
+            Source::Base(offset) => self.images.read_base(offset, into),
+            Source::Target(offset) => self.images.read_target(offset, into),
+        }
+    }
+
     fn written_code(
         &mut self,
         references: &References,

@@ -90,7 +90,10 @@ impl Layout {
 
     /// Whether an address lies in the image or right behind one of its pieces.
     pub(super) fn holds(&self, address: u32) -> bool {
-        self.offset(address).is_some() || self.offset(address.wrapping_sub(1)).is_some()
+        let ends = self.pieces().iter().skip(1).map(|piece| piece.start).chain([self.len]);
+        self.pieces().iter().zip(ends).any(|(piece, end)| {
+            address.wrapping_sub(piece.address) <= end.saturating_sub(piece.start)
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::isa::{Code, Family, Form, References};
 use super::map::AddressMap;
+use super::sweep::Cell;
 use super::view::{Look, Source};
 use super::words::Words;
 
@@ -34,6 +35,24 @@ pub(super) const KIND_HIGH: u8 = 32;
 pub(super) const KIND_LOW: u8 = 40;
 /// A reference whose prediction is not believed or does not fit.
 pub(super) const KIND_DOUBTED: u8 = 48;
+
+/// A guess at all bytes of a unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PredictedUnit {
+    new: u32,
+    kind: u8,
+    /// Whether each byte has a kind of its own, counted from `kind`.
+    per_byte: bool,
+}
+
+impl PredictedUnit {
+    /// The guess at one of its bytes, which was `raw`.
+    pub(super) fn byte(self, raw: u8, index: u8) -> Predicted {
+        let byte = self.new.to_le_bytes().get(usize::from(index)).copied().unwrap_or(raw);
+        let kind = if self.per_byte { self.kind + index } else { self.kind };
+        Predicted { byte, kind, index: index.into(), raw }
+    }
+}
 
 impl Predicted {
     /// A byte that is predicted as it is.
@@ -126,33 +145,30 @@ impl Predictor<'_> {
 
     /// Predicts the byte at target offset `n` from the one at `source`.
     pub(super) fn predict(&self, look: &Look, source: Source, n: u32) -> Predicted {
-        let plain = Predicted::plain(look.raw);
-        let (Some(references), form) = (&self.references, look.cell.form) else { return plain };
-        if form == Form::Plain {
+        let Cell { form, index, .. } = look.cell;
+        let plain = Predicted { index: index.into(), ..Predicted::plain(look.raw) };
+        if !form.moves(index) {
             return plain;
         }
+        self.unit(look, source, n).map_or(plain, |unit| unit.byte(look.raw, index))
+    }
+
+    /// Predicts the unit that the byte at target offset `n` is part of; `None` if it is not known to move.
+    pub(super) fn unit(&self, look: &Look, source: Source, n: u32) -> Option<PredictedUnit> {
+        let (references, form) = (self.references.as_ref()?, look.cell.form);
         let index = u32::from(look.cell.index);
-        let (Some(start), Some(place)) = (source.offset().checked_sub(index), n.checked_sub(index))
-        else {
-            return plain;
-        };
-        let plain = Predicted { index, ..plain };
-        if !form.moves(look.cell.index) {
-            return plain;
-        }
+        let start = source.offset().checked_sub(index)?;
+        let place = n.checked_sub(index)?;
+        let old = look.code.own;
         if form.is_word() {
             if place & 3 != 0 {
-                return plain;
+                return None;
             }
-            let old = look.code.own;
             let new = self.learned.words.guess(form, old, self.moved_word(references, old), place);
-            return byte_of(look, new, word_kind(form, new != old));
+            let (kind, per_byte) = word_kind(form, new != old);
+            return Some(PredictedUnit { new, kind, per_byte });
         }
-        let Some(family) = form.family() else { return plain };
-        let doubted = |off: u32| {
-            let off = u8::try_from(off).unwrap_or(0);
-            Predicted { kind: KIND_DOUBTED + off, ..plain }
-        };
+        let family = form.family()?;
         let target = target_of(references, form, look.code, source.is_base(), start);
         let new_at = references.target.address(place);
         let moved = if !source.is_base() {
@@ -166,14 +182,16 @@ impl Predictor<'_> {
         let code =
             if form.is_global() { Code { other: new_pointer, ..look.code } } else { look.code };
         let Some(new) = form.with_target(code, new_at, moved) else {
-            return if is_short(family) { plain } else { doubted(3) };
+            let unfit = PredictedUnit { new: old, kind: KIND_DOUBTED + 3, per_byte: false };
+            return (!is_short(family)).then_some(unfit);
         };
         let mask = if form.len() < 4 { (1 << (8 * u32::from(form.len()))) - 1 } else { u32::MAX };
-        let changed = (new ^ look.code.own) & mask != 0;
+        let changed = (new ^ old) & mask != 0;
         if changed && self.is_doubted(references, family, target) {
-            return doubted(index);
+            return Some(PredictedUnit { new: old, kind: KIND_DOUBTED, per_byte: true });
         }
-        byte_of(look, new, family_kind(family, changed))
+        let (kind, per_byte) = family_kind(family, changed);
+        Some(PredictedUnit { new, kind, per_byte })
     }
 
     /// Whether predictions of this kind have been worse than none. Where instructions are told apart reliably, they are
@@ -188,8 +206,8 @@ impl Predictor<'_> {
         i32::from(by_family) + 2 * i32::from(by_target) < 0
     }
 
-    /// The start and place of the unit that a look shows, once its last byte stands at target offset `n` and all of it
-    /// was copied since `segment`.
+    /// The start and place of the unit that a look shows, if its last byte stands at target offset `n` and all of it was
+    /// copied since `segment`.
     pub(super) fn ended(
         &self,
         look: &Look,
@@ -197,12 +215,24 @@ impl Predictor<'_> {
         n: u32,
         segment: u32,
     ) -> Option<(u32, u32)> {
-        let cell = look.cell;
-        let is_last = cell.form != Form::Plain && cell.index + 1 == cell.form.len();
-        let index = u32::from(cell.index);
+        let is_last = look.cell.index + 1 == look.cell.form.len();
+        self.whole(look, source, n, segment).filter(|_| is_last)
+    }
+
+    /// The start and place of the unit that a look at target offset `n` shows, if it begins where it was copied since
+    /// `segment`.
+    pub(super) fn whole(
+        &self,
+        look: &Look,
+        source: Source,
+        n: u32,
+        segment: u32,
+    ) -> Option<(u32, u32)> {
+        let index = u32::from(look.cell.index);
         let place = n.checked_sub(index).filter(|place| *place >= segment)?;
         let start = source.offset().checked_sub(index)?;
-        (is_last && source.is_base() && self.references.is_some()).then_some((start, place))
+        let teaches = look.cell.form != Form::Plain && source.is_base();
+        (teaches && self.references.is_some()).then_some((start, place))
     }
 
     /// Learns from a unit that stood at `start` and has become `new` at `place`.
@@ -286,15 +316,6 @@ fn is_short(family: Family) -> bool {
 
 fn trusted_part(family: Family, target: u32) -> usize {
     hash((target >> 8).wrapping_add((family as u32) << 20)) >> 18 & 63
-}
-
-/// The byte of a unit's new bytes that a look is at; kinds of long units count its bytes.
-fn byte_of(look: &Look, new: u32, kind: (u8, bool)) -> Predicted {
-    let index = look.cell.index;
-    let byte = new.to_le_bytes().get(usize::from(index)).copied().unwrap_or(look.raw);
-    let (kind, per_byte) = kind;
-    let kind = if per_byte { kind + index } else { kind };
-    Predicted { byte, kind, index: index.into(), raw: look.raw }
 }
 
 /// The first kind of a family, and whether each byte of a unit has one of its own.

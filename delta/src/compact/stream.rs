@@ -17,7 +17,7 @@
 
 use super::coder::BitCoder;
 use super::header::{Header, HeaderNumbers, Part};
-use super::isa::{InstructionSet, References};
+use super::isa::{Form, InstructionSet, References};
 use super::map::Entry;
 use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, signed};
 use super::model::{Model, Past, Place, SourceContext};
@@ -68,7 +68,7 @@ impl Segment {
 }
 
 /// So many bytes are coded by one decision while nothing misses.
-pub(super) const STRIDE: usize = 16;
+pub(super) const STRIDE: u8 = 16;
 
 /// Hits in a row before that.
 const CALM: u32 = 32;
@@ -77,7 +77,7 @@ const CALM: u32 = 32;
 const DOUBT: u32 = 1 << 20;
 
 /// Units that end within a stride, at most: none is shorter than two bytes.
-const STRIDE_UNITS: usize = STRIDE / 2;
+const STRIDE_UNITS: usize = STRIDE as usize / 2;
 
 /// What was coded, for whoever counts the cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -486,7 +486,7 @@ impl<'a> Machine<'a> {
         let ends = !self.fresh && side.segment(n).start == n;
         let look = self.look(view, source)?;
         let predicted = self.predictor.predict(&look, source, n);
-        if let Some(high) = self.high_of_pair(view, source, predicted)? {
+        if let Some(high) = self.high_of_pair(view, &look, source, predicted)? {
             return self.copy_half(side, view, &look, [predicted, high], ends);
         }
         if predicted.index == 0 {
@@ -530,7 +530,7 @@ impl<'a> Machine<'a> {
     fn has_stride(&self, source: Source) -> bool {
         let end = if source.is_base() { self.predictor.base_size } else { self.n };
         let left = (end - source.offset()).min(self.target_size - self.n);
-        left as usize >= STRIDE
+        left >= u32::from(STRIDE)
     }
 
     /// Codes whether a whole stride is hit. If it is not, its bytes follow one by one.
@@ -541,25 +541,40 @@ impl<'a> Machine<'a> {
         source: Source,
     ) -> Result<(), Fault<V::Error>> {
         let n = self.n;
-        let mut bytes = [0; STRIDE];
+        let mut bytes = [0; STRIDE as usize];
+        view.read(source, &mut bytes).map_err(Fault::View)?;
         let mut units = [None; STRIDE_UNITS];
-        let mut left = units.iter_mut();
         let (mut references, mut changes) = (0, false);
-        for (at, byte) in (0u32..).zip(&mut bytes) {
+        let mut at = 0;
+        while let Some(rest) = bytes.get_mut(at as usize..).filter(|rest| !rest.is_empty()) {
             let source = source.behind(at);
+            let cell = view.cell(self.predictor.references.as_ref(), source, n);
+            let cell = cell.map_err(Fault::View)?;
+            if cell.form == Form::Plain {
+                at += 1;
+                continue;
+            }
             let look = self.look(view, source)?;
-            let predicted = self.predictor.predict(&look, source, n + at);
-            *byte = predicted.byte;
-            changes |= predicted.byte != predicted.raw;
-            if let Some((start, place)) = self.predictor.ended(&look, source, n + at, self.segment)
-                && let Some(unit) = left.next()
+            let unit = self.predictor.unit(&look, source, n + at);
+            // The unit may begin in front of the stride, and end behind it.
+            let ends = at + u32::from(cell.form.len() - cell.index) <= u32::from(STRIDE);
+            if let Some((start, place)) =
+                self.predictor.whole(&look, source, n + at, self.segment).filter(|_| ends)
+                && let Some(room) = units.get_mut(references)
             {
-                *unit = Some((look, start, place));
+                *room = Some((look, start, place));
                 references += 1;
+            }
+            for (byte, index) in rest.iter_mut().zip(cell.index..cell.form.len()) {
+                let moves = unit.filter(|_| cell.form.moves(index));
+                let predicted = moves.map_or(*byte, |unit| unit.byte(*byte, index).byte);
+                changes |= predicted != *byte;
+                *byte = predicted;
+                at += 1;
             }
         }
         let segment = side.segment(n);
-        let stays = segment.start < n && segment.end() as usize >= n as usize + STRIDE;
+        let stays = segment.start < n && segment.end() >= n + u32::from(STRIDE);
         let hit = stays && (n..).zip(bytes).all(|(n, byte)| side.target(n) == byte);
         // Runs of 32 and more have buckets from 6 on.
         let calm = (Model::run_bucket(&self.past) - 6).min(7);
@@ -569,14 +584,14 @@ impl<'a> Machine<'a> {
         flag.update(hit, 30);
         side.coded(Event::Stride { hit });
         if !hit {
-            self.doubted = STRIDE as u8;
+            self.doubted = STRIDE;
             // A context of their own for the decisions up to the miss.
             self.past.run = DOUBT;
             return Ok(());
         }
         view.append(&bytes).map_err(Fault::View)?;
-        self.n += STRIDE as u32;
-        self.source += STRIDE as u32;
+        self.n += u32::from(STRIDE);
+        self.source += u32::from(STRIDE);
         self.past.note_stride(&bytes);
         for (look, start, place) in units.into_iter().flatten() {
             self.learn(view, &look, start, place)?;
@@ -612,6 +627,7 @@ impl<'a> Machine<'a> {
     fn high_of_pair<V: View>(
         &self,
         view: &mut V,
+        look: &Look,
         source: Source,
         low: Predicted,
     ) -> Result<Option<Predicted>, Fault<V::Error>> {
@@ -621,6 +637,10 @@ impl<'a> Machine<'a> {
             return Ok(None);
         }
         let Some(next) = source.next(self.predictor.base_size, self.n) else { return Ok(None) };
+        let cell = view.cell(self.predictor.references.as_ref(), next, self.n);
+        if cell.map_err(Fault::View)?.form == Form::Plain {
+            return Ok(Some(Predicted::plain(look.context.partner)));
+        }
         let look = self.look(view, next)?;
         let high = self.predictor.predict(&look, next, self.n + 1);
         Ok((high.kind == KIND_PLAIN).then_some(high))

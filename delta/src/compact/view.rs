@@ -65,8 +65,29 @@ pub(super) struct Look {
 }
 
 impl Look {
+    const NOTHING: Self = Self {
+        raw: 0,
+        before_that: 0,
+        context: SourceContext { before: 0, partner: 0, half: None },
+        cell: Cell { form: Form::Plain, index: 0, distance: 0 },
+        code: Code { own: 0, other: 0, distance: 0 },
+    };
+
     /// Looks at a byte and its neighbours.
     pub(super) fn at<B: Bytes>(bytes: &mut B, offset: u32) -> Result<Self, B::Error> {
+        // All four bytes at once, where they are there.
+        let word = match offset.checked_sub(2) {
+            Some(first) => bytes.word(first)?,
+            None => None,
+        };
+        if let Some(word) = word {
+            let [before_that, before, raw, next] = word.to_le_bytes();
+            let is_even = offset & 1 == 0;
+            let half = if is_even { [raw, next] } else { [before, raw] };
+            let partner = if is_even { next } else { before };
+            let context = SourceContext { before, partner, half: Some(u16::from_le_bytes(half)) };
+            return Ok(Self { raw, before_that, context, ..Self::NOTHING });
+        }
         let mut byte = |offset: Option<u32>| match offset {
             Some(offset) => Ok(bytes.byte(offset)?.unwrap_or(0)),
             None => Ok(0),
@@ -74,11 +95,10 @@ impl Look {
         let raw = byte(Some(offset))?;
         let before = byte(offset.checked_sub(1))?;
         let before_that = byte(offset.checked_sub(2))?;
-        let partner = byte(offset.checked_add(1).filter(|_| offset & 1 == 0))?;
-        let partner = if offset & 1 == 0 { partner } else { before };
-        let half = bytes.half(offset & !1)?;
-        let context = SourceContext { before, partner, half };
-        Ok(Self { raw, before_that, context, cell: Cell::default(), code: Code::default() })
+        let next = byte(offset.checked_add(1))?;
+        let partner = if offset & 1 == 0 { next } else { before };
+        let context = SourceContext { before, partner, half: bytes.half(offset & !1)? };
+        Ok(Self { raw, before_that, context, ..Self::NOTHING })
     }
 
     /// Adds what a sweep of the base says.
@@ -147,6 +167,17 @@ pub(super) trait View {
         source: Source,
         written: u32,
     ) -> Result<Look, Self::Error>;
+
+    /// What a byte of the source is part of.
+    fn cell(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+    ) -> Result<Cell, Self::Error>;
+
+    /// Reads source bytes, all of which are there.
+    fn read(&mut self, source: Source, into: &mut [u8]) -> Result<(), Self::Error>;
 
     /// The bytes of a unit of the target that is written.
     fn written_code(

@@ -89,7 +89,7 @@ impl Tally {
             }
             Event::Stride { hit: true } => {
                 let calm = self.hit.first_mut();
-                return calm.into_iter().for_each(|mean| mean.add(bits, STRIDE as f64));
+                return calm.into_iter().for_each(|mean| mean.add(bits, STRIDE.into()));
             }
             // What a stride that misses costs is the price of its first miss.
             Event::Stride { hit: false } | Event::Doubted { hit: true } => {

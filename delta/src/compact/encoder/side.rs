@@ -239,6 +239,22 @@ impl View for SliceView<'_> {
         Ok(self.look_at(references, source, written))
     }
 
+    fn cell(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+    ) -> Result<Cell, Infallible> {
+        Ok(self.look_at(references, source, written).cell)
+    }
+
+    fn read(&mut self, source: Source, into: &mut [u8]) -> Result<(), Infallible> {
+        let image = if source.is_base() { self.base } else { self.target };
+        let bytes = image.get(source.offset() as usize..).unwrap_or_default();
+        into.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        Ok(())
+    }
+
     fn written_code(
         &mut self,
         references: &References,

@@ -76,11 +76,11 @@ impl InstructionSet {
     /// Instructions of different lengths need a few of them to be told apart; pairs of instructions may lie far apart.
     pub(super) fn sweep_bytes(self) -> (u32, u32) {
         match self {
-            Self::Thumb => (64, 128),
-            Self::Riscv32 | Self::Riscv64 | Self::Aarch64 => (512, 512),
+            Self::Thumb => (32, 256),
+            Self::Riscv32 | Self::Riscv64 | Self::Aarch64 => (256, 1024),
             // Every instruction takes four bytes, and none depends on what has been swept.
             Self::Arm => (0, 64),
-            Self::Xtensa => (128, 128),
+            Self::Xtensa => (128, 512),
         }
     }
 
