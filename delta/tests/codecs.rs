@@ -223,6 +223,20 @@ proptest! {
 }
 
 #[test]
+fn progress_rises_to_the_end() {
+    let base = code_like(5, 20_000);
+    let target = edited(&base);
+    let told = std::cell::RefCell::new(Vec::new());
+    let report = |share| told.borrow_mut().push(share);
+    let options = compact::Options::default();
+    let encoded = compact::encode_reporting(Some(&base), &target, options, &report).unwrap();
+    assert_eq!(encoded, compact::encode(Some(&base), &target, options).unwrap());
+    let told = told.into_inner();
+    assert!(told.is_sorted_by(|a, b| a < b) && told.len() > 100, "{told:?}");
+    assert_eq!(told.last(), Some(&1000));
+}
+
+#[test]
 fn calls_and_pointers_that_moved_cost_less_than_half() {
     // 600 functions that call each other and a table that points to them; some grow, so that all behind them move.
     let scattered = |n: usize| (n.wrapping_mul(0x9e37_79b9) >> 9) % 10_007;

@@ -69,9 +69,19 @@ pub struct Request<'a> {
 /// Told as artifacts get done; called from several threads.
 pub type Progress<'a> = &'a (dyn Fn(Event<'_>) + Sync);
 
+/// What [`Event::Encoding`] adds up to for each artifact.
+pub const ENCODING: u32 = 1000;
+
 /// A step of the build.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
+    /// An artifact is being encoded.
+    Encoding {
+        /// Which one.
+        what: &'a str,
+        /// How much of it is done since the last time, of 1000; a codec that tells nothing adds nothing.
+        more: u32,
+    },
     /// An artifact is encoded, replayed and signed.
     Done {
         /// Which one.
@@ -210,7 +220,11 @@ fn make(
 ) -> Result<Outcome> {
     let what = base.map_or("full image".to_owned(), |base| format!("delta from {}", name(base)));
     let image = base.map(|base| &base.image);
-    let choice = match encode(image, &request.target, &request.profile) {
+    let told = std::cell::Cell::new(0);
+    let report = |done: u32| {
+        progress(Event::Encoding { what: &what, more: done.saturating_sub(told.replace(done)) });
+    };
+    let choice = match encode(image, &request.target, &request.profile, &report) {
         Ok(Some(choice)) => choice,
         Ok(None) => {
             return Ok(Outcome::Refused {
@@ -234,6 +248,7 @@ fn make(
     let mut block = vec![0; 1 << manifest.block_log2];
     let manifest = authenticate(&bytes, &Keyring::of(request.signer), &mut block)
         .map_err(|error| Error::SelfCheck { what: what.clone(), why: error.to_string() })?;
+    progress(Event::Encoding { what: &what, more: ENCODING.saturating_sub(told.get()) });
     progress(Event::Done { what: &what, of });
     let instruction_set = candidate.encoded.instruction_set.map(InstructionSet::name);
     Ok(Outcome::Made(Made { manifest: *manifest, bytes, instruction_set, tried: choice.tried }))

@@ -117,16 +117,19 @@ pub(crate) struct Choice {
 
 /// Encodes `target`, against `base` if there is one; `None` if the choice of codec allows no such artifact.
 ///
+/// `report` is told how far it is, of 1000; only of the codec that takes long.
+///
 /// # Errors
 /// [`Error::Encode`] if no allowed codec fits the device.
 pub(crate) fn encode(
     base: Option<&Image>,
     target: &Image,
     profile: &DeviceProfile,
+    report: &dyn Fn(u32),
 ) -> Result<Option<Choice>> {
     let (mut made, mut refusal) = (Vec::new(), None);
     for codec in allowed(profile.codec, base.is_some(), target.size()) {
-        match encode_with(*codec, base, target, profile) {
+        match encode_with(*codec, base, target, profile, report) {
             Ok(candidate) if candidate.memory_class() > MAX_MEMORY_CLASS => {
                 let (needed, limit) = (candidate.encoded.decoder_ram_bytes, 1 << MAX_MEMORY_CLASS);
                 refusal = Some(EncodeError::Memory { needed, limit });
@@ -167,6 +170,7 @@ fn encode_with(
     base: Option<&Image>,
     target: &Image,
     profile: &DeviceProfile,
+    report: &dyn Fn(u32),
 ) -> Result<Candidate, EncodeError> {
     let limit = profile.decoder_ram_bytes;
     let encoded = match codec {
@@ -190,7 +194,7 @@ fn encode_with(
                 code: profile.code,
                 ..Default::default()
             };
-            compact::encode(base.map(Image::bytes), target.bytes(), options)?
+            compact::encode_reporting(base.map(Image::bytes), target.bytes(), options, report)?
         }
         Codec::Bsdiff => {
             bsdiff40::encode(base.ok_or(EncodeError::NoBase)?.bytes(), target.bytes())?

@@ -183,17 +183,26 @@ fn check_again(request: &Request<'_>, built: &Built, printer: &Printer) -> Resul
 
 fn build_with_progress(request: &Request<'_>, printer: &Printer) -> Result<Built> {
     let total = request.bases.len() as u64 + 1;
-    let bar = indicatif::ProgressBar::new(total);
+    let bar = indicatif::ProgressBar::new(total * u64::from(build::ENCODING));
+    bar.set_style(style());
     if !printer.shows_progress() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
-    let built = build::build(request, &|event| {
-        let Event::Done { what, .. } = event;
-        bar.set_message(what.to_owned());
-        bar.inc(1);
+    let built = build::build(request, &|event| match event {
+        Event::Encoding { what, more } => {
+            bar.set_message(what.to_owned());
+            bar.inc(more.into());
+        }
+        Event::Done { .. } => {}
     });
     bar.finish_and_clear();
     Ok(built?)
+}
+
+fn style() -> indicatif::ProgressStyle {
+    let template = "[{elapsed}] {bar:32} {percent} % {msg}";
+    indicatif::ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar())
 }
 
 fn bases(args: &Args, printer: &Printer) -> Result<Vec<Base>> {

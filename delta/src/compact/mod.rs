@@ -46,7 +46,7 @@ mod words;
 pub use class::{Class, LargeTables, MediumTables, SmallTables};
 pub use decoder::{CompactDecoder, Memory, Tables};
 #[cfg(feature = "encode")]
-pub use encoder::{CodeHint, Effort, Options, encode};
+pub use encoder::{CodeHint, Effort, Options, encode, encode_reporting};
 pub use isa::InstructionSet;
 
 /// The element at an index that the caller keeps in range; the first one otherwise, rather than a panic.

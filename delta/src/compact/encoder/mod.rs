@@ -14,6 +14,7 @@ mod effort;
 mod images;
 mod map_builder;
 mod parse;
+mod progress;
 mod side;
 
 use alloc::vec::Vec;
@@ -27,6 +28,7 @@ use crate::{EncodeError, Encoded, Sizes};
 use costs::Costs;
 pub use effort::Effort;
 use images::Known;
+use progress::Progress;
 use side::{EncoderSide, SliceView, Units};
 
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
@@ -78,6 +80,19 @@ pub fn encode(
     target: &[u8],
     options: Options,
 ) -> Result<Encoded, EncodeError> {
+    encode_reporting(base, target, options, &|_| {})
+}
+
+/// Encodes as [`encode`], and tells how far it is: of 1000, rising.
+///
+/// # Errors
+/// Those of [`encode`].
+pub fn encode_reporting(
+    base: Option<&[u8]>,
+    target: &[u8],
+    options: Options,
+    report: &dyn Fn(u32),
+) -> Result<Encoded, EncodeError> {
     let base = base.unwrap_or_default();
     let largest = base.len().max(target.len()) as u64;
     if largest > 16 << 20 {
@@ -90,14 +105,20 @@ pub fn encode(
 
     let candidates = images::candidates(base, target, &options);
     let (decoder_ram_bytes, encoder) = (class.ram_bytes(), REVISION);
-    let job = |known| Job::new(base, target, class, options.effort, known);
+    let mut passes = options.effort.search().passes;
+    // Each candidate is parsed twice before the best one is known, a single one once.
+    let trials = match candidates.len() {
+        0 | 1 => 1 + u64::from(passes),
+        count => 2 * count as u64 + u64::from(passes.saturating_sub(1)),
+    };
+    let progress = Progress::new(trials * target.len() as u64, report);
+    let job = |known| Job::new(base, target, class, options.effort, known, &progress);
     let mut trials: Vec<Trial<'_>> =
         candidates.iter().filter_map(|known| Trial::new(job(Some(*known)))).collect();
     if trials.is_empty() {
         trials.extend(Trial::new(job(None)));
     }
     // One pass tells which address is right; only that one is refined further.
-    let mut passes = options.effort.search().passes;
     if trials.len() > 1 {
         trials = trials.into_iter().map(Trial::improved).collect();
         passes = passes.saturating_sub(1);
@@ -117,6 +138,7 @@ struct Job<'a> {
     effort: Effort,
     known: Option<Known>,
     units: Units,
+    progress: &'a Progress<'a>,
 }
 
 impl<'a> Job<'a> {
@@ -126,9 +148,10 @@ impl<'a> Job<'a> {
         class: Class,
         effort: Effort,
         known: Option<Known>,
+        progress: &'a Progress<'a>,
     ) -> Self {
         let units = Units::new(base, target, known.as_ref().map(|known| &known.references));
-        Self { base, target, class, effort, known, units }
+        Self { base, target, class, effort, known, units, progress }
     }
 
     fn references(&self) -> Option<&References> {

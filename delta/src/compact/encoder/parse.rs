@@ -191,6 +191,7 @@ impl Search<'_> {
         let mut covered = Covered(vec![(LITERAL, 0); Covered::SLOTS]);
         let (mut found, mut candidates) = (Vec::new(), Vec::new());
         for n in 0..len {
+            self.job.progress.advance();
             let best = states.first().copied().unwrap_or(start);
             let calm = best.diagonal != LITERAL
                 && best.history == 0
