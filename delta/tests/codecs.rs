@@ -8,7 +8,7 @@ use std::process::Command;
 use common::{code_like, decode, edited};
 use proptest::prelude::*;
 use whittle_delta::bsdiff40::BsdiffDecoder;
-use whittle_delta::compact::{self, Class, CompactDecoder, LargeTables};
+use whittle_delta::compact::{self, Class, CodeHint, CompactDecoder, InstructionSet, LargeTables};
 use whittle_delta::stored::StoredDecoder;
 use whittle_delta::zstd::ZstdDecoder;
 use whittle_delta::{DecodeError, Encoded, Sizes, bsdiff40, stored, zstd};
@@ -219,6 +219,92 @@ proptest! {
         payload.extend(stream);
         let decoded = compact_decode(&base, &vec![0; target_len], &payload, 50);
         prop_assert!(decoded.is_err() || decoded.is_ok_and(|decoded| decoded.len() == target_len));
+    }
+}
+
+#[test]
+fn degenerate_images_survive_the_round_trip() {
+    let noise = |seed, len| code_like(seed, len).iter().map(|b| b.wrapping_mul(167)).collect();
+    let images: [Vec<u8>; 8] = [
+        vec![],
+        vec![7],
+        vec![0; 60_000],
+        vec![0xff; 60_000],
+        noise(1, 30_000),
+        noise(2, 1000),
+        b"abcabcab".repeat(4000),
+        code_like(3, 30_000),
+    ];
+    for (base, target) in images.iter().flat_map(|base| images.iter().map(move |t| (base, t))) {
+        // An empty target is no release; the codec makes nothing of it.
+        let encoded = compact_encode(Some(base), target, Class::Medium).payload;
+        let decoded = compact_decode(base, target, &encoded, 4096);
+        assert_eq!(decoded.as_ref(), Ok(target), "{} > {}", base.len(), target.len());
+        if base == target {
+            assert!(encoded.len() < 100, "{} bytes for no change", encoded.len());
+        }
+    }
+}
+
+/// Words that are instructions of one set or another, at places that make some of them refer to each other.
+fn instructions(seed: u32, count: usize) -> Vec<u8> {
+    const OPENINGS: [u32; 28] = [
+        0xd000_f000,
+        0x9000_f000,
+        0x8000_f000,
+        0x4800_a000,
+        0xe000_d000,
+        0xb100_4478,
+        0x0000_f8df,
+        0x0a00_ed9f,
+        0x0000_f240,
+        0x0000_f2c0,
+        0xef,
+        0x63,
+        0xa001_c001,
+        0x537,
+        0x517,
+        0x0005_0513,
+        0x0005_2503,
+        0x00a5_2023,
+        0x0001_8513,
+        0x05,
+        0x21,
+        0x9400_0000,
+        0x9000_0000,
+        0x9100_0000,
+        0xeb00_0000,
+        0xe59f_0000,
+        0xe08f_0000,
+        0x4020_0000,
+    ];
+    let noise = code_like(seed, count * 4);
+    let word = |(at, noise): (usize, &[u8])| {
+        let noise = u32::from_le_bytes(noise.try_into().unwrap());
+        let opening = OPENINGS[(noise >> 3) as usize % OPENINGS.len()];
+        (opening | noise & 0x03f0_01f0 & (at as u32 * 0x55)).to_le_bytes()
+    };
+    noise.chunks_exact(4).enumerate().flat_map(word).collect()
+}
+
+#[test]
+fn every_instruction_set_survives_the_round_trip() {
+    for (seed, set) in (1..).zip(InstructionSet::ALL) {
+        let base = instructions(seed, 6000);
+        let target = edited(&base);
+        let options = compact::Options {
+            load_address: Some(0x4020_0000),
+            code: CodeHint::Set(set),
+            ..Default::default()
+        };
+        for base in [&base[..], &[]] {
+            let encoded = compact::encode(Some(base), &target, options).unwrap();
+            assert_eq!(encoded.instruction_set, Some(set));
+            for chunk_len in [1, 4096] {
+                let decoded = compact_decode(base, &target, &encoded.payload, chunk_len);
+                assert_eq!(decoded.as_ref(), Ok(&target), "{set:?}");
+            }
+        }
     }
 }
 
