@@ -18,6 +18,9 @@ const MIN_SEGMENT: u32 = 16;
 /// References to one target count at most this often: after that, the decoder has learned the exception.
 const MAX_VOTES: u32 = 3;
 
+/// An entry takes about three bytes, as much as one reference that is predicted wrongly: it has to fix more than one.
+const USELESS: i64 = 1;
+
 /// How often references to an old address have moved by a shift; in the order of addresses.
 struct Vote {
     address: u32,
@@ -133,12 +136,12 @@ fn pair(
 fn thin(mut entries: Vec<Entry>, votes: &[Vote], limit: usize) -> Vec<Entry> {
     loop {
         let gains = gains(&entries, votes);
-        let mut threshold = 0;
+        let mut threshold = USELESS;
         if entries.len() > limit {
             let mut sorted = gains.clone();
             sorted.sort_unstable();
             let excess = ((entries.len() - limit) / 4).max(1);
-            threshold = sorted.get(excess).copied().unwrap_or(0).max(0);
+            threshold = sorted.get(excess).copied().unwrap_or(0).max(USELESS);
         }
         let before = entries.len();
         let (mut kept, mut dropped_last): (Vec<Entry>, bool) = (Vec::new(), false);
