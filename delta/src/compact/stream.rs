@@ -102,7 +102,7 @@ pub(super) struct Numbers {
     signs: [Slot; 3],
     is_literal: [Slot; 2],
     is_text: [Slot; 2],
-    jump_kind: [Slot; 16],
+    jump_kind: [[Slot; 8]; 4],
 }
 
 impl Numbers {
@@ -119,7 +119,7 @@ impl Numbers {
             signs: [none; 3],
             is_literal: [none; 2],
             is_text: [none; 2],
-            jump_kind: [none; 16],
+            jump_kind: [[none; 8]; 4],
         }
     };
 
@@ -132,7 +132,7 @@ impl Numbers {
         self.signs.fill(Slot::NEW);
         self.is_literal.fill(Slot::NEW);
         self.is_text.fill(Slot::new(16384));
-        self.jump_kind.fill(Slot::NEW);
+        self.jump_kind.fill([Slot::NEW; 8]);
     }
 }
 
@@ -170,6 +170,8 @@ pub(super) struct Machine<'a> {
     n: u32,
     /// Where the copy reads next; after a copy, where it stopped. In the space of base and target.
     source: u32,
+    /// The diagonal of the last copy from the base.
+    base_diagonal: i64,
     /// Where the copy at hand began in the target.
     segment: u32,
     /// Whether the copy at hand has coded no byte yet: it may not be left then.
@@ -195,6 +197,7 @@ impl<'a> Machine<'a> {
             target_size,
             n: 0,
             source: 0,
+            base_diagonal: 0,
             segment: 0,
             fresh: false,
             mode: Mode::Header,
@@ -312,6 +315,9 @@ impl<'a> Machine<'a> {
         }
         let [newest, ..] = &mut self.diagonals;
         *newest = diagonal;
+        if place < base_size {
+            self.base_diagonal = diagonal;
+        }
         self.source = place;
         self.segment = self.n;
         self.fresh = true;
@@ -325,7 +331,9 @@ impl<'a> Machine<'a> {
         let base_size = self.predictor.base_size;
         let (n, end) = (i64::from(self.n), i64::from(self.n) + i64::from(base_size));
         let by_map = self.predictor.map.source_of(self.n, base_size).map(i64::from);
-        let from_last = goal - i64::from(self.source);
+        let in_target = self.source > base_size;
+        let beside_last = n - self.base_diagonal;
+        let from_last = goal - beside_last;
         let near = from_last.abs() < 8 && goal < i64::from(base_size);
         let known = self.diagonals.iter().position(|diagonal| n - diagonal == goal);
         let kind = match (by_map, known) {
@@ -335,11 +343,10 @@ impl<'a> Machine<'a> {
             _ if goal < i64::from(base_size) => JUMP_IN_BASE,
             _ => JUMP_IN_TARGET,
         };
+        let context = usize::from(after_literal) * 2 + usize::from(in_target);
+        let kinds = pick(&mut self.numbers.jump_kind, context);
         let mut coded = 0;
-        while coded < JUMP_IN_TARGET
-            && pick(&mut self.numbers.jump_kind, usize::from(after_literal) * 8 + coded as usize)
-                .code(side, kind > coded)
-        {
+        while coded < JUMP_IN_TARGET && pick(kinds, coded as usize).code(side, kind > coded) {
             coded += 1;
         }
         let mut distance = 0;
@@ -349,7 +356,7 @@ impl<'a> Machine<'a> {
                 let sign = pick(&mut self.numbers.signs, 1 + usize::from(after_literal));
                 let moved = signed(&mut self.numbers.in_base, sign, side, from_last);
                 distance = moved.unsigned_abs();
-                i64::from(self.source) + moved
+                beside_last + moved
             }
             JUMP_IN_TARGET => {
                 let back = u32::try_from(end - 1 - goal).unwrap_or(0);

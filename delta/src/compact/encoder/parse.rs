@@ -50,7 +50,7 @@ struct State {
     parent: u32,
     history: u32,
     recent: [i64; DIAGONALS],
-    /// The diagonal of this copy, or of the last one.
+    /// The diagonal of this copy, or of the last one from the base.
     last: i64,
 }
 
@@ -336,8 +336,8 @@ impl Search<'_> {
             }
             let [newest, ..] = &mut recent;
             *newest = diagonal;
-            let state =
-                State { diagonal, cost: cost + byte, parent, history, recent, last: diagonal };
+            let last = if *place < self.base_size { diagonal } else { from.last };
+            let state = State { diagonal, cost: cost + byte, parent, history, recent, last };
             match next.iter_mut().find(|known| known.diagonal == diagonal) {
                 Some(known) if known.cost > state.cost => *known = state,
                 Some(_) => {}
