@@ -61,7 +61,7 @@ pub(super) struct BitReader {
 }
 
 /// Input bytes that are held at most.
-const RING: usize = 512;
+const RING: usize = 256;
 
 /// Bytes that must be at hand before a step begins: each decision needs two at most, and a step makes at most
 /// [`super::stream::MAX_DECISIONS`].
@@ -126,7 +126,7 @@ impl BitReader {
 
     /// Whether what has been taken in could be read by a decoder that is nearly done.
     pub(super) fn is_within_lookahead(&self) -> bool {
-        self.taken.wrapping_sub(self.used) as usize <= RING / 2
+        self.taken.wrapping_sub(self.used) <= LOOKAHEAD
     }
 
     /// Whether input is left that nothing has looked at.

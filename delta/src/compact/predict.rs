@@ -41,15 +41,17 @@ impl Predicted {
     }
 }
 
+/// A target or a RAM address, and how far it has moved.
+pub(super) type Moved = (u32, i32);
+
 /// Recent exceptions to the map, and how RAM addresses have moved.
-#[derive(Clone, Debug)]
-pub(super) struct Caches {
+pub(super) struct Caches<'a> {
     /// Old target offset and its shift, where the map is wrong.
-    exact: [(u32, i32); 32],
+    exact: &'a mut [Moved],
     /// Old RAM address and its shift.
-    ram: [(u32, i32); 32],
+    ram: &'a mut [Moved],
     /// Old RAM page of 64 bytes and its shift.
-    ram_page: [(u32, i32); 64],
+    ram_page: &'a mut [Moved],
     ram_last: i32,
 }
 
@@ -57,22 +59,23 @@ fn hash(value: u32) -> usize {
     (value.wrapping_mul(0x9e37_79b1) >> 8) as usize
 }
 
-impl Caches {
-    /// All zeros; [`Self::reset`] comes before use.
-    pub(super) const EMPTY: Self =
-        Self { exact: [(0, 0); 32], ram: [(0, 0); 32], ram_page: [(0, 0); 64], ram_last: 0 };
+/// The cell that an index falls into.
+fn cell(cells: &[Moved], index: usize) -> Moved {
+    cells.get(index & cells.len().wrapping_sub(1)).copied().unwrap_or((u32::MAX, 0))
+}
 
-    /// Forgets everything.
-    pub(super) fn reset(&mut self) {
-        self.exact.fill((u32::MAX, 0));
-        self.ram.fill((u32::MAX, 0));
-        self.ram_page.fill((u32::MAX, 0));
-        self.ram_last = 0;
+impl<'a> Caches<'a> {
+    /// Empty caches in these cells, a quarter of them each for exceptions and RAM addresses, half for RAM pages.
+    pub(super) fn new(cells: &'a mut [Moved]) -> Self {
+        cells.fill((u32::MAX, 0));
+        let (ram_page, others) = cells.split_at_mut(cells.len() / 2);
+        let (exact, ram) = others.split_at_mut(others.len() / 2);
+        Self { exact, ram, ram_page, ram_last: 0 }
     }
 
     fn ram_shift(&self, address: u32) -> i32 {
-        let exact = super::peek(&self.ram, hash(address) & 31);
-        let page = super::peek(&self.ram_page, (address >> 6) as usize & 63);
+        let exact = cell(self.ram, hash(address));
+        let page = cell(self.ram_page, (address >> 6) as usize);
         if exact.0 == address {
             exact.1
         } else if page.0 == address >> 6 {
@@ -83,8 +86,8 @@ impl Caches {
     }
 
     fn learn_ram(&mut self, address: u32, shift: i32) {
-        *super::pick(&mut self.ram, hash(address) & 31) = (address, shift);
-        *super::pick(&mut self.ram_page, (address >> 6) as usize & 63) = (address >> 6, shift);
+        *super::fold(self.ram, hash(address)) = (address, shift);
+        *super::fold(self.ram_page, (address >> 6) as usize) = (address >> 6, shift);
         self.ram_last = shift;
     }
 }
@@ -92,7 +95,7 @@ impl Caches {
 /// Everything that predictions depend on besides the source bytes.
 pub(super) struct Predictor<'a> {
     pub(super) map: AddressMap<'a>,
-    pub(super) caches: &'a mut Caches,
+    pub(super) caches: Caches<'a>,
     /// `None` for images of an unknown instruction set: nothing is predicted to move.
     pub(super) addresses: Option<Addresses>,
     pub(super) base_size: u32,
@@ -102,7 +105,7 @@ impl Predictor<'_> {
     /// Where an old target lies now: an exception that was seen, or what the map says.
     fn moved(&self, target: i64) -> i64 {
         let Some(offset) = self.old_offset(target) else { return target };
-        let cached = super::peek(&self.caches.exact, hash(offset) & 31);
+        let cached = cell(self.caches.exact, hash(offset));
         if cached.0 == offset {
             target + i64::from(cached.1)
         } else {
@@ -250,7 +253,7 @@ impl Predictor<'_> {
             return;
         };
         if self.moved(target) != target + i64::from(shift) {
-            *super::pick(&mut self.caches.exact, hash(offset) & 31) = (offset, shift);
+            *super::fold(self.caches.exact, hash(offset)) = (offset, shift);
         }
     }
 }

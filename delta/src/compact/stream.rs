@@ -17,7 +17,7 @@
 
 use super::coder::BitCoder;
 use super::map::Entry;
-use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot};
+use super::mixer::{NUMBER_DECISIONS, Number, Slot};
 use super::model::{Model, Past, Place, SourceContext};
 use super::pick;
 use super::predict::{Predicted, Predictor};
@@ -93,11 +93,11 @@ pub(super) enum Fault<E> {
 /// The numbers of the stream, and how jumps are chosen.
 #[derive(Clone, Debug)]
 pub(super) struct Numbers {
-    map_count: Number,
-    map_gap: Number,
-    map_shift: Number,
-    literal_len: Number,
+    /// How many entries the map has; then lengths of literals.
+    counts: Number,
+    /// Gaps between the map's entries; then distances of jumps within the base.
     in_base: Number,
+    /// Changes of the map's shift; then distances of jumps into the target.
     in_target: Number,
     signs: [Slot; 3],
     is_literal: [Slot; 2],
@@ -110,10 +110,7 @@ impl Numbers {
     pub(super) const EMPTY: Self = {
         let none = Slot::new(0);
         Self {
-            map_count: Number::EMPTY,
-            map_gap: Number::EMPTY,
-            map_shift: Number::EMPTY,
-            literal_len: Number::EMPTY,
+            counts: Number::EMPTY,
             in_base: Number::EMPTY,
             in_target: Number::EMPTY,
             signs: [none; 3],
@@ -125,8 +122,8 @@ impl Numbers {
 
     /// Forgets everything.
     pub(super) fn reset(&mut self) {
-        let Self { map_count, map_gap, map_shift, literal_len, in_base, in_target, .. } = self;
-        for number in [map_count, map_gap, map_shift, literal_len, in_base, in_target] {
+        let Self { counts, in_base, in_target, .. } = self;
+        for number in [counts, in_base, in_target] {
             number.reset();
         }
         self.signs.fill(Slot::NEW);
@@ -226,6 +223,7 @@ impl<'a> Machine<'a> {
         match self.mode {
             Mode::Header => self.header(side),
             Mode::Map { left: 0 } => {
+                self.numbers.reset();
                 self.mode = Mode::Switch { after_literal: false };
                 Ok(())
             }
@@ -249,7 +247,7 @@ impl<'a> Machine<'a> {
             let span = larger.checked_next_multiple_of(4096).ok_or(Fault::Corrupt)?;
             self.predictor.addresses = Some(Addresses { load: address, span });
         }
-        let left = self.numbers.map_count.code(side, count);
+        let left = self.numbers.counts.code(side, count);
         if left as usize > self.predictor.map.capacity() {
             return Err(Fault::Corrupt);
         }
@@ -262,10 +260,10 @@ impl<'a> Machine<'a> {
         let entry = side.map_entry(self.map_index);
         let last = self.predictor.map.last();
         let (from, shift) = last.map_or((0, 0), |last| (last.from + 1, last.shift));
-        let gap = self.numbers.map_gap.code(side, entry.from.wrapping_sub(from));
+        let gap = self.numbers.in_base.code(side, entry.from.wrapping_sub(from));
         let [sign, ..] = &mut self.numbers.signs;
         let change = i64::from(entry.shift) - i64::from(shift);
-        let change = signed(&mut self.numbers.map_shift, sign, side, change);
+        let change = signed(&mut self.numbers.in_target, sign, side, change);
         let from = from
             .checked_add(gap)
             .filter(|from| *from < self.predictor.base_size)
@@ -287,7 +285,7 @@ impl<'a> Machine<'a> {
             let is_literal =
                 pick(&mut self.numbers.is_literal, first).code(side, next.source.is_none());
             if is_literal {
-                let len = self.numbers.literal_len.code(side, next.len.wrapping_sub(1)) + 1;
+                let len = self.numbers.counts.code(side, next.len.wrapping_sub(1)) + 1;
                 if len > self.target_size - self.n {
                     return Err(Fault::Corrupt);
                 }
@@ -322,6 +320,7 @@ impl<'a> Machine<'a> {
         self.segment = self.n;
         self.fresh = true;
         self.past.run = self.past.run.min(4);
+        self.past.age = 0;
         self.mode = Mode::Copy;
         Ok(())
     }
@@ -575,5 +574,3 @@ fn source_context(window: &Window, offset: u32) -> SourceContext {
         half: window.half(offset & !1),
     }
 }
-
-const _: () = assert!(size_of::<Flag>() == 3);

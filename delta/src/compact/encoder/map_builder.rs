@@ -21,7 +21,7 @@ const MAX_VOTES: usize = 3;
 pub(super) fn build(job: &Job<'_>, segments: &[Segment]) -> Vec<Entry> {
     let Some(addresses) = job.addresses() else { return Vec::new() };
     let entries = raw_entries(job, segments);
-    let (_, limit) = job.class.counts();
+    let limit = job.class.shape().map;
     let references = references(job, segments, addresses);
     thin(entries, &references, job.sizes().base, limit)
 }

@@ -7,7 +7,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::map::{AddressMap, Entry};
+use super::super::map::{AddressMap, Entry, PackedEntry};
 use super::super::predict::{Caches, KIND_PLAIN, Predicted, Predictor};
 use super::super::stream::{
     DIAGONALS, JUMP_BACK, JUMP_BY_MAP, JUMP_IN_BASE, JUMP_IN_TARGET, Segment,
@@ -71,17 +71,16 @@ pub(super) fn parse(
     costs: &Costs,
     references: References,
 ) -> Vec<Segment> {
-    let mut entries = vec![Entry::default(); map.len()];
+    let mut entries = vec![PackedEntry::default(); map.len()];
     let mut address_map = AddressMap::new(&mut entries);
     for entry in map {
         address_map.push(*entry);
     }
     let sizes = job.sizes();
-    let mut caches = Caches::EMPTY;
-    caches.reset();
+    let mut no_cells = [(0, 0); 4];
     let predictor = Predictor {
         map: address_map,
-        caches: &mut caches,
+        caches: Caches::new(&mut no_cells),
         addresses: job.addresses(),
         base_size: sizes.base,
     };
