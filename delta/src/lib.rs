@@ -3,7 +3,7 @@
 //! | module | codec | decodes on | needs |
 //! |---|---|---|---|
 //! | [`stored`] | the image as it is | anything | nothing |
-//! | [`compact`] | structure-aware prediction, mixed contexts, arithmetic coding | microcontrollers | 19 to 57 KiB of tables |
+//! | [`compact`] | structure-aware prediction, mixed contexts, arithmetic coding | microcontrollers | 4, 8, 16 or 64 KiB of tables, or 1 MiB |
 //! | `zstd` | bsdiff-style operations in a zstd frame | Linux-class devices, large microcontrollers | a heap |
 //! | `bsdiff40` | classic BSDIFF40 | hosts, devices already in the field | std |
 //!

@@ -8,7 +8,7 @@ use std::process::Command;
 use common::{code_like, decode, edited};
 use proptest::prelude::*;
 use whittle_delta::bsdiff40::BsdiffDecoder;
-use whittle_delta::compact::{self, Class, CodeHint, CompactDecoder, InstructionSet, LargeTables};
+use whittle_delta::compact::{self, Class, CodeHint, CompactDecoder, HugeTables, InstructionSet};
 use whittle_delta::stored::StoredDecoder;
 use whittle_delta::zstd::ZstdDecoder;
 use whittle_delta::{DecodeError, Encoded, Sizes, bsdiff40, stored, zstd};
@@ -32,7 +32,7 @@ fn compact_decode(
     payload: &[u8],
     chunk_len: usize,
 ) -> Result<Vec<u8>, DecodeError<std::convert::Infallible>> {
-    let mut tables = Box::new(LargeTables::NEW);
+    let mut tables = Box::new(HugeTables::NEW);
     let decoder = CompactDecoder::new(sizes(base, target, payload), tables.lend());
     decode(decoder, base, payload, chunk_len)
 }
@@ -69,7 +69,7 @@ fn every_codec_gives_the_target_back_in_any_split() {
         let full = zstd_encode(None, &target);
         let classic = bsdiff40::encode(&base, &target).expect("encodes");
         let stored = stored::encode(&target);
-        let small = compact_encode(Some(&base), &target, Class::Small);
+        let small = compact_encode(Some(&base), &target, Class::Tiny);
         let alone = compact_encode(None, &target, Class::Medium);
         for chunk_len in [1, 2, 3, 7, 64, 1000, usize::MAX] {
             let context = format!("pair {number}, chunks of {chunk_len}");
@@ -211,7 +211,7 @@ proptest! {
     #[test]
     fn any_bytes_end_the_compact_decoder_in_bounded_work(
         stream in proptest::collection::vec(any::<u8>(), 0..300),
-        class in 0u8..3,
+        class in 0u8..5,
         target_len in 0usize..5000,
     ) {
         let base = code_like(3, 3000);

@@ -1,6 +1,6 @@
 //! Replays a package on the very crate that goes into firmware, before anybody signs it.
 
-use whittle_delta::compact::LargeTables;
+use whittle_delta::compact::HugeTables;
 use whittle_format::Manifest;
 use whittle_patcher_nostd::{
     Buffers, Device, KeyId, PatchError, Patcher, Slots, Status, Verifier, VerifyError,
@@ -76,7 +76,7 @@ pub(crate) fn install(
     let mut page = [0; PAGE];
     let mut base = MappedImage(base);
     let mut slots = Slots { base: &mut base, target: &mut slot };
-    let mut tables = Box::new(LargeTables::NEW);
+    let mut tables = Box::new(HugeTables::NEW);
     let buffers = Buffers { block: &mut block, page: &mut page, compact: Some(tables.lend()) };
     let mut patcher = Patcher::new(device, verifier, buffers);
     for mut chunk in package.chunks(CHUNK) {

@@ -30,7 +30,7 @@ fn feed<B: ReadNorFlash, T: NorFlash>(
     target: &mut T,
 ) -> Result<Installed, PatchError> {
     let (mut block, mut page) = (vec![0; 4096], vec![0; 256]);
-    let mut tables = Box::new(compact::LargeTables::NEW);
+    let mut tables = Box::new(compact::HugeTables::NEW);
     let mut slots = Slots { base, target };
     let mut patcher = Patcher::new(
         device,
@@ -125,7 +125,7 @@ fn the_package_ends_where_it_ends() {
     update.package.extend(b"next message");
     let (mut block, mut page) = (vec![0; 4096], vec![0; 256]);
     let (mut base, mut target) = (Flash::holding(&update.base), Flash::used(40_000));
-    let mut tables = Box::new(compact::LargeTables::NEW);
+    let mut tables = Box::new(compact::HugeTables::NEW);
     let mut slots = Slots { base: &mut base, target: &mut target };
     let keys = keys();
     let mut patcher = Patcher::new(
@@ -202,7 +202,7 @@ fn buffers_that_do_not_suit_are_refused() {
     for (block_len, page_len) in [(16, 256), (4096, 0), (4096, 7)] {
         let (mut block, mut page) = (vec![0; block_len], vec![0; page_len]);
         let (mut base, mut target) = (Flash::holding(&update.base), Flash::used(40_000));
-        let mut tables = Box::new(compact::LargeTables::NEW);
+        let mut tables = Box::new(compact::HugeTables::NEW);
         let mut slots = Slots { base: &mut base, target: &mut target };
         let keys = keys();
         let mut patcher = Patcher::new(

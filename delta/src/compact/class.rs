@@ -3,38 +3,195 @@
 #[cfg(feature = "encode")]
 use super::decoder::Memory;
 use super::decoder::Tables;
+use super::model::{self, FAMILY_SETS, FLAG_SETS};
 #[cfg(feature = "encode")]
 use alloc::boxed::Box;
 
-/// How much a decoder remembers.
+/// How much a decoder remembers, named by the RAM that it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// 512 contexts, 128 map entries.
+    /// Within 4 KiB.
+    Tiny,
+    /// Within 8 KiB.
     Small,
-    /// 2048 contexts, 512 map entries.
+    /// Within 16 KiB.
     Medium,
-    /// 16384 contexts, 1024 map entries.
+    /// Within 64 KiB.
     Large,
+    /// Within 1 MiB.
+    Huge,
 }
 
+/// How many elements the tables of a class have: powers of two, but for `map` and `paths`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// Contexts of bytes.
+    pub(super) slots: usize,
+    /// Entries of the address map.
+    pub(super) map: usize,
+    /// Counters in each part of the hit flag's contexts.
+    pub(super) flags: usize,
+    /// Mixer sets of the hit flag, and of bytes by what is coded.
+    pub(super) flag_sets: usize,
+    pub(super) family_sets: usize,
+    /// Paths through a byte that its mixer tells apart: those of the first bits, and one for each of eight places.
+    pub(super) paths: usize,
+    /// Bytes last seen, in each table of them.
+    pub(super) recent: usize,
+    /// Halfwords whose substitution is remembered.
+    pub(super) substitutions: usize,
+    /// References and RAM addresses whose way is remembered.
+    pub(super) moved: usize,
+}
+
+const TINY: Shape = Shape {
+    slots: 64,
+    map: 74,
+    flags: 16,
+    flag_sets: 8,
+    family_sets: 4,
+    paths: 4,
+    recent: 8,
+    substitutions: 8,
+    moved: 4,
+};
+const SMALL: Shape = Shape {
+    slots: 512,
+    map: 248,
+    flags: 32,
+    flag_sets: FLAG_SETS,
+    family_sets: 32,
+    paths: 8,
+    recent: 64,
+    substitutions: 32,
+    moved: 32,
+};
+const MEDIUM: Shape = Shape {
+    slots: 1024,
+    map: 496,
+    flags: 128,
+    flag_sets: FLAG_SETS,
+    family_sets: FAMILY_SETS,
+    paths: 16,
+    recent: 256,
+    substitutions: 256,
+    moved: 128,
+};
+const LARGE: Shape = Shape {
+    slots: 16384,
+    map: 1536,
+    flags: 128,
+    flag_sets: FLAG_SETS,
+    family_sets: FAMILY_SETS,
+    paths: 136,
+    recent: 512,
+    substitutions: 1024,
+    moved: 256,
+};
+const HUGE: Shape = Shape {
+    slots: 1 << 17,
+    map: 16384,
+    flags: 8192,
+    flag_sets: FLAG_SETS,
+    family_sets: FAMILY_SETS,
+    paths: 264,
+    recent: 4096,
+    substitutions: 4096,
+    moved: 4096,
+};
+
+/// Tables of the class [`Class::Tiny`].
+pub type TinyTables = Tables<
+    { TINY.slots },
+    { TINY.map },
+    { TINY.flag_count() },
+    { TINY.flag_sets },
+    { TINY.family_sets },
+    { TINY.path_sets() },
+    { TINY.recent_count() },
+    { TINY.substitutions },
+    { TINY.moved },
+>;
+
 /// Tables of the class [`Class::Small`].
-pub type SmallTables = Tables<512, 128>;
+pub type SmallTables = Tables<
+    { SMALL.slots },
+    { SMALL.map },
+    { SMALL.flag_count() },
+    { SMALL.flag_sets },
+    { SMALL.family_sets },
+    { SMALL.path_sets() },
+    { SMALL.recent_count() },
+    { SMALL.substitutions },
+    { SMALL.moved },
+>;
+
 /// Tables of the class [`Class::Medium`].
-pub type MediumTables = Tables<2048, 512>;
+pub type MediumTables = Tables<
+    { MEDIUM.slots },
+    { MEDIUM.map },
+    { MEDIUM.flag_count() },
+    { MEDIUM.flag_sets },
+    { MEDIUM.family_sets },
+    { MEDIUM.path_sets() },
+    { MEDIUM.recent_count() },
+    { MEDIUM.substitutions },
+    { MEDIUM.moved },
+>;
+
 /// Tables of the class [`Class::Large`].
-pub type LargeTables = Tables<16384, 1024>;
+pub type LargeTables = Tables<
+    { LARGE.slots },
+    { LARGE.map },
+    { LARGE.flag_count() },
+    { LARGE.flag_sets },
+    { LARGE.family_sets },
+    { LARGE.path_sets() },
+    { LARGE.recent_count() },
+    { LARGE.substitutions },
+    { LARGE.moved },
+>;
+
+/// Tables of the class [`Class::Huge`].
+pub type HugeTables = Tables<
+    { HUGE.slots },
+    { HUGE.map },
+    { HUGE.flag_count() },
+    { HUGE.flag_sets },
+    { HUGE.family_sets },
+    { HUGE.path_sets() },
+    { HUGE.recent_count() },
+    { HUGE.substitutions },
+    { HUGE.moved },
+>;
+
+impl Shape {
+    pub(super) const fn flag_count(self) -> usize {
+        self.flags * model::FLAG_PARTS
+    }
+
+    pub(super) const fn path_sets(self) -> usize {
+        self.paths * model::PATH_GROUPS
+    }
+
+    pub(super) const fn recent_count(self) -> usize {
+        self.recent * model::RECENT_TABLES
+    }
+}
 
 impl Class {
     /// All classes, the smallest first.
-    pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
+    pub const ALL: [Self; 5] = [Self::Tiny, Self::Small, Self::Medium, Self::Large, Self::Huge];
 
     /// The byte that names it.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
-            Self::Small => 0,
-            Self::Medium => 1,
-            Self::Large => 2,
+            Self::Tiny => 0,
+            Self::Small => 1,
+            Self::Medium => 2,
+            Self::Large => 3,
+            Self::Huge => 4,
         }
     }
 
@@ -46,29 +203,39 @@ impl Class {
 
     /// RAM of the tables and the decoder, in bytes; the stack comes on top.
     #[must_use]
-    pub fn ram_bytes(self) -> u64 {
+    pub const fn ram_bytes(self) -> u64 {
         let tables = match self {
+            Self::Tiny => size_of::<TinyTables>(),
             Self::Small => size_of::<SmallTables>(),
             Self::Medium => size_of::<MediumTables>(),
             Self::Large => size_of::<LargeTables>(),
+            Self::Huge => size_of::<HugeTables>(),
         };
         (tables + super::decoder::DECODER_BYTES) as u64
     }
 
-    /// How many contexts and map entries it has.
-    pub(super) fn counts(self) -> (usize, usize) {
+    pub(super) fn shape(self) -> Shape {
         match self {
-            Self::Small => (512, 128),
-            Self::Medium => (2048, 512),
-            Self::Large => (16384, 1024),
+            Self::Tiny => TINY,
+            Self::Small => SMALL,
+            Self::Medium => MEDIUM,
+            Self::Large => LARGE,
+            Self::Huge => HUGE,
         }
     }
 }
+
+/// Tables that hold a stream of any class.
+pub type LargestTables = HugeTables;
 
 /// Runs something with fresh tables of a class.
 #[cfg(feature = "encode")]
 pub(super) fn with_memory<R>(class: Class, run: impl FnOnce(Memory<'_>) -> R) -> R {
     match class {
+        Class::Tiny => {
+            let mut tables = Box::new(TinyTables::NEW);
+            run(tables.lend())
+        }
         Class::Small => {
             let mut tables = Box::new(SmallTables::NEW);
             run(tables.lend())
@@ -80,6 +247,23 @@ pub(super) fn with_memory<R>(class: Class, run: impl FnOnce(Memory<'_>) -> R) ->
         Class::Large => {
             let mut tables = Box::new(LargeTables::NEW);
             run(tables.lend())
+        }
+        Class::Huge => {
+            let mut tables = Box::new(HugeTables::NEW);
+            run(tables.lend())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_keeps_to_its_ram() {
+        let limits = [4 << 10, 8 << 10, 16 << 10, 64 << 10, 1 << 20];
+        for (class, limit) in Class::ALL.into_iter().zip(limits) {
+            assert!(class.ram_bytes() <= limit, "{class:?}: {} > {limit}", class.ram_bytes());
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) struct BitReader {
 }
 
 /// Input bytes that are held at most.
-const RING: usize = 512;
+const RING: usize = 192;
 
 /// Bytes that must be at hand before a step begins: each decision needs two at most, and a step makes at most
 /// [`super::stream::MAX_DECISIONS`].
@@ -69,7 +69,8 @@ const LOOKAHEAD: u32 = 2 * super::stream::MAX_DECISIONS + 8;
 
 const _: () = assert!((LOOKAHEAD as usize) <= RING);
 
-/// The encoder leaves out trailing zeros, and the decoder reads ahead: more zeros than this mean a cut payload.
+/// Trailing zeros that the encoder leaves out at most. The decoder reads that far ahead, and where it needs more, the payload
+/// is cut.
 const MAX_PADDING: u32 = 8;
 
 impl BitReader {
@@ -125,7 +126,7 @@ impl BitReader {
 
     /// Whether what has been taken in could be read by a decoder that is nearly done.
     pub(super) fn is_within_lookahead(&self) -> bool {
-        self.taken.wrapping_sub(self.used) as usize <= RING / 2
+        self.taken.wrapping_sub(self.used) <= LOOKAHEAD
     }
 
     /// Whether input is left that nothing has looked at.
@@ -171,7 +172,8 @@ impl BitWriter {
         Self { interval: Interval::new(), bytes: Vec::new() }
     }
 
-    /// Ends the stream with as few bytes as lead into the interval; trailing zeros are left out.
+    /// Ends the stream with as few bytes as lead into the interval; trailing zeros are left out, as many as a decoder
+    /// makes up for.
     pub(super) fn finish(mut self) -> Vec<u8> {
         let Interval { low, high } = self.interval;
         let shortest = (0..=4u32).map(|kept| {
@@ -180,9 +182,9 @@ impl BitWriter {
         });
         let point = shortest.into_iter().find(|point| (low..=high).contains(point)).unwrap_or(low);
         self.bytes.extend(point.to_be_bytes());
-        while self.bytes.last() == Some(&0) {
-            self.bytes.pop();
-        }
+        let zeros = self.bytes.iter().rev().take_while(|byte| **byte == 0).count();
+        let kept = self.bytes.len() - zeros.min(MAX_PADDING as usize);
+        self.bytes.truncate(kept);
         self.bytes
     }
 }

@@ -1,76 +1,151 @@
 //! The decoder: fed with bytes, it steps as long as a whole step's input is at hand.
 
-use super::class::Class;
+use super::class::{Class, Shape};
 use super::coder::BitReader;
 use super::isa::{Code, References};
 use super::lines::{Cached, Lines, Which};
-use super::map::{AddressMap, Entry};
-use super::mixer::Slot;
-use super::model;
-use super::predict::{Learned, Predictor};
+use super::map::{AddressMap, Entry, PackedEntry};
+use super::mixer::{Flag, Slot};
+use super::model::{self, ByteWeights, FlagWeights};
+use super::predict::{self, Learned, Moved, Predictor};
 use super::stream::{Fault, Machine, Numbers, Segment, Side};
 use super::sweep::{Cell, Sweep};
 use super::view::{Look, Source, View, unit_code};
 use crate::{DecodeError, Decoder, Images, Sizes};
 
-/// What the decoder remembers: `SLOTS` contexts of bytes (a power of two), `MAP` entries of the address map.
+/// What the decoder remembers, with room as its memory class says: see [`MediumTables`](super::MediumTables) and its like.
 ///
-/// A stream is made for one size of either; a decoder with more room decodes it too.
+/// A stream is made for one class; a decoder of a larger one decodes it too.
 #[derive(Clone, Debug)]
-pub struct Tables<const SLOTS: usize, const MAP: usize> {
+pub struct Tables<
+    const SLOTS: usize,
+    const MAP: usize,
+    const FLAGS: usize,
+    const FLAG_SETS: usize,
+    const FAMILY_SETS: usize,
+    const PATH_SETS: usize,
+    const RECENT: usize,
+    const SUBSTITUTIONS: usize,
+    const MOVED: usize,
+> {
     slots: [Slot; SLOTS],
-    map: [Entry; MAP],
-    fixed: Fixed,
-}
-
-#[derive(Clone, Debug)]
-struct Fixed {
-    model: model::Tables,
-    learned: Learned,
+    map: [PackedEntry; MAP],
+    flags: [Flag; FLAGS],
+    flag_weights: [FlagWeights; FLAG_SETS],
+    family_weights: [ByteWeights; FAMILY_SETS],
+    path_weights: [ByteWeights; PATH_SETS],
+    recent: [u8; RECENT],
+    substitutions: [[u8; 3]; SUBSTITUTIONS],
+    fixed: model::Fixed,
+    moved: [Moved; MOVED],
+    learned: predict::Fixed,
     numbers: Numbers,
 }
 
-impl<const SLOTS: usize, const MAP: usize> Tables<SLOTS, MAP> {
+impl<
+    const SLOTS: usize,
+    const MAP: usize,
+    const FLAGS: usize,
+    const FLAG_SETS: usize,
+    const FAMILY_SETS: usize,
+    const PATH_SETS: usize,
+    const RECENT: usize,
+    const SUBSTITUTIONS: usize,
+    const MOVED: usize,
+> Tables<SLOTS, MAP, FLAGS, FLAG_SETS, FAMILY_SETS, PATH_SETS, RECENT, SUBSTITUTIONS, MOVED>
+{
     /// Tables of zeros, which a static of a firmware does not pay for in flash.
     pub const NEW: Self = Self {
         slots: [Slot::new(0); SLOTS],
-        map: [Entry { from: 0, shift: 0 }; MAP],
-        fixed: Fixed {
-            model: model::Tables::EMPTY,
-            learned: Learned::EMPTY,
-            numbers: Numbers::EMPTY,
-        },
+        map: [PackedEntry::ZERO; MAP],
+        flags: [Flag::new(0); FLAGS],
+        flag_weights: [model::NO_FLAG_WEIGHTS; FLAG_SETS],
+        family_weights: [model::NO_BYTE_WEIGHTS; FAMILY_SETS],
+        path_weights: [model::NO_BYTE_WEIGHTS; PATH_SETS],
+        recent: [0; RECENT],
+        substitutions: [[0; 3]; SUBSTITUTIONS],
+        fixed: model::Fixed::EMPTY,
+        moved: [(0, 0); MOVED],
+        learned: predict::Fixed::EMPTY,
+        numbers: Numbers::EMPTY,
     };
 
-    /// Clears the tables and lends them to one decoder.
+    /// Lends the tables to one decoder, which forgets what they hold.
     pub fn lend(&mut self) -> Memory<'_> {
-        const { assert!(SLOTS.is_power_of_two()) };
-        let Fixed { model, learned, numbers } = &mut self.fixed;
-        self.slots.fill(Slot::NEW);
-        model.reset();
-        learned.reset();
-        numbers.reset();
-        Memory { slots: &mut self.slots, map: &mut self.map, model, learned, numbers }
+        const {
+            assert!(SLOTS.is_power_of_two() && FLAGS.is_power_of_two() && RECENT.is_power_of_two());
+            assert!(SUBSTITUTIONS.is_power_of_two() && MOVED.is_power_of_two());
+        };
+        Memory {
+            slots: &mut self.slots,
+            map: &mut self.map,
+            flags: &mut self.flags,
+            flag_weights: &mut self.flag_weights,
+            family_weights: &mut self.family_weights,
+            path_weights: &mut self.path_weights,
+            recent: &mut self.recent,
+            substitutions: &mut self.substitutions,
+            fixed: &mut self.fixed,
+            moved: &mut self.moved,
+            learned: &mut self.learned,
+            numbers: &mut self.numbers,
+        }
     }
 }
 
 /// Tables of some size, lent to a decoder.
 pub struct Memory<'a> {
-    pub(super) slots: &'a mut [Slot],
-    pub(super) map: &'a mut [Entry],
-    pub(super) model: &'a mut model::Tables,
-    pub(super) learned: &'a mut Learned,
-    pub(super) numbers: &'a mut Numbers,
+    slots: &'a mut [Slot],
+    map: &'a mut [PackedEntry],
+    flags: &'a mut [Flag],
+    flag_weights: &'a mut [FlagWeights],
+    family_weights: &'a mut [ByteWeights],
+    path_weights: &'a mut [ByteWeights],
+    recent: &'a mut [u8],
+    substitutions: &'a mut [[u8; 3]],
+    fixed: &'a mut model::Fixed,
+    moved: &'a mut [Moved],
+    learned: &'a mut predict::Fixed,
+    numbers: &'a mut Numbers,
 }
 
 impl<'a> Memory<'a> {
+    /// RAM of the largest class that fits, with the decoder.
+    fn ram_bytes(&self) -> u64 {
+        let fitting = Class::ALL.into_iter().rev().find(|class| self.fits(class.shape()));
+        fitting.map_or(0, Class::ram_bytes)
+    }
+
+    fn fits(&self, shape: Shape) -> bool {
+        self.slots.len() >= shape.slots
+            && self.map.len() >= shape.map
+            && self.flags.len() >= shape.flag_count()
+            && self.flag_weights.len() >= shape.flag_sets
+            && self.family_weights.len() >= shape.family_sets
+            && self.path_weights.len() >= shape.path_sets()
+            && self.recent.len() >= shape.recent_count()
+            && self.substitutions.len() >= shape.substitutions
+            && self.moved.len() >= shape.moved
+    }
+
     /// A machine that uses as much of the tables as the class has; `None` if there is not as much.
     pub(super) fn into_machine(self, sizes: Sizes, class: Class) -> Option<Machine<'a>> {
-        let (slots, map) = class.counts();
-        let model = model::Model { tables: self.model, slots: self.slots.get_mut(..slots)? };
-        let map = AddressMap::new(self.map.get_mut(..map)?);
-        let predictor =
-            Predictor { map, learned: self.learned, references: None, base_size: sizes.base };
+        let shape = class.shape();
+        let mut model = model::Model {
+            fixed: self.fixed,
+            slots: self.slots.get_mut(..shape.slots)?,
+            flags: self.flags.get_mut(..shape.flag_count())?,
+            flag_weights: self.flag_weights.get_mut(..shape.flag_sets)?,
+            family_weights: self.family_weights.get_mut(..shape.family_sets)?,
+            path_weights: self.path_weights.get_mut(..shape.path_sets())?,
+            recent: self.recent.get_mut(..shape.recent_count())?,
+            substitutions: self.substitutions.get_mut(..shape.substitutions)?,
+        };
+        let map = AddressMap::new(self.map.get_mut(..shape.map)?);
+        model.reset();
+        self.numbers.reset();
+        let learned = Learned::new(self.learned, self.moved.get_mut(..shape.moved)?);
+        let predictor = Predictor { map, learned, references: None, base_size: sizes.base };
         Some(Machine::new(model, predictor, self.numbers, sizes.target))
     }
 }
@@ -108,9 +183,7 @@ impl<'a> CompactDecoder<'a> {
         let Stage::Waiting(memory) = &mut self.stage else { return Ok(()) };
         let memory = memory.take().ok_or(DecodeError::Corrupt)?;
         let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
-        let (slots, map) = (memory.slots.len(), memory.map.len());
-        let fitting = Class::ALL.into_iter().rev().find(|class| class.counts() <= (slots, map));
-        let limit = fitting.map_or(0, Class::ram_bytes);
+        let limit = memory.ram_bytes();
         let machine = memory.into_machine(self.sizes, class);
         let machine = machine.ok_or(DecodeError::Memory { needed: class.ram_bytes(), limit })?;
         self.stage = Stage::Running {

@@ -28,30 +28,11 @@ pub(super) enum Part {
     Done,
 }
 
-/// The numbers of the header.
-#[derive(Clone, Debug)]
-pub(super) struct HeaderNumbers {
-    count: Number,
-    start: Number,
-    sign: Slot,
-}
-
-impl HeaderNumbers {
-    /// All zeros; [`Self::reset`] comes before use.
-    pub(super) const EMPTY: Self =
-        Self { count: Number::EMPTY, start: Number::EMPTY, sign: Slot::new(0) };
-
-    /// Forgets everything.
-    pub(super) fn reset(&mut self) {
-        self.count.reset();
-        self.start.reset();
-        self.sign = Slot::NEW;
-    }
-}
-
 /// A header that is being coded.
 pub(super) struct Header<'a> {
-    pub(super) numbers: &'a mut HeaderNumbers,
+    pub(super) counts: &'a mut Number,
+    pub(super) starts: &'a mut Number,
+    pub(super) sign: &'a mut Slot,
     /// What is coded so far.
     pub(super) references: &'a mut Option<References>,
 }
@@ -88,8 +69,7 @@ impl Header<'_> {
                 if flag(coder, old != 0) {
                     let old = raw(coder, old, 32);
                     let change = i64::from(new.wrapping_sub(old).cast_signed());
-                    let change =
-                        signed(&mut self.numbers.start, &mut self.numbers.sign, coder, change);
+                    let change = signed(self.starts, self.sign, coder, change);
                     let new = old.wrapping_add_signed(i32::try_from(change).ok()?);
                     references.global_pointers = [old, new];
                 }
@@ -127,7 +107,7 @@ impl Header<'_> {
                 let model = models.pieces().get(index).copied();
                 let before = index.checked_sub(1).and_then(|before| models.pieces().get(before));
                 let known = known.and_then(|known| known.target.pieces().get(index)).copied();
-                let (numbers, known) = (&mut *self.numbers, known.unwrap_or_default());
+                let known = known.unwrap_or_default();
                 let start = match references.target.pieces().last() {
                     None => 0,
                     Some(last) => {
@@ -135,7 +115,7 @@ impl Header<'_> {
                             model.zip(before).map_or(0, |(next, last)| next.start - last.start);
                         let expected = i64::from(last.start) + i64::from(len);
                         let change = i64::from(known.start) - expected;
-                        let change = signed(&mut numbers.start, &mut numbers.sign, coder, change);
+                        let change = signed(self.starts, self.sign, coder, change);
                         u32::try_from(expected + change).ok()?
                     }
                 };
@@ -152,7 +132,7 @@ impl Header<'_> {
 
     fn count(&mut self, coder: &mut impl BitCoder, known: usize) -> Option<u32> {
         let less_one = u32::try_from(known).unwrap_or(0).wrapping_sub(1);
-        let count = self.numbers.count.code(coder, less_one) + 1;
+        let count = self.counts.code(coder, less_one) + 1;
         (count as usize <= MAX_PIECES).then_some(count)
     }
 
@@ -166,7 +146,7 @@ impl Header<'_> {
             let address = address(coder, known.address);
             return Some(Piece { start: 0, address, is_code: flag(coder, known.is_code) });
         };
-        let gap = self.numbers.start.code(coder, known.start.wrapping_sub(last.start));
+        let gap = self.starts.code(coder, known.start.wrapping_sub(last.start));
         let start = last.start.checked_add(gap)?;
         let goes_on = last.address.wrapping_add(gap);
         let address = if flag(coder, known.address == goes_on) {

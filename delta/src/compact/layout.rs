@@ -5,7 +5,7 @@
 //! which tells whether instructions are looked for in it.
 
 /// Most pieces of one image.
-pub(super) const MAX_PIECES: usize = 12;
+pub(super) const MAX_PIECES: usize = 8;
 
 /// A stretch of an image: up to where the next one begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +86,17 @@ impl Layout {
             let inside = address.wrapping_sub(piece.address);
             (inside < end.saturating_sub(piece.start)).then(|| piece.start + inside)
         })
+    }
+
+    /// Length of the image in bytes.
+    pub(super) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// The offset whose address this is, or that right behind the piece that ends there.
+    pub(super) fn offset_or_end(&self, address: u32) -> Option<u32> {
+        let before = || Some(self.offset(address.wrapping_sub(1))? + 1);
+        self.offset(address).or_else(before)
     }
 
     /// Whether an address lies in the image or right behind one of its pieces.

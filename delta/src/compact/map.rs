@@ -1,27 +1,61 @@
-//! How far addresses have moved: a piecewise-constant function of the old address, sent in front of everything else.
+//! How far addresses have moved: a piecewise-constant function of where the old address stands among all known ones
+//! ([`References::place_in_base`]), sent in front of everything else.
 
 use super::isa::References;
 #[cfg(feature = "encode")]
 use alloc::{vec, vec::Vec};
 
-/// From this old address on, targets have moved by this much.
+/// From this place on, targets have moved by this much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) from: u32,
     pub(super) shift: i32,
 }
 
+/// An entry in six bytes: neither number needs more than 24 bits in images of up to 16 MiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PackedEntry {
+    from: [u8; 3],
+    shift: [u8; 3],
+}
+
+impl PackedEntry {
+    pub(super) const ZERO: Self = Self { from: [0; 3], shift: [0; 3] };
+
+    /// `None` if a number is too large.
+    pub(super) fn new(entry: Entry) -> Option<Self> {
+        let [a, b, c, _] = entry.from.to_le_bytes();
+        let [d, e, f, _] = entry.shift.to_le_bytes();
+        let packed = Self { from: [a, b, c], shift: [d, e, f] };
+        (packed.entry() == entry).then_some(packed)
+    }
+
+    fn from(self) -> u32 {
+        let [a, b, c] = self.from;
+        u32::from_le_bytes([a, b, c, 0])
+    }
+
+    fn shift(self) -> i32 {
+        let [a, b, c] = self.shift;
+        i32::from_le_bytes([0, a, b, c]) >> 8
+    }
+
+    fn entry(self) -> Entry {
+        Entry { from: self.from(), shift: self.shift() }
+    }
+}
+
 /// Entries around the place of an address that are looked at for one that has moved there.
 const NEIGHBOURS: usize = 256;
 
-/// The entries in use, in rising order of their addresses.
+/// The entries in use, in rising order of their places.
 pub(super) struct AddressMap<'a> {
-    entries: &'a mut [Entry],
+    entries: &'a mut [PackedEntry],
     used: usize,
 }
 
 impl<'a> AddressMap<'a> {
-    pub(super) fn new(entries: &'a mut [Entry]) -> Self {
+    pub(super) fn new(entries: &'a mut [PackedEntry]) -> Self {
         Self { entries, used: 0 }
     }
 
@@ -30,12 +64,12 @@ impl<'a> AddressMap<'a> {
         self.entries.len()
     }
 
-    /// Appends an entry; false if there is no room or it does not rise.
+    /// Appends an entry; false if there is no room, it does not rise, or a number in it is too large.
     pub(super) fn push(&mut self, entry: Entry) -> bool {
         let rises = self.last().is_none_or(|last| entry.from > last.from);
-        match self.entries.get_mut(self.used) {
-            Some(room) if rises => {
-                *room = entry;
+        match (self.entries.get_mut(self.used), PackedEntry::new(entry)) {
+            (Some(room), Some(packed)) if rises => {
+                *room = packed;
                 self.used += 1;
                 true
             }
@@ -44,37 +78,38 @@ impl<'a> AddressMap<'a> {
     }
 
     pub(super) fn last(&self) -> Option<Entry> {
-        self.used().last().copied()
+        self.used().last().map(|last| last.entry())
     }
 
-    fn used(&self) -> &[Entry] {
+    fn used(&self) -> &[PackedEntry] {
         self.entries.get(..self.used).unwrap_or_default()
     }
 
-    /// How many entries begin at this address or below.
-    fn rank(&self, address: u32) -> usize {
-        self.used().partition_point(|entry| entry.from <= address)
+    /// How many entries begin at this place or in front of it.
+    fn rank(&self, place: u32) -> usize {
+        self.used().partition_point(|entry| entry.from() <= place)
     }
 
-    /// How far this old address has moved.
-    pub(super) fn shift(&self, address: u32) -> i32 {
-        let entry = self.rank(address).checked_sub(1).and_then(|index| self.used().get(index));
-        entry.map_or(0, |entry| entry.shift)
+    /// How far what stood at this place has moved.
+    pub(super) fn shift(&self, place: u32) -> i32 {
+        let entry = self.rank(place).checked_sub(1).and_then(|index| self.used().get(index));
+        entry.map_or(0, |entry| entry.shift())
     }
 
-    /// The offset in the base of what has moved to this offset of the target: of the entries nearest to its address, the
-    /// first that says so.
+    /// The offset in the base of what has moved to this offset of the target: of the entries nearest to it, the first that
+    /// says so.
     pub(super) fn source_of(&self, references: &References, n: u32) -> Option<u32> {
         let new = references.target.address(n);
-        let near = self.nearest(new);
+        let near = self.nearest(n);
         (0..NEIGHBOURS)
             .flat_map(|off| [near.checked_sub(off), near.checked_add(off).filter(|_| off > 0)])
             .flatten()
             .find_map(|index| {
                 let entry = self.used().get(index)?;
-                let end = self.used().get(index + 1).map_or(u32::MAX, |next| next.from);
-                let old = new.wrapping_add_signed(entry.shift.wrapping_neg());
-                if (entry.from..end).contains(&old) { references.base.offset(old) } else { None }
+                let end = self.used().get(index + 1).map_or(u32::MAX, |next| next.from());
+                let old = new.wrapping_add_signed(entry.shift().wrapping_neg());
+                let offset = references.base.offset(old)?;
+                (entry.from()..end).contains(&offset).then_some(offset)
             })
     }
 
@@ -87,13 +122,11 @@ impl<'a> AddressMap<'a> {
     ) -> Vec<Option<u32>> {
         let mut best = vec![None::<((usize, bool), u32)>; target_size as usize];
         for offset in 0..base_size {
-            let old = references.base.address(offset);
-            let Some(index) = self.rank(old).checked_sub(1) else { continue };
+            let Some(index) = self.rank(offset).checked_sub(1) else { continue };
             let Some(entry) = self.used().get(index) else { continue };
-            let Some(n) = references.target.offset(old.wrapping_add_signed(entry.shift)) else {
-                continue;
-            };
-            let near = self.nearest(references.target.address(n));
+            let new = references.base.address(offset).wrapping_add_signed(entry.shift());
+            let Some(n) = references.target.offset(new) else { continue };
+            let near = self.nearest(n);
             // In the order in which neighbours are asked.
             let order = (near.abs_diff(index), index > near);
             if let Some(known) = best.get_mut(n as usize).filter(|_| order.0 < NEIGHBOURS)
@@ -105,8 +138,8 @@ impl<'a> AddressMap<'a> {
         best.into_iter().map(|best| best.map(|(_, offset)| offset)).collect()
     }
 
-    /// The entry whose range an address of the target would fall into.
-    fn nearest(&self, new: u32) -> usize {
-        self.rank(new).min(self.used.saturating_sub(1))
+    /// The entry whose range an offset of the target would fall into, if it were one of the base.
+    fn nearest(&self, n: u32) -> usize {
+        self.rank(n).min(self.used.saturating_sub(1))
     }
 }

@@ -59,12 +59,17 @@ fn ln(v: u32) -> u32 {
     exponent * LN_2 + from + (((to - from) * fraction) >> 16)
 }
 
+/// How many observations a flag weighs.
+const MOST_SEEN: u8 = 30;
+
 /// A probability of 16 bits that settles as it sees more, for decisions that are nearly certain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flag {
     p: [u8; 2],
     seen: u8,
 }
+
+const _: () = assert!(size_of::<Flag>() == 3);
 
 impl Flag {
     pub(super) const fn new(p: u16) -> Self {
@@ -75,12 +80,12 @@ impl Flag {
         u16::from_le_bytes(self.p)
     }
 
-    pub(super) fn update(&mut self, bit: bool, limit: u8) {
+    pub(super) fn update(&mut self, bit: bool) {
         let (p, seen) = (i32::from(self.p()), i32::from(self.seen));
         let goal = if bit { 65535 } else { 0 };
-        let p = (p + (goal - p) * 2 / (2 * seen + 3)).clamp(16, 65519);
+        let p = (p + (goal - p) / (seen + 2)).clamp(64, 65471);
         self.p = u16::try_from(p).unwrap_or(32768).to_le_bytes();
-        self.seen = self.seen.saturating_add(1).min(limit);
+        self.seen = self.seen.saturating_add(1).min(MOST_SEEN);
     }
 }
 
@@ -96,45 +101,51 @@ impl Slot {
         Self(p & 0xfff0)
     }
 
+    /// A slot that does not give up its belief at the first surprise.
+    pub(super) const fn seen_once(p: u16) -> Self {
+        Self(p & 0xfff0 | 1)
+    }
+
     pub(super) fn p(self) -> u16 {
         self.0 & 0xfff0 | 8
     }
 
-    pub(super) fn update(&mut self, bit: bool, limit: u16) {
+    pub(super) fn update(&mut self, bit: bool) {
         let (p, seen) = (i32::from(self.p()), i32::from(self.0 & 15));
         let goal = if bit { 65535 } else { 0 };
-        let p = (p + (goal - p) * 2 / (2 * seen + 3)).clamp(24, 65511);
-        let seen = (self.0 & 15).saturating_add(1).min(limit);
+        let p = (p + (goal - p) / (seen + 3)).clamp(24, 65511);
+        let seen = (self.0 & 15).saturating_add(1).min(15);
         self.0 = (u16::try_from(p).unwrap_or(32768) & 0xfff0) | seen;
     }
 
     /// Codes a decision with this probability alone.
     pub(super) fn code(&mut self, coder: &mut impl BitCoder, bit: bool) -> bool {
         let bit = coder.bit(bit, self.p());
-        self.update(bit, 15);
+        self.update(bit);
         bit
     }
 }
 
-/// Most inputs of a mixer.
-pub(super) const INPUTS: usize = 8;
-
-/// One set of weights; 8192 is 1.0.
-pub(super) type Weights = [i16; INPUTS];
+/// One set of weights for so many inputs; 8192 is 1.0.
+pub(super) type Weights<const INPUTS: usize> = [i16; INPUTS];
 
 /// 1.0 as a weight.
-pub(super) const ONE: i32 = 8192;
+const ONE: i32 = 8192;
 
-/// Mixes probabilities with the weights of a set, and lets the set learn from what came.
-pub(super) struct Mixture {
+/// Mixes probabilities with the weights of a set, or of two sets together, and lets them learn from what came.
+pub(super) struct Mixture<const INPUTS: usize> {
     inputs: [i32; INPUTS],
     p: u16,
 }
 
-impl Mixture {
-    /// Mixes inputs of the logistic domain.
-    pub(super) fn new(inputs: [i32; INPUTS], weights: &Weights) -> Self {
-        let sum: i32 = inputs.iter().zip(weights).map(|(x, w)| x * i32::from(*w)).sum();
+impl<const INPUTS: usize> Mixture<INPUTS> {
+    /// Mixes inputs of the logistic domain with the sum of the sets' weights.
+    pub(super) fn new(inputs: [i32; INPUTS], sets: &[&mut Weights<INPUTS>]) -> Self {
+        let dot = |set: &Weights<INPUTS>| -> i32 {
+            inputs.iter().zip(set).map(|(x, weight)| x * i32::from(*weight)).sum()
+        };
+        // |x| < 2^12 and |weight| <= 2^15: eight inputs of two sets stay below 2^31.
+        let sum: i32 = sets.iter().map(|set| dot(set)).sum();
         Self { inputs, p: squash(sum / ONE) }
     }
 
@@ -143,13 +154,15 @@ impl Mixture {
     }
 
     /// Moves the weights along the gradient of the coding cost.
-    pub(super) fn learn(&self, bit: bool, rate: i32, weights: &mut Weights) {
+    pub(super) fn learn(&self, bit: bool, rate: i32, sets: &mut [&mut Weights<INPUTS>]) {
         let error = (if bit { 65536 } else { 0 }) - i32::from(self.p);
-        for (x, weight) in self.inputs.iter().zip(weights) {
-            // |x| < 2^12, |error| <= 2^16, rate < 2^6: the product needs 35 bits.
-            let step = (i64::from(*x) * i64::from(error) * i64::from(rate) + (1 << 20)) >> 21;
-            let moved = i64::from(*weight) + step;
-            *weight = i16::try_from(moved.clamp(-32768, 32767)).unwrap_or(*weight);
+        // |error| <= 2^16 and rate < 2^5, so the step's product with |x| < 2^12 stays below 2^28.
+        let error = (error * rate) >> 5;
+        for set in sets {
+            for (x, weight) in self.inputs.iter().zip(set.iter_mut()) {
+                let moved = i32::from(*weight) + ((x * error + (1 << 15)) >> 16);
+                *weight = i16::try_from(moved.clamp(-32768, 32767)).unwrap_or(*weight);
+            }
         }
     }
 }
@@ -157,47 +170,59 @@ impl Mixture {
 /// Codes a whole number from 0 with adaptive Exp-Golomb bits: how long, then what.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Number {
-    length: [Slot; 32],
-    second: [Slot; 32],
-    third: [Slot; 64],
-    lowest: [Slot; 32],
+    length: [Slot; MAX_BITS as usize],
+    second: [Slot; 16],
+    third: [[Slot; 2]; 16],
+    lowest: [Slot; 8],
 }
 
+/// Most bits of a number, besides the leading one.
+const MAX_BITS: u32 = 26;
+
 /// Most decisions that a number takes.
-pub(super) const NUMBER_DECISIONS: u32 = 31 + 30;
+pub(super) const NUMBER_DECISIONS: u32 = 2 * MAX_BITS;
 
 impl Number {
     /// All zeros; [`Self::reset`] comes before use.
     pub(super) const EMPTY: Self = {
         let none = Slot::new(0);
-        Self { length: [none; 32], second: [none; 32], third: [none; 64], lowest: [none; 32] }
+        Self {
+            length: [none; MAX_BITS as usize],
+            second: [none; 16],
+            third: [[none; 2]; 16],
+            lowest: [none; 8],
+        }
     };
 
     /// Forgets everything.
     pub(super) fn reset(&mut self) {
-        self.length.fill(Slot::NEW);
+        // Numbers are lengths and distances: more often long than short.
+        self.length.fill(Slot::seen_once(50000));
         self.second.fill(Slot::NEW);
-        self.third.fill(Slot::NEW);
+        self.third.fill([Slot::NEW; 2]);
         self.lowest.fill(Slot::NEW);
     }
 
-    /// Codes a number below 2^30.
+    /// Codes a number below 2^26.
     pub(super) fn code(&mut self, coder: &mut impl BitCoder, value: u32) -> u32 {
-        let shifted = value.min((1 << 30) - 2) + 1;
+        let shifted = value.min((1 << MAX_BITS) - 2) + 1;
         let bits = shifted.ilog2();
         let mut length = 0;
-        while length < 30 && pick(&mut self.length, length as usize).code(coder, bits > length) {
+        while length < MAX_BITS
+            && pick(&mut self.length, length as usize).code(coder, bits > length)
+        {
             length += 1;
         }
         let mut number = 1u32;
         for place in (0..length).rev() {
             let bit = (shifted >> place) & 1 == 1;
             let bit = if place == 0 {
-                pick(&mut self.lowest, length as usize).code(coder, bit)
+                pick(&mut self.lowest, length.min(7) as usize).code(coder, bit)
             } else if place + 1 == length {
-                pick(&mut self.second, length as usize).code(coder, bit)
+                pick(&mut self.second, length.min(15) as usize).code(coder, bit)
             } else if place + 2 == length {
-                pick(&mut self.third, (length * 2 + (number & 1)) as usize).code(coder, bit)
+                let third = pick(&mut self.third, length.min(15) as usize);
+                pick(third, number as usize & 1).code(coder, bit)
             } else {
                 coder.bit(bit, 1 << 15)
             };

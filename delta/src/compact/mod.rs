@@ -43,7 +43,9 @@ mod sweep;
 mod view;
 mod words;
 
-pub use class::{Class, LargeTables, MediumTables, SmallTables};
+pub use class::{
+    Class, HugeTables, LargeTables, LargestTables, MediumTables, SmallTables, TinyTables,
+};
 pub use decoder::{CompactDecoder, Memory, Tables};
 #[cfg(feature = "encode")]
 pub use encoder::{CodeHint, Effort, Options, encode, encode_reporting};
@@ -61,4 +63,19 @@ fn peek<T: Copy, const N: usize>(array: &[T; N], index: usize) -> T {
     const { assert!(N > 0) };
     #[allow(clippy::indexing_slicing, reason = "in range by the line itself")]
     array[if index < N { index } else { index % N }]
+}
+
+/// The element at an index, which wraps around in a table whose size is a power of two; those that are lent are never
+/// empty.
+fn fold<T>(table: &mut [T], index: usize) -> &mut T {
+    let len = table.len();
+    let index = if index < len { index } else { index & len.wrapping_sub(1) };
+    #[allow(clippy::indexing_slicing, reason = "in range by the line above")]
+    &mut table[index]
+}
+
+/// A copy of the element at an index, as [`fold`]; `None` only of an empty table.
+fn folded<T: Copy>(table: &[T], index: usize) -> Option<T> {
+    let len = table.len();
+    table.get(if index < len { index } else { index & len.wrapping_sub(1) }).copied()
 }

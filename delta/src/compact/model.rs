@@ -1,26 +1,23 @@
 //! What the coder believes: whether a predicted byte is right, and what a byte is when it is not.
 
 use super::coder::BitCoder;
-use super::mixer::{Flag, INPUTS, Mixture, Slot, Weights, stretch};
-use super::predict::{KIND_PLAIN, KIND_POINTER, KINDS, Predicted};
-use super::{peek, pick};
+use super::mixer::{Flag, Mixture, Slot, Weights, stretch};
+use super::predict::{KIND_PLAIN, KIND_POINTER, Predicted};
+use super::{fold, peek, pick};
 
 /// How fast the hit flag's and the bytes' mixers learn.
-const FLAG_RATE: i32 = 14;
-const BYTE_RATE: i32 = 36;
+const FLAG_RATE: i32 = 10;
+const BYTE_RATE: i32 = 24;
 
-/// How many observations a counter of the hit flag weighs, where contexts are few and where they are many.
-const FEW: u8 = 15;
-const MANY: u8 = 60;
+/// From so many slots on, contexts may be many.
+const ROOMY: usize = 8192;
 
-/// How many observations a slot of the byte tables weighs.
-const SLOT_LIMIT: u16 = 12;
+/// Inputs of the hit flag's mixer, and of the bytes'.
+const FLAG_INPUTS: usize = 6;
+const BYTE_INPUTS: usize = 8;
 
-/// Inputs of the hit flag.
-const FLAG_INPUTS: usize = 7;
-
-/// Mixer sets of bytes, by what is coded; each has one set per group of bits and per whether the first prediction
-/// still stands.
+/// Mixer sets of bytes, by what is coded; each has one set for when the first prediction still stands and one for
+/// when not.
 mod family {
     pub(super) const TEXT: usize = 0;
     pub(super) const LITERAL_HIGH: usize = 1;
@@ -30,91 +27,114 @@ mod family {
     pub(super) const SUBSTITUTE_HIGH: usize = 16;
     pub(super) const SUBSTITUTE_LOW: usize = 20;
     pub(super) const COUNT: usize = 28;
+
+    /// Groups of families that share what they learn by place in the byte.
+    pub(super) const GROUPS: usize = 4;
+
+    pub(super) fn group(family: usize) -> usize {
+        match family {
+            TEXT..SUBSTITUTE_BYTE => 0,
+            SUBSTITUTE_BYTE..SUBSTITUTE_HIGH => 1,
+            SUBSTITUTE_HIGH..SUBSTITUTE_LOW => 2,
+            _ => 3,
+        }
+    }
 }
 
-const SETS_PER_FAMILY: usize = 6;
+/// Counters of the hit flag, in parts of equal size: each context folds its key into its parts.
+mod part {
+    pub(super) const HISTORY: usize = 0;
+    pub(super) const UNIT: usize = 1;
+    pub(super) const AGE: usize = 2;
+    pub(super) const AGREEMENT: usize = 3;
+    /// Two parts each.
+    pub(super) const BYTE: usize = 4;
+    pub(super) const BEFORE: usize = 6;
+    pub(super) const COUNT: usize = 8;
+}
+
+/// Groups of kinds of predictions; most kinds are one by themselves.
+const GROUPS: usize = 42;
+
+fn group(kind: u8) -> usize {
+    let group = match kind {
+        0..32 => kind,
+        // The parts of pairs have four bytes in each of two cases: two bytes go together.
+        32..48 => 32 + (kind - 32) / 2,
+        _ => 40 + (kind - 48).min(3) / 2,
+    };
+    group.into()
+}
+
+/// Mixer sets of the hit flag.
+mod flag_set {
+    use super::GROUPS;
+
+    /// By parity and noise.
+    pub(super) const PAIR: usize = 0;
+    /// One for noise and one for calm, then those of the references' groups.
+    pub(super) const PLAIN: usize = 8;
+    pub(super) const COUNT: usize = PLAIN + 2 + GROUPS;
+}
 
 /// Confidence counters of direct predictions.
 mod confidence {
+    /// By parity for plain bytes, then by group.
     pub(super) const SUBSTITUTE: usize = 0;
-    pub(super) const DELTA: usize = 64;
-    pub(super) const RAW: usize = 68;
-    pub(super) const MRU: usize = 76;
-    pub(super) const CACHED: usize = 84;
-    pub(super) const HIGH: usize = 92;
-    pub(super) const LOW: usize = 100;
-    pub(super) const LITERAL: usize = 116;
-    pub(super) const COUNT: usize = 124;
+    pub(super) const DELTA: usize = 44;
+    pub(super) const RAW: usize = 48;
+    pub(super) const MRU: usize = 56;
+    pub(super) const CACHED: usize = 60;
+    pub(super) const HIGH: usize = 64;
+    pub(super) const LOW: usize = 70;
+    pub(super) const LITERAL: usize = 81;
+    pub(super) const COUNT: usize = 87;
 }
 
 /// The tables whose size does not depend on the memory class.
 #[derive(Clone, Debug)]
-pub(super) struct Tables {
-    by_run: [Flag; KINDS * 16],
-    by_history: [Flag; 256],
-    by_byte: [Flag; 512],
-    by_neighbour: [Flag; 256],
-    by_unit: [Flag; KINDS * 16],
-    by_substitution: [Flag; 64],
-    by_agreement: [Flag; 256],
-    flag_weights: [Weights; KINDS * 2 + 8],
-    leave: [Slot; 128],
-    byte_weights: [[Weights; SETS_PER_FAMILY]; family::COUNT],
+pub(super) struct Fixed {
+    by_substitution: [Flag; 32],
+    leave: [Slot; 64],
     confidence: [Flag; confidence::COUNT],
-    /// The last low byte seen with a high byte, and with a hash of two high bytes.
-    last_low: [u8; 512],
-    /// The last high byte seen after a high byte, and after a hash of a halfword.
-    next_high: [u8; 512],
-    /// By hash of an old halfword: a tag, and the halfword that took its place.
-    substitutions: [[u8; 3]; 256],
     last_delta: [u8; 4],
 }
 
-impl Tables {
-    /// All zeros, so that a static costs no flash; [`Self::reset`] comes before use.
+impl Fixed {
+    /// All zeros; [`Self::reset`] comes before use.
     pub(super) const EMPTY: Self = {
         let none = Flag::new(0);
         Self {
-            by_run: [none; KINDS * 16],
-            by_history: [none; 256],
-            by_byte: [none; 512],
-            by_neighbour: [none; 256],
-            by_unit: [none; KINDS * 16],
-            by_substitution: [none; 64],
-            by_agreement: [none; 256],
-            flag_weights: [[0; INPUTS]; KINDS * 2 + 8],
-            leave: [Slot::new(0); 128],
-            byte_weights: [[[0; INPUTS]; SETS_PER_FAMILY]; family::COUNT],
+            by_substitution: [none; 32],
+            leave: [Slot::new(0); 64],
             confidence: [none; confidence::COUNT],
-            last_low: [0; 512],
-            next_high: [0; 512],
-            substitutions: [[0; 3]; 256],
             last_delta: [0; 4],
         }
     };
-
-    /// Sets everything to what is believed before anything has been seen.
-    pub(super) fn reset(&mut self) {
-        let hit = Flag::new(64500);
-        self.by_run.fill(hit);
-        self.by_history.fill(hit);
-        self.by_byte.fill(hit);
-        self.by_neighbour.fill(hit);
-        self.by_unit.fill(hit);
-        self.by_substitution.fill(hit);
-        self.by_agreement.fill(Flag::new(60000));
-        self.flag_weights.fill([2457, 2457, 2457, 2457, 2457, 2457, 2457, 0]);
-        self.leave.fill(Slot::new(16384));
-        self.byte_weights.fill([[3600, 3600, 2000, 2000, 2000, 2000, 2000, 0]; SETS_PER_FAMILY]);
-        *pick(&mut self.byte_weights, family::TEXT) =
-            [[2400, 2400, 2400, 2400, 0, 0, 0, 0]; SETS_PER_FAMILY];
-        self.confidence.fill(Flag::new(49152));
-        self.last_low.fill(0);
-        self.next_high.fill(0);
-        self.substitutions.fill([0; 3]);
-        self.last_delta.fill(0);
-    }
 }
+
+/// Weights of the hit flag's mixer, and of the bytes'.
+pub(super) type FlagWeights = Weights<FLAG_INPUTS>;
+pub(super) type ByteWeights = Weights<BYTE_INPUTS>;
+
+/// Weights before [`Model::reset`].
+pub(super) const NO_FLAG_WEIGHTS: FlagWeights = [0; FLAG_INPUTS];
+pub(super) const NO_BYTE_WEIGHTS: ByteWeights = [0; BYTE_INPUTS];
+
+/// Mixer sets of the hit flag, where none share one.
+pub(super) const FLAG_SETS: usize = flag_set::COUNT;
+
+/// Mixer sets of bytes by family, where none share one.
+pub(super) const FAMILY_SETS: usize = family::COUNT * 2;
+
+/// Groups of families, each of which has mixer sets of bytes by path.
+pub(super) const PATH_GROUPS: usize = family::GROUPS;
+
+/// Parts that the counters of the hit flag are divided into.
+pub(super) const FLAG_PARTS: usize = part::COUNT;
+
+/// Tables of bytes last seen.
+pub(super) const RECENT_TABLES: usize = Recent::COUNT;
 
 /// What has just been coded.
 #[derive(Clone, Copy, Debug, Default)]
@@ -123,6 +143,8 @@ pub(super) struct Past {
     pub(super) run: u32,
     /// One bit per byte, the last in bit 0: set for a miss.
     pub(super) history: u32,
+    /// Decisions since the last jump.
+    pub(super) age: u32,
     /// Whether a byte of the unit at hand has missed.
     pub(super) unit_missed: bool,
     /// The last target bytes, the last one in bits 0 to 7.
@@ -132,6 +154,7 @@ pub(super) struct Past {
 impl Past {
     pub(super) fn note_hit(&mut self, hit: bool) {
         self.run = if hit { self.run.saturating_add(1) } else { 0 };
+        self.age = self.age.saturating_add(1);
         self.history = self.history << 1 | u32::from(!hit);
     }
 
@@ -157,6 +180,10 @@ impl Past {
         (32 - self.run.leading_zeros()).min(15) as usize
     }
 
+    fn age_bucket(&self) -> u32 {
+        (32 - self.age.leading_zeros()).min(7)
+    }
+
     fn misses_in(&self, bits: u32) -> usize {
         (self.history & bits).count_ones() as usize
     }
@@ -178,6 +205,19 @@ pub(super) struct SourceContext {
     pub(super) half: Option<u16>,
 }
 
+/// The tables of recent bytes, by what comes in and what it goes by.
+#[derive(Clone, Copy)]
+enum Recent {
+    LowByHigh,
+    LowByTwo,
+    HighByHigh,
+    HighByHalf,
+}
+
+impl Recent {
+    const COUNT: usize = 4;
+}
+
 /// Which place in its halfword a byte takes, and whether it is coded as one of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -189,12 +229,43 @@ pub(super) enum Place {
     Low,
 }
 
+/// The models' memory, and what they make of it.
 pub(super) struct Model<'a> {
-    pub(super) tables: &'a mut Tables,
+    pub(super) fixed: &'a mut Fixed,
+    /// Contexts of bytes; a power of two.
     pub(super) slots: &'a mut [Slot],
+    /// Counters of the hit flag in [`FLAG_PARTS`], of a power of two each.
+    pub(super) flags: &'a mut [Flag],
+    /// Mixer sets of the hit flag: [`FLAG_SETS`], or a power of two below that.
+    pub(super) flag_weights: &'a mut [FlagWeights],
+    /// Mixer sets of bytes, one for when the first prediction still stands and one for when not in each family:
+    /// [`FAMILY_SETS`], or a power of two below that.
+    pub(super) family_weights: &'a mut [ByteWeights],
+    /// Mixer sets of bytes by path: as many in each of [`PATH_GROUPS`].
+    pub(super) path_weights: &'a mut [ByteWeights],
+    /// Four tables of bytes last seen, each of a power of two: low bytes by their high byte and by two high bytes, high
+    /// bytes by the one before and by the halfword before.
+    pub(super) recent: &'a mut [u8],
+    /// By hash of an old halfword: a tag, and the halfword that took its place.
+    pub(super) substitutions: &'a mut [[u8; 3]],
 }
 
 impl Model<'_> {
+    /// Sets everything to what is believed before anything has been seen.
+    pub(super) fn reset(&mut self) {
+        self.slots.fill(Slot::NEW);
+        self.flags.fill(Flag::new(62000));
+        self.flag_weights.fill([1700; FLAG_INPUTS]);
+        self.family_weights.fill([2000, 2000, 3500, 3500, 3500, 3500, 3500, 0]);
+        self.path_weights.fill([0; BYTE_INPUTS]);
+        self.recent.fill(0);
+        self.substitutions.fill([0; 3]);
+        self.fixed.by_substitution.fill(Flag::new(62000));
+        self.fixed.leave.fill(Slot::new(16384));
+        self.fixed.confidence.fill(Flag::new(49152));
+        self.fixed.last_delta.fill(0);
+    }
+
     /// Codes whether the prediction is right.
     pub(super) fn hit(
         &mut self,
@@ -206,7 +277,7 @@ impl Model<'_> {
         source: SourceContext,
         past: &Past,
     ) -> bool {
-        let kind = usize::from(predicted.kind);
+        let group = group(predicted.kind);
         let is_reference = usize::from(predicted.kind != KIND_PLAIN);
         let parity = usize::from(match place {
             Place::Single => n & 1 == 1,
@@ -214,13 +285,6 @@ impl Model<'_> {
             Place::Low => false,
         });
         let missed = usize::from(past.unit_missed);
-        let neighbour = match place {
-            Place::Single | Place::High => source.before,
-            Place::Low => source.partner,
-        };
-        let key = u32::from(predicted.byte)
-            | u32::from(neighbour) << 8
-            | u32::try_from(parity << 16 | kind << 17).unwrap_or(0);
         let substitution = match (place, predicted.kind) {
             (Place::Single, 1..) => 3,
             _ => match self.substitute(source, parity == 1) {
@@ -235,61 +299,61 @@ impl Model<'_> {
             3..=4 => 2,
             _ => 3,
         };
-        let agreement = (place != Place::Single).then(|| {
+        let (misses, history) = (past.misses_in(0xffff).min(7), past.history as usize);
+        // Fields that matter most come lowest: small parts keep no others.
+        let by_history = parity | is_reference << 1 | (history & 31) << 2 | (n as usize & 2) << 6;
+        let by_unit = missed | group << 1 | misses << 7;
+        let by_age = past.age_bucket() as usize
+            | parity << 3
+            | usize::from(misses > 3) << 4
+            | (history & 7) << 5;
+        let by_byte = parity | usize::from(predicted.byte.reverse_bits()) << 1;
+        let by_place = if place == Place::Single {
+            let before = if parity == 1 { past.recent >> 8 } else { past.recent } & 0xffff;
+            let before = u32::try_from(before).unwrap_or(0) | (n & 1) << 16;
+            (part::BEFORE, 2, before.wrapping_mul(0x9e37_79b1) as usize >> 16)
+        } else {
+            let neighbour = if place == Place::High { source.before } else { source.partner };
             let (first, second) = self.recent_bytes(place, neighbour, past);
             let same = usize::from(past.byte(1) == source.before);
             let agree =
                 usize::from(first == predicted.byte) << 1 | usize::from(second == predicted.byte);
-            (((parity << 2 | agree) << 2 | noise) << 1 | missed) << 1 | same
-        });
+            (part::AGREEMENT, 1, agree | parity << 2 | noise << 3 | missed << 5 | same << 6)
+        };
 
-        let tables = &mut *self.tables;
-        let misses = past.misses_in(0xffff).min(7);
-        let counters: [(&mut Flag, u8); FLAG_INPUTS] = [
-            (pick(&mut tables.by_run, kind * 16 + past.run_bucket()), FEW),
-            (
-                pick(
-                    &mut tables.by_history,
-                    (past.history as usize & 31) * 8
-                        + ((n as usize & 2) + parity) * 2
-                        + is_reference,
-                ),
-                FEW,
-            ),
-            (pick(&mut tables.by_byte, usize::from(predicted.byte) * 2 + parity), FEW),
-            (pick(&mut tables.by_neighbour, (key.wrapping_mul(0x9e37_79b1) >> 24) as usize), MANY),
-            (pick(&mut tables.by_unit, kind * 16 + missed * 8 + misses), FEW),
-            (
-                pick(
-                    &mut tables.by_substitution,
-                    (substitution * 2 + parity) * 4 + missed * 2 + usize::from(past.run > 8),
-                ),
-                MANY,
-            ),
-            (pick(&mut tables.by_agreement, agreement.unwrap_or(255)), MANY),
+        let in_part = self.flags.len() / part::COUNT;
+        let places = [
+            (part::HISTORY, 1, by_history),
+            (part::UNIT, 1, by_unit),
+            (part::AGE, 1, by_age),
+            (part::BYTE, 2, by_byte),
+            by_place,
         ];
-        let mut inputs = [0; INPUTS];
-        for (input, (counter, _)) in inputs.iter_mut().zip(&counters) {
-            *input = stretch(counter.p());
-        }
-        if agreement.is_none()
-            && let Some(input) = inputs.get_mut(FLAG_INPUTS - 1)
-        {
-            *input = 0;
+        let places = places
+            .map(|(part, parts, key)| part * in_part + (key & (parts * in_part).wrapping_sub(1)));
+        let by_substitution = pick(
+            &mut self.fixed.by_substitution,
+            (substitution * 2 + parity) * 4 + missed * 2 + usize::from(past.run > 8),
+        );
+        let mut inputs = [stretch(by_substitution.p()); FLAG_INPUTS];
+        for (input, place) in inputs.iter_mut().zip(places) {
+            *input = stretch(fold(self.flags, place).p());
         }
         let calm = past.run > 32;
-        let set = if predicted.kind == KIND_PLAIN && place != Place::Single {
-            KINDS * 2 + parity * 4 + if calm { 0 } else { noise.min(2) + 1 }
-        } else {
-            kind * 2 + usize::from(calm)
+        let set = match (place, predicted.kind) {
+            (Place::Single, KIND_PLAIN) => flag_set::PLAIN + usize::from(calm),
+            (_, KIND_PLAIN) => {
+                flag_set::PAIR + parity * 4 + if calm { 0 } else { noise.min(2) + 1 }
+            }
+            _ => flag_set::PLAIN + 2 + group,
         };
-        let weights = pick(&mut tables.flag_weights, set);
-        let mixture = Mixture::new(inputs, weights);
+        let mut weights = [fold(self.flag_weights, set)];
+        let mixture = Mixture::new(inputs, &weights);
         let hit = coder.bit(hit, mixture.p());
-        mixture.learn(hit, FLAG_RATE, weights);
-        let used = if agreement.is_some() { FLAG_INPUTS } else { FLAG_INPUTS - 1 };
-        for (counter, limit) in counters.into_iter().take(used) {
-            counter.update(hit, limit);
+        mixture.learn(hit, FLAG_RATE, &mut weights);
+        by_substitution.update(hit);
+        for place in places {
+            fold(self.flags, place).update(hit);
         }
         hit
     }
@@ -304,7 +368,7 @@ impl Model<'_> {
         run_bucket: usize,
     ) -> bool {
         let unit = usize::from(predicted.kind != KIND_PLAIN) + 2 * usize::from(predicted.index > 0);
-        pick(&mut self.tables.leave, (run_bucket * 2 + usize::from(parity)) * 4 + unit)
+        pick(&mut self.fixed.leave, (run_bucket.min(7) * 2 + usize::from(parity)) * 4 + unit)
             .code(coder, leave)
     }
 
@@ -322,25 +386,28 @@ impl Model<'_> {
         let kind = u32::from(predicted.kind);
         let (p1, parity) = (past.byte(1), u32::from(odd));
         let class = usize::from(odd) + 2 * usize::from(predicted.kind != KIND_PLAIN);
-        let delta = *pick(&mut self.tables.last_delta, class);
+        let delta = *pick(&mut self.fixed.last_delta, class);
         let mismatch = u32::from(p1 != source.before);
         let contexts = [
-            hash(65, kind | parity << 8 | mismatch << 9),
+            hash(65, kind | parity << 8 | mismatch << 9 | self.if_roomy(predicted.byte) << 10),
             hash(67, u32::from(if odd { past.byte(2) } else { p1 }) | parity << 8 | mismatch << 9),
         ];
+        // Single bytes share the tables of the low bytes of pairs, by other contexts.
         let (first, second) = if odd {
-            (256 + usize::from(p1), None)
+            (self.recent_place(Recent::LowByTwo, p1.into()), None)
         } else {
-            (usize::from(source.partner), Some(256 + usize::from(predicted.byte)))
+            let by_partner = self.recent_place(Recent::LowByHigh, source.partner.into());
+            (by_partner, Some(self.recent_place(Recent::LowByTwo, predicted.byte.into())))
         };
-        let mru_low = peek(&self.tables.last_low, first);
+        let mru_low = *fold(self.recent, first);
         let cached = self.substitute(source, odd);
+        let by_kind = match group(predicted.kind) {
+            0 => usize::from(odd),
+            group => 1 + group,
+        };
         let same_raw = usize::from(predicted.raw == predicted.byte) * 4;
         let predictions = [
-            (
-                predicted.byte,
-                confidence::SUBSTITUTE + usize::from(predicted.kind) * 2 + usize::from(odd),
-            ),
+            (predicted.byte, confidence::SUBSTITUTE + by_kind),
             (predicted.byte.wrapping_add(delta), confidence::DELTA + class),
             (predicted.raw, confidence::RAW + class + same_raw),
             (mru_low, confidence::MRU + class),
@@ -355,11 +422,11 @@ impl Model<'_> {
                 _ => 3,
             };
         let byte = self.byte(coder, byte, set, &contexts, &predictions);
-        *pick(&mut self.tables.last_low, first) = byte;
-        if let Some(index) = second {
-            *pick(&mut self.tables.last_low, index) = byte;
+        *fold(self.recent, first) = byte;
+        if let Some(place) = second {
+            *fold(self.recent, place) = byte;
         }
-        *pick(&mut self.tables.last_delta, class) = byte.wrapping_sub(predicted.byte);
+        *pick(&mut self.fixed.last_delta, class) = byte.wrapping_sub(predicted.byte);
         byte
     }
 
@@ -375,7 +442,7 @@ impl Model<'_> {
         let (h1, second) = (past.byte(1), past.second_half());
         let mismatch = usize::from(source.before != h1);
         let contexts = [hash(80, second.into()), hash(81, u32::from(h1) | u32::from(second) << 8)];
-        let delta = *pick(&mut self.tables.last_delta, 1);
+        let delta = *pick(&mut self.fixed.last_delta, 1);
         let (after_one, after_two) = self.recent_bytes(Place::High, 0, past);
         let cached = self.substitute(source, true);
         let predictions = [
@@ -387,7 +454,7 @@ impl Model<'_> {
         ];
         let set = family::SUBSTITUTE_HIGH + usize::from(second) * 2 + mismatch;
         let byte = self.byte(coder, byte, set, &contexts, &predictions);
-        *pick(&mut self.tables.last_delta, 1) = byte.wrapping_sub(predicted.byte);
+        *pick(&mut self.fixed.last_delta, 1) = byte.wrapping_sub(predicted.byte);
         byte
     }
 
@@ -406,9 +473,11 @@ impl Model<'_> {
         let second = past.second_half();
         let missed = usize::from(!high_hit);
         let class = missed * 2;
-        let delta = *pick(&mut self.tables.last_delta, class);
-        let contexts =
-            [hash(40, u32::from(high) | u32::from(second) << 8), hash(95, u32::from(!high_hit))];
+        let delta = *pick(&mut self.fixed.last_delta, class);
+        let contexts = [
+            hash(40, u32::from(high) | u32::from(second) << 8),
+            hash(95, u32::from(!high_hit) | self.if_roomy(predicted.byte) << 1),
+        ];
         let mismatch = usize::from(before_low != past.byte(2));
         let (with_high, with_both) = self.recent_bytes(Place::Low, high, past);
         let cached = self.substitute(source, false);
@@ -427,7 +496,7 @@ impl Model<'_> {
         };
         let set = family::SUBSTITUTE_LOW + kind * 2 + missed;
         let byte = self.byte(coder, byte, set, &contexts, &predictions);
-        *pick(&mut self.tables.last_delta, class) = byte.wrapping_sub(predicted.byte);
+        *pick(&mut self.fixed.last_delta, class) = byte.wrapping_sub(predicted.byte);
         byte
     }
 
@@ -493,12 +562,14 @@ impl Model<'_> {
 
     /// Remembers a halfword of code; `past` ends in front of it.
     pub(super) fn note_half(&mut self, [low, high]: [u8; 2], past: &Past) {
-        let (h1, l1) = (past.byte(1), past.byte(2));
-        let tables = &mut *self.tables;
-        *pick(&mut tables.last_low, 256 + two_highs(high, h1)) = low;
-        *pick(&mut tables.next_high, 256 + a_half(l1, h1)) = high;
-        *pick(&mut tables.last_low, usize::from(high)) = low;
-        *pick(&mut tables.next_high, usize::from(h1)) = high;
+        let places = [
+            (self.recent_places(Place::Low, high, past), low),
+            (self.recent_places(Place::High, high, past), high),
+        ];
+        for ([first, second], byte) in places {
+            *fold(self.recent, second) = byte;
+            *fold(self.recent, first) = byte;
+        }
     }
 
     /// Remembers what took the place of a source halfword, if something else did or this one is known already.
@@ -510,7 +581,7 @@ impl Model<'_> {
     ) {
         let Some(half) = source.half else { return };
         let (key, tag) = substitution_key(half);
-        let entry = pick(&mut self.tables.substitutions, key);
+        let entry = fold(self.substitutions, key);
         let [known, ..] = *entry;
         if missed || known == tag {
             *entry = [tag, low, high];
@@ -520,25 +591,42 @@ impl Model<'_> {
     /// What took the place of this source byte's halfword the last time.
     fn substitute(&self, source: SourceContext, high_byte: bool) -> Option<u8> {
         let (key, tag) = substitution_key(source.half?);
-        let [known, low, high] = peek(&self.tables.substitutions, key);
+        let [known, low, high] =
+            *self.substitutions.get(key & self.substitutions.len().wrapping_sub(1))?;
         (known == tag).then_some(if high_byte { high } else { low })
     }
 
     /// The bytes last seen in this place, by one byte of context and by two; `high` counts for low bytes only.
-    fn recent_bytes(&self, place: Place, high: u8, past: &Past) -> (u8, u8) {
-        let (h1, l1) = (past.byte(1), past.byte(2));
-        let tables = &self.tables;
+    fn recent_bytes(&mut self, place: Place, high: u8, past: &Past) -> (u8, u8) {
+        let [first, second] = self.recent_places(place, high, past);
+        (*fold(self.recent, first), *fold(self.recent, second))
+    }
+
+    fn recent_places(&self, place: Place, high: u8, past: &Past) -> [usize; 2] {
+        let (h1, l1) = (u32::from(past.byte(1)), u32::from(past.byte(2)));
+        let high = u32::from(high);
         if place == Place::High {
-            (
-                peek(&tables.next_high, usize::from(h1)),
-                peek(&tables.next_high, 256 + a_half(l1, h1)),
-            )
+            [
+                self.recent_place(Recent::HighByHigh, h1),
+                self.recent_place(Recent::HighByHalf, l1 ^ h1 << 3),
+            ]
         } else {
-            (
-                peek(&tables.last_low, usize::from(high)),
-                peek(&tables.last_low, 256 + two_highs(high, h1)),
-            )
+            [
+                self.recent_place(Recent::LowByHigh, high),
+                self.recent_place(Recent::LowByTwo, high ^ h1 << 4),
+            ]
         }
+    }
+
+    /// Where a table of recent bytes keeps what came with this context.
+    fn recent_place(&self, table: Recent, context: u32) -> usize {
+        let size = self.recent.len() / Recent::COUNT;
+        table as usize * size + (context as usize & size.wrapping_sub(1))
+    }
+
+    /// A byte that makes a context sharper where there is room for that, and nothing elsewhere.
+    fn if_roomy(&self, byte: u8) -> u32 {
+        if self.slots.len() >= ROOMY { byte.into() } else { 0 }
     }
 
     /// Codes the eight bits of a byte, the highest first.
@@ -553,47 +641,40 @@ impl Model<'_> {
         contexts: &[u32],
         predictions: &[(u8, usize)],
     ) -> u8 {
-        let Self { tables, slots } = self;
-        let mask = slots.len().wrapping_sub(1);
+        let Self { fixed, slots, family_weights, path_weights, .. } = self;
+        let paths = path_weights.len() / PATH_GROUPS;
         let mut path = 1u32;
         for place in (0..8).rev() {
             let bit = (byte >> place) & 1 == 1;
             // A prediction stands while its leading bits are the path.
             let stands = |guess: u8| (u32::from(guess) | 256) >> (place + 1) == path;
-            let mut inputs = [0; INPUTS];
+            let mut inputs = [0; BYTE_INPUTS];
             let mut slot_of = [0; 4];
             for ((context, input), index) in contexts.iter().zip(&mut inputs).zip(&mut slot_of) {
-                *index = slot_index(*context, path) & mask;
-                *input = stretch(slots.get(*index).map_or(1 << 15, |slot| slot.p()));
+                *index = slot_index(*context, path);
+                *input = stretch(fold(slots, *index).p());
             }
             let behind = inputs.iter_mut().skip(contexts.len());
             for ((guess, counter), input) in predictions.iter().zip(behind) {
                 if stands(*guess) {
-                    let p = stretch(peek(&tables.confidence, *counter).p());
+                    let p = stretch(peek(&fixed.confidence, *counter).p());
                     *input = if (guess >> place) & 1 == 1 { p } else { -p };
                 }
             }
             if let Some(bias) = inputs.last_mut() {
-                *bias = if contexts.len() + predictions.len() < INPUTS { 256 } else { 0 };
+                *bias = 256;
             }
-            let group = match place {
-                6..=7 => 0,
-                3..=5 => 1,
-                _ => 2,
-            };
             let alive = usize::from(predictions.first().is_some_and(|(guess, _)| stands(*guess)));
-            let weights = pick(pick(&mut tables.byte_weights, family), group * 2 + alive);
-            let mixture = Mixture::new(inputs, weights);
+            let way = family::group(family) * paths + way(path, place, paths);
+            let mut weights = [fold(family_weights, family * 2 + alive), fold(path_weights, way)];
+            let mixture = Mixture::new(inputs, &weights);
             let bit = coder.bit(bit, mixture.p().clamp(32, 65504));
-            mixture.learn(bit, BYTE_RATE, weights);
+            mixture.learn(bit, BYTE_RATE, &mut weights);
             for index in slot_of.into_iter().take(contexts.len()) {
-                if let Some(slot) = slots.get_mut(index) {
-                    slot.update(bit, SLOT_LIMIT);
-                }
+                fold(slots, index).update(bit);
             }
             for (guess, counter) in predictions.iter().filter(|(guess, _)| stands(*guess)) {
-                pick(&mut tables.confidence, *counter)
-                    .update(((guess >> place) & 1 == 1) == bit, MANY);
+                pick(&mut fixed.confidence, *counter).update(((guess >> place) & 1 == 1) == bit);
             }
             path = path << 1 | u32::from(bit);
         }
@@ -617,16 +698,15 @@ fn cached_prediction(cached: Option<u8>, predicted: u8, counter: usize) -> (u8, 
 }
 
 fn substitution_key(half: u16) -> (usize, u8) {
-    let [_, tag, _, key] = u32::from(half).wrapping_mul(0x9e37_79b1).to_le_bytes();
-    (usize::from(key), tag | 1)
+    let [_, tag, upper, lower] = u32::from(half).wrapping_mul(0x9e37_79b1).to_le_bytes();
+    (u16::from_le_bytes([lower, upper]).into(), tag | 1)
 }
 
-fn two_highs(high: u8, before: u8) -> usize {
-    usize::from(high ^ before << 4)
-}
-
-fn a_half(low: u8, high: u8) -> usize {
-    usize::from(low ^ high << 3)
+/// Tells paths through a byte apart as far as there is room, and places in the byte beyond that.
+fn way(path: u32, place: u32, room: usize) -> usize {
+    let told_apart = room.saturating_sub(8);
+    let path = path as usize;
+    if path < told_apart { path } else { told_apart + place as usize }
 }
 
 fn hash(context: u32, value: u32) -> u32 {

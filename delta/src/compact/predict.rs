@@ -4,7 +4,7 @@ use super::isa::{Code, Family, Form, References};
 use super::map::AddressMap;
 use super::sweep::Cell;
 use super::view::{Look, Source};
-use super::words::Words;
+use super::words::{self, Words};
 
 /// A guess at the next target byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,47 +66,59 @@ impl Predicted {
     }
 }
 
+/// A target or a word, and how far it has moved.
+pub(super) type Moved = (u32, i32);
+
 /// How far references of a kind, and to a part of the image, have been predicted rightly, where plain bytes were not.
 #[derive(Clone, Debug)]
 struct Trust {
     by_family: [i16; 8],
-    by_target: [i16; 64],
+    by_target: [i16; 32],
+}
+
+/// What is learned in tables whose size does not depend on the memory class.
+#[derive(Clone, Debug)]
+pub(super) struct Fixed {
+    trust: Trust,
+    scores: words::Scores,
+}
+
+impl Fixed {
+    /// All zeros; [`Learned::new`] comes before use.
+    pub(super) const EMPTY: Self = Self {
+        trust: Trust { by_family: [0; 8], by_target: [0; 32] },
+        scores: words::Scores::EMPTY,
+    };
 }
 
 /// What predictions have learned from what came.
-#[derive(Clone, Debug)]
-pub(super) struct Learned {
+pub(super) struct Learned<'a> {
     /// Old targets and their shifts, where the map is wrong.
-    exact: [(u32, i32); 32],
-    pub(super) words: Words,
-    trust: Trust,
+    exact: &'a mut [Moved],
+    words: Words<'a>,
+    trust: &'a mut Trust,
 }
 
 fn hash(value: u32) -> usize {
     (value.wrapping_mul(0x9e37_79b1) >> 8) as usize
 }
 
-impl Learned {
-    /// All zeros; [`Self::reset`] comes before use.
-    pub(super) const EMPTY: Self = Self {
-        exact: [(0, 0); 32],
-        words: Words::EMPTY,
-        trust: Trust { by_family: [0; 8], by_target: [0; 64] },
-    };
-
-    /// Forgets everything.
-    pub(super) fn reset(&mut self) {
-        self.exact.fill((u32::MAX, 0));
-        self.words.reset();
-        self.trust.by_family.fill(0);
-        self.trust.by_target.fill(0);
+impl<'a> Learned<'a> {
+    /// Nothing yet; a quarter of the cells, which are a power of two of at least four, is for targets, the rest for words.
+    pub(super) fn new(fixed: &'a mut Fixed, cells: &'a mut [Moved]) -> Self {
+        let Fixed { trust, scores } = fixed;
+        cells.fill((u32::MAX, 0));
+        trust.by_family.fill(0);
+        trust.by_target.fill(0);
+        let (exact, of_words) = cells.split_at_mut(cells.len() / 4);
+        Self { exact, words: Words::new(scores, of_words), trust }
     }
 }
 
 /// Everything that predictions depend on besides the source bytes.
 pub(super) struct Predictor<'a> {
     pub(super) map: AddressMap<'a>,
-    pub(super) learned: &'a mut Learned,
+    pub(super) learned: Learned<'a>,
     /// `None` for images of an unknown instruction set: nothing is predicted to move.
     pub(super) references: Option<References>,
     pub(super) base_size: u32,
@@ -120,20 +132,17 @@ impl Predictor<'_> {
 
     /// Where an old target lies now: an exception that was seen, or what the map says.
     fn moved(&self, references: &References, target: u32) -> u32 {
-        if !references.known_in_base(target) {
-            return target;
+        match super::folded(self.learned.exact, hash(target)) {
+            Some((known, shift)) if known == target => target.wrapping_add_signed(shift),
+            _ => self.mapped(references, target),
         }
-        let cached = super::peek(&self.learned.exact, hash(target) & 31);
-        let shift = if cached.0 == target { cached.1 } else { self.map.shift(target) };
-        target.wrapping_add_signed(shift)
     }
 
     /// Where an old target lies now, by the map alone.
     fn mapped(&self, references: &References, target: u32) -> u32 {
-        if references.known_in_base(target) {
-            target.wrapping_add_signed(self.map.shift(target))
-        } else {
-            target
+        match references.place_in_base(target) {
+            Some(place) => target.wrapping_add_signed(self.map.shift(place)),
+            None => target,
         }
     }
 
@@ -280,7 +289,7 @@ impl Predictor<'_> {
         } else {
             0
         };
-        let trust = &mut self.learned.trust;
+        let trust = &mut *self.learned.trust;
         for score in [
             super::pick(&mut trust.by_family, family as usize),
             super::pick(&mut trust.by_target, trusted_part(family, target)),
@@ -292,7 +301,7 @@ impl Predictor<'_> {
     fn learn_target(&mut self, references: &References, target: u32, now: u32) {
         if references.known_in_base(target) && self.moved(references, target) != now {
             let shift = now.wrapping_sub(target).cast_signed();
-            *super::pick(&mut self.learned.exact, hash(target) & 31) = (target, shift);
+            *super::fold(self.learned.exact, hash(target)) = (target, shift);
         }
     }
 }
@@ -315,7 +324,7 @@ fn is_short(family: Family) -> bool {
 }
 
 fn trusted_part(family: Family, target: u32) -> usize {
-    hash((target >> 8).wrapping_add((family as u32) << 20)) >> 18 & 63
+    hash((target >> 8).wrapping_add((family as u32) << 20)) >> 18 & 31
 }
 
 /// The first kind of a family, and whether each byte of a unit has one of its own.

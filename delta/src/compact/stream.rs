@@ -16,7 +16,7 @@
 //! holds most of the opcode and tells much about the low one.
 
 use super::coder::BitCoder;
-use super::header::{Header, HeaderNumbers, Part};
+use super::header::{Header, Part};
 use super::isa::{Form, InstructionSet, References};
 use super::map::Entry;
 use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, signed};
@@ -25,8 +25,8 @@ use super::pick;
 use super::predict::{KIND_PLAIN, Predicted, Predictor};
 use super::view::{Look, Source, View};
 
-/// Most decisions that one step makes: a jump's kind, sign and distance, or a map entry's two numbers.
-pub(super) const MAX_DECISIONS: u32 = 2 * NUMBER_DECISIONS + 8;
+/// Most decisions that one step makes: a number, and what goes with it (a piece of the header most of all).
+pub(super) const MAX_DECISIONS: u32 = NUMBER_DECISIONS + 40;
 
 /// How many diagonals are remembered.
 pub(super) const DIAGONALS: usize = 4;
@@ -147,20 +147,19 @@ pub(super) enum Fault<E> {
 /// The numbers of the stream, and how jumps are chosen.
 #[derive(Clone, Debug)]
 pub(super) struct Numbers {
-    header: HeaderNumbers,
-    map_count: Number,
-    map_gap: Number,
-    map_shift: Number,
-    literal_len: Number,
+    /// How many entries the map has; then lengths of literals.
+    counts: Number,
+    /// Gaps between the map's entries; then distances of jumps within the base.
     in_base: Number,
+    /// Changes of the map's shift; then distances of jumps into the target.
     in_target: Number,
     signs: [Slot; 3],
     is_literal: [Slot; 2],
     is_text: [Slot; 2],
     is_raw: Slot,
-    jump_kind: [Slot; 16],
+    jump_kind: [[Slot; 8]; 4],
     /// Whether a stride is hit, by the hits in a row so far and the references in it.
-    stride: [Flag; 64],
+    stride: [Flag; 32],
 }
 
 impl Numbers {
@@ -168,34 +167,29 @@ impl Numbers {
     pub(super) const EMPTY: Self = {
         let none = Slot::new(0);
         Self {
-            header: HeaderNumbers::EMPTY,
-            map_count: Number::EMPTY,
-            map_gap: Number::EMPTY,
-            map_shift: Number::EMPTY,
-            literal_len: Number::EMPTY,
+            counts: Number::EMPTY,
             in_base: Number::EMPTY,
             in_target: Number::EMPTY,
             signs: [none; 3],
             is_literal: [none; 2],
             is_text: [none; 2],
             is_raw: none,
-            jump_kind: [none; 16],
-            stride: [Flag::new(0); 64],
+            jump_kind: [[none; 8]; 4],
+            stride: [Flag::new(0); 32],
         }
     };
 
     /// Forgets everything.
     pub(super) fn reset(&mut self) {
-        let Self { map_count, map_gap, map_shift, literal_len, in_base, in_target, .. } = self;
-        for number in [map_count, map_gap, map_shift, literal_len, in_base, in_target] {
+        let Self { counts, in_base, in_target, .. } = self;
+        for number in [counts, in_base, in_target] {
             number.reset();
         }
-        self.header.reset();
         self.signs.fill(Slot::NEW);
         self.is_literal.fill(Slot::NEW);
         self.is_text.fill(Slot::new(16384));
         self.is_raw = Slot::new(16384);
-        self.jump_kind.fill(Slot::NEW);
+        self.jump_kind.fill([Slot::NEW; 8]);
         self.stride.fill(Flag::new(60000));
     }
 }
@@ -205,6 +199,11 @@ enum Mode {
     Header(Part),
     Map {
         left: u32,
+    },
+    /// The shift of an entry whose place has been coded.
+    MapShift {
+        left: u32,
+        from: u32,
     },
     /// A copy or a literal begins.
     Switch {
@@ -284,10 +283,12 @@ impl<'a> Machine<'a> {
         match self.mode {
             Mode::Header(part) => self.header(side, part),
             Mode::Map { left: 0 } => {
+                self.numbers.reset();
                 self.mode = Mode::Switch { after_literal: false };
                 Ok(())
             }
-            Mode::Map { left } => self.map_entry(side, left),
+            Mode::Map { left } => self.map_gap(side, left),
+            Mode::MapShift { left, from } => self.map_shift(side, left, from),
             Mode::Switch { after_literal } => self.switch(side, after_literal),
             Mode::Literal { left, content } => self.literal(side, view, left, content),
             Mode::Copy => self.copy(side, view),
@@ -298,7 +299,7 @@ impl<'a> Machine<'a> {
         let sizes = [self.predictor.base_size, self.target_size];
         if part == Part::Done {
             let count = side.map_len();
-            let left = self.numbers.map_count.code(side, count);
+            let left = self.numbers.counts.code(side, count);
             if left as usize > self.predictor.map.capacity() {
                 return Err(Fault::Corrupt);
             }
@@ -306,7 +307,8 @@ impl<'a> Machine<'a> {
         } else {
             let known = side.references().copied();
             let references = &mut self.predictor.references;
-            let mut header = Header { numbers: &mut self.numbers.header, references };
+            let Numbers { counts, in_base: starts, signs: [sign, ..], .. } = &mut *self.numbers;
+            let mut header = Header { counts, starts, sign, references };
             let next = header.step(side, known.as_ref(), part, sizes).ok_or(Fault::Corrupt)?;
             self.mode = Mode::Header(next);
         }
@@ -314,15 +316,22 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn map_entry<E>(&mut self, side: &mut impl Side, left: u32) -> Result<(), Fault<E>> {
+    fn map_gap<E>(&mut self, side: &mut impl Side, left: u32) -> Result<(), Fault<E>> {
         let entry = side.map_entry(self.map_index);
-        let last = self.predictor.map.last();
-        let (from, shift) = last.map_or((0, 0), |last| (last.from.saturating_add(1), last.shift));
-        let gap = self.numbers.map_gap.code(side, entry.from.wrapping_sub(from));
+        let from = self.predictor.map.last().map_or(0, |last| last.from + 1);
+        let gap = self.numbers.in_base.code(side, entry.from.wrapping_sub(from));
+        let from = from.checked_add(gap).ok_or(Fault::Corrupt)?;
+        self.mode = Mode::MapShift { left, from };
+        side.coded(Event::Map);
+        Ok(())
+    }
+
+    fn map_shift<E>(&mut self, side: &mut impl Side, left: u32, from: u32) -> Result<(), Fault<E>> {
+        let entry = side.map_entry(self.map_index);
+        let shift = self.predictor.map.last().map_or(0, |last| last.shift);
         let [sign, ..] = &mut self.numbers.signs;
         let change = i64::from(entry.shift) - i64::from(shift);
-        let change = signed(&mut self.numbers.map_shift, sign, side, change);
-        let from = from.checked_add(gap).ok_or(Fault::Corrupt)?;
+        let change = signed(&mut self.numbers.in_target, sign, side, change);
         let shift = i32::try_from(i64::from(shift) + change).map_err(|_| Fault::Corrupt)?;
         if !self.predictor.map.push(Entry { from, shift }) {
             return Err(Fault::Corrupt);
@@ -340,7 +349,7 @@ impl<'a> Machine<'a> {
             let is_literal =
                 pick(&mut self.numbers.is_literal, first).code(side, next.source.is_none());
             if is_literal {
-                let len = self.numbers.literal_len.code(side, next.len.wrapping_sub(1)) + 1;
+                let len = self.numbers.counts.code(side, next.len.wrapping_sub(1)) + 1;
                 if len > self.target_size - self.n {
                     return Err(Fault::Corrupt);
                 }
@@ -368,6 +377,7 @@ impl<'a> Machine<'a> {
         self.fresh = true;
         self.past.run = self.past.run.min(4);
         self.doubted = 0;
+        self.past.age = 0;
         self.mode = Mode::Copy;
         Ok(())
     }
@@ -396,6 +406,7 @@ impl<'a> Machine<'a> {
         let base_size = self.predictor.base_size;
         let (n, end) = (i64::from(self.n), i64::from(self.n) + i64::from(base_size));
         let by_map = self.predictor.source_of(self.n).map(i64::from);
+        let in_target = self.source > base_size;
         // As if the last copy from the base had gone on until here.
         let [last, ..] = self.diagonals;
         let expected = n - last;
@@ -409,11 +420,10 @@ impl<'a> Machine<'a> {
             _ if goal < i64::from(base_size) => JUMP_IN_BASE,
             _ => JUMP_IN_TARGET,
         };
+        let context = usize::from(after_literal) * 2 + usize::from(in_target);
+        let kinds = pick(&mut self.numbers.jump_kind, context);
         let mut coded = 0;
-        while coded < JUMP_IN_TARGET
-            && pick(&mut self.numbers.jump_kind, usize::from(after_literal) * 8 + coded as usize)
-                .code(side, kind > coded)
-        {
+        while coded < JUMP_IN_TARGET && pick(kinds, coded as usize).code(side, kind > coded) {
             coded += 1;
         }
         let mut distance = 0;
@@ -577,11 +587,11 @@ impl<'a> Machine<'a> {
         let stays = segment.start < n && segment.end() >= n + u32::from(STRIDE);
         let hit = stays && (n..).zip(bytes).all(|(n, byte)| side.target(n) == byte);
         // Runs of 32 and more have buckets from 6 on.
-        let calm = (Model::run_bucket(&self.past) - 6).min(7);
+        let calm = (Model::run_bucket(&self.past) - 6).min(3);
         let context = calm * 8 + usize::from(changes) * 4 + references.min(3);
         let flag = pick(&mut self.numbers.stride, context);
         let hit = side.bit(hit, flag.p());
-        flag.update(hit, 30);
+        flag.update(hit);
         side.coded(Event::Stride { hit });
         if !hit {
             self.doubted = STRIDE;

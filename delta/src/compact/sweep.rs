@@ -7,12 +7,20 @@
 use super::isa::{self, Bytes, Form, LastHigh, References};
 
 /// Bytes whose units are held at once.
-const BLOCK: u32 = 64;
+const BLOCK: u32 = 32;
 
 /// A unit may reach this far into the next block.
 const OVERHANG: u8 = 3;
 
 const CELLS: usize = BLOCK as usize + OVERHANG as usize;
+
+/// A unit of the last block that reaches into this one begins at most this far in front of it.
+const UNDERHANG: u32 = 4;
+
+const DISTANCES: usize = (UNDERHANG + BLOCK + UNDERHANG) as usize / 2;
+
+/// A byte that is part of nothing.
+const NOTHING: (Form, u8) = (Form::Plain, 0);
 
 /// What a byte is part of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +35,11 @@ pub(super) struct Cell {
 /// The units of one block, and where the sweep goes on.
 #[derive(Clone, Debug)]
 pub(super) struct Sweep {
-    cells: [Cell; CELLS],
+    /// Form and index of each byte's unit.
+    cells: [(Form, u8); CELLS],
+    /// How far behind the other halves of pairs lie, by where their units begin: at even offsets from
+    /// [`UNDERHANG`] bytes in front of the block on.
+    distances: [i16; DISTANCES],
     /// Offset of the first cell; no multiple of [`BLOCK`] while nothing is held.
     block: u32,
     /// The stretch that the sweep is in.
@@ -40,7 +52,8 @@ pub(super) struct Sweep {
 impl Sweep {
     /// Holds nothing.
     pub(super) const EMPTY: Self = Self {
-        cells: [Cell { form: Form::Plain, index: 0, distance: 0 }; CELLS],
+        cells: [NOTHING; CELLS],
+        distances: [0; DISTANCES],
         block: 1,
         stretch: 0,
         at: 0,
@@ -62,7 +75,10 @@ impl Sweep {
             self.sweep(references, bytes, block, goes_on)?;
             self.block = block;
         }
-        Ok(super::peek(&self.cells, (offset - block) as usize))
+        let (form, index) = super::peek(&self.cells, (offset - block) as usize);
+        let start = (offset + UNDERHANG).wrapping_sub(block + u32::from(index));
+        let distance = super::peek(&self.distances, start as usize / 2);
+        Ok(Cell { form, index, distance })
     }
 
     fn sweep<B: Bytes>(
@@ -76,9 +92,10 @@ impl Sweep {
         let stretch = block & !(stretch_len - 1);
         if goes_on && stretch == self.stretch {
             self.cells.copy_within(BLOCK as usize.., 0);
-            self.cells.iter_mut().skip(OVERHANG.into()).for_each(|cell| *cell = Cell::default());
+            self.distances.copy_within(BLOCK as usize / 2.., 0);
+            self.cells.iter_mut().skip(OVERHANG.into()).for_each(|cell| *cell = NOTHING);
         } else {
-            self.cells.fill(Cell::default());
+            self.cells.fill(NOTHING);
             self.at = stretch.saturating_sub(ahead);
             self.stretch = stretch;
             self.last = [None; 32];
@@ -103,18 +120,22 @@ impl Sweep {
             // What would reach over the end of its piece is nothing.
             let len = step.len.min(end - self.at);
             let form = if len < step.form.len().into() { Form::Plain } else { step.form };
-            self.note(block, Cell { form, index: 0, distance: step.distance }, len);
+            self.note(block, form, step.distance, len);
             self.at += len;
         }
         Ok(())
     }
 
     /// Notes a unit at the place of the sweep, as far as it lies in the cells.
-    fn note(&mut self, block: u32, unit: Cell, len: u32) {
+    fn note(&mut self, block: u32, form: Form, distance: i16, len: u32) {
+        let start = (self.at + UNDERHANG).checked_sub(block);
+        if let Some(room) = start.and_then(|start| self.distances.get_mut(start as usize / 2)) {
+            *room = distance;
+        }
         for index in (0..=OVERHANG).take(len as usize) {
             let cell = (self.at + u32::from(index)).checked_sub(block);
             if let Some(cell) = cell.and_then(|cell| self.cells.get_mut(cell as usize)) {
-                *cell = Cell { index, ..unit };
+                *cell = (form, index);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! columns back did. Which one counts is what has been right for words of this kind.
 
 use super::isa::Form;
+use super::predict::Moved;
 
 /// Guesses at a word.
 const GUESSES: usize = 4;
@@ -11,47 +12,45 @@ const GUESSES: usize = 4;
 /// Kinds of words: pointers, variables, and small numbers of four sizes, by their two lowest bits.
 const KINDS: usize = 6 * 4;
 
-/// What is known of how words have changed.
+/// How right each guess has been, by kind of word.
 #[derive(Clone, Debug)]
-pub(super) struct Words {
-    scores: [[u16; GUESSES]; KINDS],
+pub(super) struct Scores([[u16; GUESSES]; KINDS]);
+
+impl Scores {
+    /// All zeros; [`Words::new`] comes before use.
+    pub(super) const EMPTY: Self = Self([[0; GUESSES]; KINDS]);
+}
+
+/// What is known of how words have changed.
+pub(super) struct Words<'a> {
+    scores: &'a mut Scores,
     /// Old word and its change.
-    exact: [(u32, i32); 32],
+    exact: &'a mut [Moved],
     /// Old words in a range of 64, and the last change there.
-    near: [(u32, i32); 64],
+    near: &'a mut [Moved],
     /// The last change of a variable.
     last_of_ram: i32,
     /// The last changes of words at even and at odd places.
     columns: [i32; 2],
 }
 
-impl Words {
-    /// All zeros; [`Self::reset`] comes before use.
-    pub(super) const EMPTY: Self = Self {
-        scores: [[0; GUESSES]; KINDS],
-        exact: [(0, 0); 32],
-        near: [(0, 0); 64],
-        last_of_ram: 0,
-        columns: [0; 2],
-    };
-
-    /// Forgets everything.
-    pub(super) fn reset(&mut self) {
+impl<'a> Words<'a> {
+    /// Nothing known yet, with room in these cells: three times a power of two.
+    pub(super) fn new(scores: &'a mut Scores, cells: &'a mut [Moved]) -> Self {
         const LIKELY: u16 = 600;
-        self.scores.fill([0, LIKELY, 0, 0]);
-        for score in self.scores.iter_mut().skip(8) {
-            *score = [LIKELY, 0, 0, 0];
+        let kinds_of_addresses = 2 * 4;
+        scores.0.fill([LIKELY, 0, 0, 0]);
+        for score in scores.0.iter_mut().take(kinds_of_addresses) {
+            *score = [0, LIKELY, 0, 0];
         }
-        self.exact.fill((u32::MAX, 0));
-        self.near.fill((u32::MAX, 0));
-        self.last_of_ram = 0;
-        self.columns = [0; 2];
+        let (exact, near) = cells.split_at_mut(cells.len() / 3);
+        Self { scores, exact, near, last_of_ram: 0, columns: [0; 2] }
     }
 
     /// The best guess at what an old word has become; `mapped` is what the map says, `place` where it stands now.
     pub(super) fn guess(&self, form: Form, old: u32, mapped: u32, place: u32) -> u32 {
         let guesses = self.guesses(form, old, mapped, place);
-        let scores = super::peek(&self.scores, kind(form, old));
+        let scores = super::peek(&self.scores.0, kind(form, old));
         let best = scores
             .into_iter()
             .zip(guesses)
@@ -62,7 +61,8 @@ impl Words {
     /// Learns what an old word has become.
     pub(super) fn learn(&mut self, form: Form, old: u32, mapped: u32, place: u32, new: u32) {
         let guesses = self.guesses(form, old, mapped, place);
-        for (score, guess) in super::pick(&mut self.scores, kind(form, old)).iter_mut().zip(guesses)
+        for (score, guess) in
+            super::pick(&mut self.scores.0, kind(form, old)).iter_mut().zip(guesses)
         {
             *score -= *score >> 4;
             *score += if guess == new { 256 } else { 0 };
@@ -73,14 +73,15 @@ impl Words {
             self.last_of_ram = change;
         }
         if change.unsigned_abs() < 0x1_0000 && (mapped != new || form != Form::Pointer) {
-            *super::pick(&mut self.exact, hash(old)) = (old, change);
-            *super::pick(&mut self.near, (old >> 6) as usize & 63) = (old >> 6, change);
+            *super::fold(self.exact, hash(old)) = (old, change);
+            *super::fold(self.near, (old >> 6) as usize) = (old >> 6, change);
         }
     }
 
     fn guesses(&self, form: Form, old: u32, mapped: u32, place: u32) -> [u32; GUESSES] {
-        let exact = super::peek(&self.exact, hash(old));
-        let near = super::peek(&self.near, (old >> 6) as usize & 63);
+        let nothing = (u32::MAX, 0);
+        let exact = super::folded(self.exact, hash(old)).unwrap_or(nothing);
+        let near = super::folded(self.near, (old >> 6) as usize).unwrap_or(nothing);
         let change = if exact.0 == old {
             exact.1
         } else if near.0 == old >> 6 {
@@ -112,5 +113,5 @@ fn column(place: u32) -> usize {
 }
 
 fn hash(old: u32) -> usize {
-    (old.wrapping_mul(0x9e37_79b1) >> 8) as usize & 31
+    (old.wrapping_mul(0x9e37_79b1) >> 8) as usize
 }

@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::isa::{Code, Form, References};
-use super::super::map::Entry;
+use super::super::map::{Entry, PackedEntry};
 use super::super::predict::target_of;
 use super::super::stream::Segment;
 use super::super::view::unit_code;
@@ -21,9 +21,9 @@ const MAX_VOTES: u32 = 3;
 /// An entry takes about three bytes, as much as one reference that is predicted wrongly: it has to fix more than one.
 const USELESS: i64 = 1;
 
-/// How often references to an old address have moved by a shift; in the order of addresses.
+/// How often references to an old address have moved by a shift; in the order of places.
 struct Vote {
-    address: u32,
+    place: u32,
     shift: i32,
     count: u32,
 }
@@ -36,16 +36,17 @@ pub(super) fn build(job: &Job<'_>, segments: &[Segment]) -> Vec<Entry> {
     moves.extend(moved_variables(references, &votes));
     moves.sort_unstable();
     let mut entries: Vec<Entry> = Vec::new();
-    for (from, shift) in moves {
-        if entries.last().map_or(0, |last| last.shift) != shift {
-            entries.push(Entry { from, shift });
+    let fits = |entry: &Entry| PackedEntry::new(*entry).is_some();
+    for entry in moves.into_iter().map(|(from, shift)| Entry { from, shift }).filter(fits) {
+        if entries.last().map_or(0, |last| last.shift) != entry.shift {
+            entries.push(entry);
         }
     }
-    let (_, limit) = job.class.counts();
+    let limit = job.class.shape().map;
     thin(entries, &votes, limit)
 }
 
-/// The address of each byte of the base that is copied, and how far it has moved; the longest segment owns a byte.
+/// The place of each byte of the base that is copied, and how far it has moved; the longest segment owns a byte.
 fn moved_bytes(job: &Job<'_>, references: &References, segments: &[Segment]) -> Vec<(u32, i32)> {
     let mut owners = vec![(0u32, 0i32); job.base.len()];
     for segment in segments.iter().filter(|segment| segment.len >= MIN_SEGMENT) {
@@ -61,18 +62,17 @@ fn moved_bytes(job: &Job<'_>, references: &References, segments: &[Segment]) -> 
         }
     }
     let copied = (0..).zip(owners).filter(|(_, (len, _))| *len > 0);
-    copied.map(|(offset, (_, shift))| (references.base.address(offset), shift)).collect()
+    copied.map(|(offset, (_, shift))| (offset, shift)).collect()
 }
 
-/// The addresses outside the image that are referred to, and how far most references to them have moved.
+/// The places outside the image that are referred to, and how far most references to them have moved.
 fn moved_variables(references: &References, votes: &[Vote]) -> Vec<(u32, i32)> {
-    let outside = |vote: &&Vote| references.base.offset(vote.address).is_none();
     let mut best: BTreeMap<u32, (u32, i32)> = BTreeMap::new();
-    for vote in votes.iter().filter(outside) {
-        let known = best.entry(vote.address).or_default();
+    for vote in votes.iter().filter(|vote| vote.place >= references.base.len()) {
+        let known = best.entry(vote.place).or_default();
         *known = (*known).max((vote.count, vote.shift));
     }
-    best.into_iter().map(|(address, (_, shift))| (address, shift)).collect()
+    best.into_iter().map(|(place, (_, shift))| (place, shift)).collect()
 }
 
 /// The shifts that references to each old target really took.
@@ -95,8 +95,10 @@ fn votes(job: &Job<'_>, references: &References, segments: &[Segment]) -> Vec<Vo
             let Some((before, after)) = pair(references, cell.form, old, new, start, place) else {
                 continue;
             };
-            if references.known_in_base(before) && references.known_in_target(after) {
-                moves.push((before, after.wrapping_sub(before).cast_signed()));
+            if let Some(place) = references.place_in_base(before)
+                && references.known_in_target(after)
+            {
+                moves.push((place, after.wrapping_sub(before).cast_signed()));
             }
         }
     }
@@ -104,9 +106,9 @@ fn votes(job: &Job<'_>, references: &References, segments: &[Segment]) -> Vec<Vo
     let alike = moves.chunk_by(|a, b| a == b);
     alike
         .filter_map(|group| {
-            let (address, shift) = *group.first()?;
+            let (place, shift) = *group.first()?;
             let count = u32::try_from(group.len()).unwrap_or(u32::MAX);
-            Some(Vote { address, shift, count: count.min(MAX_VOTES) })
+            Some(Vote { place, shift, count: count.min(MAX_VOTES) })
         })
         .collect()
 }
@@ -182,9 +184,9 @@ fn gains(entries: &[Entry], votes: &[Vote]) -> Vec<i64> {
     entries.iter().zip(ends).zip(before).map(gain).collect()
 }
 
-/// Takes the votes for addresses below a limit off the front.
+/// Takes the votes for places in front of a limit off the front.
 fn votes_below<'a>(left: &mut &'a [Vote], limit: u32) -> &'a [Vote] {
-    let count = left.partition_point(|vote| vote.address < limit);
+    let count = left.partition_point(|vote| vote.place < limit);
     let (below, above) = left.split_at_checked(count).unwrap_or((left, &[]));
     *left = above;
     below

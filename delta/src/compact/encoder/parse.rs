@@ -7,8 +7,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::map::{AddressMap, Entry};
-use super::super::predict::{KIND_PLAIN, Learned, Predicted, Predictor};
+use super::super::map::{AddressMap, Entry, PackedEntry};
+use super::super::predict::{self, KIND_PLAIN, Learned, Predicted, Predictor};
 use super::super::stream::{
     DIAGONALS, JUMP_BACK, JUMP_BY_MAP, JUMP_IN_BASE, JUMP_IN_TARGET, Segment,
 };
@@ -82,17 +82,16 @@ pub(super) fn parse(
     costs: &Costs,
     references: References,
 ) -> Vec<Segment> {
-    let mut entries = vec![Entry::default(); map.len()];
+    let mut entries = vec![PackedEntry::default(); map.len()];
     let mut address_map = AddressMap::new(&mut entries);
     for entry in map {
         address_map.push(*entry);
     }
     let sizes = job.sizes();
-    let mut learned = Learned::EMPTY;
-    learned.reset();
+    let (mut fixed, mut no_cells) = (predict::Fixed::EMPTY, [(0, 0); 4]);
     let predictor = Predictor {
         map: address_map,
-        learned: &mut learned,
+        learned: Learned::new(&mut fixed, &mut no_cells),
         references: job.references().copied(),
         base_size: sizes.base,
     };

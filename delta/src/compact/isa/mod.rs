@@ -323,6 +323,16 @@ pub(super) struct References {
 }
 
 impl References {
+    /// Where an address of the base stands among all those that may have moved: the image's by offset, then RAM's.
+    pub(super) fn place_in_base(&self, address: u32) -> Option<u32> {
+        if let Some(offset) = self.base.offset_or_end(address) {
+            return Some(offset);
+        }
+        let in_ram = self.ram.holds(address).then(|| address.wrapping_sub(self.ram.start));
+        // One for the end of the image.
+        in_ram.and_then(|in_ram| self.base.len().checked_add(1)?.checked_add(in_ram))
+    }
+
     /// Whether an address of the base is one that may have moved.
     pub(super) fn known_in_base(&self, address: u32) -> bool {
         self.ram.holds(address) || self.base.holds(address)
