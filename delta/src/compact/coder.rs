@@ -61,13 +61,14 @@ pub(super) struct BitReader {
 }
 
 /// Input bytes that are held at most.
-const RING: usize = 192;
+const RING: usize = 196;
 
 /// Bytes that must be at hand before a step begins: each decision needs two at most, and a step makes at most
 /// [`super::stream::MAX_DECISIONS`].
 const LOOKAHEAD: u32 = 2 * super::stream::MAX_DECISIONS + 8;
 
-const _: () = assert!((LOOKAHEAD as usize) <= RING);
+// More than the lookahead: a decoder that is done must see that more comes.
+const _: () = assert!((LOOKAHEAD as usize) < RING);
 
 /// Trailing zeros that the encoder leaves out at most. The decoder reads that far ahead, and where it needs more, the payload
 /// is cut.
