@@ -201,3 +201,46 @@ fn ram(coder: &mut impl BitCoder, known: Option<Ram>, usual: Ram) -> Ram {
     let mut pages = |value: u32| raw(coder, value >> PAGE, 32 - PAGE) << PAGE;
     Ram { start: pages(known.start), len: pages(known.len) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream that says these bits and then zeros.
+    struct Bits(u32);
+
+    impl BitCoder for Bits {
+        fn bit(&mut self, _: bool, _: u16) -> bool {
+            let bit = self.0 >> 31 == 1;
+            self.0 <<= 1;
+            bit
+        }
+    }
+
+    /// The sets whose streams the header lets pass.
+    fn readable() -> Vec<u8> {
+        let mut numbers = HeaderNumbers::EMPTY;
+        numbers.reset();
+        let mut is_readable = |code: u8| {
+            let mut references = None;
+            let mut header = Header { numbers: &mut numbers, references: &mut references };
+            let mut stream = Bits(u32::from(code) << 29);
+            header.step(&mut stream, None, Part::Set, [100; 2]).is_some()
+        };
+        (1..8).filter(|code| is_readable(*code)).collect()
+    }
+
+    #[test]
+    fn streams_of_instruction_sets_that_are_left_out_are_refused() {
+        let included = [
+            (1, cfg!(feature = "thumb")),
+            (2, cfg!(feature = "riscv")),
+            (3, cfg!(feature = "riscv")),
+            (4, cfg!(feature = "xtensa")),
+            (5, cfg!(feature = "aarch64")),
+            (6, cfg!(feature = "arm")),
+        ];
+        let included: Vec<u8> = included.iter().filter(|set| set.1).map(|set| set.0).collect();
+        assert_eq!(readable(), included);
+    }
+}

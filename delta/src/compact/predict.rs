@@ -198,7 +198,7 @@ impl Predictor<'_> {
     /// not.
     fn is_doubted(&self, references: &References, family: Family, target: u32) -> bool {
         let trust = &self.learned.trust;
-        if references.set != super::isa::InstructionSet::Xtensa {
+        if !references.set.is_doubtful() {
             return false;
         }
         let by_family = super::peek(&trust.by_family, family as usize);
@@ -253,7 +253,7 @@ impl Predictor<'_> {
         let Some(family) = form.family() else { return };
         let target = target_of(&references, form, old, true, start);
         let new_at = references.target.address(place);
-        if references.set == super::isa::InstructionSet::Xtensa {
+        if references.set.is_doubtful() {
             let moved = self.moved(&references, target);
             let expected = form.with_target(old, new_at, moved);
             let mask = (1 << (8 * u32::from(form.len().min(3)))) - 1;

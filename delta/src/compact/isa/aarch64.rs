@@ -163,6 +163,10 @@ impl Form {
         }
     }
 
+    pub(super) fn teaches(self) -> bool {
+        self != Self::Page
+    }
+
     pub(super) fn target(self, code: Code, at: u32) -> u32 {
         let Code { own, other, distance } = code;
         let from =
@@ -209,6 +213,7 @@ impl Form {
         }
     }
 
+    #[cfg(feature = "encode")]
     pub(super) fn blanked(self, own: u32) -> Option<u32> {
         match self {
             Self::Call => Some(own & !mask(CALL)),

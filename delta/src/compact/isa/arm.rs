@@ -3,7 +3,7 @@
 //! Position-independent code adds the program counter to a constant that it has loaded from a pool behind the function:
 //! the constant is the distance from that addition to what is meant.
 
-use super::{Bytes, Code, Family, References, Step, distance, gather, mask, scatter};
+use super::{Bytes, Code, Family, LastHigh, References, Step, distance, gather, mask, scatter};
 
 /// Which instruction, or which constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,7 @@ pub(super) fn step<B: Bytes>(
     bytes: &mut B,
     at: u32,
     end: u32,
+    _: &mut LastHigh,
 ) -> Result<Step, B::Error> {
     if at & 3 != 0 || at + 4 > end {
         return Ok(Step::plain(1));
@@ -148,6 +149,7 @@ impl Form {
         }
     }
 
+    #[cfg(feature = "encode")]
     pub(super) fn blanked(self, own: u32) -> Option<u32> {
         match self {
             Self::Call => Some(own & !mask(CALL)),

@@ -1,14 +1,51 @@
 //! Instruction sets: which bytes form a reference, what it refers to, and what it looks like from somewhere else.
 //!
 //! Each set in a module of its own answers three questions of its forms: what stands at a place (`step`), what it
-//! refers to (`target`), and how the same instruction would refer to something else (`with_target`).
+//! refers to (`target`), and how the same instruction would refer to something else (`with_target`). Which of them are
+//! compiled in is told by the features of the crate.
 
+#![cfg_attr(
+    not(all(
+        feature = "aarch64",
+        feature = "arm",
+        feature = "riscv",
+        feature = "thumb",
+        feature = "xtensa"
+    )),
+    allow(dead_code, reason = "what only the sets that are left out use")
+)]
+
+mod absent;
+
+#[cfg(feature = "aarch64")]
 mod aarch64;
+#[cfg(not(feature = "aarch64"))]
+use absent as aarch64;
+
+#[cfg(feature = "arm")]
 mod arm;
-mod data;
+#[cfg(not(feature = "arm"))]
+use absent as arm;
+
+#[cfg(any(feature = "aarch64", feature = "arm", feature = "riscv"))]
+mod distances;
+#[cfg(not(any(feature = "aarch64", feature = "arm", feature = "riscv")))]
+use absent as distances;
+
+#[cfg(feature = "riscv")]
 mod riscv;
+#[cfg(not(feature = "riscv"))]
+use absent as riscv;
+
+#[cfg(feature = "thumb")]
 mod thumb;
+#[cfg(not(feature = "thumb"))]
+use absent as thumb;
+
+#[cfg(feature = "xtensa")]
 mod xtensa;
+#[cfg(not(feature = "xtensa"))]
+use absent as xtensa;
 
 use super::layout::{Layout, Ram};
 
@@ -46,8 +83,20 @@ impl InstructionSet {
         }
     }
 
+    /// The set of a stream, if this decoder can read its instructions.
     pub(super) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|set| set.code() == code)
+        Self::ALL.into_iter().find(|set| set.code() == code && set.is_included())
+    }
+
+    /// Whether this build reads its instructions.
+    pub(super) fn is_included(self) -> bool {
+        match self {
+            Self::Thumb => cfg!(feature = "thumb"),
+            Self::Riscv32 | Self::Riscv64 => cfg!(feature = "riscv"),
+            Self::Xtensa => cfg!(feature = "xtensa"),
+            Self::Aarch64 => cfg!(feature = "aarch64"),
+            Self::Arm => cfg!(feature = "arm"),
+        }
     }
 
     /// Its usual name.
@@ -86,7 +135,12 @@ impl InstructionSet {
 
     /// Whether odd addresses name the function at the even address below.
     pub(super) fn has_odd_functions(self) -> bool {
-        self == Self::Thumb
+        cfg!(feature = "thumb") && self == Self::Thumb
+    }
+
+    /// Whether what looks like a reference is often none.
+    pub(super) fn is_doubtful(self) -> bool {
+        cfg!(feature = "xtensa") && self == Self::Xtensa
     }
 }
 
@@ -107,7 +161,7 @@ pub(super) enum Form {
     Xtensa(xtensa::Form),
     Aarch64(aarch64::Form),
     Arm(arm::Form),
-    Data(data::Form),
+    Distance(distances::Form),
 }
 
 /// How a form is seen by the models.
@@ -146,7 +200,7 @@ impl Form {
             Self::Xtensa(form) => Some(form.family()),
             Self::Aarch64(form) => Some(form.family()),
             Self::Arm(form) => Some(form.family()),
-            Self::Data(_) => Some(Family::High),
+            Self::Distance(_) => Some(Family::High),
         }
     }
 
@@ -159,7 +213,7 @@ impl Form {
         match self {
             Self::Plain => 1,
             Self::Pointer | Self::RamPointer | Self::Value => 4,
-            Self::Aarch64(_) | Self::Arm(_) | Self::Data(_) => 4,
+            Self::Aarch64(_) | Self::Arm(_) | Self::Distance(_) => 4,
             Self::Thumb(form) => form.len(),
             Self::Riscv(form) => form.len(),
             Self::Xtensa(_) => 3,
@@ -181,10 +235,10 @@ impl Form {
         match self {
             Self::Thumb(form) => form.target(code, at),
             Self::Riscv(form) => form.target(code, at),
-            Self::Xtensa(form) => form.target(code.own, at),
+            Self::Xtensa(form) => form.target(code, at),
             Self::Aarch64(form) => form.target(code, at),
             Self::Arm(form) => form.target(code, at),
-            Self::Data(form) => form.target(code, at),
+            Self::Distance(form) => form.target(code, at),
             Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => code.own,
         }
     }
@@ -194,10 +248,10 @@ impl Form {
         match self {
             Self::Thumb(form) => form.with_target(code, at, target),
             Self::Riscv(form) => form.with_target(code, at, target),
-            Self::Xtensa(form) => form.with_target(code.own, at, target),
+            Self::Xtensa(form) => form.with_target(code, at, target),
             Self::Aarch64(form) => form.with_target(code, at, target),
             Self::Arm(form) => form.with_target(code, at, target),
-            Self::Data(form) => form.with_target(at, target),
+            Self::Distance(form) => form.with_target(code, at, target),
             Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => Some(target),
         }
     }
@@ -207,10 +261,10 @@ impl Form {
         match self {
             Self::Thumb(form) => form.agree(old, new),
             Self::Riscv(form) => form.agree(old, new),
-            Self::Xtensa(form) => form.agree(old.own, new.own),
+            Self::Xtensa(form) => form.agree(old, new),
             Self::Aarch64(form) => form.agree(old, new),
             Self::Arm(form) => form.agree(old, new),
-            Self::Data(_) => true,
+            Self::Distance(_) => true,
             Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => true,
         }
     }
@@ -218,16 +272,16 @@ impl Form {
     /// Whether what it refers to teaches something: of a pair, the half that comes last does.
     pub(super) fn teaches(self) -> bool {
         match self {
-            Self::Thumb(form) => form != thumb::Form::MoveLow,
-            Self::Riscv(form) => !matches!(form, riscv::Form::PcHigh | riscv::Form::High),
-            Self::Aarch64(form) => form != aarch64::Form::Page,
+            Self::Thumb(form) => form.teaches(),
+            Self::Riscv(form) => form.teaches(),
+            Self::Aarch64(form) => form.teaches(),
             _ => true,
         }
     }
 
     /// Whether the global pointer stands in for the other half of its pair.
     pub(super) fn is_global(self) -> bool {
-        self == Self::Riscv(riscv::Form::Global)
+        matches!(self, Self::Riscv(form) if form.is_global())
     }
 
     /// The bytes with what moves blanked, so that what moved still matches; `None` where nothing is blanked.
@@ -239,10 +293,10 @@ impl Form {
             Self::RamPointer => Some(0x0300_0000),
             Self::Thumb(form) => form.blanked(own),
             Self::Riscv(form) => form.blanked(own),
-            Self::Xtensa(form) => Some(form.blanked(own)),
+            Self::Xtensa(form) => form.blanked(own),
             Self::Aarch64(form) => form.blanked(own),
             Self::Arm(form) => form.blanked(own),
-            Self::Data(_) => Some(0x0400_0000),
+            Self::Distance(_) => Some(0x0400_0000),
         }
     }
 
@@ -364,11 +418,12 @@ pub(super) fn step_code<B: Bytes>(
 ) -> Result<Step, B::Error> {
     match references.set {
         InstructionSet::Thumb => thumb::step(references, bytes, at, end, last),
-        InstructionSet::Riscv32 => riscv::step(references, bytes, at, end, last, false),
-        InstructionSet::Riscv64 => riscv::step(references, bytes, at, end, last, true),
-        InstructionSet::Xtensa => xtensa::step(references, bytes, at),
+        InstructionSet::Riscv32 | InstructionSet::Riscv64 => {
+            riscv::step(references, bytes, at, end, last)
+        }
+        InstructionSet::Xtensa => xtensa::step(references, bytes, at, end, last),
         InstructionSet::Aarch64 => aarch64::step(references, bytes, at, end, last),
-        InstructionSet::Arm => arm::step(references, bytes, at, end),
+        InstructionSet::Arm => arm::step(references, bytes, at, end, last),
     }
 }
 
@@ -378,7 +433,16 @@ pub(super) fn step_data<B: Bytes>(
     bytes: &mut B,
     at: u32,
 ) -> Result<Step, B::Error> {
-    data::step(references, bytes, at)
+    if at & 3 != 0 {
+        return Ok(Step::plain(4 - (at & 3)));
+    }
+    let Some(word) = bytes.word(at)? else { return Ok(Step::plain(1)) };
+    let form = references.word_form(word);
+    if matches!(form, Form::Pointer | Form::RamPointer) {
+        return Ok(Step::of(form, 4));
+    }
+    let distance = distances::distance_at(references, bytes, at, word)?;
+    Ok(Step::of(distance.map_or(form, Form::Distance), 4))
 }
 
 /// The low `bits` bits as a signed number.
@@ -488,7 +552,7 @@ mod tests {
 
     #[test]
     fn a_reference_to_what_it_refers_to_is_the_same_instruction() {
-        for set in InstructionSet::ALL {
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_included()) {
             let image: Vec<u8> = words(set).into_iter().flat_map(u32::to_le_bytes).collect();
             let mut seen = Vec::new();
             // Where every word is an address, no word is an instruction of Thumb or Xtensa.

@@ -6,7 +6,10 @@
 
 use core::num::NonZeroU32;
 
-use super::{Bytes, Code, Family, LastHigh, References, Step, distance, gather, mask, scatter};
+use super::{
+    Bytes, Code, Family, InstructionSet, LastHigh, References, Step, distance, gather, mask,
+    scatter,
+};
 
 /// Which instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +119,6 @@ pub(super) fn step<B: Bytes>(
     at: u32,
     end: u32,
     last: &mut LastHigh,
-    is_64: bool,
 ) -> Result<Step, B::Error> {
     if at & 1 == 1 {
         return Ok(Step::plain(1));
@@ -128,7 +130,9 @@ pub(super) fn step<B: Bytes>(
         }
         let form = match (own & 3, own >> 13 & 7) {
             (1, 5) => super::Form::Riscv(Form::ShortJump),
-            (1, 1) if !is_64 => super::Form::Riscv(Form::ShortJump),
+            (1, 1) if references.set == InstructionSet::Riscv32 => {
+                super::Form::Riscv(Form::ShortJump)
+            }
             (1, 6 | 7) => super::Form::Riscv(Form::ShortBranch),
             _ => super::Form::Plain,
         };
@@ -242,6 +246,15 @@ impl Form {
         if matches!(self, Self::ShortJump | Self::ShortBranch) { 2 } else { 4 }
     }
 
+    /// Of a pair, the half that comes last teaches.
+    pub(super) fn teaches(self) -> bool {
+        !matches!(self, Self::PcHigh | Self::High)
+    }
+
+    pub(super) fn is_global(self) -> bool {
+        self == Self::Global
+    }
+
     pub(super) fn target(self, code: Code, at: u32) -> u32 {
         let Code { own, other, distance } = code;
         let from =
@@ -305,6 +318,7 @@ impl Form {
         }
     }
 
+    #[cfg(feature = "encode")]
     pub(super) fn blanked(self, own: u32) -> Option<u32> {
         match self {
             Self::Call => Some(own & 0xfff),

@@ -186,6 +186,10 @@ impl Form {
         }
     }
 
+    pub(super) fn teaches(self) -> bool {
+        self != Self::MoveLow
+    }
+
     pub(super) fn target(self, code: Code, at: u32) -> u32 {
         let own = code.own;
         let from = at.wrapping_add(4);
@@ -253,6 +257,7 @@ impl Form {
         }
     }
 
+    #[cfg(feature = "encode")]
     pub(super) fn blanked(self, own: u32) -> Option<u32> {
         match self {
             Self::Call => Some(0xf000 | own & 0xd000_0000),

@@ -1,6 +1,6 @@
-//! Words of data: addresses, variables, small numbers, and distances to code as tables for unwinding have them.
+//! Words of data that are distances, as tables for unwinding have them.
 
-use super::{Bytes, Code, InstructionSet, References, Step};
+use super::{Bytes, Code, InstructionSet, References};
 
 /// A word that holds a distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,25 +19,18 @@ const MIN_DISTANCE: u32 = 0x1_0000;
 /// Tables of `.eh_frame` begin with a length below this.
 const MAX_HEAD: u32 = 64;
 
-/// What stands at an offset of data.
-pub(super) fn step<B: Bytes>(
+/// The distance that a word at a multiple of four is, if it is one.
+pub(super) fn distance_at<B: Bytes>(
     references: &References,
     bytes: &mut B,
     at: u32,
-) -> Result<Step, B::Error> {
-    if at & 3 != 0 {
-        return Ok(Step::plain(4 - (at & 3)));
+    word: u32,
+) -> Result<Option<Form>, B::Error> {
+    match references.set {
+        InstructionSet::Thumb | InstructionSet::Xtensa => Ok(None),
+        InstructionSet::Arm => short(references, bytes, at, word),
+        _ => long(references, bytes, at, word),
     }
-    let Some(word) = bytes.word(at)? else { return Ok(Step::plain(1)) };
-    let form = references.word_form(word);
-    let is_address = matches!(form, super::Form::Pointer | super::Form::RamPointer);
-    let distance = match references.set {
-        _ if is_address => None,
-        InstructionSet::Thumb | InstructionSet::Xtensa => None,
-        InstructionSet::Arm => short(references, bytes, at, word)?,
-        _ => long(references, bytes, at, word)?,
-    };
-    Ok(Step::of(distance.map_or(form, super::Form::Data), 4))
 }
 
 /// A distance in `.eh_frame`: an entry's second word leads back to the head of its table, its third one to code.
@@ -108,7 +101,7 @@ impl Form {
         }
     }
 
-    pub(super) fn with_target(self, at: u32, target: u32) -> Option<u32> {
+    pub(super) fn with_target(self, _: Code, at: u32, target: u32) -> Option<u32> {
         match self {
             Self::ToCode => Some(target.wrapping_sub(at)),
             Self::ToHead => Some(at.wrapping_sub(target)),
