@@ -451,30 +451,54 @@ fn sign_extend(value: u32, bits: u32) -> i32 {
     (value << unused).cast_signed() >> unused
 }
 
-/// Moves groups of bits of a number: from a bit, to a bit, this many.
-fn gather(value: u32, groups: &[(u32, u32, u32)]) -> u32 {
-    groups
-        .iter()
-        .fold(0, |all, (from, to, count)| all | ((value >> from) & ((1 << count) - 1)) << to)
+/// Bits that belong together: from a bit of the instruction, to a bit of the number, this many.
+type Group = (u8, u8, u8);
+
+/// Where an instruction holds a signed number.
+struct Field {
+    /// How long the number is; an unsigned one has a sign that no group holds.
+    bits: u32,
+    groups: &'static [Group],
 }
 
-/// The opposite of [`gather`].
-fn scatter(value: u32, groups: &[(u32, u32, u32)]) -> u32 {
-    groups
-        .iter()
-        .fold(0, |all, (from, to, count)| all | ((value >> to) & ((1 << count) - 1)) << from)
-}
+impl Field {
+    /// The number without its sign.
+    fn raw(&self, own: u32) -> u32 {
+        let bits = |all, (from, to, count): &Group| all | (own >> from & ((1 << count) - 1)) << to;
+        self.groups.iter().fold(0, bits)
+    }
 
-/// The bits that groups take in the instruction.
-fn mask(groups: &[(u32, u32, u32)]) -> u32 {
-    scatter(u32::MAX, groups)
-}
+    /// The bits that hold the number, set as it has them.
+    fn scattered(&self, number: u32) -> u32 {
+        let bits =
+            |all, (from, to, count): &Group| all | (number >> to & ((1 << count) - 1)) << from;
+        self.groups.iter().fold(0, bits)
+    }
 
-/// The distance from `at` to `target`, if it fits this many bits and is a multiple of `1 << align`.
-fn distance(at: u32, target: u32, bits: u32, align: u32) -> Option<u32> {
-    let distance = target.wrapping_sub(at);
-    let fits = sign_extend(distance, bits) == distance.cast_signed();
-    (fits && distance & ((1 << align) - 1) == 0).then_some(distance)
+    /// The bits that hold the number.
+    fn mask(&self) -> u32 {
+        self.scattered(u32::MAX)
+    }
+
+    fn number(&self, own: u32) -> u32 {
+        sign_extend(self.raw(own), self.bits).cast_unsigned()
+    }
+
+    /// The same instruction with as much of the number as it holds.
+    fn with_raw(&self, own: u32, number: u32) -> u32 {
+        own & !self.mask() | self.scattered(number)
+    }
+
+    /// The same instruction with another number, if it can hold that.
+    fn with_number(&self, own: u32, number: u32) -> Option<u32> {
+        let new = self.with_raw(own, number);
+        (self.number(new) == number).then_some(new)
+    }
+
+    /// Whether two instructions differ in nothing but the number.
+    fn agree(&self, old: u32, new: u32) -> bool {
+        (old ^ new) & !self.mask() == 0
+    }
 }
 
 #[cfg(test)]

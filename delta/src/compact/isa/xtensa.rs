@@ -3,7 +3,7 @@
 //! Instructions take two or three bytes and constants stand among them, so a sweep goes wrong now and then; an aligned
 //! word that is an address is taken for data and sets it right again.
 
-use super::{Bytes, Code, Family, LastHigh, References, Step, distance};
+use super::{Bytes, Code, Family, Field, LastHigh, References, Step};
 
 /// Which instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) enum Form {
     /// L32R: loads a constant that lies in front of it.
     Literal,
 }
+
+const CALL: Field = Field { bits: 20, groups: &[(6, 2, 18)] };
 
 /// Where calls may lead outside the image: routines in mask ROM.
 const ROM: core::ops::Range<u32> = 0x4000_0000..0x4007_0000;
@@ -50,6 +52,11 @@ pub(super) fn step<B: Bytes>(
     Ok(Step::of(form.map_or(super::Form::Plain, super::Form::Xtensa), len))
 }
 
+/// What the distance of a call is counted from.
+fn call_from(at: u32) -> u32 {
+    (at & !3).wrapping_add(4)
+}
+
 impl Form {
     pub(super) fn family(self) -> Family {
         match self {
@@ -60,9 +67,7 @@ impl Form {
 
     pub(super) fn target(self, code: Code, at: u32) -> u32 {
         match self {
-            Self::Call => (at & !3)
-                .wrapping_add(4)
-                .wrapping_add_signed(super::sign_extend(code.own >> 6 & 0x3_ffff, 18) * 4),
+            Self::Call => call_from(at).wrapping_add(CALL.number(code.own)),
             Self::Literal => {
                 (at.wrapping_add(3) & !3).wrapping_sub((0x1_0000 - (code.own >> 8 & 0xffff)) * 4)
             }
@@ -72,10 +77,7 @@ impl Form {
     pub(super) fn with_target(self, code: Code, at: u32, target: u32) -> Option<u32> {
         let own = code.own;
         match self {
-            Self::Call => {
-                let distance = distance((at & !3).wrapping_add(4), target, 20, 2)?;
-                Some(own & 0xff00_003f | distance << 4 & 0x00ff_ffc0)
-            }
+            Self::Call => CALL.with_number(own, target.wrapping_sub(call_from(at))),
             Self::Literal => {
                 let back = (at.wrapping_add(3) & !3).wrapping_sub(target);
                 let fits = back & 3 == 0 && (4..=0x4_0000).contains(&back);
