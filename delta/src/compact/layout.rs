@@ -98,9 +98,11 @@ impl Layout {
 
     /// Whether an address lies in the image or right behind one of its pieces.
     pub(super) fn holds(&self, address: u32) -> bool {
-        let ends = self.pieces().iter().skip(1).map(|piece| piece.start).chain([self.len]);
-        self.pieces().iter().zip(ends).any(|(piece, end)| {
-            address.wrapping_sub(piece.address) <= end.saturating_sub(piece.start)
+        let mut end = self.len;
+        self.pieces().iter().rev().any(|piece| {
+            let len = end - piece.start;
+            end = piece.start;
+            address.wrapping_sub(piece.address) <= len
         })
     }
 }
