@@ -70,7 +70,9 @@ impl Layout {
         let mut end = self.len;
         for piece in self.pieces().iter().rev() {
             if piece.start <= offset {
-                return (*piece, end);
+                // Field by field: a whole piece would be copied by a call of `memmove`, which is large.
+                let Piece { start, address, is_code } = *piece;
+                return (Piece { start, address, is_code }, end);
             }
             end = piece.start;
         }
