@@ -116,8 +116,16 @@ impl Header<'_> {
                 let index = references.base.pieces().len();
                 let known = known.and_then(|known| known.base.pieces().get(index)).copied();
                 let known = known.unwrap_or_default();
-                let piece = self.base_piece(coder, known, last)?;
-                self.references.as_mut()?.base.push(piece).then_some(())?;
+                let (mut start, mut goes_on) = (0, None);
+                if let Some(last) = last {
+                    let gap = known.start.wrapping_sub(last.start);
+                    let gap = self.numbers.start.code(coder, gap);
+                    start = last.start.checked_add(gap)?;
+                    goes_on = Some(last.address.wrapping_add(gap));
+                }
+                let address = address_as(coder, known.address, goes_on);
+                let piece = Piece { start, address, is_code: flag(coder, known.is_code) };
+                references.base.push(piece).then_some(())?;
                 Some(Part::BasePiece { left: left - 1 })
             }
             Part::TargetPiece { left: 0 } => Some(Part::Done),
@@ -140,8 +148,7 @@ impl Header<'_> {
                     }
                 };
                 let model = model.unwrap_or_default();
-                let is_same = flag(coder, known.address == model.address);
-                let address = if is_same { model.address } else { address(coder, known.address) };
+                let address = address_as(coder, known.address, Some(model.address));
                 let piece = Piece { start, address, is_code: false };
                 references.target.push(piece).then_some(())?;
                 Some(Part::TargetPiece { left: left - 1 })
@@ -155,26 +162,13 @@ impl Header<'_> {
         let count = self.numbers.count.code(coder, less_one) + 1;
         (count as usize <= MAX_PIECES).then_some(count)
     }
+}
 
-    fn base_piece(
-        &mut self,
-        coder: &mut impl BitCoder,
-        known: Piece,
-        last: Option<Piece>,
-    ) -> Option<Piece> {
-        let Some(last) = last else {
-            let address = address(coder, known.address);
-            return Some(Piece { start: 0, address, is_code: flag(coder, known.is_code) });
-        };
-        let gap = self.numbers.start.code(coder, known.start.wrapping_sub(last.start));
-        let start = last.start.checked_add(gap)?;
-        let goes_on = last.address.wrapping_add(gap);
-        let address = if flag(coder, known.address == goes_on) {
-            goes_on
-        } else {
-            address(coder, known.address)
-        };
-        Some(Piece { start, address, is_code: flag(coder, known.is_code) })
+/// An address that is likely as expected.
+fn address_as(coder: &mut impl BitCoder, value: u32, expected: Option<u32>) -> u32 {
+    match expected {
+        Some(expected) if flag(coder, value == expected) => expected,
+        _ => address(coder, value),
     }
 }
 
