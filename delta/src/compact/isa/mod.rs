@@ -99,6 +99,24 @@ impl InstructionSet {
         }
     }
 
+    /// Itself; where only one set is included, the compiler knows which.
+    fn known(self) -> Self {
+        const SOLE: Option<InstructionSet> = match (
+            cfg!(feature = "aarch64"),
+            cfg!(feature = "arm"),
+            cfg!(feature = "riscv"),
+            cfg!(feature = "thumb"),
+            cfg!(feature = "xtensa"),
+        ) {
+            (true, false, false, false, false) => Some(InstructionSet::Aarch64),
+            (false, true, false, false, false) => Some(InstructionSet::Arm),
+            (false, false, false, true, false) => Some(InstructionSet::Thumb),
+            (false, false, false, false, true) => Some(InstructionSet::Xtensa),
+            _ => None,
+        };
+        SOLE.unwrap_or(self)
+    }
+
     /// Its usual name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -114,7 +132,7 @@ impl InstructionSet {
 
     /// Where its RAM usually lies.
     pub(super) fn usual_ram(self) -> Ram {
-        match self {
+        match self.known() {
             Self::Thumb => Ram { start: 0x2000_0000, len: 0x10_0000 },
             _ => Ram::default(),
         }
@@ -124,7 +142,7 @@ impl InstructionSet {
     ///
     /// Instructions of different lengths need a few of them to be told apart; pairs of instructions may lie far apart.
     pub(super) fn sweep_bytes(self) -> (u32, u32) {
-        match self {
+        match self.known() {
             Self::Thumb => (32, 256),
             Self::Riscv32 | Self::Riscv64 | Self::Aarch64 => (256, 1024),
             // Every instruction takes four bytes, and none depends on what has been swept.
@@ -135,12 +153,12 @@ impl InstructionSet {
 
     /// Whether odd addresses name the function at the even address below.
     pub(super) fn has_odd_functions(self) -> bool {
-        cfg!(feature = "thumb") && self == Self::Thumb
+        cfg!(feature = "thumb") && self.known() == Self::Thumb
     }
 
     /// Whether what looks like a reference is often none.
     pub(super) fn is_doubtful(self) -> bool {
-        cfg!(feature = "xtensa") && self == Self::Xtensa
+        cfg!(feature = "xtensa") && self.known() == Self::Xtensa
     }
 }
 
@@ -302,7 +320,7 @@ impl Form {
 
     /// The form of a call, if one stands here and nothing around it need be known.
     pub(super) fn of_call(set: InstructionSet, own: u32, offset: u32) -> Option<Self> {
-        match set {
+        match set.known() {
             InstructionSet::Thumb => thumb::call(own).map(Self::Thumb),
             InstructionSet::Riscv32 | InstructionSet::Riscv64 => riscv::call(own).map(Self::Riscv),
             InstructionSet::Aarch64 if offset & 3 == 0 => aarch64::call(own).map(Self::Aarch64),
@@ -416,7 +434,7 @@ pub(super) fn step_code<B: Bytes>(
     end: u32,
     last: &mut LastHigh,
 ) -> Result<Step, B::Error> {
-    match references.set {
+    match references.set.known() {
         InstructionSet::Thumb => thumb::step(references, bytes, at, end, last),
         InstructionSet::Riscv32 | InstructionSet::Riscv64 => {
             riscv::step(references, bytes, at, end, last)
