@@ -105,8 +105,7 @@ pub(super) fn step<B: Bytes>(
         }
         _ if low_shift(own).is_some() => {
             let page = last.get(source(own)).copied().flatten();
-            let back =
-                page.and_then(|page| i16::try_from(i64::from(page.get()) - 1 - i64::from(at)).ok());
+            let back = page.and_then(|page| super::behind(at, page.get() - 1));
             (back.map(|_| Form::Low), back.unwrap_or(0))
         }
         _ => (None, 0),
@@ -132,7 +131,7 @@ fn user_of<B: Bytes>(
     for next in (at + 4..end.saturating_sub(3)).step_by(4).take(LOOK_AHEAD as usize) {
         let own = bytes.up_to_four(next)?;
         if low_shift(own).is_some() && source(own) == register {
-            return Ok(i16::try_from(next - at).ok());
+            return Ok(super::behind(at, next));
         }
         if written(own) == Some(register) {
             break;

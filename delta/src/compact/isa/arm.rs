@@ -88,7 +88,7 @@ fn constant<B: Bytes>(
             for next in (load + 4..at).step_by(4).take(LOOK_AHEAD as usize) {
                 let code = bytes.up_to_four(next)?;
                 if adds_counter_to(code, register)
-                    && let Ok(back) = i16::try_from(i64::from(next) - i64::from(at))
+                    && let Some(back) = super::behind(at, next)
                 {
                     let form = super::Form::Arm(Form::Constant);
                     return Ok(Step { form, len: 4, distance: back });

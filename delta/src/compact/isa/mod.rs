@@ -463,6 +463,11 @@ pub(super) fn step_data<B: Bytes>(
     Ok(Step::of(distance.map_or(form, Form::Distance), 4))
 }
 
+/// How far behind `at` another place lies, in bytes, if it is near.
+fn behind(at: u32, other: u32) -> Option<i16> {
+    i16::try_from(other.wrapping_sub(at).cast_signed()).ok()
+}
+
 /// The low `bits` bits as a signed number.
 fn sign_extend(value: u32, bits: u32) -> i32 {
     let unused = 32 - bits;

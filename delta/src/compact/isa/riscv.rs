@@ -184,10 +184,7 @@ fn long_form<B: Bytes>(
                     let known = is_pc
                         || references.known_in_base((other & HIGH).wrapping_add(low_bits(own)));
                     let form = if is_pc { Form::PcLow } else { Form::Low };
-                    i16::try_from(i64::from(place) - i64::from(at))
-                        .ok()
-                        .filter(|_| known)
-                        .map(|distance| (form, distance))
+                    super::behind(at, place).filter(|_| known).map(|distance| (form, distance))
                 }
                 None => {
                     let [old, _] = references.global_pointers;
@@ -217,7 +214,7 @@ fn user_of<B: Bytes>(
         let own = bytes.up_to_four(next)?;
         if is_long(own) {
             if source(own) == register && adds_low_bits(own) {
-                return Ok(i16::try_from(next - at).ok().map(|distance| (distance, own)));
+                return Ok(super::behind(at, next).map(|distance| (distance, own)));
             }
             if written(own) == Some(register) {
                 break;

@@ -126,7 +126,7 @@ pub(super) fn step<B: Bytes>(
     }
     if is_movt(own)
         && let Some(low) = last.get_mut(register(own)).and_then(Option::take)
-        && let Ok(back) = i16::try_from(i64::from(low.get()) - 1 - i64::from(at))
+        && let Some(back) = super::behind(at, low.get() - 1)
     {
         return Ok(Step { form: super::Form::Thumb(Form::MoveHigh), len: 4, distance: back });
     }
@@ -151,7 +151,7 @@ fn step_movw<B: Bytes>(
         if is_movt(other) && register(other) == register(own) {
             let target = MOVE.raw(own) | MOVE.raw(other) << 16;
             if references.known_in_base(target)
-                && let Ok(distance) = i16::try_from(next - at)
+                && let Some(distance) = super::behind(at, next)
                 && let Some(room) = last.get_mut(register(own))
             {
                 *room = NonZeroU32::new(at + 1);
