@@ -85,7 +85,7 @@ impl InstructionSet {
 
     /// The set of a stream, if this decoder can read its instructions.
     pub(super) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|set| set.code() == code && set.is_included())
+        Self::ALL.iter().copied().find(|set| set.code() == code && set.is_included())
     }
 
     /// Whether this build reads its instructions.
