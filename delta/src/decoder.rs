@@ -87,7 +87,7 @@ pub enum DecodeError<E> {
     },
     /// Bytes follow the operation that completes the target.
     TrailingBytes,
-    /// The payload is not a stream of this codec.
+    /// The payload is not a stream of this codec, or one for an instruction set that this build leaves out.
     Corrupt,
     /// The decoder would need more memory than the manifest declares.
     Memory {

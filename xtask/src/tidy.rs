@@ -20,13 +20,16 @@ const ALLOWED: [(&str, &[&str]); 3] = [
 const FORBIDDEN: [(&str, &[&str]); 1] =
     [("whittle-release", &["clap", "indicatif", "comfy-table", "whittle-cli", "wasmtime"])];
 
-/// Builds that prove that a crate needs no std, and no heap unless it says so.
+/// Builds that prove that a crate needs no std, and no heap unless it says so; on top of the default features.
 const ALONE: [(&str, &str); 4] = [
     ("whittle-format", ""),
     ("whittle-delta", ""),
     ("whittle-patcher-nostd", ""),
     ("whittle-patcher-nostd", "zstd"),
 ];
+
+/// Instruction sets that a device may have alone, or none of them.
+const ONE_SET: [&str; 6] = ["", "aarch64", "arm", "riscv", "thumb", "xtensa"];
 
 pub(crate) fn run() -> Result<()> {
     check_dependencies()?;
@@ -37,6 +40,25 @@ pub(crate) fn run() -> Result<()> {
                 &["build", "--locked", "-p", package, "--features", features, "--target", target],
             )?;
         }
+    }
+    for set in ONE_SET {
+        build_one_set(set)?;
+    }
+    // Only a build that leaves sets out can show that their payloads are refused.
+    let one_set = ["--no-default-features", "--features", "thumb"];
+    let tests = ["--lib", "--test", "instruction_sets"];
+    let args = [&["test", "--locked", "-p", "whittle-delta"][..], &one_set, &tests].concat();
+    shell::run("cargo", &args)
+}
+
+/// Builds the device crates with one instruction set, for one target; what is of no use then is an error.
+fn build_one_set(set: &str) -> Result<()> {
+    let [target, ..] = setup::TARGETS;
+    for (package, others) in [("whittle-delta", ""), ("whittle-patcher-nostd", "ed25519")] {
+        let wanted = [set, others].join(" ");
+        let features = ["--no-default-features", "--features", &wanted, "--target", target];
+        let args = [&["rustc", "--locked", "--lib", "-p", package][..], &features].concat();
+        shell::run("cargo", &[&args[..], &["--", "-D", "warnings"]].concat())?;
     }
     Ok(())
 }

@@ -92,7 +92,7 @@ impl BitReader {
         let room = RING.saturating_sub(usize::try_from(held).unwrap_or(RING));
         let (now, later) = input.split_at_checked(room).unwrap_or((input, &[]));
         for byte in now {
-            *super::pick(&mut self.ring, self.taken as usize) = *byte;
+            *super::pick(&mut self.ring, self.taken as usize % RING) = *byte;
             self.taken = self.taken.wrapping_add(1);
             if self.taken == 4 {
                 for _ in 0..4 {
@@ -138,7 +138,7 @@ impl BitReader {
 
     fn next_byte(&mut self) -> u8 {
         let byte = if self.used < self.taken {
-            *super::pick(&mut self.ring, self.used as usize)
+            *super::pick(&mut self.ring, self.used as usize % RING)
         } else {
             0
         };

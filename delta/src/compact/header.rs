@@ -96,8 +96,16 @@ impl Header<'_> {
                 let index = references.base.pieces().len();
                 let known = known.and_then(|known| known.base.pieces().get(index)).copied();
                 let known = known.unwrap_or_default();
-                let piece = self.base_piece(coder, known, last)?;
-                self.references.as_mut()?.base.push(piece).then_some(())?;
+                let (mut start, mut goes_on) = (0, None);
+                if let Some(last) = last {
+                    let gap = known.start.wrapping_sub(last.start);
+                    let gap = self.starts.code(coder, gap);
+                    start = last.start.checked_add(gap)?;
+                    goes_on = Some(last.address.wrapping_add(gap));
+                }
+                let address = address_as(coder, known.address, goes_on);
+                let piece = Piece { start, address, is_code: flag(coder, known.is_code) };
+                references.base.push(piece).then_some(())?;
                 Some(Part::BasePiece { left: left - 1 })
             }
             Part::TargetPiece { left: 0 } => Some(Part::Done),
@@ -120,8 +128,7 @@ impl Header<'_> {
                     }
                 };
                 let model = model.unwrap_or_default();
-                let is_same = flag(coder, known.address == model.address);
-                let address = if is_same { model.address } else { address(coder, known.address) };
+                let address = address_as(coder, known.address, Some(model.address));
                 let piece = Piece { start, address, is_code: false };
                 references.target.push(piece).then_some(())?;
                 Some(Part::TargetPiece { left: left - 1 })
@@ -135,26 +142,13 @@ impl Header<'_> {
         let count = self.counts.code(coder, less_one) + 1;
         (count as usize <= MAX_PIECES).then_some(count)
     }
+}
 
-    fn base_piece(
-        &mut self,
-        coder: &mut impl BitCoder,
-        known: Piece,
-        last: Option<Piece>,
-    ) -> Option<Piece> {
-        let Some(last) = last else {
-            let address = address(coder, known.address);
-            return Some(Piece { start: 0, address, is_code: flag(coder, known.is_code) });
-        };
-        let gap = self.starts.code(coder, known.start.wrapping_sub(last.start));
-        let start = last.start.checked_add(gap)?;
-        let goes_on = last.address.wrapping_add(gap);
-        let address = if flag(coder, known.address == goes_on) {
-            goes_on
-        } else {
-            address(coder, known.address)
-        };
-        Some(Piece { start, address, is_code: flag(coder, known.is_code) })
+/// An address that is likely as expected.
+fn address_as(coder: &mut impl BitCoder, value: u32, expected: Option<u32>) -> u32 {
+    match expected {
+        Some(expected) if flag(coder, value == expected) => expected,
+        _ => address(coder, value),
     }
 }
 
@@ -180,4 +174,54 @@ fn ram(coder: &mut impl BitCoder, known: Option<Ram>, usual: Ram) -> Ram {
     }
     let mut pages = |value: u32| raw(coder, value >> PAGE, 32 - PAGE) << PAGE;
     Ram { start: pages(known.start), len: pages(known.len) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream that says these bits and then zeros.
+    struct Bits(u32);
+
+    impl BitCoder for Bits {
+        fn bit(&mut self, _: bool, _: u16) -> bool {
+            let bit = self.0 >> 31 == 1;
+            self.0 <<= 1;
+            bit
+        }
+    }
+
+    /// The sets whose streams the header lets pass.
+    fn readable() -> Vec<u8> {
+        let [mut counts, mut starts] = [Number::EMPTY; 2];
+        counts.reset();
+        starts.reset();
+        let mut sign = Slot::NEW;
+        let mut is_readable = |code: u8| {
+            let mut references = None;
+            let mut header = Header {
+                counts: &mut counts,
+                starts: &mut starts,
+                sign: &mut sign,
+                references: &mut references,
+            };
+            let mut stream = Bits(u32::from(code) << 29);
+            header.step(&mut stream, None, Part::Set, [100; 2]).is_some()
+        };
+        (1..8).filter(|code| is_readable(*code)).collect()
+    }
+
+    #[test]
+    fn streams_of_instruction_sets_that_are_left_out_are_refused() {
+        let included = [
+            (1, cfg!(feature = "thumb")),
+            (2, cfg!(feature = "riscv")),
+            (3, cfg!(feature = "riscv")),
+            (4, cfg!(feature = "xtensa")),
+            (5, cfg!(feature = "aarch64")),
+            (6, cfg!(feature = "arm")),
+        ];
+        let included: Vec<u8> = included.iter().filter(|set| set.1).map(|set| set.0).collect();
+        assert_eq!(readable(), included);
+    }
 }

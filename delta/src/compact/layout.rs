@@ -67,10 +67,16 @@ impl Layout {
 
     /// The piece that holds an offset, and where it ends.
     pub(super) fn piece_at(&self, offset: u32) -> (Piece, u32) {
-        let behind = self.pieces().iter().position(|piece| piece.start > offset);
-        let index = behind.unwrap_or(self.used).saturating_sub(1);
-        let end = behind.and_then(|index| self.pieces().get(index)).map_or(self.len, |p| p.start);
-        (self.pieces().get(index).copied().unwrap_or_default(), end)
+        let mut end = self.len;
+        for piece in self.pieces().iter().rev() {
+            if piece.start <= offset {
+                // Field by field: a whole piece would be copied by a call of `memmove`, which is large.
+                let Piece { start, address, is_code } = *piece;
+                return (Piece { start, address, is_code }, end);
+            }
+            end = piece.start;
+        }
+        (Piece::default(), end)
     }
 
     /// The address of an offset.
@@ -79,13 +85,17 @@ impl Layout {
         piece.address.wrapping_add(offset.wrapping_sub(piece.start))
     }
 
-    /// The offset whose address this is.
+    /// The first offset whose address this is.
     pub(super) fn offset(&self, address: u32) -> Option<u32> {
-        let ends = self.pieces().iter().skip(1).map(|piece| piece.start).chain([self.len]);
-        self.pieces().iter().zip(ends).find_map(|(piece, end)| {
+        let (mut found, mut end) = (None, self.len);
+        for piece in self.pieces().iter().rev() {
             let inside = address.wrapping_sub(piece.address);
-            (inside < end.saturating_sub(piece.start)).then(|| piece.start + inside)
-        })
+            if inside < end - piece.start {
+                found = Some(piece.start + inside);
+            }
+            end = piece.start;
+        }
+        found
     }
 
     /// Length of the image in bytes.
@@ -101,9 +111,11 @@ impl Layout {
 
     /// Whether an address lies in the image or right behind one of its pieces.
     pub(super) fn holds(&self, address: u32) -> bool {
-        let ends = self.pieces().iter().skip(1).map(|piece| piece.start).chain([self.len]);
-        self.pieces().iter().zip(ends).any(|(piece, end)| {
-            address.wrapping_sub(piece.address) <= end.saturating_sub(piece.start)
+        let mut end = self.len;
+        self.pieces().iter().rev().any(|piece| {
+            let len = end - piece.start;
+            end = piece.start;
+            address.wrapping_sub(piece.address) <= len
         })
     }
 }

@@ -101,16 +101,19 @@ impl<'a> AddressMap<'a> {
     pub(super) fn source_of(&self, references: &References, n: u32) -> Option<u32> {
         let new = references.target.address(n);
         let near = self.nearest(n);
-        (0..NEIGHBOURS)
-            .flat_map(|off| [near.checked_sub(off), near.checked_add(off).filter(|_| off > 0)])
-            .flatten()
-            .find_map(|index| {
-                let entry = self.used().get(index)?;
+        for off in 0..NEIGHBOURS {
+            for index in [near.wrapping_sub(off), near + off] {
+                let Some(entry) = self.used().get(index) else { continue };
                 let end = self.used().get(index + 1).map_or(u32::MAX, |next| next.from());
-                let old = new.wrapping_add_signed(entry.shift().wrapping_neg());
-                let offset = references.base.offset(old)?;
-                (entry.from()..end).contains(&offset).then_some(offset)
-            })
+                let old = new.wrapping_sub(entry.shift().cast_unsigned());
+                if let Some(offset) = references.base.offset(old)
+                    && (entry.from()..end).contains(&offset)
+                {
+                    return Some(offset);
+                }
+            }
+        }
+        None
     }
 
     /// [`Self::source_of`] of each offset of a target, found by moving each byte of the base.

@@ -51,18 +51,23 @@ pub use decoder::{CompactDecoder, Memory, Tables};
 pub use encoder::{CodeHint, Effort, Options, encode, encode_reporting};
 pub use isa::InstructionSet;
 
-/// The element at an index that the caller keeps in range; the first one otherwise, rather than a panic.
+/// The element at an index that the caller keeps in range, or which wraps round a power of two; some element otherwise,
+/// rather than a panic.
 fn pick<T, const N: usize>(array: &mut [T; N], index: usize) -> &mut T {
-    const { assert!(N > 0) };
     #[allow(clippy::indexing_slicing, reason = "in range by the line itself")]
-    &mut array[if index < N { index } else { index % N }]
+    &mut array[within::<N>(index)]
 }
 
 /// A copy of the element at an index, as [`pick`].
 fn peek<T: Copy, const N: usize>(array: &[T; N], index: usize) -> T {
-    const { assert!(N > 0) };
     #[allow(clippy::indexing_slicing, reason = "in range by the line itself")]
-    array[if index < N { index } else { index % N }]
+    array[within::<N>(index)]
+}
+
+/// The index itself if it is below `N`, by one cheap instruction.
+fn within<const N: usize>(index: usize) -> usize {
+    const { assert!(N > 0) };
+    if N.is_power_of_two() { index % N } else { index.min(N - 1) }
 }
 
 /// The element at an index, which wraps around in a table whose size is a power of two; those that are lent are never

@@ -113,6 +113,70 @@ impl<'a> Learned<'a> {
         let (exact, of_words) = cells.split_at_mut(cells.len() / 4);
         Self { exact, words: Words::new(scores, of_words), trust }
     }
+
+    /// Where an old target lies now: an exception that was seen, or what the map says.
+    fn moved(&self, map: &AddressMap<'_>, references: &References, target: u32) -> u32 {
+        match super::folded(self.exact, hash(target)) {
+            Some((exception, shift)) if exception == target => target.wrapping_add_signed(shift),
+            _ => mapped(map, references, target),
+        }
+    }
+
+    /// Where what an old word points to lies now; a bit that tells instruction sets apart stays.
+    fn moved_word(&self, map: &AddressMap<'_>, references: &References, word: u32) -> u32 {
+        let odd = word & u32::from(references.set.has_odd_functions());
+        self.moved(map, references, word & !odd) | odd
+    }
+
+    fn learn_target(
+        &mut self,
+        map: &AddressMap<'_>,
+        references: &References,
+        target: u32,
+        now: u32,
+    ) {
+        if references.known_in_base(target) && self.moved(map, references, target) != now {
+            let shift = now.wrapping_sub(target).cast_signed();
+            *super::fold(self.exact, hash(target)) = (target, shift);
+        }
+    }
+}
+
+impl Trust {
+    /// Whether predictions of this kind have been worse than none. Where instructions are told apart reliably, they are
+    /// not.
+    fn is_lost(&self, references: &References, family: Family, target: u32) -> bool {
+        if !references.set.is_doubtful() {
+            return false;
+        }
+        let by_family = super::peek(&self.by_family, family as usize);
+        let by_target = super::peek(&self.by_target, trusted_part(family, target));
+        i32::from(by_family) + 2 * i32::from(by_target) < 0
+    }
+
+    fn judge(&mut self, family: Family, target: u32, right: bool, unchanged: bool) {
+        let goal = if right {
+            256
+        } else if unchanged {
+            -256
+        } else {
+            0
+        };
+        for score in [
+            super::pick(&mut self.by_family, family as usize),
+            super::pick(&mut self.by_target, trusted_part(family, target)),
+        ] {
+            *score += (goal - *score) >> 2;
+        }
+    }
+}
+
+/// Where an old target lies now, by the map alone.
+fn mapped(map: &AddressMap<'_>, references: &References, target: u32) -> u32 {
+    match references.place_in_base(target) {
+        Some(place) => target.wrapping_add_signed(map.shift(place)),
+        None => target,
+    }
 }
 
 /// Everything that predictions depend on besides the source bytes.
@@ -128,28 +192,6 @@ impl Predictor<'_> {
     /// The offset in the base of what the map says has moved to this offset of the target.
     pub(super) fn source_of(&self, n: u32) -> Option<u32> {
         self.map.source_of(self.references.as_ref()?, n)
-    }
-
-    /// Where an old target lies now: an exception that was seen, or what the map says.
-    fn moved(&self, references: &References, target: u32) -> u32 {
-        match super::folded(self.learned.exact, hash(target)) {
-            Some((known, shift)) if known == target => target.wrapping_add_signed(shift),
-            _ => self.mapped(references, target),
-        }
-    }
-
-    /// Where an old target lies now, by the map alone.
-    fn mapped(&self, references: &References, target: u32) -> u32 {
-        match references.place_in_base(target) {
-            Some(place) => target.wrapping_add_signed(self.map.shift(place)),
-            None => target,
-        }
-    }
-
-    /// Where what an old word points to lies now; a bit that tells instruction sets apart stays.
-    fn moved_word(&self, references: &References, word: u32) -> u32 {
-        let odd = word & u32::from(references.set.has_odd_functions());
-        self.moved(references, word & !odd) | odd
     }
 
     /// Predicts the byte at target offset `n` from the one at `source`.
@@ -173,7 +215,8 @@ impl Predictor<'_> {
             if place & 3 != 0 {
                 return None;
             }
-            let new = self.learned.words.guess(form, old, self.moved_word(references, old), place);
+            let mapped = self.learned.moved_word(&self.map, references, old);
+            let new = self.learned.words.guess(form, old, mapped, place);
             let (kind, per_byte) = word_kind(form, new != old);
             return Some(PredictedUnit { new, kind, per_byte });
         }
@@ -183,9 +226,9 @@ impl Predictor<'_> {
         let moved = if !source.is_base() {
             target
         } else if is_short(family) {
-            self.mapped(references, target)
+            mapped(&self.map, references, target)
         } else {
-            self.moved(references, target)
+            self.learned.moved(&self.map, references, target)
         };
         let [_, new_pointer] = references.global_pointers;
         let code =
@@ -194,25 +237,12 @@ impl Predictor<'_> {
             let unfit = PredictedUnit { new: old, kind: KIND_DOUBTED + 3, per_byte: false };
             return (!is_short(family)).then_some(unfit);
         };
-        let mask = if form.len() < 4 { (1 << (8 * u32::from(form.len()))) - 1 } else { u32::MAX };
-        let changed = (new ^ old) & mask != 0;
-        if changed && self.is_doubted(references, family, target) {
+        let changed = (new ^ old) & mask(form) != 0;
+        if changed && self.learned.trust.is_lost(references, family, target) {
             return Some(PredictedUnit { new: old, kind: KIND_DOUBTED, per_byte: true });
         }
         let (kind, per_byte) = family_kind(family, changed);
         Some(PredictedUnit { new, kind, per_byte })
-    }
-
-    /// Whether predictions of this kind have been worse than none. Where instructions are told apart reliably, they are
-    /// not.
-    fn is_doubted(&self, references: &References, family: Family, target: u32) -> bool {
-        let trust = &self.learned.trust;
-        if references.set != super::isa::InstructionSet::Xtensa {
-            return false;
-        }
-        let by_family = super::peek(&trust.by_family, family as usize);
-        let by_target = super::peek(&trust.by_target, trusted_part(family, target));
-        i32::from(by_family) + 2 * i32::from(by_target) < 0
     }
 
     /// The start and place of the unit that a look shows, if its last byte stands at target offset `n` and all of it was
@@ -246,29 +276,29 @@ impl Predictor<'_> {
 
     /// Learns from a unit that stood at `start` and has become `new` at `place`.
     pub(super) fn learn(&mut self, look: &Look, new: Code, start: u32, place: u32) {
-        let Some(references) = self.references else { return };
+        let Self { map, learned, references: Some(references), .. } = self else { return };
         let (form, old) = (look.cell.form, look.code);
         if form.is_word() {
             if place & 3 == 0 {
-                let mapped = self.moved_word(&references, old.own);
-                self.learned.words.learn(form, old.own, mapped, place, new.own);
+                let mapped = learned.moved_word(map, references, old.own);
+                learned.words.learn(form, old.own, mapped, place, new.own);
                 if form != Form::Value && references.known_in_target(new.own) {
                     let odd = u32::from(references.set.has_odd_functions());
-                    self.learn_target(&references, old.own & !odd, new.own & !odd);
+                    learned.learn_target(map, references, old.own & !odd, new.own & !odd);
                 }
             }
             return;
         }
         let Some(family) = form.family() else { return };
-        let target = target_of(&references, form, old, true, start);
+        let target = target_of(references, form, old, true, start);
         let new_at = references.target.address(place);
-        if references.set == super::isa::InstructionSet::Xtensa {
-            let moved = self.moved(&references, target);
+        if references.set.is_doubtful() {
+            let moved = learned.moved(map, references, target);
             let expected = form.with_target(old, new_at, moved);
-            let mask = (1 << (8 * u32::from(form.len().min(3)))) - 1;
+            let mask = mask(form);
             let same = |expected: u32| (expected ^ new.own) & mask == 0;
             if let Some(expected) = expected.filter(|expected| (expected ^ old.own) & mask != 0) {
-                self.judge(family, target, same(expected), same(old.own));
+                learned.trust.judge(family, target, same(expected), same(old.own));
             }
         }
         if form.teaches() && form.agree(old, new) {
@@ -276,32 +306,8 @@ impl Predictor<'_> {
             let new = if form.is_global() { Code { other: new_pointer, ..new } } else { new };
             let now = form.target(new, new_at);
             if references.known_in_target(now) {
-                self.learn_target(&references, target, now);
+                learned.learn_target(map, references, target, now);
             }
-        }
-    }
-
-    fn judge(&mut self, family: Family, target: u32, right: bool, unchanged: bool) {
-        let goal = if right {
-            256
-        } else if unchanged {
-            -256
-        } else {
-            0
-        };
-        let trust = &mut *self.learned.trust;
-        for score in [
-            super::pick(&mut trust.by_family, family as usize),
-            super::pick(&mut trust.by_target, trusted_part(family, target)),
-        ] {
-            *score += (goal - *score) >> 2;
-        }
-    }
-
-    fn learn_target(&mut self, references: &References, target: u32, now: u32) {
-        if references.known_in_base(target) && self.moved(references, target) != now {
-            let shift = now.wrapping_sub(target).cast_signed();
-            *super::fold(self.learned.exact, hash(target)) = (target, shift);
         }
     }
 }
@@ -316,6 +322,11 @@ pub(super) fn target_of(
 ) -> u32 {
     let layout = if is_base { &references.base } else { &references.target };
     form.target(code, layout.address(start))
+}
+
+/// The bits of a unit's bytes in a word.
+fn mask(form: Form) -> u32 {
+    u32::MAX >> (32 - 8 * u32::from(form.len().clamp(1, 4)))
 }
 
 /// Short references go to what is near: an exception that was learned elsewhere says nothing of them.

@@ -51,21 +51,23 @@ impl<'a> Words<'a> {
     pub(super) fn guess(&self, form: Form, old: u32, mapped: u32, place: u32) -> u32 {
         let guesses = self.guesses(form, old, mapped, place);
         let scores = super::peek(&self.scores.0, kind(form, old));
-        let best = scores
-            .into_iter()
-            .zip(guesses)
-            .reduce(|best, next| if next.0 > best.0 { next } else { best });
-        best.map_or(old, |(_, guess)| guess)
+        let (mut best, mut best_score) = (old, 0);
+        for (guess, score) in guesses.iter().zip(&scores) {
+            if *score > best_score {
+                (best, best_score) = (*guess, *score);
+            }
+        }
+        best
     }
 
     /// Learns what an old word has become.
     pub(super) fn learn(&mut self, form: Form, old: u32, mapped: u32, place: u32, new: u32) {
         let guesses = self.guesses(form, old, mapped, place);
         for (score, guess) in
-            super::pick(&mut self.scores.0, kind(form, old)).iter_mut().zip(guesses)
+            super::pick(&mut self.scores.0, kind(form, old)).iter_mut().zip(&guesses)
         {
             *score -= *score >> 4;
-            *score += if guess == new { 256 } else { 0 };
+            *score += if *guess == new { 256 } else { 0 };
         }
         let change = new.wrapping_sub(old).cast_signed();
         *super::pick(&mut self.columns, column(place)) = change;

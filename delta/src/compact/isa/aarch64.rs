@@ -5,7 +5,7 @@
 
 use core::num::NonZeroU32;
 
-use super::{Bytes, Code, Family, LastHigh, References, Step, distance, gather, mask, scatter};
+use super::{Bytes, Code, Family, Field, LastHigh, References, Step};
 
 /// Which instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,14 +24,12 @@ pub(crate) enum Form {
     Low,
 }
 
-type Groups = [(u32, u32, u32)];
-
-const CALL: &Groups = &[(0, 2, 26)];
-const BRANCH: &Groups = &[(5, 2, 19)];
-const TEST: &Groups = &[(5, 2, 14)];
-const ADDRESS: &Groups = &[(29, 0, 2), (5, 2, 19)];
-const PAGE: &Groups = &[(29, 12, 2), (5, 14, 18)];
-const LOW: &Groups = &[(10, 0, 12)];
+const CALL: Field = Field { bits: 28, groups: &[(0, 2, 26)] };
+const BRANCH: Field = Field { bits: 21, groups: &[(5, 2, 19)] };
+const TEST: Field = Field { bits: 16, groups: &[(5, 2, 14)] };
+const ADDRESS: Field = Field { bits: 21, groups: &[(29, 0, 2), (5, 2, 19)] };
+const PAGE: Field = Field { bits: 32, groups: &[(29, 12, 2), (5, 14, 18)] };
+const LOW: Field = Field { bits: 13, groups: &[(10, 0, 12)] };
 
 /// Instructions that follow an ADRP and are looked at for a user of its register.
 const LOOK_AHEAD: u32 = 32;
@@ -61,7 +59,7 @@ fn low_shift(own: u32) -> Option<u32> {
         }
         _ => return None,
     };
-    (gather(own, LOW) << shift < 0x1000).then_some(shift)
+    (LOW.raw(own) << shift < 0x1000).then_some(shift)
 }
 
 fn destination(own: u32) -> usize {
@@ -107,8 +105,7 @@ pub(super) fn step<B: Bytes>(
         }
         _ if low_shift(own).is_some() => {
             let page = last.get(source(own)).copied().flatten();
-            let back =
-                page.and_then(|page| i16::try_from(i64::from(page.get()) - 1 - i64::from(at)).ok());
+            let back = page.and_then(|page| super::behind(at, page.get() - 1));
             (back.map(|_| Form::Low), back.unwrap_or(0))
         }
         _ => (None, 0),
@@ -134,7 +131,7 @@ fn user_of<B: Bytes>(
     for next in (at + 4..end.saturating_sub(3)).step_by(4).take(LOOK_AHEAD as usize) {
         let own = bytes.up_to_four(next)?;
         if low_shift(own).is_some() && source(own) == register {
-            return Ok(i16::try_from(next - at).ok());
+            return Ok(super::behind(at, next));
         }
         if written(own) == Some(register) {
             break;
@@ -145,11 +142,11 @@ fn user_of<B: Bytes>(
 
 /// The page that an ADRP at `at` gives.
 fn page(own: u32, at: u32) -> u32 {
-    (at & !0xfff).wrapping_add(gather(own, PAGE))
+    (at & !0xfff).wrapping_add(PAGE.raw(own))
 }
 
 fn low_bits(own: u32) -> u32 {
-    gather(own, LOW) << low_shift(own).unwrap_or(0)
+    LOW.raw(own) << low_shift(own).unwrap_or(0)
 }
 
 impl Form {
@@ -163,57 +160,61 @@ impl Form {
         }
     }
 
+    pub(super) fn teaches(self) -> bool {
+        self != Self::Page
+    }
+
+    fn field(self) -> &'static Field {
+        match self {
+            Self::Call => &CALL,
+            Self::Branch => &BRANCH,
+            Self::TestBranch => &TEST,
+            Self::Address => &ADDRESS,
+            Self::Page => &PAGE,
+            Self::Low => &LOW,
+        }
+    }
+
     pub(super) fn target(self, code: Code, at: u32) -> u32 {
         let Code { own, other, distance } = code;
-        let from =
-            |groups, bits| at.wrapping_add_signed(super::sign_extend(gather(own, groups), bits));
         match self {
-            Self::Call => from(CALL, 28),
-            Self::Branch => from(BRANCH, 21),
-            Self::TestBranch => from(TEST, 16),
-            Self::Address => from(ADDRESS, 21),
             Self::Page => page(own, at).wrapping_add(low_bits(other)),
             Self::Low => {
                 page(other, at.wrapping_add_signed(distance.into())).wrapping_add(low_bits(own))
             }
+            _ => at.wrapping_add(self.field().number(own)),
         }
     }
 
     pub(super) fn with_target(self, code: Code, at: u32, target: u32) -> Option<u32> {
         let own = code.own;
-        let replaced =
-            |groups: &Groups, distance: u32| Some(own & !mask(groups) | scatter(distance, groups));
-        match self {
-            Self::Call => replaced(CALL, distance(at, target, 28, 2)?),
-            Self::Branch => replaced(BRANCH, distance(at, target, 21, 2)?),
-            Self::TestBranch => replaced(TEST, distance(at, target, 16, 2)?),
-            Self::Address => replaced(ADDRESS, distance(at, target, 21, 0)?),
-            Self::Page => replaced(PAGE, (target & !0xfff).wrapping_sub(at & !0xfff)),
+        let number = match self {
+            Self::Page => (target & !0xfff).wrapping_sub(at & !0xfff),
             Self::Low => {
                 let (low, shift) = (target & 0xfff, low_shift(own)?);
                 let is_aligned = low & ((1 << shift) - 1) == 0;
-                if is_aligned { replaced(LOW, low >> shift) } else { None }
+                is_aligned.then_some(low >> shift)?
             }
-        }
+            _ => target.wrapping_sub(at),
+        };
+        self.field().with_number(own, number)
     }
 
     pub(super) fn agree(self, old: Code, new: Code) -> bool {
-        let same = |groups: &Groups| (old.own ^ new.own) & !mask(groups) == 0;
-        match self {
-            Self::Call => same(CALL),
-            Self::Branch => same(BRANCH),
-            Self::TestBranch => same(TEST),
-            Self::Address => same(ADDRESS),
-            Self::Page => same(PAGE) && (old.other ^ new.other) & !mask(LOW) == 0,
-            Self::Low => same(LOW) && (old.other ^ new.other) & !mask(PAGE) == 0,
-        }
+        let others_agree = match self {
+            Self::Page => LOW.agree(old.other, new.other),
+            Self::Low => PAGE.agree(old.other, new.other),
+            _ => true,
+        };
+        others_agree && self.field().agree(old.own, new.own)
     }
 
+    #[cfg(feature = "encode")]
     pub(super) fn blanked(self, own: u32) -> Option<u32> {
         match self {
-            Self::Call => Some(own & !mask(CALL)),
-            Self::Page => Some(own & !mask(PAGE)),
-            Self::Low => Some(own & !mask(LOW)),
+            Self::Call => Some(own & !CALL.mask()),
+            Self::Page => Some(own & !PAGE.mask()),
+            Self::Low => Some(own & !LOW.mask()),
             Self::Branch | Self::TestBranch | Self::Address => None,
         }
     }

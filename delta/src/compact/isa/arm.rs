@@ -3,7 +3,7 @@
 //! Position-independent code adds the program counter to a constant that it has loaded from a pool behind the function:
 //! the constant is the distance from that addition to what is meant.
 
-use super::{Bytes, Code, Family, References, Step, distance, gather, mask, scatter};
+use super::{Bytes, Code, Family, Field, LastHigh, References, Step};
 
 /// Which instruction, or which constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) enum Form {
     Constant,
 }
 
-const CALL: &[(u32, u32, u32)] = &[(0, 2, 24)];
+const CALL: Field = Field { bits: 26, groups: &[(0, 2, 24)] };
 
 /// What the program counter is ahead of its instruction.
 const AHEAD: u32 = 8;
@@ -55,6 +55,7 @@ pub(super) fn step<B: Bytes>(
     bytes: &mut B,
     at: u32,
     end: u32,
+    _: &mut LastHigh,
 ) -> Result<Step, B::Error> {
     if at & 3 != 0 || at + 4 > end {
         return Ok(Step::plain(1));
@@ -87,7 +88,7 @@ fn constant<B: Bytes>(
             for next in (load + 4..at).step_by(4).take(LOOK_AHEAD as usize) {
                 let code = bytes.up_to_four(next)?;
                 if adds_counter_to(code, register)
-                    && let Ok(back) = i16::try_from(i64::from(next) - i64::from(at))
+                    && let Some(back) = super::behind(at, next)
                 {
                     let form = super::Form::Arm(Form::Constant);
                     return Ok(Step { form, len: 4, distance: back });
@@ -115,7 +116,7 @@ impl Form {
     pub(super) fn target(self, code: Code, at: u32) -> u32 {
         let from = at.wrapping_add(AHEAD);
         match self {
-            Self::Call => from.wrapping_add_signed(super::sign_extend(gather(code.own, CALL), 26)),
+            Self::Call => from.wrapping_add(CALL.number(code.own)),
             Self::Literal => from.wrapping_add(literal_distance(code.own)),
             Self::Constant => from.wrapping_add_signed(code.distance.into()).wrapping_add(code.own),
         }
@@ -124,10 +125,7 @@ impl Form {
     pub(super) fn with_target(self, code: Code, at: u32, target: u32) -> Option<u32> {
         let from = at.wrapping_add(AHEAD);
         match self {
-            Self::Call => {
-                let distance = distance(from, target, 26, 2)?;
-                Some(code.own & !mask(CALL) | scatter(distance, CALL))
-            }
+            Self::Call => CALL.with_number(code.own, target.wrapping_sub(from)),
             Self::Literal => {
                 let distance = target.wrapping_sub(from);
                 let is_behind = code.own & 0x80_0000 != 0;
@@ -142,15 +140,16 @@ impl Form {
 
     pub(super) fn agree(self, old: Code, new: Code) -> bool {
         match self {
-            Self::Call => (old.own ^ new.own) & !mask(CALL) == 0,
+            Self::Call => CALL.agree(old.own, new.own),
             Self::Literal => (old.own ^ new.own) & !0xfff == 0,
             Self::Constant => adds_counter_to(new.other, old.other & 15),
         }
     }
 
+    #[cfg(feature = "encode")]
     pub(super) fn blanked(self, own: u32) -> Option<u32> {
         match self {
-            Self::Call => Some(own & !mask(CALL)),
+            Self::Call => Some(own & !CALL.mask()),
             Self::Literal => None,
             Self::Constant => Some(0x0400_0000),
         }

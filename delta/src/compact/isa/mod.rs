@@ -1,14 +1,51 @@
 //! Instruction sets: which bytes form a reference, what it refers to, and what it looks like from somewhere else.
 //!
 //! Each set in a module of its own answers three questions of its forms: what stands at a place (`step`), what it
-//! refers to (`target`), and how the same instruction would refer to something else (`with_target`).
+//! refers to (`target`), and how the same instruction would refer to something else (`with_target`). Which of them are
+//! compiled in is told by the features of the crate.
 
+#![cfg_attr(
+    not(all(
+        feature = "aarch64",
+        feature = "arm",
+        feature = "riscv",
+        feature = "thumb",
+        feature = "xtensa"
+    )),
+    allow(dead_code, reason = "what only the sets that are left out use")
+)]
+
+mod absent;
+
+#[cfg(feature = "aarch64")]
 mod aarch64;
+#[cfg(not(feature = "aarch64"))]
+use absent as aarch64;
+
+#[cfg(feature = "arm")]
 mod arm;
-mod data;
+#[cfg(not(feature = "arm"))]
+use absent as arm;
+
+#[cfg(any(feature = "aarch64", feature = "arm", feature = "riscv"))]
+mod distances;
+#[cfg(not(any(feature = "aarch64", feature = "arm", feature = "riscv")))]
+use absent as distances;
+
+#[cfg(feature = "riscv")]
 mod riscv;
+#[cfg(not(feature = "riscv"))]
+use absent as riscv;
+
+#[cfg(feature = "thumb")]
 mod thumb;
+#[cfg(not(feature = "thumb"))]
+use absent as thumb;
+
+#[cfg(feature = "xtensa")]
 mod xtensa;
+#[cfg(not(feature = "xtensa"))]
+use absent as xtensa;
 
 use super::layout::{Layout, Ram};
 
@@ -46,8 +83,38 @@ impl InstructionSet {
         }
     }
 
+    /// The set of a stream, if this decoder can read its instructions.
     pub(super) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|set| set.code() == code)
+        Self::ALL.iter().copied().find(|set| set.code() == code && set.is_included())
+    }
+
+    /// Whether this build reads its instructions.
+    pub(super) fn is_included(self) -> bool {
+        match self {
+            Self::Thumb => cfg!(feature = "thumb"),
+            Self::Riscv32 | Self::Riscv64 => cfg!(feature = "riscv"),
+            Self::Xtensa => cfg!(feature = "xtensa"),
+            Self::Aarch64 => cfg!(feature = "aarch64"),
+            Self::Arm => cfg!(feature = "arm"),
+        }
+    }
+
+    /// Itself; where only one set is included, the compiler knows which.
+    fn known(self) -> Self {
+        const SOLE: Option<InstructionSet> = match (
+            cfg!(feature = "aarch64"),
+            cfg!(feature = "arm"),
+            cfg!(feature = "riscv"),
+            cfg!(feature = "thumb"),
+            cfg!(feature = "xtensa"),
+        ) {
+            (true, false, false, false, false) => Some(InstructionSet::Aarch64),
+            (false, true, false, false, false) => Some(InstructionSet::Arm),
+            (false, false, false, true, false) => Some(InstructionSet::Thumb),
+            (false, false, false, false, true) => Some(InstructionSet::Xtensa),
+            _ => None,
+        };
+        SOLE.unwrap_or(self)
     }
 
     /// Its usual name.
@@ -65,7 +132,7 @@ impl InstructionSet {
 
     /// Where its RAM usually lies.
     pub(super) fn usual_ram(self) -> Ram {
-        match self {
+        match self.known() {
             Self::Thumb => Ram { start: 0x2000_0000, len: 0x10_0000 },
             _ => Ram::default(),
         }
@@ -75,7 +142,7 @@ impl InstructionSet {
     ///
     /// Instructions of different lengths need a few of them to be told apart; pairs of instructions may lie far apart.
     pub(super) fn sweep_bytes(self) -> (u32, u32) {
-        match self {
+        match self.known() {
             Self::Thumb => (32, 256),
             Self::Riscv32 | Self::Riscv64 | Self::Aarch64 => (256, 1024),
             // Every instruction takes four bytes, and none depends on what has been swept.
@@ -86,7 +153,12 @@ impl InstructionSet {
 
     /// Whether odd addresses name the function at the even address below.
     pub(super) fn has_odd_functions(self) -> bool {
-        self == Self::Thumb
+        cfg!(feature = "thumb") && self.known() == Self::Thumb
+    }
+
+    /// Whether what looks like a reference is often none.
+    pub(super) fn is_doubtful(self) -> bool {
+        cfg!(feature = "xtensa") && self.known() == Self::Xtensa
     }
 }
 
@@ -107,7 +179,7 @@ pub(super) enum Form {
     Xtensa(xtensa::Form),
     Aarch64(aarch64::Form),
     Arm(arm::Form),
-    Data(data::Form),
+    Distance(distances::Form),
 }
 
 /// How a form is seen by the models.
@@ -146,7 +218,7 @@ impl Form {
             Self::Xtensa(form) => Some(form.family()),
             Self::Aarch64(form) => Some(form.family()),
             Self::Arm(form) => Some(form.family()),
-            Self::Data(_) => Some(Family::High),
+            Self::Distance(_) => Some(Family::High),
         }
     }
 
@@ -159,7 +231,7 @@ impl Form {
         match self {
             Self::Plain => 1,
             Self::Pointer | Self::RamPointer | Self::Value => 4,
-            Self::Aarch64(_) | Self::Arm(_) | Self::Data(_) => 4,
+            Self::Aarch64(_) | Self::Arm(_) | Self::Distance(_) => 4,
             Self::Thumb(form) => form.len(),
             Self::Riscv(form) => form.len(),
             Self::Xtensa(_) => 3,
@@ -181,10 +253,10 @@ impl Form {
         match self {
             Self::Thumb(form) => form.target(code, at),
             Self::Riscv(form) => form.target(code, at),
-            Self::Xtensa(form) => form.target(code.own, at),
+            Self::Xtensa(form) => form.target(code, at),
             Self::Aarch64(form) => form.target(code, at),
             Self::Arm(form) => form.target(code, at),
-            Self::Data(form) => form.target(code, at),
+            Self::Distance(form) => form.target(code, at),
             Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => code.own,
         }
     }
@@ -194,10 +266,10 @@ impl Form {
         match self {
             Self::Thumb(form) => form.with_target(code, at, target),
             Self::Riscv(form) => form.with_target(code, at, target),
-            Self::Xtensa(form) => form.with_target(code.own, at, target),
+            Self::Xtensa(form) => form.with_target(code, at, target),
             Self::Aarch64(form) => form.with_target(code, at, target),
             Self::Arm(form) => form.with_target(code, at, target),
-            Self::Data(form) => form.with_target(at, target),
+            Self::Distance(form) => form.with_target(code, at, target),
             Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => Some(target),
         }
     }
@@ -207,10 +279,10 @@ impl Form {
         match self {
             Self::Thumb(form) => form.agree(old, new),
             Self::Riscv(form) => form.agree(old, new),
-            Self::Xtensa(form) => form.agree(old.own, new.own),
+            Self::Xtensa(form) => form.agree(old, new),
             Self::Aarch64(form) => form.agree(old, new),
             Self::Arm(form) => form.agree(old, new),
-            Self::Data(_) => true,
+            Self::Distance(_) => true,
             Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => true,
         }
     }
@@ -218,16 +290,16 @@ impl Form {
     /// Whether what it refers to teaches something: of a pair, the half that comes last does.
     pub(super) fn teaches(self) -> bool {
         match self {
-            Self::Thumb(form) => form != thumb::Form::MoveLow,
-            Self::Riscv(form) => !matches!(form, riscv::Form::PcHigh | riscv::Form::High),
-            Self::Aarch64(form) => form != aarch64::Form::Page,
+            Self::Thumb(form) => form.teaches(),
+            Self::Riscv(form) => form.teaches(),
+            Self::Aarch64(form) => form.teaches(),
             _ => true,
         }
     }
 
     /// Whether the global pointer stands in for the other half of its pair.
     pub(super) fn is_global(self) -> bool {
-        self == Self::Riscv(riscv::Form::Global)
+        matches!(self, Self::Riscv(form) if form.is_global())
     }
 
     /// The bytes with what moves blanked, so that what moved still matches; `None` where nothing is blanked.
@@ -239,16 +311,16 @@ impl Form {
             Self::RamPointer => Some(0x0300_0000),
             Self::Thumb(form) => form.blanked(own),
             Self::Riscv(form) => form.blanked(own),
-            Self::Xtensa(form) => Some(form.blanked(own)),
+            Self::Xtensa(form) => form.blanked(own),
             Self::Aarch64(form) => form.blanked(own),
             Self::Arm(form) => form.blanked(own),
-            Self::Data(_) => Some(0x0400_0000),
+            Self::Distance(_) => Some(0x0400_0000),
         }
     }
 
     /// The form of a call, if one stands here and nothing around it need be known.
     pub(super) fn of_call(set: InstructionSet, own: u32, offset: u32) -> Option<Self> {
-        match set {
+        match set.known() {
             InstructionSet::Thumb => thumb::call(own).map(Self::Thumb),
             InstructionSet::Riscv32 | InstructionSet::Riscv64 => riscv::call(own).map(Self::Riscv),
             InstructionSet::Aarch64 if offset & 3 == 0 => aarch64::call(own).map(Self::Aarch64),
@@ -372,13 +444,14 @@ pub(super) fn step_code<B: Bytes>(
     end: u32,
     last: &mut LastHigh,
 ) -> Result<Step, B::Error> {
-    match references.set {
+    match references.set.known() {
         InstructionSet::Thumb => thumb::step(references, bytes, at, end, last),
-        InstructionSet::Riscv32 => riscv::step(references, bytes, at, end, last, false),
-        InstructionSet::Riscv64 => riscv::step(references, bytes, at, end, last, true),
-        InstructionSet::Xtensa => xtensa::step(references, bytes, at),
+        InstructionSet::Riscv32 | InstructionSet::Riscv64 => {
+            riscv::step(references, bytes, at, end, last)
+        }
+        InstructionSet::Xtensa => xtensa::step(references, bytes, at, end, last),
         InstructionSet::Aarch64 => aarch64::step(references, bytes, at, end, last),
-        InstructionSet::Arm => arm::step(references, bytes, at, end),
+        InstructionSet::Arm => arm::step(references, bytes, at, end, last),
     }
 }
 
@@ -388,7 +461,21 @@ pub(super) fn step_data<B: Bytes>(
     bytes: &mut B,
     at: u32,
 ) -> Result<Step, B::Error> {
-    data::step(references, bytes, at)
+    if at & 3 != 0 {
+        return Ok(Step::plain(4 - (at & 3)));
+    }
+    let Some(word) = bytes.word(at)? else { return Ok(Step::plain(1)) };
+    let form = references.word_form(word);
+    if matches!(form, Form::Pointer | Form::RamPointer) {
+        return Ok(Step::of(form, 4));
+    }
+    let distance = distances::distance_at(references, bytes, at, word)?;
+    Ok(Step::of(distance.map_or(form, Form::Distance), 4))
+}
+
+/// How far behind `at` another place lies, in bytes, if it is near.
+fn behind(at: u32, other: u32) -> Option<i16> {
+    i16::try_from(other.wrapping_sub(at).cast_signed()).ok()
 }
 
 /// The low `bits` bits as a signed number.
@@ -397,30 +484,54 @@ fn sign_extend(value: u32, bits: u32) -> i32 {
     (value << unused).cast_signed() >> unused
 }
 
-/// Moves groups of bits of a number: from a bit, to a bit, this many.
-fn gather(value: u32, groups: &[(u32, u32, u32)]) -> u32 {
-    groups
-        .iter()
-        .fold(0, |all, (from, to, count)| all | ((value >> from) & ((1 << count) - 1)) << to)
+/// Bits that belong together: from a bit of the instruction, to a bit of the number, this many.
+type Group = (u8, u8, u8);
+
+/// Where an instruction holds a signed number.
+struct Field {
+    /// How long the number is; an unsigned one has a sign that no group holds.
+    bits: u32,
+    groups: &'static [Group],
 }
 
-/// The opposite of [`gather`].
-fn scatter(value: u32, groups: &[(u32, u32, u32)]) -> u32 {
-    groups
-        .iter()
-        .fold(0, |all, (from, to, count)| all | ((value >> to) & ((1 << count) - 1)) << from)
-}
+impl Field {
+    /// The number without its sign.
+    fn raw(&self, own: u32) -> u32 {
+        let bits = |all, (from, to, count): &Group| all | (own >> from & ((1 << count) - 1)) << to;
+        self.groups.iter().fold(0, bits)
+    }
 
-/// The bits that groups take in the instruction.
-fn mask(groups: &[(u32, u32, u32)]) -> u32 {
-    scatter(u32::MAX, groups)
-}
+    /// The bits that hold the number, set as it has them.
+    fn scattered(&self, number: u32) -> u32 {
+        let bits =
+            |all, (from, to, count): &Group| all | (number >> to & ((1 << count) - 1)) << from;
+        self.groups.iter().fold(0, bits)
+    }
 
-/// The distance from `at` to `target`, if it fits this many bits and is a multiple of `1 << align`.
-fn distance(at: u32, target: u32, bits: u32, align: u32) -> Option<u32> {
-    let distance = target.wrapping_sub(at);
-    let fits = sign_extend(distance, bits) == distance.cast_signed();
-    (fits && distance & ((1 << align) - 1) == 0).then_some(distance)
+    /// The bits that hold the number.
+    fn mask(&self) -> u32 {
+        self.scattered(u32::MAX)
+    }
+
+    fn number(&self, own: u32) -> u32 {
+        sign_extend(self.raw(own), self.bits).cast_unsigned()
+    }
+
+    /// The same instruction with as much of the number as it holds.
+    fn with_raw(&self, own: u32, number: u32) -> u32 {
+        own & !self.mask() | self.scattered(number)
+    }
+
+    /// The same instruction with another number, if it can hold that.
+    fn with_number(&self, own: u32, number: u32) -> Option<u32> {
+        let new = self.with_raw(own, number);
+        (self.number(new) == number).then_some(new)
+    }
+
+    /// Whether two instructions differ in nothing but the number.
+    fn agree(&self, old: u32, new: u32) -> bool {
+        (old ^ new) & !self.mask() == 0
+    }
 }
 
 #[cfg(test)]
@@ -498,7 +609,7 @@ mod tests {
 
     #[test]
     fn a_reference_to_what_it_refers_to_is_the_same_instruction() {
-        for set in InstructionSet::ALL {
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_included()) {
             let image: Vec<u8> = words(set).into_iter().flat_map(u32::to_le_bytes).collect();
             let mut seen = Vec::new();
             // Where every word is an address, no word is an instruction of Thumb or Xtensa.

@@ -6,7 +6,7 @@
 
 use core::num::NonZeroU32;
 
-use super::{Bytes, Code, Family, LastHigh, References, Step, distance, gather, mask, scatter};
+use super::{Bytes, Code, Family, Field, InstructionSet, LastHigh, References, Step};
 
 /// Which instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +31,27 @@ pub(crate) enum Form {
     Global,
 }
 
-type Groups = [(u32, u32, u32)];
-
-const CALL: &Groups = &[(21, 1, 10), (20, 11, 1), (12, 12, 8), (31, 20, 1)];
-const BRANCH: &Groups = &[(8, 1, 4), (25, 5, 6), (7, 11, 1), (31, 12, 1)];
-const SHORT_JUMP: &Groups =
-    &[(3, 1, 3), (11, 4, 1), (2, 5, 1), (7, 6, 1), (6, 7, 1), (9, 8, 2), (8, 10, 1), (12, 11, 1)];
-const SHORT_BRANCH: &Groups = &[(3, 1, 2), (10, 3, 2), (2, 5, 1), (5, 6, 2), (12, 8, 1)];
+const CALL: Field =
+    Field { bits: 21, groups: &[(21, 1, 10), (20, 11, 1), (12, 12, 8), (31, 20, 1)] };
+const BRANCH: Field = Field { bits: 13, groups: &[(8, 1, 4), (25, 5, 6), (7, 11, 1), (31, 12, 1)] };
+const SHORT_JUMP: Field = Field {
+    bits: 12,
+    groups: &[
+        (3, 1, 3),
+        (11, 4, 1),
+        (2, 5, 1),
+        (7, 6, 1),
+        (6, 7, 1),
+        (9, 8, 2),
+        (8, 10, 1),
+        (12, 11, 1),
+    ],
+};
+const SHORT_BRANCH: Field =
+    Field { bits: 9, groups: &[(3, 1, 2), (10, 3, 2), (2, 5, 1), (5, 6, 2), (12, 8, 1)] };
 /// The low bits of a store, and of everything else.
-const STORE: &Groups = &[(7, 0, 5), (25, 5, 7)];
-const LOAD: &Groups = &[(20, 0, 12)];
+const STORE: Field = Field { bits: 12, groups: &[(7, 0, 5), (25, 5, 7)] };
+const LOAD: Field = Field { bits: 12, groups: &[(20, 0, 12)] };
 
 const HIGH: u32 = 0xffff_f000;
 const LUI: u32 = 0x37;
@@ -79,17 +90,12 @@ fn adds_low_bits(own: u32) -> bool {
         || opcode(own) == 0x13 && own & 0x7000 == 0
 }
 
-fn low_groups(own: u32) -> &'static Groups {
-    if matches!(opcode(own), 0x23 | 0x27) { STORE } else { LOAD }
+fn low_field(own: u32) -> &'static Field {
+    if matches!(opcode(own), 0x23 | 0x27) { &STORE } else { &LOAD }
 }
 
 fn low_bits(own: u32) -> u32 {
-    super::sign_extend(gather(own, low_groups(own)), 12).cast_unsigned()
-}
-
-fn with_low_bits(own: u32, low: u32) -> u32 {
-    let groups = low_groups(own);
-    own & !mask(groups) | scatter(low & 0xfff, groups)
+    low_field(own).number(own)
 }
 
 /// The register that a four-byte instruction writes.
@@ -116,7 +122,6 @@ pub(super) fn step<B: Bytes>(
     at: u32,
     end: u32,
     last: &mut LastHigh,
-    is_64: bool,
 ) -> Result<Step, B::Error> {
     if at & 1 == 1 {
         return Ok(Step::plain(1));
@@ -128,7 +133,9 @@ pub(super) fn step<B: Bytes>(
         }
         let form = match (own & 3, own >> 13 & 7) {
             (1, 5) => super::Form::Riscv(Form::ShortJump),
-            (1, 1) if !is_64 => super::Form::Riscv(Form::ShortJump),
+            (1, 1) if references.set == InstructionSet::Riscv32 => {
+                super::Form::Riscv(Form::ShortJump)
+            }
             (1, 6 | 7) => super::Form::Riscv(Form::ShortBranch),
             _ => super::Form::Plain,
         };
@@ -177,10 +184,7 @@ fn long_form<B: Bytes>(
                     let known = is_pc
                         || references.known_in_base((other & HIGH).wrapping_add(low_bits(own)));
                     let form = if is_pc { Form::PcLow } else { Form::Low };
-                    i16::try_from(i64::from(place) - i64::from(at))
-                        .ok()
-                        .filter(|_| known)
-                        .map(|distance| (form, distance))
+                    super::behind(at, place).filter(|_| known).map(|distance| (form, distance))
                 }
                 None => {
                     let [old, _] = references.global_pointers;
@@ -210,7 +214,7 @@ fn user_of<B: Bytes>(
         let own = bytes.up_to_four(next)?;
         if is_long(own) {
             if source(own) == register && adds_low_bits(own) {
-                return Ok(i16::try_from(next - at).ok().map(|distance| (distance, own)));
+                return Ok(super::behind(at, next).map(|distance| (distance, own)));
             }
             if written(own) == Some(register) {
                 break;
@@ -242,15 +246,32 @@ impl Form {
         if matches!(self, Self::ShortJump | Self::ShortBranch) { 2 } else { 4 }
     }
 
+    /// Of a pair, the half that comes last teaches.
+    pub(super) fn teaches(self) -> bool {
+        !matches!(self, Self::PcHigh | Self::High)
+    }
+
+    pub(super) fn is_global(self) -> bool {
+        self == Self::Global
+    }
+
+    /// Where a jump holds its distance; of everything else, where the low bits are.
+    fn field(self, own: u32) -> &'static Field {
+        match self {
+            Self::Call => &CALL,
+            Self::Branch => &BRANCH,
+            Self::ShortJump => &SHORT_JUMP,
+            Self::ShortBranch => &SHORT_BRANCH,
+            _ => low_field(own),
+        }
+    }
+
     pub(super) fn target(self, code: Code, at: u32) -> u32 {
         let Code { own, other, distance } = code;
-        let from =
-            |groups, bits| at.wrapping_add_signed(super::sign_extend(gather(own, groups), bits));
         match self {
-            Self::Call => from(CALL, 21),
-            Self::Branch => from(BRANCH, 13),
-            Self::ShortJump => from(SHORT_JUMP, 12),
-            Self::ShortBranch => from(SHORT_BRANCH, 9),
+            Self::Call | Self::Branch | Self::ShortJump | Self::ShortBranch => {
+                at.wrapping_add(self.field(own).number(own))
+            }
             Self::PcHigh => at.wrapping_add(own & HIGH).wrapping_add(low_bits(other)),
             Self::High => (own & HIGH).wrapping_add(low_bits(other)),
             Self::PcLow => at
@@ -263,53 +284,46 @@ impl Form {
     }
 
     pub(super) fn with_target(self, code: Code, at: u32, target: u32) -> Option<u32> {
-        let own = code.own;
-        let replaced = |groups: &Groups, bits| {
-            let distance = distance(at, target, bits, 1)?;
-            Some(own & !mask(groups) | scatter(distance, groups))
-        };
+        let Code { own, other, distance } = code;
+        let field = self.field(own);
         let high = |value: u32| Some(own & !HIGH | value.wrapping_add(0x800) & HIGH);
         match self {
-            Self::Call => replaced(CALL, 21),
-            Self::Branch => replaced(BRANCH, 13),
-            Self::ShortJump => replaced(SHORT_JUMP, 12),
-            Self::ShortBranch => replaced(SHORT_BRANCH, 9),
+            Self::Call | Self::Branch | Self::ShortJump | Self::ShortBranch => {
+                field.with_number(own, target.wrapping_sub(at))
+            }
             Self::PcHigh => high(target.wrapping_sub(at)),
             Self::High => high(target),
             Self::PcLow => {
-                let from = at.wrapping_add_signed(code.distance.into());
-                Some(with_low_bits(own, target.wrapping_sub(from)))
+                let from = at.wrapping_add_signed(distance.into());
+                Some(field.with_raw(own, target.wrapping_sub(from)))
             }
-            Self::Low => Some(with_low_bits(own, target)),
-            Self::Global => {
-                let distance = distance(code.other, target, 12, 0)?;
-                Some(with_low_bits(own, distance))
-            }
+            Self::Low => Some(field.with_raw(own, target)),
+            Self::Global => field.with_number(own, target.wrapping_sub(other)),
         }
     }
 
     pub(super) fn agree(self, old: Code, new: Code) -> bool {
-        let same = |groups: &Groups| (old.own ^ new.own) & !mask(groups) == 0;
-        let same_low = || same(low_groups(old.own));
+        let field = self.field(old.own);
         match self {
-            Self::Call => same(CALL),
-            Self::Branch => same(BRANCH),
-            Self::ShortJump => (old.own ^ new.own) & 0xffff & !mask(SHORT_JUMP) == 0,
-            Self::ShortBranch => (old.own ^ new.own) & 0xffff & !mask(SHORT_BRANCH) == 0,
-            Self::PcHigh | Self::High => {
-                let low = mask(low_groups(old.other));
-                (old.own ^ new.own) & !HIGH == 0 && (old.other ^ new.other) & !low == 0
+            Self::Call | Self::Branch | Self::Global => field.agree(old.own, new.own),
+            Self::ShortJump | Self::ShortBranch => {
+                field.agree(old.own, new.own & 0xffff | old.own & !0xffff)
             }
-            Self::PcLow | Self::Low => same_low() && (old.other ^ new.other) & !HIGH == 0,
-            Self::Global => same_low(),
+            Self::PcHigh | Self::High => {
+                (old.own ^ new.own) & !HIGH == 0 && low_field(old.other).agree(old.other, new.other)
+            }
+            Self::PcLow | Self::Low => {
+                field.agree(old.own, new.own) && (old.other ^ new.other) & !HIGH == 0
+            }
         }
     }
 
+    #[cfg(feature = "encode")]
     pub(super) fn blanked(self, own: u32) -> Option<u32> {
         match self {
             Self::Call => Some(own & 0xfff),
             Self::PcHigh | Self::High => Some(own & !HIGH),
-            Self::PcLow | Self::Low | Self::Global => Some(own & !mask(low_groups(own))),
+            Self::PcLow | Self::Low | Self::Global => Some(own & !low_field(own).mask()),
             Self::Branch | Self::ShortJump | Self::ShortBranch => None,
         }
     }

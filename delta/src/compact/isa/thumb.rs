@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU32;
 
-use super::{Bytes, Code, Family, LastHigh, References, Step, distance, gather, mask, scatter};
+use super::{Bytes, Code, Family, Field, LastHigh, References, Step};
 
 /// Which instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +29,19 @@ pub(crate) enum Form {
     MoveHigh,
 }
 
+/// Two of its bits are inverted unless the distance is negative.
+const CALL: Field =
+    Field { bits: 25, groups: &[(16, 1, 11), (0, 12, 10), (27, 22, 1), (29, 23, 1), (10, 24, 1)] };
+const FAR_BRANCH: Field =
+    Field { bits: 21, groups: &[(16, 1, 11), (0, 12, 6), (29, 18, 1), (27, 19, 1), (10, 20, 1)] };
+const JUMP: Field = Field { bits: 12, groups: &[(0, 1, 11)] };
+const BRANCH: Field = Field { bits: 9, groups: &[(0, 1, 8)] };
+const COMPARE: Field = Field { bits: 8, groups: &[(3, 1, 5), (9, 6, 1)] };
+const LITERAL: Field = Field { bits: 11, groups: &[(0, 2, 8)] };
+const FAR_LITERAL: Field = Field { bits: 13, groups: &[(16, 0, 12)] };
+const FLOAT_LITERAL: Field = Field { bits: 11, groups: &[(16, 2, 8)] };
 /// The immediate of MOVW and MOVT: imm8, imm3, i and imm4.
-const MOVE: [(u32, u32, u32); 4] = [(16, 0, 8), (28, 8, 3), (10, 11, 1), (0, 12, 4)];
-/// The distance of B (T3).
-const FAR_BRANCH: [(u32, u32, u32); 5] =
-    [(16, 1, 11), (0, 12, 6), (29, 18, 1), (27, 19, 1), (10, 20, 1)];
-/// The distance of CBZ and CBNZ.
-const COMPARE: [(u32, u32, u32); 2] = [(3, 1, 5), (9, 6, 1)];
+const MOVE: Field = Field { bits: 17, groups: &[(16, 0, 8), (28, 8, 3), (10, 11, 1), (0, 12, 4)] };
 
 /// Instructions that follow a MOVW and are looked at for its MOVT.
 const LOOK_AHEAD: u32 = 6;
@@ -120,7 +126,7 @@ pub(super) fn step<B: Bytes>(
     }
     if is_movt(own)
         && let Some(low) = last.get_mut(register(own)).and_then(Option::take)
-        && let Ok(back) = i16::try_from(i64::from(low.get()) - 1 - i64::from(at))
+        && let Some(back) = super::behind(at, low.get() - 1)
     {
         return Ok(Step { form: super::Form::Thumb(Form::MoveHigh), len: 4, distance: back });
     }
@@ -143,9 +149,9 @@ fn step_movw<B: Bytes>(
         }
         let other = bytes.up_to_four(next)?;
         if is_movt(other) && register(other) == register(own) {
-            let target = gather(own, &MOVE) | gather(other, &MOVE) << 16;
+            let target = MOVE.raw(own) | MOVE.raw(other) << 16;
             if references.known_in_base(target)
-                && let Ok(distance) = i16::try_from(next - at)
+                && let Some(distance) = super::behind(at, next)
                 && let Some(room) = last.get_mut(register(own))
             {
                 *room = NonZeroU32::new(at + 1);
@@ -186,56 +192,56 @@ impl Form {
         }
     }
 
-    pub(super) fn target(self, code: Code, at: u32) -> u32 {
-        let own = code.own;
-        let from = at.wrapping_add(4);
-        let signed = |distance: i32| from.wrapping_add_signed(distance);
+    pub(super) fn teaches(self) -> bool {
+        self != Self::MoveLow
+    }
+
+    fn field(self) -> &'static Field {
         match self {
-            Self::Call => signed(call_distance(own)),
-            Self::FarBranch => signed(super::sign_extend(gather(own, &FAR_BRANCH), 21)),
-            Self::Jump => signed(super::sign_extend(own & 0x7ff, 11) * 2),
-            Self::Branch => signed(super::sign_extend(own & 0xff, 8) * 2),
-            Self::CompareBranch => from.wrapping_add(gather(own, &COMPARE)),
-            Self::Literal => (from & !3).wrapping_add((own & 0xff) * 4),
-            Self::FarLiteral => (from & !3).wrapping_add(own >> 16 & 0xfff),
-            Self::FloatLiteral => (from & !3).wrapping_add((own >> 16 & 0xff) * 4),
-            Self::MoveLow => gather(own, &MOVE) | gather(code.other, &MOVE) << 16,
-            Self::MoveHigh => gather(code.other, &MOVE) | gather(own, &MOVE) << 16,
+            Self::Call => &CALL,
+            Self::FarBranch => &FAR_BRANCH,
+            Self::Jump => &JUMP,
+            Self::Branch => &BRANCH,
+            Self::CompareBranch => &COMPARE,
+            Self::Literal => &LITERAL,
+            Self::FarLiteral => &FAR_LITERAL,
+            Self::FloatLiteral => &FLOAT_LITERAL,
+            Self::MoveLow | Self::MoveHigh => &MOVE,
+        }
+    }
+
+    /// What distances are counted from.
+    fn from(self, at: u32) -> u32 {
+        let from = at.wrapping_add(4);
+        if self.family() == Family::Literal { from & !3 } else { from }
+    }
+
+    pub(super) fn target(self, code: Code, at: u32) -> u32 {
+        let (field, Code { own, other, .. }) = (self.field(), code);
+        match self {
+            Self::Call => {
+                let distance = super::sign_extend(inverted(CALL.raw(own)), CALL.bits);
+                self.from(at).wrapping_add_signed(distance)
+            }
+            Self::MoveLow => field.raw(own) | field.raw(other) << 16,
+            Self::MoveHigh => field.raw(other) | field.raw(own) << 16,
+            _ => self.from(at).wrapping_add(field.number(own)),
         }
     }
 
     pub(super) fn with_target(self, code: Code, at: u32, target: u32) -> Option<u32> {
-        let own = code.own;
-        let from = at.wrapping_add(4);
-        let ahead = |from: u32, limit: u32| {
-            Some(target.wrapping_sub(from)).filter(|distance| *distance < limit)
-        };
-        let quarter = |limit| ahead(from & !3, limit).filter(|distance| distance & 3 == 0);
+        let (field, own) = (self.field(), code.own);
+        let distance = target.wrapping_sub(self.from(at));
         match self {
-            Self::Call => Some(with_call_distance(own, target.wrapping_sub(from))),
-            Self::FarBranch => {
-                let distance = distance(from, target, 21, 1)?;
-                Some(own & !mask(&FAR_BRANCH) | scatter(distance, &FAR_BRANCH))
-            }
-            Self::Jump => {
-                let distance = distance(from, target, 12, 1)?;
-                Some(own & !0x7ff | distance >> 1 & 0x7ff)
-            }
-            Self::Branch => {
-                let distance = distance(from, target, 9, 1)?;
-                Some(own & !0xff | distance >> 1 & 0xff)
-            }
+            // Far ones wrap.
+            Self::Call => Some(field.with_raw(own, inverted(distance))),
+            Self::MoveLow => Some(field.with_raw(own, target)),
+            Self::MoveHigh => Some(field.with_raw(own, target >> 16)),
+            // Only the low byte is predicted.
             Self::CompareBranch => {
-                let distance = ahead(from, 128)?;
-                let new = own & !mask(&COMPARE) | scatter(distance, &COMPARE);
-                // Only the low byte is predicted.
-                ((new ^ own) & 0xff00 == 0 && distance & 1 == 0).then_some(new)
+                field.with_number(own, distance).filter(|new| (new ^ own) & 0xff00 == 0)
             }
-            Self::Literal => Some(own & !0xff | quarter(1024)? >> 2),
-            Self::FarLiteral => Some(own & !0x0fff_0000 | ahead(from & !3, 4096)? << 16),
-            Self::FloatLiteral => Some(own & !0x00ff_0000 | quarter(1024)? << 14),
-            Self::MoveLow => Some(own & !mask(&MOVE) | scatter(target & 0xffff, &MOVE)),
-            Self::MoveHigh => Some(own & !mask(&MOVE) | scatter(target >> 16, &MOVE)),
+            _ => field.with_number(own, distance),
         }
     }
 
@@ -253,29 +259,17 @@ impl Form {
         }
     }
 
+    #[cfg(feature = "encode")]
     pub(super) fn blanked(self, own: u32) -> Option<u32> {
         match self {
             Self::Call => Some(0xf000 | own & 0xd000_0000),
-            Self::MoveLow | Self::MoveHigh => Some(own & !mask(&MOVE)),
+            Self::MoveLow | Self::MoveHigh => Some(own & !MOVE.mask()),
             _ => None,
         }
     }
 }
 
-/// How far a call goes from the end of its four bytes.
-fn call_distance(own: u32) -> i32 {
-    let (first, second) = (own & 0xffff, own >> 16);
-    let sign = (first >> 10) & 1;
-    let (i1, i2) = (((second >> 13) & 1) ^ sign ^ 1, ((second >> 11) & 1) ^ sign ^ 1);
-    let value = sign << 24 | i1 << 23 | i2 << 22 | (first & 0x3ff) << 12 | (second & 0x7ff) << 1;
-    super::sign_extend(value, 25)
-}
-
-/// The same call, going another distance; far ones wrap.
-fn with_call_distance(own: u32, distance: u32) -> u32 {
-    let sign = (distance >> 24) & 1;
-    let (j1, j2) = (((distance >> 23) & 1) ^ sign ^ 1, ((distance >> 22) & 1) ^ sign ^ 1);
-    let first = 0xf000 | sign << 10 | (distance >> 12) & 0x3ff;
-    let second = own >> 16 & 0xd000 | j1 << 13 | j2 << 11 | (distance >> 1) & 0x7ff;
-    first | second << 16
+/// The distance of a call as its instruction holds it, and back.
+fn inverted(distance: u32) -> u32 {
+    if distance & 1 << 24 == 0 { distance ^ 0xc0_0000 } else { distance }
 }

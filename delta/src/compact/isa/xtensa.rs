@@ -3,7 +3,7 @@
 //! Instructions take two or three bytes and constants stand among them, so a sweep goes wrong now and then; an aligned
 //! word that is an address is taken for data and sets it right again.
 
-use super::{Bytes, Family, References, Step, distance};
+use super::{Bytes, Code, Family, Field, LastHigh, References, Step};
 
 /// Which instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) enum Form {
     Literal,
 }
 
+const CALL: Field = Field { bits: 20, groups: &[(6, 2, 18)] };
+
 /// Where calls may lead outside the image: routines in mask ROM.
 const ROM: core::ops::Range<u32> = 0x4000_0000..0x4007_0000;
 
@@ -22,6 +24,8 @@ pub(super) fn step<B: Bytes>(
     references: &References,
     bytes: &mut B,
     at: u32,
+    _: u32,
+    _: &mut LastHigh,
 ) -> Result<Step, B::Error> {
     let own = bytes.up_to_four(at)?;
     if at & 3 == 0 && references.is_pointer(own) {
@@ -42,10 +46,15 @@ pub(super) fn step<B: Bytes>(
     };
     let address = references.base.address(at);
     let form = form.filter(|form| {
-        let target = form.target(own, address);
+        let target = form.target(Code { own, ..Code::default() }, address);
         references.base.holds(target) || *form == Form::Call && ROM.contains(&target)
     });
     Ok(Step::of(form.map_or(super::Form::Plain, super::Form::Xtensa), len))
+}
+
+/// What the distance of a call is counted from.
+fn call_from(at: u32) -> u32 {
+    (at & !3).wrapping_add(4)
 }
 
 impl Form {
@@ -56,23 +65,19 @@ impl Form {
         }
     }
 
-    pub(super) fn target(self, own: u32, at: u32) -> u32 {
+    pub(super) fn target(self, code: Code, at: u32) -> u32 {
         match self {
-            Self::Call => (at & !3)
-                .wrapping_add(4)
-                .wrapping_add_signed(super::sign_extend(own >> 6 & 0x3_ffff, 18) * 4),
+            Self::Call => call_from(at).wrapping_add(CALL.number(code.own)),
             Self::Literal => {
-                (at.wrapping_add(3) & !3).wrapping_sub((0x1_0000 - (own >> 8 & 0xffff)) * 4)
+                (at.wrapping_add(3) & !3).wrapping_sub((0x1_0000 - (code.own >> 8 & 0xffff)) * 4)
             }
         }
     }
 
-    pub(super) fn with_target(self, own: u32, at: u32, target: u32) -> Option<u32> {
+    pub(super) fn with_target(self, code: Code, at: u32, target: u32) -> Option<u32> {
+        let own = code.own;
         match self {
-            Self::Call => {
-                let distance = distance((at & !3).wrapping_add(4), target, 20, 2)?;
-                Some(own & 0xff00_003f | distance << 4 & 0x00ff_ffc0)
-            }
+            Self::Call => CALL.with_number(own, target.wrapping_sub(call_from(at))),
             Self::Literal => {
                 let back = (at.wrapping_add(3) & !3).wrapping_sub(target);
                 let fits = back & 3 == 0 && (4..=0x4_0000).contains(&back);
@@ -81,17 +86,18 @@ impl Form {
         }
     }
 
-    pub(super) fn agree(self, old: u32, new: u32) -> bool {
+    pub(super) fn agree(self, old: Code, new: Code) -> bool {
         match self {
-            Self::Call => (old ^ new) & 0x3f == 0,
-            Self::Literal => (old ^ new) & 0xff == 0,
+            Self::Call => (old.own ^ new.own) & 0x3f == 0,
+            Self::Literal => (old.own ^ new.own) & 0xff == 0,
         }
     }
 
-    pub(super) fn blanked(self, own: u32) -> u32 {
+    #[cfg(feature = "encode")]
+    pub(super) fn blanked(self, own: u32) -> Option<u32> {
         match self {
-            Self::Call => own & 0xff00_003f,
-            Self::Literal => own & 0xff00_00ff,
+            Self::Call => Some(own & 0xff00_003f),
+            Self::Literal => Some(own & 0xff00_00ff),
         }
     }
 }

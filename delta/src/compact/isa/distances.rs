@@ -1,6 +1,6 @@
-//! Words of data: addresses, variables, small numbers, and distances to code as tables for unwinding have them.
+//! Words of data that are distances, as tables for unwinding have them.
 
-use super::{Bytes, Code, InstructionSet, References, Step};
+use super::{Bytes, Code, Field, InstructionSet, References};
 
 /// A word that holds a distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,31 +13,26 @@ pub(crate) enum Form {
     Short,
 }
 
+const SHORT: Field = Field { bits: 31, groups: &[(0, 0, 31)] };
+
 /// Numbers smaller than this are no distances that are worth a guess.
 const MIN_DISTANCE: u32 = 0x1_0000;
 
 /// Tables of `.eh_frame` begin with a length below this.
 const MAX_HEAD: u32 = 64;
 
-/// What stands at an offset of data.
-pub(super) fn step<B: Bytes>(
+/// The distance that a word at a multiple of four is, if it is one.
+pub(super) fn distance_at<B: Bytes>(
     references: &References,
     bytes: &mut B,
     at: u32,
-) -> Result<Step, B::Error> {
-    if at & 3 != 0 {
-        return Ok(Step::plain(4 - (at & 3)));
+    word: u32,
+) -> Result<Option<Form>, B::Error> {
+    match references.set {
+        InstructionSet::Thumb | InstructionSet::Xtensa => Ok(None),
+        InstructionSet::Arm => short(references, bytes, at, word),
+        _ => long(references, bytes, at, word),
     }
-    let Some(word) = bytes.word(at)? else { return Ok(Step::plain(1)) };
-    let form = references.word_form(word);
-    let is_address = matches!(form, super::Form::Pointer | super::Form::RamPointer);
-    let distance = match references.set {
-        _ if is_address => None,
-        InstructionSet::Thumb | InstructionSet::Xtensa => None,
-        InstructionSet::Arm => short(references, bytes, at, word)?,
-        _ => long(references, bytes, at, word)?,
-    };
-    Ok(Step::of(distance.map_or(form, super::Form::Data), 4))
 }
 
 /// A distance in `.eh_frame`: an entry's second word leads back to the head of its table, its third one to code.
@@ -74,8 +69,9 @@ fn short<B: Bytes>(
     word: u32,
 ) -> Result<Option<Form>, B::Error> {
     let leads_to = |at: u32, word: u32| {
-        let is_short = word >> 31 == 0 && Form::Short.is_far(word);
-        let target = references.base.address(at).wrapping_add_signed(super::sign_extend(word, 31));
+        let is_short =
+            word >> 31 == 0 && SHORT.number(word).cast_signed().unsigned_abs() >= MIN_DISTANCE;
+        let target = references.base.address(at).wrapping_add(SHORT.number(word));
         is_code(references, target).filter(|_| is_short)
     };
     let is_first = leads_to(at, word) == Some(true);
@@ -96,25 +92,19 @@ fn is_code(references: &References, address: u32) -> Option<bool> {
 }
 
 impl Form {
-    fn is_far(self, word: u32) -> bool {
-        super::sign_extend(word, 31).unsigned_abs() >= MIN_DISTANCE
-    }
-
     pub(super) fn target(self, code: Code, at: u32) -> u32 {
         match self {
             Self::ToCode => at.wrapping_add(code.own),
             Self::ToHead => at.wrapping_sub(code.own),
-            Self::Short => at.wrapping_add_signed(super::sign_extend(code.own, 31)),
+            Self::Short => at.wrapping_add(SHORT.number(code.own)),
         }
     }
 
-    pub(super) fn with_target(self, at: u32, target: u32) -> Option<u32> {
+    pub(super) fn with_target(self, code: Code, at: u32, target: u32) -> Option<u32> {
         match self {
             Self::ToCode => Some(target.wrapping_sub(at)),
             Self::ToHead => Some(at.wrapping_sub(target)),
-            Self::Short => {
-                super::distance(at, target, 31, 0).map(|distance| distance & 0x7fff_ffff)
-            }
+            Self::Short => SHORT.with_number(code.own, target.wrapping_sub(at)),
         }
     }
 }
