@@ -5,12 +5,9 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use whittle_delta::compact::{self, Class, CompactDecoder, LargeTables};
+use whittle_delta::compact::{self, Class, CompactDecoder, LargestTables};
 use whittle_delta::zstd::{self, ZstdDecoder};
 use whittle_delta::{Decoder, Images, Sizes};
-
-/// Tables that hold a stream of any class.
-type LargestTables = LargeTables;
 
 /// Fewer samples than criterion would take by itself: one of `compact` takes up to a second.
 const ENCODE_SAMPLES: usize = 10;

@@ -14,6 +14,7 @@
 //! | `map` | how addresses have moved |
 //! | `words` | how words of data have changed |
 //! | `predict` | the next byte, from a source byte |
+//! | `position` | where in an instruction the next byte stands |
 //! | `model` | whether that is right, and what it is if not |
 //! | `header`, `stream` | what is coded in which order, for both directions |
 //! | `lines` | a small cache in front of flash |
@@ -37,6 +38,7 @@ mod lines;
 mod map;
 mod mixer;
 mod model;
+mod position;
 mod predict;
 mod stream;
 mod sweep;

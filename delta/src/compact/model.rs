@@ -2,6 +2,7 @@
 
 use super::coder::BitCoder;
 use super::mixer::{Flag, Mixture, Slot, Weights, stretch};
+use super::position::Position;
 use super::predict::{KIND_PLAIN, KIND_POINTER, Predicted};
 use super::{fold, peek, pick};
 
@@ -149,6 +150,8 @@ pub(super) struct Past {
     pub(super) unit_missed: bool,
     /// The last target bytes, the last one in bits 0 to 7.
     pub(super) recent: u64,
+    /// Where in an instruction the next byte stands.
+    pub(super) position: Position,
 }
 
 impl Past {
@@ -168,6 +171,7 @@ impl Past {
 
     pub(super) fn note_byte(&mut self, byte: u8) {
         self.recent = self.recent << 8 | u64::from(byte);
+        self.position.note(byte);
     }
 
     /// The `k`th last target byte, from 1.
@@ -279,11 +283,12 @@ impl Model<'_> {
     ) -> bool {
         let group = group(predicted.kind);
         let is_reference = usize::from(predicted.kind != KIND_PLAIN);
-        let parity = usize::from(match place {
-            Place::Single => n & 1 == 1,
-            Place::High => true,
-            Place::Low => false,
-        });
+        let index = past.position.index(n) as usize;
+        let parity = match place {
+            Place::Single => index & 1,
+            Place::High => 1,
+            Place::Low => 0,
+        };
         let missed = usize::from(past.unit_missed);
         let substitution = match (place, predicted.kind) {
             (Place::Single, 1..) => 3,
@@ -301,7 +306,7 @@ impl Model<'_> {
         };
         let (misses, history) = (past.misses_in(0xffff).min(7), past.history as usize);
         // Fields that matter most come lowest: small parts keep no others.
-        let by_history = parity | is_reference << 1 | (history & 31) << 2 | (n as usize & 2) << 6;
+        let by_history = parity | is_reference << 1 | (history & 31) << 2 | (index & 2) << 6;
         let by_unit = missed | group << 1 | misses << 7;
         let by_age = past.age_bucket() as usize
             | parity << 3
@@ -309,8 +314,10 @@ impl Model<'_> {
             | (history & 7) << 5;
         let by_byte = parity | usize::from(predicted.byte.reverse_bits()) << 1;
         let by_place = if place == Place::Single {
-            let before = if parity == 1 { past.recent >> 8 } else { past.recent } & 0xffff;
-            let before = u32::try_from(before).unwrap_or(0) | (n & 1) << 16;
+            let in_halves = !past.position.is_followed() && parity == 1;
+            let before = if in_halves { past.recent >> 8 } else { past.recent } & 0xffff;
+            let told_apart = if past.position.is_followed() { index } else { parity };
+            let before = u32::try_from(before | (told_apart as u64) << 16).unwrap_or(0);
             (part::BEFORE, 2, before.wrapping_mul(0x9e37_79b1) as usize >> 16)
         } else {
             let neighbour = if place == Place::High { source.before } else { source.partner };
@@ -382,15 +389,22 @@ impl Model<'_> {
         source: SourceContext,
         past: &Past,
     ) -> u8 {
-        let odd = n & 1 == 1;
+        let index = past.position.index(n);
+        let odd = index & 1 == 1;
         let kind = u32::from(predicted.kind);
-        let (p1, parity) = (past.byte(1), u32::from(odd));
+        let followed = past.position.is_followed();
+        let (p1, parity) = (past.byte(1), if followed { index } else { index & 1 });
         let class = usize::from(odd) + 2 * usize::from(predicted.kind != KIND_PLAIN);
         let delta = *pick(&mut self.fixed.last_delta, class);
         let mismatch = u32::from(p1 != source.before);
+        let leading = match (followed, odd) {
+            (true, _) => past.position.head(),
+            (false, true) => past.byte(2),
+            (false, false) => p1,
+        };
         let contexts = [
-            hash(65, kind | parity << 8 | mismatch << 9 | self.if_roomy(predicted.byte) << 10),
-            hash(67, u32::from(if odd { past.byte(2) } else { p1 }) | parity << 8 | mismatch << 9),
+            hash(65, kind | parity << 8 | mismatch << 10 | self.if_roomy(predicted.byte) << 11),
+            hash(67, u32::from(leading) | parity << 8 | mismatch << 10),
         ];
         // Single bytes share the tables of the low bytes of pairs, by other contexts.
         let (first, second) = if odd {
@@ -520,11 +534,39 @@ impl Model<'_> {
         n: u32,
         past: &Past,
     ) -> u8 {
-        let parity = n & 1;
         let p = |k| u32::from(past.byte(k));
-        let contexts =
-            [hash(51, p(1) | parity << 8), hash(50, parity), hash(52, p(2) | parity << 8)];
-        self.byte(coder, byte, family::LITERAL_BYTE + parity as usize, &contexts, &[])
+        let position = &past.position;
+        if !position.is_followed() {
+            let parity = n & 1;
+            let contexts =
+                [hash(51, p(1) | parity << 8), hash(50, parity), hash(52, p(2) | parity << 8)];
+            let set = family::LITERAL_BYTE + parity as usize;
+            return self.byte(coder, byte, set, &contexts, &[]);
+        }
+        // At the start of an instruction the one before leads, behind it its own first byte.
+        let (index, head) = (position.index(n), u32::from(position.head()));
+        let also = if index < 2 { u32::from(position.head_before()) } else { p(1) };
+        let contexts = [
+            hash(50, index),
+            hash(51, head | index << 8),
+            hash(52, head | also << 8 | index << 16),
+        ];
+        let places = [
+            self.recent_place(Recent::LowByHigh, head ^ index << 6),
+            self.recent_place(Recent::LowByTwo, head ^ also << 3 ^ index << 6),
+        ];
+        let [first, second] = places.map(|place| *fold(self.recent, place));
+        let starts = usize::from(index == 0);
+        let predictions = [
+            (first, confidence::LITERAL + starts * 2),
+            (second, confidence::LITERAL + starts * 2 + 1),
+        ];
+        let set = family::LITERAL_BYTE + usize::from(index > 0);
+        let byte = self.byte(coder, byte, set, &contexts, &predictions);
+        for place in places {
+            *fold(self.recent, place) = byte;
+        }
+        byte
     }
 
     /// Codes a halfword of new code, the high byte first.

@@ -22,6 +22,7 @@ use super::map::Entry;
 use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, signed};
 use super::model::{Model, Past, Place, SourceContext};
 use super::pick;
+use super::position::Position;
 use super::predict::{KIND_PLAIN, Predicted, Predictor};
 use super::view::{Look, Source, View};
 
@@ -284,6 +285,8 @@ impl<'a> Machine<'a> {
             Mode::Header(part) => self.header(side, part),
             Mode::Map { left: 0 } => {
                 self.numbers.reset();
+                let set = self.predictor.references.map(|known| known.set);
+                self.past.position = Position::new(set);
                 self.mode = Mode::Switch { after_literal: false };
                 Ok(())
             }
@@ -365,12 +368,7 @@ impl<'a> Machine<'a> {
         Source::from_virtual(i64::from(place), base_size, self.n).ok_or(Fault::Corrupt)?;
         let diagonal = i64::from(self.n) - i64::from(place);
         if place < base_size {
-            let known = self.diagonals.iter().position(|known| *known == diagonal);
-            if let Some(upto) = self.diagonals.get_mut(..=known.unwrap_or(DIAGONALS - 1)) {
-                upto.rotate_right(1);
-            }
-            let [newest, ..] = &mut self.diagonals;
-            *newest = diagonal;
+            move_to_front(&mut self.diagonals, diagonal);
         }
         self.source = place;
         self.segment = self.n;
@@ -495,6 +493,9 @@ impl<'a> Machine<'a> {
         }
         let ends = !self.fresh && side.segment(n).start == n;
         let look = self.look(view, source)?;
+        if source.is_base() {
+            self.past.position.correct(look.cell.index);
+        }
         let predicted = self.predictor.predict(&look, source, n);
         if let Some(high) = self.high_of_pair(view, &look, source, predicted)? {
             return self.copy_half(side, view, &look, [predicted, high], ends);
@@ -776,4 +777,34 @@ fn raw_byte(side: &mut impl Side, byte: u8) -> u8 {
     (0..8)
         .rev()
         .fold(0, |all, place| all << 1 | u8::from(side.bit(byte >> place & 1 == 1, 1 << 15)))
+}
+
+/// Puts a diagonal in front; where it stood, or the last one, makes room.
+///
+/// A loop: `rotate_right` would bring `memmove` along, 1.6 KB of code.
+pub(super) fn move_to_front<T: Copy + PartialEq>(diagonals: &mut [T; DIAGONALS], newest: T) {
+    let mut moved = newest;
+    for diagonal in diagonals {
+        let before = core::mem::replace(diagonal, moved);
+        if before == newest {
+            return;
+        }
+        moved = before;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::move_to_front;
+
+    #[test]
+    fn the_newest_diagonal_stands_in_front_once() {
+        let mut diagonals = [1, 2, 3, 4];
+        move_to_front(&mut diagonals, 3);
+        assert_eq!(diagonals, [3, 1, 2, 4]);
+        move_to_front(&mut diagonals, 9);
+        assert_eq!(diagonals, [9, 3, 1, 2]);
+        move_to_front(&mut diagonals, 9);
+        assert_eq!(diagonals, [9, 3, 1, 2]);
+    }
 }

@@ -7,11 +7,11 @@ mod board;
 use core::ptr::addr_of_mut;
 
 use whittle_delta::Decoder;
-use whittle_delta::compact::{CompactDecoder, SmallTables};
+use whittle_delta::compact::{CompactDecoder, MediumTables};
 
 use board::Inputs;
 
-static mut TABLES: SmallTables = SmallTables::NEW;
+static mut TABLES: MediumTables = MediumTables::NEW;
 
 /// Whether it worked, for a debugger.
 #[used]

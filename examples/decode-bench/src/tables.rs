@@ -1,7 +1,9 @@
-//! The tables of each class, by the byte that names it: the one place here that names classes.
+//! The tables of each class that microcontrollers have room for, by the byte that names it: the one place here that names
+//! classes.
 
-use whittle_delta::compact::{LargeTables, MediumTables, Memory, SmallTables};
+use whittle_delta::compact::{LargeTables, MediumTables, Memory, SmallTables, TinyTables};
 
+static mut TINY: TinyTables = TinyTables::NEW;
 static mut SMALL: SmallTables = SmallTables::NEW;
 static mut MEDIUM: MediumTables = MediumTables::NEW;
 static mut LARGE: LargeTables = LargeTables::NEW;
@@ -12,9 +14,10 @@ pub fn lend(payload: &[u8]) -> Option<Memory<'static>> {
     #[allow(static_mut_refs)]
     unsafe {
         Some(match payload.first()? {
-            0 => SMALL.lend(),
-            1 => MEDIUM.lend(),
-            2 => LARGE.lend(),
+            0 => TINY.lend(),
+            1 => SMALL.lend(),
+            2 => MEDIUM.lend(),
+            3 => LARGE.lend(),
             _ => return None,
         })
     }

@@ -4,15 +4,12 @@ use std::convert::Infallible;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use whittle_delta::compact::{self, Class, CompactDecoder, Effort, LargeTables, Options};
+use whittle_delta::compact::{self, Class, CompactDecoder, Effort, LargestTables, Options};
 use whittle_delta::{Decoder, Encoded, Images, Sizes};
 use whittle_format::manifest::{BaseRef, Codec, HardwareRange, Kind};
 use whittle_format::{Manifest, ShortDigest, shorten};
 use whittle_release::keys::PrivateKey;
 use whittle_release::{DeviceProfile, Image, Package};
-
-/// Tables that hold a stream of any class.
-type LargestTables = LargeTables;
 
 /// All efforts, by what they are called here.
 pub(super) const EFFORTS: [(&str, Effort); 2] =

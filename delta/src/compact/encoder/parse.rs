@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::super::map::{AddressMap, Entry, PackedEntry};
 use super::super::predict::{self, KIND_PLAIN, Learned, Predicted, Predictor};
 use super::super::stream::{
-    DIAGONALS, JUMP_BACK, JUMP_BY_MAP, JUMP_IN_BASE, JUMP_IN_TARGET, Segment,
+    DIAGONALS, JUMP_BACK, JUMP_BY_MAP, JUMP_IN_BASE, JUMP_IN_TARGET, Segment, move_to_front,
 };
 use super::super::view::Source;
 use super::Job;
@@ -394,12 +394,7 @@ impl Search<'_> {
             let Some((byte, history)) = self.step(diagonal, from.history, n) else { continue };
             let mut recent = from.recent;
             if *place < self.base_size {
-                let known = recent.iter().position(|recent| *recent == diagonal);
-                if let Some(upto) = recent.get_mut(..=known.unwrap_or(DIAGONALS - 1)) {
-                    upto.rotate_right(1);
-                }
-                let [newest, ..] = &mut recent;
-                *newest = diagonal;
+                move_to_front(&mut recent, diagonal);
             }
             next.offer(State {
                 diagonal,

@@ -151,6 +151,15 @@ impl InstructionSet {
         }
     }
 
+    /// Length of an instruction by its first byte; `None` where that does not tell.
+    pub(super) fn instruction_len(self, first: u8) -> Option<u8> {
+        match self.known() {
+            Self::Riscv32 | Self::Riscv64 => Some(if first & 3 == 3 { 4 } else { 2 }),
+            Self::Xtensa => Some(if first & 8 == 0 { 3 } else { 2 }),
+            Self::Thumb | Self::Aarch64 | Self::Arm => None,
+        }
+    }
+
     /// Whether odd addresses name the function at the even address below.
     pub(super) fn has_odd_functions(self) -> bool {
         cfg!(feature = "thumb") && self.known() == Self::Thumb

@@ -1,0 +1,121 @@
+//! What is fuzzed, as plain functions of bytes.
+//!
+//! Ordinary tests replay everything under `corpus/`; `cargo fuzz run TARGET` looks for more.
+
+use std::convert::Infallible;
+
+use whittle_delta::compact::{
+    self, Class, CodeHint, CompactDecoder, InstructionSet, LargestTables,
+};
+use whittle_delta::{Decoder, Images, Sizes};
+
+/// Images in memory; a decoder that leaves its regions panics here.
+struct InMemory<'a> {
+    base: &'a [u8],
+    target: Vec<u8>,
+    limit: usize,
+}
+
+impl Images for InMemory<'_> {
+    type Error = Infallible;
+
+    fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
+        into.copy_from_slice(&self.base[offset as usize..][..into.len()]);
+        Ok(())
+    }
+
+    fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
+        into.copy_from_slice(&self.target[offset as usize..][..into.len()]);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.target.extend_from_slice(bytes);
+        assert!(self.target.len() <= self.limit, "more than the target was written");
+        Ok(())
+    }
+}
+
+/// Decodes a payload over a base, with a target of this size; `None` if it is refused.
+fn decode(base: &[u8], target_size: u32, payload: &[u8], chunk_len: usize) -> Option<Vec<u8>> {
+    let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let sizes = Sizes { base: len(base), target: target_size, payload: len(payload) };
+    let mut tables = Box::new(LargestTables::NEW);
+    let mut decoder = CompactDecoder::new(sizes, tables.lend());
+    let mut images = InMemory { base, target: Vec::new(), limit: target_size as usize };
+    for chunk in payload.chunks(chunk_len.max(1)) {
+        decoder.push(chunk, &mut images).ok()?;
+    }
+    decoder.finish(&mut images).ok()?;
+    Some(images.target)
+}
+
+/// Any payload over any base ends in a target of the declared size or in an error, however it is cut.
+///
+/// The first four bytes give the target's size, the length of the base and that of the chunks.
+///
+/// # Panics
+/// If it does not.
+pub fn compact_decoder(data: &[u8]) {
+    let Some(([a, b, c, d], rest)) = data.split_first_chunk() else { return };
+    let target_size = u32::from(u16::from_le_bytes([*a, *b]));
+    let (base, payload) = rest.split_at((usize::from(*c) * 8).min(rest.len()));
+    let decoded = decode(base, target_size, payload, usize::from(*d));
+    assert_eq!(decoded, decode(base, target_size, payload, payload.len()), "the split matters");
+    assert!(decoded.is_none_or(|target| target.len() == target_size as usize));
+}
+
+/// Whatever is encoded is decoded again.
+///
+/// The first four bytes choose the instruction set, the class and where the base ends.
+///
+/// # Panics
+/// If it is not.
+pub fn compact_round_trip(data: &[u8]) {
+    let Some(([set, class, low, high], rest)) = data.split_first_chunk() else { return };
+    let (base, target) =
+        rest.split_at(usize::from(u16::from_le_bytes([*low, *high])).min(rest.len()));
+    let class = Class::ALL[usize::from(*class) % Class::ALL.len()];
+    let code = match InstructionSet::ALL.get(usize::from(*set) % 8) {
+        Some(set) => CodeHint::Set(*set),
+        None => CodeHint::Find,
+    };
+    let decoder_ram_bytes = class.ram_bytes();
+    let options = compact::Options { decoder_ram_bytes, code, ..Default::default() };
+    let encoded = compact::encode(Some(base), target, options).expect("encodes");
+    let decoded = decode(base, u32::try_from(target.len()).expect("short"), &encoded.payload, 64);
+    assert_eq!(decoded.as_deref(), Some(target));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// Runs a target over its corpus, and over what its inputs become when they are cut and flipped.
+    fn replay(name: &str, target: fn(&[u8])) {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+        let entries = std::fs::read_dir(&directory).expect("a corpus");
+        let inputs: Vec<Vec<u8>> =
+            entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+        assert!(!inputs.is_empty(), "`{}` is empty", directory.display());
+        for input in inputs {
+            target(&input);
+            for at in (0..input.len()).step_by(1 + input.len() / 40) {
+                target(&input[..at]);
+                let mut flipped = input.clone();
+                flipped[at] ^= 1 << (at % 8);
+                target(&flipped);
+            }
+        }
+    }
+
+    #[test]
+    fn compact_decoder() {
+        replay("compact_decoder", super::compact_decoder);
+    }
+
+    #[test]
+    fn compact_round_trip() {
+        replay("compact_round_trip", super::compact_round_trip);
+    }
+}
