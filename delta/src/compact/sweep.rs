@@ -91,9 +91,7 @@ impl Sweep {
         let (ahead, stretch_len) = references.set.sweep_bytes();
         let stretch = block & !(stretch_len - 1);
         if goes_on && stretch == self.stretch {
-            self.cells.copy_within(BLOCK as usize.., 0);
-            self.distances.copy_within(BLOCK as usize / 2.., 0);
-            self.cells.iter_mut().skip(OVERHANG.into()).for_each(|cell| *cell = NOTHING);
+            self.keep_the_end();
         } else {
             self.cells.fill(NOTHING);
             self.at = stretch.saturating_sub(ahead);
@@ -124,6 +122,18 @@ impl Sweep {
             self.at += len;
         }
         Ok(())
+    }
+
+    /// Moves what reaches into the next block to its front. (Loops: `copy_within` would bring `memmove` along.)
+    fn keep_the_end(&mut self) {
+        for at in 0..usize::from(OVERHANG) {
+            *super::pick(&mut self.cells, at) = super::peek(&self.cells, at + BLOCK as usize);
+        }
+        for at in 0..UNDERHANG as usize {
+            let kept = super::peek(&self.distances, at + BLOCK as usize / 2);
+            *super::pick(&mut self.distances, at) = kept;
+        }
+        self.cells.iter_mut().skip(OVERHANG.into()).for_each(|cell| *cell = NOTHING);
     }
 
     /// Notes a unit at the place of the sweep, as far as it lies in the cells.
