@@ -15,6 +15,11 @@ use whittle_release::{DeviceProfile, Image, Package};
 pub(super) const EFFORTS: [(&str, Effort); 2] =
     [("quick", Effort::Quick), ("thorough", Effort::Thorough)];
 
+/// The classes that the boards of the benchmarks have room for.
+pub(super) fn of_microcontrollers() -> impl Iterator<Item = Class> {
+    Class::ALL.into_iter().filter(|class| *class < Class::Huge)
+}
+
 /// What a class is called here.
 pub(super) fn name(class: Class) -> String {
     format!("{class:?}").to_lowercase()
