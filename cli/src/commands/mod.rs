@@ -71,7 +71,7 @@ pub(crate) fn keyring(files: &[PathBuf]) -> Result<Keyring> {
 pub(crate) enum CodecArg {
     /// Whatever makes the smallest package.
     Auto,
-    /// Structure-aware, for microcontrollers: from 32K of RAM.
+    /// Structure-aware; from 4K of RAM.
     Compact,
     /// bsdiff-style operations in a zstd frame; the decoder needs a heap.
     Zstd,

@@ -72,7 +72,7 @@ impl Segment {
 pub(super) const STRIDE: u8 = 16;
 
 /// Hits in a row before that.
-const CALM: u32 = 32;
+const CALM: u32 = 16;
 
 /// Stands for the hits in a row within a stride that is known to miss: no run is counted as long byte by byte.
 const DOUBT: u32 = 1 << 20;
@@ -588,7 +588,7 @@ impl<'a> Machine<'a> {
         let stays = segment.start < n && segment.end() >= n + u32::from(STRIDE);
         let hit = stays && (n..).zip(bytes).all(|(n, byte)| side.target(n) == byte);
         // Runs of 32 and more have buckets from 6 on.
-        let calm = (Model::run_bucket(&self.past) - 6).min(3);
+        let calm = (Model::run_bucket(&self.past) - 5).min(3);
         let context = calm * 8 + usize::from(changes) * 4 + references.min(3);
         let flag = pick(&mut self.numbers.stride, context);
         let hit = side.bit(hit, flag.p());
