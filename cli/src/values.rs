@@ -40,6 +40,9 @@ pub(crate) fn block_log2(text: &str) -> Result<u8, String> {
 pub(crate) fn address(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16),
+        None if text.len() > 1 && text.starts_with('0') => {
+            return Err("a leading zero is ambiguous: hexadecimal begins with 0x".to_owned());
+        }
         None => text.parse(),
     };
     parsed.map_err(|_| "wanted an address of 32 bits, such as 0x8000000".to_owned())
@@ -80,7 +83,7 @@ mod tests {
     fn addresses_are_hexadecimal_or_decimal() {
         assert_eq!(address("0x08000000"), Ok(0x0800_0000));
         assert_eq!(address("4096"), Ok(4096));
-        for wrong in ["", "08000000h", "0x100000000", "-1"] {
+        for wrong in ["", "08000000", "0x100000000", "-1"] {
             assert!(address(wrong).is_err(), "{wrong}");
         }
     }

@@ -309,6 +309,24 @@ fn every_instruction_set_survives_the_round_trip() {
 }
 
 #[test]
+fn a_target_may_begin_inside_a_pair() {
+    let filler = std::iter::repeat_n(0x0000_0013u32, 300);
+    let pair = std::iter::once(0x1000_0537).chain(std::iter::repeat_n(0x0015_8593, 10));
+    let words = filler.clone().chain(pair).chain([0x0045_0513]).chain(filler);
+    let base: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+    let options = compact::Options {
+        load_address: Some(0x1000_0000),
+        code: CodeHint::Set(InstructionSet::Riscv32),
+        ..Default::default()
+    };
+    for cut in 1201..1212 {
+        let target = base[cut..].to_vec();
+        let encoded = compact::encode(Some(&base), &target, options).unwrap();
+        assert_eq!(compact_decode(&base, &target, &encoded.payload, 64).as_ref(), Ok(&target));
+    }
+}
+
+#[test]
 fn progress_rises_to_the_end() {
     let base = code_like(5, 20_000);
     let target = edited(&base);

@@ -90,6 +90,8 @@ pub struct Alternative {
     pub codec: &'static str,
     /// Name of the instruction set that it knew, if any.
     pub instruction_set: Option<&'static str>,
+    /// Name of its memory class, if the codec has such.
+    pub memory_class: Option<&'static str>,
     /// Size of the payload in bytes.
     pub payload_bytes: u64,
     /// RAM that its decoder needs at most.
@@ -103,6 +105,10 @@ impl Alternative {
         Self {
             codec: codec.name(),
             instruction_set: encoded.instruction_set.map(InstructionSet::name),
+            memory_class: (codec == Codec::Compact)
+                .then(|| compact::Class::from_code(*encoded.payload.first()?))
+                .flatten()
+                .map(compact::Class::name),
             payload_bytes: encoded.payload.len() as u64,
             decoder_ram_bytes: encoded.decoder_ram_bytes,
         }
@@ -128,14 +134,26 @@ pub(crate) fn encode(
     report: &dyn Fn(u32),
 ) -> Result<Option<Choice>> {
     let (mut made, mut refusal) = (Vec::new(), None);
+    // Of several refusals for want of RAM, the codec that needs least speaks.
+    let refuse = |refusal: &mut Option<EncodeError>, error: EncodeError| {
+        let needed = |error: &EncodeError| match error {
+            EncodeError::Memory { needed, .. } => *needed,
+            _ => u64::MAX,
+        };
+        if refusal.as_ref().is_none_or(|known| needed(&error) < needed(known)) {
+            *refusal = Some(error);
+        }
+    };
     for codec in allowed(profile.codec, base.is_some(), target.size()) {
         match encode_with(*codec, base, target, profile, report) {
             Ok(candidate) if candidate.memory_class() > MAX_MEMORY_CLASS => {
                 let (needed, limit) = (candidate.encoded.decoder_ram_bytes, 1 << MAX_MEMORY_CLASS);
-                refusal = Some(EncodeError::Memory { needed, limit });
+                refuse(&mut refusal, EncodeError::Memory { needed, limit });
             }
             Ok(candidate) => made.push(candidate),
-            Err(error @ EncodeError::Memory { .. }) => refusal = Some(error),
+            Err(error @ (EncodeError::Memory { .. } | EncodeError::TooLarge { .. })) => {
+                refuse(&mut refusal, error);
+            }
             Err(source) => return Err(Error::Encode { what: describe(base), source }),
         }
     }
@@ -173,10 +191,10 @@ fn encode_with(
     report: &dyn Fn(u32),
 ) -> Result<Candidate, EncodeError> {
     let limit = profile.decoder_ram_bytes;
+    // The manifest declares a power of two, so the largest one that the device has bounds the decoder.
+    let decoder_ram_bytes = 1 << limit.max(1).ilog2();
     let encoded = match codec {
         Codec::Zstd => {
-            // The manifest declares a power of two, so the largest one that the device has bounds the decoder.
-            let decoder_ram_bytes = 1 << limit.max(1).ilog2();
             let options = zstd::Options { decoder_ram_bytes, ..Default::default() };
             zstd::encode(base.map(Image::bytes), target.bytes(), options).map_err(|error| {
                 match error {
@@ -189,7 +207,7 @@ fn encode_with(
         }
         Codec::Compact => {
             let options = compact::Options {
-                decoder_ram_bytes: limit,
+                decoder_ram_bytes,
                 load_address: profile.load_address,
                 code: profile.code,
                 ..Default::default()
@@ -210,4 +228,30 @@ fn describe(base: Option<&Image>) -> String {
     base.map_or("the full image".to_owned(), |base| {
         format!("the delta from {}", base.digest().short())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ram_between_two_classes_serves_the_smaller_one() {
+        let image = |seed: u32| {
+            let words = (0..3000u32).map(|n| (n.wrapping_mul(0x9e37_79b1) >> 9) ^ seed);
+            Image::new(words.flat_map(u32::to_le_bytes).collect()).unwrap()
+        };
+        let (base, target) = (image(0), image(1));
+        let classes = [(4, "tiny"), (8, "small"), (16, "medium"), (64, "large"), (1024, "huge")];
+        for (class, name) in classes.map(|(kib, name)| (kib << 10, name)) {
+            for ram in [class, class + 1, class * 3 / 2] {
+                let codec = CodecChoice::Compact;
+                let profile = DeviceProfile { decoder_ram_bytes: ram, codec, ..Default::default() };
+                let made = encode(Some(&base), &target, &profile, &|_| {}).unwrap().unwrap();
+                assert_eq!(made.tried[0].memory_class, Some(name), "{ram}");
+            }
+        }
+        let codec = CodecChoice::Compact;
+        let profile = DeviceProfile { decoder_ram_bytes: 4095, codec, ..Default::default() };
+        assert!(encode(None, &target, &profile, &|_| {}).is_err());
+    }
 }

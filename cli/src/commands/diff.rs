@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use whittle_delta::compact::{self, Class, CodeHint};
-use whittle_delta::{Encoded, bsdiff40, zstd};
+use whittle_delta::{EncodeError, Encoded, bsdiff40, zstd};
 use whittle_format::manifest::Codec;
 use whittle_release::{Alternative, Error as ReleaseError, Image, apply};
 
@@ -59,8 +59,13 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
                 code,
                 ..Default::default()
             };
-            let made = compact::encode(base, target.bytes(), options);
-            comparison.add(base, Codec::Compact, &made.map_err(failed(base))?);
+            match compact::encode(base, target.bytes(), options) {
+                Err(error @ EncodeError::TooLarge { .. }) => {
+                    printer.note(&format!("compact: {error}"));
+                    break;
+                }
+                made => comparison.add(base, Codec::Compact, &made.map_err(failed(base))?),
+            }
         }
         let made = zstd::encode(base, target.bytes(), zstd::Options::default());
         comparison.add(base, Codec::Zstd, &made.map_err(failed(base))?);
@@ -85,7 +90,7 @@ fn compact_choices(args: &Args) -> Vec<(u64, CodeHint)> {
     classes.chain((hint != CodeHint::Unknown).then_some((u64::MAX, CodeHint::Unknown))).collect()
 }
 
-fn failed(base: Option<&[u8]>) -> impl FnOnce(whittle_delta::EncodeError) -> ReleaseError {
+fn failed(base: Option<&[u8]>) -> impl FnOnce(EncodeError) -> ReleaseError {
     let what = if base.is_some() { "the delta" } else { "the full image" };
     move |source| ReleaseError::Encode { what: what.to_owned(), source }
 }
@@ -102,11 +107,12 @@ fn human(comparison: &Comparison) -> String {
         vec![
             (*kind).to_owned(),
             made.codec.to_owned(),
+            made.memory_class.unwrap_or("-").to_owned(),
             made.instruction_set.unwrap_or("-").to_owned(),
             grouped(made.payload_bytes),
             grouped(made.decoder_ram_bytes),
         ]
     };
-    let header = ["kind", "codec", "code", "payload", "decoder RAM"];
+    let header = ["kind", "codec", "class", "code", "payload", "decoder RAM"];
     table(&header, comparison.codecs.iter().map(row))
 }

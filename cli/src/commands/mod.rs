@@ -121,7 +121,7 @@ pub(crate) struct CodeArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = crate::values::address)]
     pub(crate) load_address: Option<u32>,
 
-    /// Whose code the image is [default: found out].
+    /// Whose code the image is [default: found out; raw images of Xtensa and 64-bit RISC-V must be told].
     #[arg(long, value_enum, value_name = "SET")]
     pub(crate) instruction_set: Option<InstructionSetArg>,
 }

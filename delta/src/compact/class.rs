@@ -195,6 +195,18 @@ impl Class {
         }
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tiny => "tiny",
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Large => "large",
+            Self::Huge => "huge",
+        }
+    }
+
     /// The class that a byte names.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {

@@ -150,6 +150,9 @@ impl<'a> Memory<'a> {
     }
 }
 
+/// Largest image, in bytes: places in base and target together stay far below 2^32.
+const MAX_IMAGE: u32 = 1 << 30;
+
 /// RAM of the decoder besides its tables.
 pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
 
@@ -182,6 +185,9 @@ impl<'a> CompactDecoder<'a> {
     fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
         let Stage::Waiting(memory) = &mut self.stage else { return Ok(()) };
         let memory = memory.take().ok_or(DecodeError::Corrupt)?;
+        if self.sizes.base > MAX_IMAGE || self.sizes.target > MAX_IMAGE {
+            return Err(DecodeError::Corrupt);
+        }
         let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
         let limit = memory.ram_bytes();
         let machine = memory.into_machine(self.sizes, class);

@@ -230,7 +230,7 @@ impl Number {
     }
 }
 
-/// Codes a number of either sign below 2^30.
+/// Codes a number of either sign below 2^26; a larger one becomes that.
 pub(super) fn signed(
     number: &mut Number,
     sign: &mut Slot,

@@ -18,8 +18,21 @@ const MIN_SEGMENT: u32 = 16;
 /// References to one target count at most this often: after that, the decoder has learned the exception.
 const MAX_VOTES: u32 = 3;
 
-/// An entry takes about three bytes, as much as one reference that is predicted wrongly: it has to fix more than one.
-const USELESS: i64 = 1;
+/// How a map is built.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    /// Whether what references say of a place outweighs where the bytes there come from.
+    follows_references: bool,
+    /// An entry takes about three bytes, as much as a reference that is predicted wrongly: it has to fix more than these.
+    useless: i64,
+}
+
+/// The styles that are worth trying: which one is best depends on how much has changed.
+pub(super) const STYLES: [Style; 3] = [
+    Style { follows_references: true, useless: 1 },
+    Style { follows_references: false, useless: 1 },
+    Style { follows_references: true, useless: 3 },
+];
 
 /// How often references to an old address have moved by a shift; in the order of places.
 struct Vote {
@@ -29,12 +42,20 @@ struct Vote {
 }
 
 /// The map that fixes the most references, within the class's limit.
-pub(super) fn build(job: &Job<'_>, segments: &[Segment]) -> Vec<Entry> {
+pub(super) fn build(job: &Job<'_>, segments: &[Segment], style: Style) -> Vec<Entry> {
     let Some(references) = job.references() else { return Vec::new() };
     let votes = votes(job, references, segments);
-    let mut moves = moved_bytes(job, references, segments);
-    moves.extend(moved_variables(references, &votes));
-    moves.sort_unstable();
+    let mut moves: BTreeMap<u32, i32> =
+        moved_bytes(job, references, segments).into_iter().collect();
+    let is_outside = |place: u32| place >= references.base.len();
+    let targets = moved_targets(&votes).into_iter();
+    moves.extend(
+        targets
+            .filter(|(place, (count, _))| {
+                is_outside(*place) || style.follows_references && *count > 1
+            })
+            .map(|(place, (_, shift))| (place, shift)),
+    );
     let mut entries: Vec<Entry> = Vec::new();
     let fits = |entry: &Entry| PackedEntry::new(*entry).is_some();
     for entry in moves.into_iter().map(|(from, shift)| Entry { from, shift }).filter(fits) {
@@ -43,7 +64,7 @@ pub(super) fn build(job: &Job<'_>, segments: &[Segment]) -> Vec<Entry> {
         }
     }
     let limit = job.class.shape().map;
-    thin(entries, &votes, limit)
+    thin(entries, &votes, limit, style.useless)
 }
 
 /// The place of each byte of the base that is copied, and how far it has moved; the longest segment owns a byte.
@@ -65,14 +86,14 @@ fn moved_bytes(job: &Job<'_>, references: &References, segments: &[Segment]) -> 
     copied.map(|(offset, (_, shift))| (offset, shift)).collect()
 }
 
-/// The places outside the image that are referred to, and how far most references to them have moved.
-fn moved_variables(references: &References, votes: &[Vote]) -> Vec<(u32, i32)> {
+/// The places that are referred to: how many references to them have moved alike, and how far.
+fn moved_targets(votes: &[Vote]) -> BTreeMap<u32, (u32, i32)> {
     let mut best: BTreeMap<u32, (u32, i32)> = BTreeMap::new();
-    for vote in votes.iter().filter(|vote| vote.place >= references.base.len()) {
+    for vote in votes {
         let known = best.entry(vote.place).or_default();
         *known = (*known).max((vote.count, vote.shift));
     }
-    best.into_iter().map(|(place, (_, shift))| (place, shift)).collect()
+    best
 }
 
 /// The shifts that references to each old target really took.
@@ -135,15 +156,15 @@ fn pair(
 }
 
 /// Drops entries until each one fixes references that the one before it would not, and there are few enough.
-fn thin(mut entries: Vec<Entry>, votes: &[Vote], limit: usize) -> Vec<Entry> {
+fn thin(mut entries: Vec<Entry>, votes: &[Vote], limit: usize, useless: i64) -> Vec<Entry> {
     loop {
         let gains = gains(&entries, votes);
-        let mut threshold = USELESS;
+        let mut threshold = useless;
         if entries.len() > limit {
             let mut sorted = gains.clone();
             sorted.sort_unstable();
             let excess = ((entries.len() - limit) / 4).max(1);
-            threshold = sorted.get(excess).copied().unwrap_or(0).max(USELESS);
+            threshold = sorted.get(excess).copied().unwrap_or(0).max(useless);
         }
         let before = entries.len();
         let (mut kept, mut dropped_last): (Vec<Entry>, bool) = (Vec::new(), false);

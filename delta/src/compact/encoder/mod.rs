@@ -5,8 +5,8 @@
 //! parse (lenient) -> address map -> encode, measuring costs -> parse (with map and costs) -> address map -> encode …
 //! ```
 //!
-//! The smallest of the encodings wins. Memory is bounded: 8 bytes for each state that is kept at each target byte (at most
-//! 512 bytes per byte with [`Effort::Thorough`], 256 with [`Effort::Quick`]), and some 20 per byte of either image.
+//! The smallest of the encodings wins. Memory: some 30 bytes for each byte of either image, and 12 for each start of a copy
+//! that survives at some target byte: few where little has changed, at most as many as states are kept.
 
 mod anchors;
 mod costs;
@@ -182,8 +182,7 @@ impl<'a> Trial<'a> {
     /// Encodes after a parse that knows nothing of how addresses have moved; `None` if a stream cannot tell it.
     fn new(job: Job<'a>) -> Option<Self> {
         let segments = parse::parse(&job, &[], &Costs::default(), parse::References::Lenient);
-        let map = map_builder::build(&job, &segments);
-        let (best, costs) = code(&job, &segments, &map)?;
+        let (map, best, costs) = code_best(&job, &segments)?;
         Some(Self { job, map, costs, best })
     }
 
@@ -191,13 +190,22 @@ impl<'a> Trial<'a> {
     fn improved(self) -> Self {
         let Self { job, map, costs, best } = self;
         let segments = parse::parse(&job, &map, &costs, parse::References::Predicted);
-        let map = map_builder::build(&job, &segments);
-        let Some((payload, costs)) = code(&job, &segments, &map) else {
+        let Some((map, payload, costs)) = code_best(&job, &segments) else {
             return Self { job, map, costs, best };
         };
         let best = if payload.len() < best.len() { payload } else { best };
         Self { job, map, costs, best }
     }
+}
+
+/// The smallest payload that a map of any style leads to, with that map and what things cost.
+fn code_best(job: &Job<'_>, segments: &[Segment]) -> Option<(Vec<Entry>, Vec<u8>, Costs)> {
+    let coded = map_builder::STYLES.iter().filter_map(|style| {
+        let map = map_builder::build(job, segments, *style);
+        let (payload, costs) = code(job, segments, &map)?;
+        Some((map, payload, costs))
+    });
+    coded.min_by_key(|(_, payload, _)| payload.len())
 }
 
 /// Runs the machine over a plan; returns the payload and what things cost, or nothing if the plan cannot be told.

@@ -64,6 +64,8 @@ pub(super) fn step<B: Bytes>(
     let form = match own {
         _ if call(own).is_some() => super::Form::Arm(Form::Call),
         _ if is_literal(own) => super::Form::Arm(Form::Literal),
+        // Padding is no constant; to look for its load at each word would take long.
+        0 | u32::MAX => references.word_form(own),
         _ if matches!(own >> 24, 0 | 0xff) => return constant(references, bytes, at, own),
         _ if references.is_pointer(own) => references.word_form(own),
         _ => super::Form::Plain,

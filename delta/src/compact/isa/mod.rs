@@ -385,8 +385,11 @@ pub(super) trait Bytes {
             return Ok(word);
         }
         let mut bytes = [0; 4];
-        for (byte, offset) in bytes.iter_mut().zip(offset..) {
-            *byte = self.byte(offset)?.unwrap_or(0);
+        // The other half of a pair may be said to lie in front of the image: nothing is there.
+        for (byte, index) in bytes.iter_mut().zip(0..) {
+            if let Some(offset) = offset.checked_add(index) {
+                *byte = self.byte(offset)?.unwrap_or(0);
+            }
         }
         Ok(u32::from_le_bytes(bytes))
     }

@@ -10,21 +10,31 @@ const LOADABLE: u32 = 1;
 const EXECUTABLE: u32 = 1;
 const PAGE: u32 = 0xfff;
 
-/// What a little-endian file's headers say; addresses are cut to 32 bits.
-pub(super) fn parse(image: &[u8]) -> Option<(InstructionSet, Ram, Vec<Segment>)> {
+/// Program headers of real files are few.
+const MAX_HEADERS: u16 = 64;
+
+/// Whether this is such a file, of whatever machine.
+pub(super) fn is_elf(image: &[u8]) -> bool {
+    image.starts_with(b"\x7fELF")
+}
+
+/// What a little-endian file's headers say; addresses are cut to 32 bits. Of the two sets of 32-bit Arm, `hint` may be
+/// known to be meant.
+pub(super) fn parse(
+    image: &[u8],
+    hint: Option<InstructionSet>,
+) -> Option<(InstructionSet, Ram, Vec<Segment>)> {
     let is_64 = match image.get(..6)? {
         [0x7f, b'E', b'L', b'F', 1, 1] => false,
         [0x7f, b'E', b'L', b'F', 2, 1] => true,
         _ => return None,
     };
-    // 32-bit Arm says nothing of which of its two sets a file holds.
-    let arm = if super::raw::has_more_calls(image, InstructionSet::Arm, InstructionSet::Thumb) {
-        InstructionSet::Arm
-    } else {
-        InstructionSet::Thumb
-    };
     let set = match (half(image, 18)?, is_64) {
-        (40, false) => arm,
+        // 32-bit Arm says nothing of which of its two sets a file holds.
+        (40, false) => match hint {
+            Some(set @ (InstructionSet::Arm | InstructionSet::Thumb)) => set,
+            _ => super::raw::set_of_32_bit_arm(image),
+        },
         (94, false) => InstructionSet::Xtensa,
         (183, true) => InstructionSet::Aarch64,
         (243, false) => InstructionSet::Riscv32,
@@ -34,6 +44,9 @@ pub(super) fn parse(image: &[u8]) -> Option<(InstructionSet, Ram, Vec<Segment>)>
     let (table, shape) = if is_64 { (32, 54) } else { (28, 42) };
     let table = usize::try_from(word(image, table)?).ok()?;
     let (size, count) = (usize::from(half(image, shape)?), half(image, shape + 2)?);
+    if count > MAX_HEADERS {
+        return None;
+    }
     let mut segments: Vec<Segment> = Vec::new();
     let mut ram = Ram::default();
     for entry in (0..usize::from(count)).map(|index| table.saturating_add(index * size)) {
@@ -75,11 +88,12 @@ mod tests {
         };
         elf[52..84].copy_from_slice(&segment(0, 0x1_0000, 16, 4));
         elf[84..116].copy_from_slice(&segment(0x40, 0x2_1040, 0x30, 5));
-        let (set, ram, segments) = parse(&elf).unwrap();
+        let (set, ram, segments) = parse(&elf, None).unwrap();
         assert_eq!(set, InstructionSet::Thumb);
         assert_eq!(ram, Ram { start: 0x2_1000, len: 0x1000 });
         assert_eq!(segments[1].content, Content::Mixed);
-        assert!(parse(&elf[..100]).is_none());
-        assert!(parse(b"not an ELF file").is_none());
+        assert!(parse(&elf[..100], None).is_none());
+        assert_eq!(parse(&elf, Some(InstructionSet::Arm)).unwrap().0, InstructionSet::Arm);
+        assert!(parse(b"not an ELF file", None).is_none());
     }
 }

@@ -44,10 +44,14 @@ pub(super) fn candidates(base: &[u8], target: &[u8], options: &Options) -> Vec<K
         CodeHint::Find => None,
     };
     if options.load_address.is_none()
-        && let Some(known) = from_headers(base, target)
+        && let Some(known) = from_headers(base, target, set)
         && set.is_none_or(|set| set == known.references.set)
     {
         return alloc::vec![known];
+    }
+    if set.is_none() && elf::is_elf(target) {
+        // A machine that is not known, or headers that are not to be believed: no guess is better.
+        return Vec::new();
     }
     let set = set.or_else(|| raw::instruction_set(target));
     let Some(set) = set else { return Vec::new() };
@@ -66,13 +70,13 @@ pub(super) fn candidates(base: &[u8], target: &[u8], options: &Options) -> Vec<K
     loads.into_iter().map(of).collect()
 }
 
-fn from_headers(base: &[u8], target: &[u8]) -> Option<Known> {
-    let parse = |image| esp::parse(image).or_else(|| elf::parse(image));
-    let (set, ram, segments) = parse(target)?;
+fn from_headers(base: &[u8], target: &[u8], hint: Option<InstructionSet>) -> Option<Known> {
+    let parse = |image, hint| esp::parse(image).or_else(|| elf::parse(image, hint));
+    let (set, ram, segments) = parse(target, hint)?;
     if base.is_empty() {
         return Some(references(set, ram, (base, &[]), (target, &segments)));
     }
-    let (base_set, base_ram, base_segments) = parse(base)?;
+    let (base_set, base_ram, base_segments) = parse(base, Some(set))?;
     let start = ram.start.min(base_ram.start);
     let end = |ram: Ram| ram.start.wrapping_add(ram.len);
     let ram = Ram { start, len: end(ram).max(end(base_ram)).wrapping_sub(start) };
@@ -97,7 +101,8 @@ fn references(
 
 /// Cuts segments into code and data, as far as there is room for it.
 fn layout(image: &[u8], set: InstructionSet, segments: &[Segment]) -> Layout {
-    let mut sorted: Vec<Segment> = segments.to_vec();
+    let is_inside = |segment: &&Segment| (segment.start as usize) < image.len();
+    let mut sorted: Vec<Segment> = segments.iter().filter(is_inside).copied().collect();
     sorted.sort_unstable_by_key(|segment| segment.start);
     sorted.dedup_by_key(|segment| segment.start);
     // What stands in front of the first segment gets the addresses in front of it.

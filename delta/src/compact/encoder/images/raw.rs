@@ -14,6 +14,9 @@ const MAX_BYTES_PER_TARGET: usize = 1024;
 /// Call targets that vote, at most.
 const MAX_TARGETS: usize = 6000;
 
+/// Pairs of pointers and targets that are looked at, at most.
+const MAX_PAIRS: usize = 4_000_000;
+
 /// Most images begin on a boundary of this size, some on one of the smaller size.
 const GRIDS: [u32; 2] = [4096, 256];
 
@@ -30,9 +33,11 @@ pub(super) fn instruction_set(image: &[u8]) -> Option<InstructionSet> {
     (count > 0 && count >= image.len() / MAX_BYTES_PER_TARGET).then_some(set)
 }
 
-/// Whether more is called in one instruction set than in the other.
-pub(super) fn has_more_calls(image: &[u8], one: InstructionSet, other: InstructionSet) -> bool {
-    call_targets(image, one).len() > call_targets(image, other).len()
+/// Which of the two sets of 32-bit Arm an image is mostly in.
+pub(super) fn set_of_32_bit_arm(image: &[u8]) -> InstructionSet {
+    let [arm, thumb] =
+        [InstructionSet::Arm, InstructionSet::Thumb].map(|set| call_targets(image, set).len());
+    if arm > thumb { InstructionSet::Arm } else { InstructionSet::Thumb }
 }
 
 /// The addresses of byte 0 that are worth trying: those that the vector table and most pointers speak for.
@@ -66,8 +71,11 @@ fn votes(image: &[u8], set: InstructionSet) -> BTreeMap<u32, u32> {
     for target in targets.iter().step_by(step) {
         by_remainder.entry(target % finest).or_default().push(*target);
     }
+    // Where all targets agree with all pointers, a part of the pointers speaks for them.
+    let crowd = by_remainder.values().map(Vec::len).max().unwrap_or(1);
+    let step = 1 + pointers.len().saturating_mul(crowd) / MAX_PAIRS;
     let mut votes: BTreeMap<u32, u32> = BTreeMap::new();
-    for pointer in pointers {
+    for pointer in pointers.iter().step_by(step) {
         let pointer = pointer & !odd;
         for target in by_remainder.get(&(pointer % finest)).into_iter().flatten() {
             *votes.entry(pointer.wrapping_sub(*target)).or_default() += 1;
@@ -99,7 +107,7 @@ fn call_targets(image: &[u8], set: InstructionSet) -> Vec<u32> {
     let mut offset = 0;
     while let Some(own) = word(image, offset) {
         let at = u32::try_from(offset).unwrap_or(u32::MAX);
-        let form = Form::of_call(set, own, at);
+        let form = Form::of_call(set, own, at).filter(|_| is_telling(set, own));
         if let Some(form) = form {
             let target = form.target(Code { own, ..Code::default() }, at);
             targets.extend((1..len).contains(&target).then_some(target));
@@ -109,6 +117,11 @@ fn call_targets(image: &[u8], set: InstructionSet) -> Vec<u32> {
     targets.sort_unstable();
     targets.dedup();
     targets
+}
+
+/// Whether a call is one that chance seldom makes: of A32, one that always happens and returns.
+fn is_telling(set: InstructionSet, own: u32) -> bool {
+    set != InstructionSet::Arm || own >> 24 == 0xeb
 }
 
 /// Where most constants outside the image lie that RISC-V code makes with LUI and ADDI: its RAM, most likely.
