@@ -193,17 +193,16 @@ fn encode_with(
     let limit = profile.decoder_ram_bytes;
     // The manifest declares a power of two, so the largest one that the device has bounds the decoder.
     let decoder_ram_bytes = 1 << limit.max(1).ilog2();
+    let declared = |error| match error {
+        EncodeError::Memory { needed, .. } => {
+            EncodeError::Memory { needed: needed.next_power_of_two(), limit }
+        }
+        other => other,
+    };
     let encoded = match codec {
         Codec::Zstd => {
             let options = zstd::Options { decoder_ram_bytes, ..Default::default() };
-            zstd::encode(base.map(Image::bytes), target.bytes(), options).map_err(|error| {
-                match error {
-                    EncodeError::Memory { needed, .. } => {
-                        EncodeError::Memory { needed: needed.next_power_of_two(), limit }
-                    }
-                    other => other,
-                }
-            })?
+            zstd::encode(base.map(Image::bytes), target.bytes(), options).map_err(declared)?
         }
         Codec::Compact => {
             let options = compact::Options {
@@ -212,7 +211,8 @@ fn encode_with(
                 code: profile.code,
                 ..Default::default()
             };
-            compact::encode_reporting(base.map(Image::bytes), target.bytes(), options, report)?
+            compact::encode_reporting(base.map(Image::bytes), target.bytes(), options, report)
+                .map_err(declared)?
         }
         Codec::Bsdiff => {
             bsdiff40::encode(base.ok_or(EncodeError::NoBase)?.bytes(), target.bytes())?

@@ -73,8 +73,8 @@ const DELTAS: [Peer; 13] = [
 const FULLS: [Peer; 6] = [
     peer("xz", "xz", "-9e --stdout {target}"),
     peer("xz-thumb", "xz", "--armthumb --lzma2=preset=9e --stdout {target}"),
-    peer("zstd-22", "zstd", "-q --single-thread -22 --ultra --long=27 --stdout {target}"),
-    peer("zstd-19-w14", "zstd", "-q --single-thread -19 --zstd=wlog=14 --stdout {target}"),
+    peer("zstd-22", "zstd", "-q -f --single-thread -22 --ultra --long=27 --stdout {target}"),
+    peer("zstd-19-w14", "zstd", "-q -f --single-thread -19 --zstd=wlog=14 --stdout {target}"),
     peer("heatshrink-w11", "python", "-c {script} heatshrink-11-4 {target} {target} {out}"),
     peer("heatshrink-w8", "python", "-c {script} heatshrink-8-4 {target} {target} {out}"),
 ];
