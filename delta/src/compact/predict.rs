@@ -19,6 +19,7 @@ pub(super) struct Predicted {
 }
 
 /// Number of kinds.
+#[cfg(feature = "encode")]
 pub(super) const KINDS: usize = 52;
 
 // Four-byte units have a kind for each byte, changed or not.
