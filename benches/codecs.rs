@@ -1,13 +1,12 @@
 //! Times encoding and decoding of the thermostat's last update: `cargo bench --manifest-path benches/Cargo.toml`.
 
-use std::convert::Infallible;
 use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use whittle_delta::compact::{self, Class, CompactDecoder, LargestTables};
 use whittle_delta::zstd::{self, ZstdDecoder};
-use whittle_delta::{Decoder, Images, Sizes};
+use whittle_delta::{Decoder, InMemory, Sizes};
 
 /// Fewer samples than criterion would take by itself: one of `compact` takes up to a second.
 const ENCODE_SAMPLES: usize = 10;
@@ -93,30 +92,6 @@ fn decode(mut decoder: impl Decoder, base: Option<&[u8]>, payload: &[u8], target
     decoder.push(black_box(payload), &mut images).expect("decodes");
     decoder.finish(&mut images).expect("is complete");
     assert!(images.target == target, "another image");
-}
-
-struct InMemory<'a> {
-    base: &'a [u8],
-    target: Vec<u8>,
-}
-
-impl Images for InMemory<'_> {
-    type Error = Infallible;
-
-    fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
-        into.copy_from_slice(&self.base[offset as usize..][..into.len()]);
-        Ok(())
-    }
-
-    fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
-        into.copy_from_slice(&self.target[offset as usize..][..into.len()]);
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        self.target.extend_from_slice(bytes);
-        Ok(())
-    }
 }
 
 criterion_group!(benches, encoding, decoding);

@@ -19,7 +19,7 @@ use std::vec::Vec;
 
 use bzip2::read::BzDecoder;
 
-use crate::{DecodeError, Decoder, Images, Sizes};
+use crate::{DecodeError, Decoder, Images, InMemory, Sizes};
 
 const MAGIC: &[u8; 8] = b"BSDIFF40";
 const HEADER_LEN: usize = 32;
@@ -137,42 +137,11 @@ pub fn apply(
     if size > max_target {
         return Err(DecodeError::Memory { needed: size.into(), limit: max_target.into() });
     }
-    let mut images = InMemory { base, target: Vec::new() };
+    let mut images = InMemory::new(base);
     let mut decoder = BsdiffDecoder::new(sizes, u64::MAX)?;
     decoder.push(patch, &mut images)?;
     decoder.finish(&mut images)?;
     Ok(images.target)
-}
-
-struct InMemory<'a> {
-    base: &'a [u8],
-    target: Vec<u8>,
-}
-
-impl Images for InMemory<'_> {
-    type Error = Infallible;
-
-    fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
-        copy(self.base, offset, into);
-        Ok(())
-    }
-
-    fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
-        copy(&self.target, offset, into);
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        self.target.extend_from_slice(bytes);
-        Ok(())
-    }
-}
-
-fn copy(from: &[u8], offset: u32, into: &mut [u8]) {
-    let from = from.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
-    for (to, from) in into.iter_mut().zip(from) {
-        *to = *from;
-    }
 }
 
 /// Collects a patch, then applies it.

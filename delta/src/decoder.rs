@@ -121,36 +121,3 @@ impl<E: fmt::Display> fmt::Display for DecodeError<E> {
 }
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for DecodeError<E> {}
-
-#[cfg(test)]
-pub(crate) mod testing {
-    //! Images in memory, for the tests of the codecs.
-
-    use super::Images;
-
-    pub(crate) struct InMemory<'a> {
-        pub(crate) base: &'a [u8],
-        pub(crate) target: Vec<u8>,
-    }
-
-    fn copy(from: &[u8], offset: u32, into: &mut [u8]) {
-        let start = offset as usize;
-        into.copy_from_slice(&from[start..start + into.len()]);
-    }
-
-    impl Images for InMemory<'_> {
-        type Error = core::convert::Infallible;
-        fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Self::Error> {
-            copy(self.base, offset, into);
-            Ok(())
-        }
-        fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Self::Error> {
-            copy(&self.target, offset, into);
-            Ok(())
-        }
-        fn append(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
-            self.target.extend_from_slice(bytes);
-            Ok(())
-        }
-    }
-}

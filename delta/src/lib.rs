@@ -36,6 +36,8 @@ pub mod compact;
 mod decoder;
 #[cfg(feature = "encode")]
 mod encoded;
+#[cfg(any(feature = "bsdiff", test))]
+mod in_memory;
 #[cfg(any(feature = "zstd", test))]
 mod ops;
 pub mod stored;
@@ -45,3 +47,5 @@ pub mod zstd;
 pub use decoder::{DecodeError, Decoder, Images, Sizes};
 #[cfg(feature = "encode")]
 pub use encoded::{EncodeError, Encoded};
+#[cfg(any(feature = "bsdiff", test))]
+pub use in_memory::InMemory;

@@ -246,11 +246,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::decoder::testing::InMemory;
+    use crate::InMemory;
 
     fn run(stream: &[u8], sizes: Sizes, base: &[u8]) -> Result<Vec<u8>, DecodeError<Infallible>> {
         let mut reader = OperationReader::new(sizes);
-        let mut images = InMemory { base, target: Vec::new() };
+        let mut images = InMemory::new(base);
         reader.push(stream, &mut images)?;
         reader.finish()?;
         Ok(images.target)

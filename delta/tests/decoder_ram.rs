@@ -4,8 +4,9 @@
 #[expect(dead_code, reason = "shared with the other test")]
 mod common;
 
-use common::{InMemory, code_like, edited};
+use common::{code_like, edited};
 use peak_alloc::PeakAlloc;
+use whittle_delta::InMemory;
 use whittle_delta::zstd::{self, ZstdDecoder};
 use whittle_delta::{Decoder, Sizes};
 
@@ -42,7 +43,7 @@ fn a_block_that_declares_more_than_a_block_is_refused() {
     for block in [&run_of_literals[..], &many_sequences] {
         let payload = frame(block);
         let sizes = Sizes { base: 0, target: literals, payload: payload.len() as u32 };
-        let mut images = InMemory { base: &[], target: Vec::new() };
+        let mut images = InMemory::new(&[]);
         let mut decoder = ZstdDecoder::new(sizes, zstd::decoder_ram_bytes(1 << 10));
         let refused = decoder.push(&payload, &mut images);
         assert!(

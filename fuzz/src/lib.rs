@@ -2,39 +2,10 @@
 //!
 //! Ordinary tests replay everything under `corpus/`; `cargo fuzz run TARGET` looks for more.
 
-use std::convert::Infallible;
-
 use whittle_delta::compact::{
     self, Class, CodeHint, CompactDecoder, InstructionSet, LargestTables,
 };
-use whittle_delta::{Decoder, Images, Sizes};
-
-/// Images in memory; a decoder that leaves its regions panics here.
-struct InMemory<'a> {
-    base: &'a [u8],
-    target: Vec<u8>,
-    limit: usize,
-}
-
-impl Images for InMemory<'_> {
-    type Error = Infallible;
-
-    fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
-        into.copy_from_slice(&self.base[offset as usize..][..into.len()]);
-        Ok(())
-    }
-
-    fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
-        into.copy_from_slice(&self.target[offset as usize..][..into.len()]);
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        self.target.extend_from_slice(bytes);
-        assert!(self.target.len() <= self.limit, "more than the target was written");
-        Ok(())
-    }
-}
+use whittle_delta::{Decoder, InMemory, Sizes};
 
 /// Decodes a payload over a base, with a target of this size; `None` if it is refused.
 fn decode(base: &[u8], target_size: u32, payload: &[u8], chunk_len: usize) -> Option<Vec<u8>> {
@@ -42,9 +13,10 @@ fn decode(base: &[u8], target_size: u32, payload: &[u8], chunk_len: usize) -> Op
     let sizes = Sizes { base: len(base), target: target_size, payload: len(payload) };
     let mut tables = Box::new(LargestTables::NEW);
     let mut decoder = CompactDecoder::new(sizes, tables.lend());
-    let mut images = InMemory { base, target: Vec::new(), limit: target_size as usize };
+    let mut images = InMemory::new(base);
     for chunk in payload.chunks(chunk_len.max(1)) {
         decoder.push(chunk, &mut images).ok()?;
+        assert!(images.target.len() <= target_size as usize, "more than the target was written");
     }
     decoder.finish(&mut images).ok()?;
     Some(images.target)

@@ -1,30 +1,8 @@
-//! Images in memory and a way to decode into them.
+//! Images, and a way to decode into memory.
 
 use std::convert::Infallible;
 
-use whittle_delta::{DecodeError, Decoder, Images};
-
-/// Bounds-checks every access: a decoder that leaves its regions panics here.
-pub(crate) struct InMemory<'a> {
-    pub(crate) base: &'a [u8],
-    pub(crate) target: Vec<u8>,
-}
-
-impl Images for InMemory<'_> {
-    type Error = Infallible;
-    fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
-        into.copy_from_slice(&self.base[offset as usize..][..into.len()]);
-        Ok(())
-    }
-    fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
-        into.copy_from_slice(&self.target[offset as usize..][..into.len()]);
-        Ok(())
-    }
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        self.target.extend_from_slice(bytes);
-        Ok(())
-    }
-}
+use whittle_delta::{DecodeError, Decoder, InMemory};
 
 /// Feeds `payload` in chunks of `chunk_len` and returns the target.
 pub(crate) fn decode(
@@ -33,7 +11,7 @@ pub(crate) fn decode(
     payload: &[u8],
     chunk_len: usize,
 ) -> Result<Vec<u8>, DecodeError<Infallible>> {
-    let mut images = InMemory { base, target: Vec::new() };
+    let mut images = InMemory::new(base);
     for chunk in payload.chunks(chunk_len) {
         decoder.push(chunk, &mut images)?;
     }

@@ -1,11 +1,10 @@
 //! The memory classes and efforts of `compact`, the one place here that names any of them.
 
-use std::convert::Infallible;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use whittle_delta::compact::{self, Class, CompactDecoder, Effort, LargestTables, Options};
-use whittle_delta::{Decoder, Encoded, Images, Sizes};
+use whittle_delta::{Decoder, Encoded, InMemory, Sizes};
 use whittle_format::manifest::{BaseRef, Codec, HardwareRange, Kind};
 use whittle_format::{Manifest, ShortDigest, shorten};
 use whittle_release::keys::PrivateKey;
@@ -94,30 +93,6 @@ pub(super) fn package_bytes(base: Option<&Path>, target: &Path, class: Class) ->
     };
     let package = Package::new(manifest, &encoded.payload)?;
     Ok(package.sign(&PrivateKey::from_seed(&[1; 32]))?.len() as u64)
-}
-
-struct InMemory<'a> {
-    base: &'a [u8],
-    target: Vec<u8>,
-}
-
-impl Images for InMemory<'_> {
-    type Error = Infallible;
-
-    fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
-        into.copy_from_slice(&self.base[offset as usize..][..into.len()]);
-        Ok(())
-    }
-
-    fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Infallible> {
-        into.copy_from_slice(&self.target[offset as usize..][..into.len()]);
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        self.target.extend_from_slice(bytes);
-        Ok(())
-    }
 }
 
 #[cfg(test)]
