@@ -2,7 +2,7 @@
 
 use super::class::{Class, Shape};
 use super::coder::BitReader;
-use super::isa::{Code, References};
+use super::isa::{Code, Form, References};
 use super::lines::{Cached, Lines, Which};
 use super::map::{AddressMap, Entry, PackedEntry};
 use super::mixer::{Flag, Slot};
@@ -346,6 +346,26 @@ impl<I: Images> View for ImageView<'_, I> {
                 sweep.cell(known, &mut base, offset)
             }
             Source::Target(_) => Ok(self.look(references, source, written)?.cell),
+        }
+    }
+
+    fn plain_run(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+        limit: usize,
+    ) -> Result<usize, I::Error> {
+        let Some(known) = references else { return Ok(limit) };
+        match source {
+            Source::Base(offset) => {
+                let (mut base, sweep) = self.base();
+                sweep.plain_run(known, &mut base, offset, limit)
+            }
+            Source::Target(_) => {
+                let cell = self.cell(references, source, written)?;
+                Ok(usize::from(cell.form == Form::Plain))
+            }
         }
     }
 

@@ -559,13 +559,14 @@ impl<'a> Machine<'a> {
         let mut at = 0;
         while let Some(rest) = bytes.get_mut(at as usize..).filter(|rest| !rest.is_empty()) {
             let source = source.behind(at);
-            let cell = view.cell(self.predictor.references.as_ref(), source, n);
-            let cell = cell.map_err(Fault::View)?;
-            if cell.form == Form::Plain {
-                at += 1;
+            let known = self.predictor.references.as_ref();
+            let plain = view.plain_run(known, source, n, rest.len()).map_err(Fault::View)?;
+            if plain > 0 {
+                at += u32::try_from(plain).unwrap_or(1);
                 continue;
             }
             let look = self.look(view, source)?;
+            let cell = look.cell;
             let unit = self.predictor.unit(&look, source, n + at);
             // The unit may begin in front of the stride, and end behind it.
             let ends = at + u32::from(cell.form.len() - cell.index) <= u32::from(STRIDE);

@@ -81,6 +81,20 @@ impl Sweep {
         Ok(Cell { form, index, distance })
     }
 
+    /// How many bytes from an offset on are part of nothing, up to `limit` and as far as they are held.
+    pub(super) fn plain_run<B: Bytes>(
+        &mut self,
+        references: &References,
+        bytes: &mut B,
+        offset: u32,
+        limit: usize,
+    ) -> Result<usize, B::Error> {
+        self.cell(references, bytes, offset)?;
+        let held = self.cells.get((offset - self.block) as usize..BLOCK as usize);
+        let held = held.unwrap_or_default().iter().take(limit);
+        Ok(held.take_while(|(form, _)| *form == Form::Plain).count())
+    }
+
     fn sweep<B: Bytes>(
         &mut self,
         references: &References,

@@ -176,6 +176,15 @@ pub(super) trait View {
         written: u32,
     ) -> Result<Cell, Self::Error>;
 
+    /// How many bytes from a source on are part of nothing, up to `limit`; perhaps fewer than there are.
+    fn plain_run(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+        limit: usize,
+    ) -> Result<usize, Self::Error>;
+
     /// Reads source bytes, all of which are there.
     fn read(&mut self, source: Source, into: &mut [u8]) -> Result<(), Self::Error>;
 

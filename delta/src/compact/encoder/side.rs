@@ -248,6 +248,20 @@ impl View for SliceView<'_> {
         Ok(self.look_at(references, source, written).cell)
     }
 
+    fn plain_run(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+        limit: usize,
+    ) -> Result<usize, Infallible> {
+        let is_plain = |off: &usize| {
+            let source = source.behind(u32::try_from(*off).unwrap_or(0));
+            self.look_at(references, source, written).cell.form == Form::Plain
+        };
+        Ok((0..limit).take_while(is_plain).count())
+    }
+
     fn read(&mut self, source: Source, into: &mut [u8]) -> Result<(), Infallible> {
         let image = if source.is_base() { self.base } else { self.target };
         let bytes = image.get(source.offset() as usize..).unwrap_or_default();
