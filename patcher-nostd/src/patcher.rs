@@ -12,8 +12,8 @@ use crate::{DecodeError, Device, FlashError, PatchError, Status, VerifiedManifes
 
 /// Memory that the caller lends to the patcher.
 pub struct Buffers<'a> {
-    /// Holds one block: the block size that packages are built with (4096 bytes by default), or the whole payload
-    /// where that is smaller.
+    /// Holds one block: the block size that packages are built with (4096 bytes by default, 65536 for devices with 1 MiB
+    /// of RAM for decoding), or the whole payload where that is smaller.
     pub block: &'a mut [u8],
     /// Holds what is written at a time: any multiple of the flash's write size, best a flash page.
     pub page: &'a mut [u8],

@@ -63,8 +63,8 @@ pub(super) struct BitReader {
 /// Input bytes that are held at most.
 const RING: usize = 196;
 
-/// Bytes that must be at hand before a step begins: each decision needs two at most, and a step makes at most
-/// [`super::stream::MAX_DECISIONS`].
+/// Bytes that must be at hand before a step begins: a decision needs two at most in the long run, and up to four of what
+/// others before it have left open; a step makes at most [`super::stream::MAX_DECISIONS`].
 const LOOKAHEAD: u32 = 2 * super::stream::MAX_DECISIONS + 8;
 
 // More than the lookahead: a decoder that is done must see that more comes.

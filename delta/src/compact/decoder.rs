@@ -333,22 +333,6 @@ impl<I: Images> View for ImageView<'_, I> {
         }
     }
 
-    fn cell(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-    ) -> Result<Cell, I::Error> {
-        let Some(known) = references else { return Ok(Cell::default()) };
-        match source {
-            Source::Base(offset) => {
-                let (mut base, sweep) = self.base();
-                sweep.cell(known, &mut base, offset)
-            }
-            Source::Target(_) => Ok(self.look(references, source, written)?.cell),
-        }
-    }
-
     fn plain_run(
         &mut self,
         references: Option<&References>,
@@ -363,8 +347,8 @@ impl<I: Images> View for ImageView<'_, I> {
                 sweep.plain_run(known, &mut base, offset, limit)
             }
             Source::Target(_) => {
-                let cell = self.cell(references, source, written)?;
-                Ok(usize::from(cell.form == Form::Plain))
+                let look = self.look(references, source, written)?;
+                Ok(usize::from(look.cell.form == Form::Plain))
             }
         }
     }

@@ -4,7 +4,7 @@
 //! stream  = header | number of map entries | map entry …
 //!         | copy or literal …                                              until the target is complete
 //! copy    = jump | hit, or miss and the byte, for each byte …             | miss and leave
-//! literal = length | bytes
+//! literal = length | what it is: code, text or noise | bytes
 //! ```
 //!
 //! A copy predicts each target byte from a source byte and codes whether that is right. At a miss it either codes the
@@ -12,12 +12,15 @@
 //! Sources are the base and, behind it, the target as far as it is written. A *diagonal* is the distance between
 //! target and source; most jumps return to one that was used before, or to the one that the map gives.
 //!
+//! After some hits in a row one decision tells whether a whole stride of bytes is hit; only if it is not do they follow one
+//! by one.
+//!
 //! Thumb code is coded in halfwords, the high byte first, wherever source and target are both even: the high byte
 //! holds most of the opcode and tells much about the low one.
 
 use super::coder::BitCoder;
 use super::header::{Header, Part};
-use super::isa::{Form, InstructionSet, References};
+use super::isa::{InstructionSet, References};
 use super::map::Entry;
 use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, signed};
 use super::model::{Model, Past, Place, SourceContext};
@@ -74,7 +77,11 @@ pub(super) const STRIDE: u8 = 16;
 /// Hits in a row before that.
 const CALM: u32 = 16;
 
-/// Stands for the hits in a row within a stride that is known to miss: no run is counted as long byte by byte.
+/// The bucket of such a run: buckets count by powers of two.
+const CALM_BUCKET: usize = CALM.ilog2() as usize + 1;
+
+/// Stands for the hits in a row within a stride that is known to miss, up to that miss. No run grows as long byte by byte,
+/// so the models tell these decisions apart without a context more.
 const DOUBT: u32 = 1 << 20;
 
 /// Units that end within a stride, at most: none is shorter than two bytes.
@@ -588,8 +595,7 @@ impl<'a> Machine<'a> {
         let segment = side.segment(n);
         let stays = segment.start < n && segment.end() >= n + u32::from(STRIDE);
         let hit = stays && (n..).zip(bytes).all(|(n, byte)| side.target(n) == byte);
-        // Runs of 32 and more have buckets from 6 on.
-        let calm = (Model::run_bucket(&self.past) - 5).min(3);
+        let calm = Model::run_bucket(&self.past).saturating_sub(CALM_BUCKET).min(3);
         let context = calm * 8 + usize::from(changes) * 4 + references.min(3);
         let flag = pick(&mut self.numbers.stride, context);
         let hit = side.bit(hit, flag.p());
@@ -649,8 +655,8 @@ impl<'a> Machine<'a> {
             return Ok(None);
         }
         let Some(next) = source.next(self.predictor.base_size, self.n) else { return Ok(None) };
-        let cell = view.cell(self.predictor.references.as_ref(), next, self.n);
-        if cell.map_err(Fault::View)?.form == Form::Plain {
+        let known = self.predictor.references.as_ref();
+        if view.plain_run(known, next, self.n, 1).map_err(Fault::View)? == 1 {
             return Ok(Some(Predicted::plain(look.context.partner)));
         }
         let look = self.look(view, next)?;

@@ -168,14 +168,6 @@ pub(super) trait View {
         written: u32,
     ) -> Result<Look, Self::Error>;
 
-    /// What a byte of the source is part of.
-    fn cell(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-    ) -> Result<Cell, Self::Error>;
-
     /// How many bytes from a source on are part of nothing, up to `limit`; perhaps fewer than there are.
     fn plain_run(
         &mut self,

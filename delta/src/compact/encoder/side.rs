@@ -239,15 +239,6 @@ impl View for SliceView<'_> {
         Ok(self.look_at(references, source, written))
     }
 
-    fn cell(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-    ) -> Result<Cell, Infallible> {
-        Ok(self.look_at(references, source, written).cell)
-    }
-
     fn plain_run(
         &mut self,
         references: Option<&References>,

@@ -8,7 +8,7 @@ use super::super::super::layout::Ram;
 use super::word;
 
 /// Code has more distinct call targets than one in this many bytes; in data and other code, what looks like calls leads
-/// nowhere in particular. (Images of the corpus: one in 180 to 280; others: one in 2,600 or fewer.)
+/// nowhere in particular. (Thumb images that were looked at: one in 180 to 280.)
 const MAX_BYTES_PER_TARGET: usize = 1024;
 
 /// Call targets that vote, at most.
