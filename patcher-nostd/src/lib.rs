@@ -77,6 +77,7 @@ mod check;
 mod codec;
 mod error;
 mod flash;
+mod journal;
 mod patcher;
 mod receiver;
 mod verify;
@@ -85,11 +86,13 @@ pub use admission::Device;
 pub use check::{PackageChecker, authenticate};
 pub use error::{Culprit, FlashError, PatchError};
 pub use flash::{NoBase, Slots};
+pub use journal::{Journal, JournalError};
 pub use patcher::{Buffers, Installed, Patcher};
 pub use verify::{KeyId, VerifiedManifest, Verifier, VerifyError, key_id};
 #[cfg(feature = "ed25519")]
 pub use verify::{PublicKey, TrustedKeys};
 pub use whittle_delta::{DecodeError, compact};
+pub use whittle_format::journal::Kind as RecordKind;
 pub use whittle_format::{FormatError, Manifest};
 
 /// Whether a machine wants more bytes.

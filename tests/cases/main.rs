@@ -8,6 +8,7 @@ mod cli;
 mod cose;
 mod device;
 mod golden;
+mod journal;
 mod openssl;
 mod qemu;
 mod reproducible;

@@ -1,0 +1,525 @@
+//! The device's power-safe state: an append-only journal in two banks of flash.
+//!
+//! ```text
+//! bank = mark | bank record, twice | records of the snapshot, each twice | records appended since, each twice | erased
+//! ```
+//!
+//! A **record** is written twice, and read if either copy's CRC is right. The **bank** whose bank record has the higher
+//! epoch counts; that record is written last, so a bank that counts begins with a whole snapshot of the latest record of
+//! each kind. When a bank is full, or when anything in it shows that power failed while it was written (a torn record, a
+//! record with one good copy, bytes that are not erased behind the last record), the journal **rotates** into the other
+//! bank before anybody acts on what was read: a cell that was torn may read differently next time.
+//!
+//! Three rules make every cut harmless, whatever it leaves:
+//!
+//! * Of a record with one good copy nobody knows whether it will be good again. It is used only after it stands in a new
+//!   bank; until then nobody has acted on it.
+//! * The same holds for a bank record with one good copy, unless something was written behind the snapshot, which begins
+//!   after both copies were done. A rotation adds nothing, so that until then both banks tell the same.
+//! * Before a bank is erased, the mark of the other one is written, so that from then on no doubt about that one is left.
+//!
+//! A bank may span several sectors. Each rotation erases one bank once.
+
+use core::fmt;
+
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
+use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind};
+use whittle_format::journal::{BankHead, CRC_LEN, HEAD_LEN, Kind, MAX_PAYLOAD, RecordHead};
+
+/// Written or compared at a time; a multiple of every write size that is supported.
+const CHUNK: usize = 256;
+
+/// What the mark consists of; neither byte is what flash erases to.
+const MARK: [u8; 2] = [0x57, 0xa8];
+
+const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+
+/// Why the journal could not be read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalError {
+    /// The region cannot be read, erased or written.
+    Flash(NorFlashErrorKind),
+    /// The region reads back differently from what was written.
+    ReadBack {
+        /// Offset in the region, in bytes.
+        offset: u32,
+    },
+    /// The records do not fit into a bank, which is half of the region.
+    Full {
+        /// Length of a bank in bytes.
+        bank: u32,
+    },
+    /// The region is no even number of sectors, or its write size does not divide 256.
+    Geometry,
+    /// The payload is longer than a record can be.
+    TooLong {
+        /// Its length in bytes.
+        got: usize,
+        /// The longest, in bytes.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for JournalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flash(kind) => write!(f, "journal: {kind}"),
+            Self::ReadBack { offset } => write!(f, "journal reads back differently at {offset}"),
+            Self::Full { bank } => {
+                write!(f, "records do not fit into a journal bank of {bank} bytes")
+            }
+            Self::Geometry => f.write_str("journal region is not two banks of whole sectors"),
+            Self::TooLong { got, limit } => {
+                write!(f, "record of {got} bytes, the limit is {limit}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for JournalError {}
+
+/// A record's good copy.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    offset: u32,
+    head: RecordHead,
+}
+
+/// The latest record of each kind, in the order of [`Kind::KEPT`].
+type Latest = [Option<Place>; Kind::KEPT.len()];
+
+/// The journal of a device, on a flash region of its own.
+#[derive(Debug)]
+pub struct Journal<F> {
+    flash: F,
+    /// Start of the bank that counts.
+    bank: u32,
+    epoch: u32,
+    sequence: u32,
+    /// Where the next record goes.
+    end: u32,
+    latest: Latest,
+    was_lost: bool,
+}
+
+/// What a look at one bank told.
+struct Found {
+    bank: u32,
+    epoch: u32,
+    sequence: u32,
+    end: u32,
+    latest: Latest,
+    /// Nothing hints at a power cut.
+    clean: bool,
+    /// Nobody can come to another view of its bank record.
+    certain: bool,
+}
+
+impl<F: NorFlash> Journal<F> {
+    /// Opens the journal, and rotates it if power failed while it was written.
+    ///
+    /// A region in which no bank counts, such as an erased one, becomes an empty journal; [`Self::was_lost`] tells.
+    ///
+    /// # Errors
+    /// [`JournalError`]; opening it again is always safe.
+    pub fn open(flash: F) -> Result<Self, JournalError> {
+        let mut journal = Self {
+            flash,
+            bank: 0,
+            epoch: 0,
+            sequence: 0,
+            end: 0,
+            latest: Latest::default(),
+            was_lost: false,
+        };
+        journal.check_geometry()?;
+        let banks = [0, journal.bank_len()].map(|bank| journal.examine(bank));
+        let newest = banks.iter().flatten().map(|found| found.epoch).max();
+        let found = banks.into_iter().flatten().max_by_key(|found| (found.certain, found.epoch));
+        let clean = match found {
+            Some(found) => {
+                journal.bank = found.bank;
+                journal.epoch = found.epoch;
+                journal.sequence = found.sequence;
+                journal.end = found.end;
+                journal.latest = found.latest;
+                // A newer bank whose bank record is in doubt might be certain next time.
+                found.clean && newest == Some(found.epoch)
+            }
+            None => {
+                journal.was_lost = true;
+                journal.bank = journal.bank_len();
+                false
+            }
+        };
+        if !clean {
+            journal.rotate()?;
+        }
+        Ok(journal)
+    }
+
+    /// Whether [`Self::open`] found nothing that counts: a new device, or one whose journal was destroyed.
+    #[must_use]
+    pub fn was_lost(&self) -> bool {
+        self.was_lost
+    }
+
+    /// Gives the flash back.
+    pub fn into_flash(self) -> F {
+        self.flash
+    }
+
+    /// Reads the latest record of a kind into `into` and returns its payload; `None` if there is none, or if `into`
+    /// is too short for it.
+    ///
+    /// # Errors
+    /// [`JournalError::Flash`] or [`JournalError::ReadBack`] if the record cannot be read any more.
+    pub fn read<'b>(
+        &mut self,
+        kind: Kind,
+        into: &'b mut [u8],
+    ) -> Result<Option<&'b [u8]>, JournalError> {
+        let Some(place) = self.place(kind) else { return Ok(None) };
+        let Some(payload) = into.get_mut(..place.head.len.into()) else { return Ok(None) };
+        if self.is_good(place.offset) != Some(place.head) {
+            return Err(JournalError::ReadBack { offset: place.offset });
+        }
+        self.fetch(place.offset.saturating_add(to_u32(HEAD_LEN)), payload)?;
+        Ok(Some(payload))
+    }
+
+    /// Makes `payload` the latest record of its kind.
+    ///
+    /// When it returns, the record is there whatever happens; if power fails before, it is there or the one before it is.
+    ///
+    /// # Errors
+    /// [`JournalError`]; what was the latest record stays.
+    pub fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
+        let too_long =
+            JournalError::TooLong { got: payload.len(), limit: usize::from(MAX_PAYLOAD) };
+        let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
+        if len > MAX_PAYLOAD {
+            return Err(too_long);
+        }
+        let head = RecordHead { kind, len, sequence: self.sequence.saturating_add(1) };
+        let fits = |journal: &Self| {
+            let end = journal.end.saturating_add(journal.stride(head).saturating_mul(2));
+            end <= journal.bank.saturating_add(journal.bank_len())
+        };
+        // A copy that does not read back met a word that only looked erased: the other bank takes the record.
+        if fits(self) && self.append_here(head, payload).is_ok() {
+            return Ok(());
+        }
+        self.rotate()?;
+        if fits(self) {
+            self.append_here(head, payload)
+        } else {
+            Err(JournalError::Full { bank: self.bank_len() })
+        }
+    }
+
+    fn append_here(&mut self, head: RecordHead, payload: &[u8]) -> Result<(), JournalError> {
+        let offset = self.end;
+        let end = self.put_twice(offset, head, Source::Payload(payload))?;
+        self.end = end;
+        self.sequence = head.sequence;
+        if let Some(kept) = index(head.kind).and_then(|at| self.latest.get_mut(at)) {
+            *kept = Some(Place { offset, head });
+        }
+        Ok(())
+    }
+
+    /// Begins the other bank with the latest record of each kind.
+    ///
+    /// It adds nothing, so that as long as its bank record is in doubt both banks tell the same.
+    fn rotate(&mut self) -> Result<(), JournalError> {
+        let (old, len) = (self.bank, self.bank_len());
+        let bank = if old == 0 { len } else { 0 };
+        if self.epoch > 0 {
+            self.write_mark(old)?;
+        }
+        let erased = self.flash.erase(bank, bank.saturating_add(len));
+        erased.map_err(|error| JournalError::Flash(error.kind()))?;
+
+        let head_at = bank.saturating_add(self.mark_len());
+        let bank_record =
+            RecordHead { kind: Kind::Bank, len: to_u16(BankHead::LEN), sequence: self.sequence };
+        let mut end = head_at.saturating_add(self.stride(bank_record).saturating_mul(2));
+        let mut latest = Latest::default();
+        for (kept, place) in latest.iter_mut().zip(self.latest) {
+            let Some(Place { offset, head }) = place else { continue };
+            *kept = Some(Place { offset: end, head });
+            if end.saturating_add(self.stride(head).saturating_mul(2)) > bank.saturating_add(len) {
+                return Err(JournalError::Full { bank: len });
+            }
+            end = self.put_twice(end, head, Source::Copy(offset))?;
+        }
+        let epoch = self.epoch.saturating_add(1);
+        let payload = BankHead { epoch, snapshot_end: end.saturating_sub(bank) }.emit();
+        self.put_twice(head_at, bank_record, Source::Payload(&payload))?;
+        (self.bank, self.epoch, self.end, self.latest) = (bank, epoch, end, latest);
+        Ok(())
+    }
+
+    /// Writes the mark of a bank, unless a part of it is there, which says the same.
+    fn write_mark(&mut self, bank: u32) -> Result<(), JournalError> {
+        let len = self.mark_len();
+        if self.is_erased(bank, bank.saturating_add(len)) {
+            let mut bytes = [0; CHUNK];
+            for (byte, mark) in bytes.iter_mut().zip(MARK.into_iter().cycle()) {
+                *byte = mark;
+            }
+            let bytes = bytes.get(..to_usize(len)).unwrap_or_default();
+            self.flash.write(bank, bytes).map_err(|error| JournalError::Flash(error.kind()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes both copies of a record, compares each with what reads back, and returns where they end.
+    fn put_twice(
+        &mut self,
+        at: u32,
+        head: RecordHead,
+        source: Source<'_>,
+    ) -> Result<u32, JournalError> {
+        let second = at.saturating_add(self.stride(head));
+        for copy in [at, second] {
+            self.put(copy, head, source)?;
+            if self.is_good(copy) != Some(head) {
+                return Err(JournalError::ReadBack { offset: copy });
+            }
+        }
+        Ok(second.saturating_add(self.stride(head)))
+    }
+
+    /// Writes one copy of a record, padded to the write size.
+    fn put(&mut self, at: u32, head: RecordHead, source: Source<'_>) -> Result<(), JournalError> {
+        let mut digest = CRC.digest();
+        let (mut chunk, mut filled, mut at) = ([0; CHUNK], 0usize, at);
+        let mut done = 0u32;
+        let len = head.copy_len();
+        let crc_at = len.saturating_sub(to_u32(CRC_LEN));
+        while done < len {
+            // The parts of a copy in turn: its head, its payload, its CRC.
+            let mut piece = [0; 16];
+            let piece_len = if done == 0 {
+                piece = [0; 16];
+                copy_into(&mut piece, &head.emit())
+            } else if done < crc_at {
+                let from = to_usize(done.saturating_sub(to_u32(HEAD_LEN)));
+                let left = to_usize(crc_at.saturating_sub(done)).min(piece.len());
+                let room = piece.get_mut(..left).unwrap_or_default();
+                match source {
+                    Source::Payload(bytes) => {
+                        copy_into(room, bytes.get(from..).unwrap_or_default());
+                    }
+                    Source::Copy(offset) => self.fetch(offset.saturating_add(done), room)?,
+                }
+                left
+            } else {
+                copy_into(&mut piece, &digest.clone().finalize().to_le_bytes())
+            };
+            let piece = piece.get(..piece_len).unwrap_or_default();
+            digest.update(piece);
+            done = done.saturating_add(to_u32(piece_len));
+            for byte in piece {
+                if let Some(room) = chunk.get_mut(filled) {
+                    *room = *byte;
+                }
+                filled = filled.saturating_add(1);
+                if filled == CHUNK {
+                    self.write_chunk(at, &chunk)?;
+                    at = at.saturating_add(to_u32(CHUNK));
+                    filled = 0;
+                }
+            }
+        }
+        let padded = filled.next_multiple_of(F::WRITE_SIZE.max(1));
+        for byte in chunk.get_mut(filled..padded).unwrap_or_default() {
+            *byte = 0xff;
+        }
+        self.write_chunk(at, chunk.get(..padded).unwrap_or_default())
+    }
+
+    fn write_chunk(&mut self, at: u32, bytes: &[u8]) -> Result<(), JournalError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.flash.write(at, bytes).map_err(|error| JournalError::Flash(error.kind()))
+    }
+
+    /// What a bank holds; `None` if no copy of its bank record is good.
+    fn examine(&mut self, bank: u32) -> Option<Found> {
+        let bank_end = bank.saturating_add(self.bank_len());
+        let head_at = bank.saturating_add(self.mark_len());
+        let record = RecordHead { kind: Kind::Bank, len: to_u16(BankHead::LEN), sequence: 0 };
+        let stride = self.stride(record);
+        let copies = [head_at, head_at.saturating_add(stride)];
+        let good = copies.map(|at| self.bank_head(at));
+        let (sequence, head) = good.into_iter().flatten().next()?;
+        let snapshot_end = bank.saturating_add(head.snapshot_end).min(bank_end);
+        let both = good.iter().all(Option::is_some);
+        let mut found = Found {
+            bank,
+            epoch: head.epoch,
+            sequence,
+            end: copies[1].saturating_add(stride),
+            latest: Latest::default(),
+            clean: both,
+            certain: both
+                || !self.is_erased(bank, head_at)
+                || !self.is_erased(snapshot_end, bank_end),
+        };
+        while found.end < bank_end && !self.is_erased(found.end, bank_end) {
+            let at = found.end;
+            let Some((place, stride, copies)) = self.entry(at, bank_end) else {
+                found.clean = false;
+                break;
+            };
+            found.clean &= copies == 2;
+            found.end = at.saturating_add(stride.saturating_mul(2));
+            found.sequence = found.sequence.max(place.head.sequence);
+            if let Some(kept) = index(place.head.kind).and_then(|at| found.latest.get_mut(at)) {
+                *kept = Some(place);
+            }
+        }
+        Some(found)
+    }
+
+    fn bank_head(&mut self, at: u32) -> Option<(u32, BankHead)> {
+        let head = self.is_good(at).filter(|head| head.kind == Kind::Bank)?;
+        let mut payload = [0; BankHead::LEN];
+        self.fetch(at.saturating_add(to_u32(HEAD_LEN)), &mut payload).ok()?;
+        Some((head.sequence, BankHead::parse(&payload).ok()?))
+    }
+
+    /// The record at an offset: a good copy, the distance of its copies, and how many of them are good.
+    fn entry(&mut self, at: u32, bank_end: u32) -> Option<(Place, u32, u32)> {
+        if let Some(head) = self.is_good(at) {
+            let stride = self.stride(head);
+            let second = self.is_good(at.saturating_add(stride)) == Some(head);
+            return Some((Place { offset: at, head }, stride, if second { 2 } else { 1 }));
+        }
+        // Where the second copy is, only the first one's length told: look for a record as long as it is far away.
+        let mut offset = at;
+        loop {
+            offset = offset.saturating_add(to_u32(F::WRITE_SIZE));
+            if offset >= bank_end {
+                return None;
+            }
+            let distance = offset.saturating_sub(at);
+            let plausible = self.head(offset).filter(|head| self.stride(*head) == distance);
+            if plausible.is_some() && self.is_good(offset) == plausible {
+                return plausible.map(|head| (Place { offset, head }, distance, 1));
+            }
+        }
+    }
+
+    fn head(&mut self, at: u32) -> Option<RecordHead> {
+        let mut bytes = [0; HEAD_LEN];
+        self.fetch(at, &mut bytes).ok()?;
+        RecordHead::parse(&bytes)
+    }
+
+    /// The head of the copy at an offset, if its CRC is right.
+    fn is_good(&mut self, at: u32) -> Option<RecordHead> {
+        let head = self.head(at)?;
+        let crc_at = at.saturating_add(head.copy_len()).saturating_sub(to_u32(CRC_LEN));
+        let mut digest = CRC.digest();
+        let mut offset = at;
+        while offset < crc_at {
+            let mut piece = [0; 32];
+            let len = to_usize(crc_at.saturating_sub(offset)).min(piece.len());
+            let piece = piece.get_mut(..len).unwrap_or_default();
+            self.fetch(offset, piece).ok()?;
+            digest.update(piece);
+            offset = offset.saturating_add(to_u32(len));
+        }
+        let mut crc = [0; CRC_LEN];
+        self.fetch(crc_at, &mut crc).ok()?;
+        (crc == digest.finalize().to_le_bytes()).then_some(head)
+    }
+
+    /// Whether a stretch reads as one and the same byte of zeros or ones.
+    fn is_erased(&mut self, from: u32, to: u32) -> bool {
+        let mut first = None;
+        let mut offset = from;
+        while offset < to {
+            let mut piece = [0; 64];
+            let len = to_usize(to.saturating_sub(offset)).min(piece.len());
+            let piece = piece.get_mut(..len).unwrap_or_default();
+            if self.fetch(offset, piece).is_err() {
+                return false;
+            }
+            let erased = *first.get_or_insert(piece.first().copied().unwrap_or(0xff));
+            if !matches!(erased, 0 | 0xff) || piece.iter().any(|byte| *byte != erased) {
+                return false;
+            }
+            offset = offset.saturating_add(to_u32(len));
+        }
+        true
+    }
+
+    fn fetch(&mut self, at: u32, into: &mut [u8]) -> Result<(), JournalError> {
+        if to_usize(at).saturating_add(into.len()) > self.flash.capacity() {
+            return Err(JournalError::Flash(NorFlashErrorKind::OutOfBounds));
+        }
+        crate::flash::read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash)
+    }
+
+    fn check_geometry(&self) -> Result<(), JournalError> {
+        let bank = to_usize(self.bank_len());
+        let divides = |part: usize, whole: usize| whole.checked_rem(part) == Some(0);
+        let fits = divides(F::WRITE_SIZE, CHUNK)
+            && crate::flash::is_readable::<F>()
+            && divides(F::ERASE_SIZE, bank)
+            && bank > 0;
+        if fits { Ok(()) } else { Err(JournalError::Geometry) }
+    }
+
+    fn place(&self, kind: Kind) -> Option<Place> {
+        index(kind).and_then(|at| self.latest.get(at).copied().flatten())
+    }
+
+    fn bank_len(&self) -> u32 {
+        to_u32(self.flash.capacity() / 2)
+    }
+
+    /// Length of the mark: it takes words of its own.
+    fn mark_len(&self) -> u32 {
+        to_u32(F::WRITE_SIZE.max(4))
+    }
+
+    /// Length of a copy with its padding.
+    fn stride(&self, head: RecordHead) -> u32 {
+        head.copy_len().next_multiple_of(to_u32(F::WRITE_SIZE).max(1))
+    }
+}
+
+/// Where a payload comes from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Payload(&'a [u8]),
+    /// A copy of the same record at this offset.
+    Copy(u32),
+}
+
+fn index(kind: Kind) -> Option<usize> {
+    Kind::KEPT.iter().position(|kept| *kept == kind)
+}
+
+fn copy_into(to: &mut [u8], from: &[u8]) -> usize {
+    to.iter_mut().zip(from).map(|(to, from)| *to = *from).count()
+}
+
+fn to_u32(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+fn to_u16(len: usize) -> u16 {
+    u16::try_from(len).unwrap_or(u16::MAX)
+}
+
+fn to_usize(len: u32) -> usize {
+    usize::try_from(len).unwrap_or(usize::MAX)
+}
