@@ -106,22 +106,20 @@ impl From<SignatureError> for DocumentError {
     }
 }
 
-/// Checks that the bytes are exactly one envelope that a trusted key signed.
-///
-/// `tbs` must have room for the longest payload and [`whittle_format::envelope::TBS_OVERHEAD`] more.
-pub(crate) fn authenticate_document<'a>(
+/// Checks that the bytes are exactly one envelope of at most `LIMIT` bytes, and that a trusted key signed it.
+pub(crate) fn authenticate_document<'a, const LIMIT: usize>(
     bytes: &'a [u8],
-    limit: usize,
     verifier: &impl Verifier,
-    tbs: &mut [u8],
 ) -> Result<Envelope<'a>, DocumentError> {
-    if bytes.len() > limit {
-        return Err(DocumentError::TooLong { got: bytes.len(), limit });
+    if bytes.len() > LIMIT {
+        return Err(DocumentError::TooLong { got: bytes.len(), limit: LIMIT });
     }
     let (envelope, rest) = Envelope::parse(bytes).map_err(DocumentError::Envelope)?;
     if !rest.is_empty() {
         return Err(DocumentError::Envelope(FormatError::TrailingBytes { extra: rest.len() }));
     }
-    check_signature(&envelope, verifier, tbs)?;
+    // What is signed is shorter than its envelope, whatever the payload.
+    let mut tbs = [0; LIMIT];
+    check_signature(&envelope, verifier, &mut tbs)?;
     Ok(envelope)
 }

@@ -10,8 +10,7 @@
 
 use core::ops::Deref;
 
-use whittle_format::envelope::TBS_OVERHEAD;
-use whittle_format::flags::{self, Flag, Flags, Rule, SubjectKind};
+use whittle_format::flags::{Flag, Flags, Rule, SubjectKind};
 use whittle_format::limits::MAX_FLAGS_ENVELOPE_BYTES;
 use whittle_format::{Seed, Share};
 
@@ -116,9 +115,7 @@ impl<'a> VerifiedFlags<'a> {
         envelope: &'a [u8],
         verifier: &impl Verifier,
     ) -> Result<Self, DocumentError> {
-        let mut tbs = [0; flags::MAX_LEN + TBS_OVERHEAD];
-        let limit = MAX_FLAGS_ENVELOPE_BYTES;
-        let envelope = authenticate_document(envelope, limit, verifier, &mut tbs)?;
+        let envelope = authenticate_document::<MAX_FLAGS_ENVELOPE_BYTES>(envelope, verifier)?;
         let document = Flags::parse(envelope.payload).map_err(DocumentError::Document)?;
         Ok(Self { document, key_id: envelope.key_id })
     }
@@ -201,7 +198,7 @@ mod tests {
     use std::vec::Vec;
 
     use whittle_format::envelope::{self, OVERHEAD, SIGNATURE_LEN};
-    use whittle_format::flags::{Head, NewFlag, NewRule, Subject};
+    use whittle_format::flags::{self, Head, NewFlag, NewRule, Subject};
 
     use super::*;
     use crate::{FormatError, VerifyError};

@@ -2,9 +2,8 @@
 
 use core::ops::Deref;
 
-use whittle_format::envelope::TBS_OVERHEAD;
 use whittle_format::limits::MAX_STAGE_ENVELOPE_BYTES;
-use whittle_format::{Manifest, Stage, shorten, stage};
+use whittle_format::{Manifest, Stage, shorten};
 
 use crate::document::authenticate_document;
 use crate::draw::eligible;
@@ -66,9 +65,7 @@ impl VerifiedStage {
     /// # Errors
     /// [`DocumentError`].
     pub fn authenticate(envelope: &[u8], verifier: &impl Verifier) -> Result<Self, DocumentError> {
-        let mut tbs = [0; stage::MAX_LEN + TBS_OVERHEAD];
-        let limit = MAX_STAGE_ENVELOPE_BYTES;
-        let envelope = authenticate_document(envelope, limit, verifier, &mut tbs)?;
+        let envelope = authenticate_document::<MAX_STAGE_ENVELOPE_BYTES>(envelope, verifier)?;
         let stage = Stage::parse(envelope.payload).map_err(DocumentError::Document)?;
         Ok(Self { stage, key_id: envelope.key_id })
     }
