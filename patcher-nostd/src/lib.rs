@@ -98,9 +98,9 @@ pub use flags::{Decision, DeviceFacts, Reason, VerifiedFlags};
 pub use flash::{NoBase, Slots};
 pub use patcher::{Buffers, Installed, Patcher};
 pub use stage::{VerifiedStage, follows};
-pub use verify::{KeyId, VerifiedManifest, Verifier, VerifyError, key_id};
 #[cfg(feature = "ed25519")]
-pub use verify::{PublicKey, TrustedKeys};
+pub use verify::TrustedKeys;
+pub use verify::{KeyId, PublicKey, VerifiedManifest, Verifier, VerifyError, key_id};
 pub use whittle_delta::{DecodeError, compact};
 pub use whittle_format::{FormatError, Manifest, Seed, Share, Stage};
 
