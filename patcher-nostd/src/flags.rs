@@ -98,7 +98,7 @@ impl<'a> VerifiedFlags<'a> {
     ) -> Result<Self, DocumentError> {
         let flags = Self::authenticate(envelope, verifier)?;
         let got = flags.version();
-        if flags.head.product.as_str() != product {
+        if flags.head.product.as_bytes() != product.as_bytes() {
             return Err(DocumentError::WrongProduct);
         }
         if got < stored_version {
@@ -145,7 +145,7 @@ impl<'a> VerifiedFlags<'a> {
             // Also for a flag that is not listed: the firmware's own default may be on.
             return Some(Decision { is_on: false, reason: Reason::DocumentKilled });
         }
-        let flag = self.document.iter().find(|flag| flag.name.as_str() == name)?;
+        let flag = self.document.iter().find(|flag| flag.name.as_bytes() == name.as_bytes())?;
         Some(decide_flag(&flag, &self.document.head.seed, device))
     }
 }

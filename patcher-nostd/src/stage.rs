@@ -53,7 +53,7 @@ impl VerifiedStage {
         verifier: &impl Verifier,
     ) -> Result<Self, DocumentError> {
         let stage = Self::authenticate(envelope, verifier)?;
-        if stage.product.as_str() != product {
+        if stage.product.as_bytes() != product.as_bytes() {
             return Err(DocumentError::WrongProduct);
         }
         accepted.map_or(Ok(()), |accepted| follows(&stage, accepted))?;
