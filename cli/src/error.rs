@@ -50,6 +50,12 @@ impl Error {
             ReleaseError::NotReproducible(_) => {
                 "the same tool version and the same input give the same bytes: compare `whittle --version`"
             }
+            ReleaseError::VersionNotAbove { .. } => {
+                "raise `version`: devices keep the highest that they have seen"
+            }
+            ReleaseError::FlagsTooLarge { .. } => {
+                "name a group instead of many devices, and remove flags that every release has on"
+            }
             ReleaseError::SlotTooSmall { .. } => "shrink the image, or correct `--slot-size`",
             _ => match error.culprit() {
                 whittle_release::Culprit::Base => {

@@ -2,12 +2,25 @@
 
 use std::str::FromStr;
 
-use whittle_format::Label;
 use whittle_format::manifest::HardwareRange;
+use whittle_format::{Label, Seed, Share};
+use whittle_release::image::from_hex;
+use whittle_release::percent;
 
 /// Parses a product name or version.
 pub(crate) fn label(text: &str) -> Result<Label, String> {
     text.parse().map_err(|error| format!("{error}"))
+}
+
+/// Parses a share of the fleet, such as `5%` or `0.25%`; the sign tells 5 % from five hundredths.
+pub(crate) fn share(text: &str) -> Result<Share, String> {
+    let digits = text.strip_suffix('%').ok_or("wanted a percentage with its sign, such as 5%")?;
+    percent::parse(digits.trim_end())
+}
+
+/// Parses the seed of a rollout.
+pub(crate) fn seed(text: &str) -> Result<Seed, String> {
+    from_hex(text).ok_or_else(|| "a seed has 32 hexadecimal digits".to_owned())
 }
 
 /// Parses a size: bytes, or a number with `K`, `M`, `G` or `KiB`, `MiB`, `GiB` (powers of 1024).
@@ -77,6 +90,15 @@ mod tests {
         assert_eq!(block_log2("4K"), Ok(12));
         assert!(block_log2("4097").is_err());
         assert!(block_log2("32").is_err());
+    }
+
+    #[test]
+    fn shares_have_a_sign() {
+        assert_eq!(share("5%").map(Share::ppm), Ok(50_000));
+        assert_eq!(share("0.25 %").map(Share::ppm), Ok(2_500));
+        for wrong in ["", "%", "5", "0.05", "101%", "-1%", "5%%"] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! package  = manifest envelope | block 0 | block 1 | … | block n-1
-//! envelope = COSE_Sign1 over one payload: a manifest or a release index
+//! envelope = COSE_Sign1 over one payload: a manifest, a release index, a flags document or a stage of a rollout
 //! ```
 //!
 //! All integers are little-endian; sizes are in bytes. `docs/format.md` draws the same bytes for other languages.
@@ -26,17 +26,22 @@
 pub mod block;
 pub mod envelope;
 mod error;
+pub mod flags;
 pub mod index;
 pub mod journal;
 mod label;
 pub mod life;
 pub mod limits;
 pub mod manifest;
+mod share;
+pub mod stage;
 mod wire;
 
 pub use error::FormatError;
 pub use label::Label;
 pub use manifest::Manifest;
+pub use share::{Seed, Share};
+pub use stage::Stage;
 
 /// A SHA-256 digest, 32 bytes.
 pub type Digest = [u8; 32];

@@ -34,3 +34,12 @@ pub const MAX_BASES: usize = 64;
 
 /// Most attachments (release notes, SBOM) that one release index lists.
 pub const MAX_ATTACHMENTS: usize = 8;
+
+/// Longest flags envelope, in bytes: a device keeps one in its journal.
+pub const MAX_FLAGS_ENVELOPE_BYTES: usize = 1024;
+
+/// Longest stage envelope, in bytes.
+pub const MAX_STAGE_ENVELOPE_BYTES: usize = 256;
+
+/// Longest device id that a rule of a flag can name, in bytes.
+pub const MAX_DEVICE_ID_BYTES: usize = 64;

@@ -74,6 +74,7 @@ impl<T: Wire> Field<T> {
 }
 
 /// Walks over the parts of a layout that vary in length.
+#[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,

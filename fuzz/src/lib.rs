@@ -6,6 +6,12 @@ use whittle_delta::compact::{
     self, Class, CodeHint, CompactDecoder, InstructionSet, LargestTables,
 };
 use whittle_delta::{Decoder, InMemory, Sizes};
+use whittle_format::envelope::{self, KeyId, OVERHEAD, SIGNATURE_LEN};
+use whittle_format::flags::{self, NewFlag, NewRule};
+use whittle_format::stage;
+use whittle_patcher_nostd::{
+    DeviceFacts, Reason, VerifiedFlags, VerifiedStage, Verifier, VerifyError,
+};
 
 /// Decodes a payload over a base, with a target of this size; `None` if it is refused.
 fn decode(base: &[u8], target_size: u32, payload: &[u8], chunk_len: usize) -> Option<Vec<u8>> {
@@ -59,6 +65,89 @@ pub fn compact_round_trip(data: &[u8]) {
     assert_eq!(decoded.as_deref(), Some(target));
 }
 
+/// Lets the payload speak for itself: what is fuzzed lies behind the signature.
+struct Gullible;
+
+impl Verifier for Gullible {
+    fn verify(&self, _: &KeyId, _: &[u8], _: &[u8; SIGNATURE_LEN]) -> Result<(), VerifyError> {
+        Ok(())
+    }
+}
+
+/// A payload as a device receives it; `None` if no envelope is so long.
+fn sealed(payload: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; payload.len() + OVERHEAD];
+    let len = envelope::emit(&KeyId::default(), payload, &[0; SIGNATURE_LEN], &mut bytes).ok()?;
+    bytes.truncate(len);
+    Some(bytes)
+}
+
+/// Any flags payload is refused, or answers every question and comes out of its parts as the same bytes.
+///
+/// # Panics
+/// If it does not.
+pub fn flags_document(payload: &[u8]) {
+    let Some(sealed) = sealed(payload) else { return };
+    let Ok(document) = VerifiedFlags::authenticate(&sealed, &Gullible) else { return };
+    let device = DeviceFacts { id: b"TH-2026-0001", groups: &["beta"], region: Some("DE") };
+    for facts in [DeviceFacts::default(), device] {
+        for flag in document.iter() {
+            let decision = document.decide(flag.name.as_str(), &facts).expect("listed");
+            let is_killed = flag.is_killed || document.head.is_killed;
+            assert!(!is_killed || !decision.is_on, "a kill switch outranks everything");
+            match decision.reason {
+                Reason::Rule(number) => assert!(number < flag.rules.count(), "no such rule"),
+                Reason::Default => assert_eq!(decision.is_on, flag.default),
+                _ => assert!(is_killed),
+            }
+        }
+    }
+
+    let rules: Vec<Vec<_>> = document.iter().map(|flag| flag.rules.collect()).collect();
+    let subjects: Vec<Vec<Vec<_>>> = rules
+        .iter()
+        .map(|rules| rules.iter().map(|rule| rule.subjects.clone().collect()).collect())
+        .collect();
+    let new_rules: Vec<Vec<NewRule<'_>>> = rules
+        .iter()
+        .zip(&subjects)
+        .map(|(rules, subjects)| {
+            let rules = rules.iter().zip(subjects);
+            rules
+                .map(|(r, subjects)| NewRule { value: r.value, share: r.share, subjects })
+                .collect()
+        })
+        .collect();
+    let new_flags: Vec<NewFlag<'_>> = document
+        .iter()
+        .zip(&new_rules)
+        .map(|(f, rules)| NewFlag {
+            name: f.name,
+            default: f.default,
+            is_killed: f.is_killed,
+            rules,
+        })
+        .collect();
+    let mut again = vec![0; flags::MAX_LEN];
+    let len = flags::emit(&document.head, &new_flags, &mut again).expect("was parsed");
+    assert_eq!(payload, &again[..len]);
+}
+
+/// Any stage payload is refused, or follows itself and comes out as the same bytes.
+///
+/// # Panics
+/// If it does not.
+pub fn stage_document(payload: &[u8]) {
+    let Some(sealed) = sealed(payload) else { return };
+    let Ok(stage) = VerifiedStage::authenticate(&sealed, &Gullible) else { return };
+    let again = VerifiedStage::check(&sealed, stage.product.as_str(), Some(&stage), &Gullible);
+    assert_eq!(again, Ok(stage));
+    assert_eq!(stage.includes(&[]), stage.share.ppm() == whittle_format::Share::WHOLE_PPM);
+    let mut again = vec![0; stage::MAX_LEN];
+    let len = stage.emit(&mut again).expect("was parsed");
+    assert_eq!(payload, &again[..len]);
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -89,5 +178,14 @@ mod tests {
     #[test]
     fn compact_round_trip() {
         replay("compact_round_trip", super::compact_round_trip);
+    }
+    #[test]
+    fn flags_document() {
+        replay("flags_document", super::flags_document);
+    }
+
+    #[test]
+    fn stage_document() {
+        replay("stage_document", super::stage_document);
     }
 }

@@ -54,6 +54,10 @@
 //! patcher.finish(&mut slots)
 //! # }
 //! ```
+//!
+//! Two further documents tell the device what to do with what it has installed, and whether to install at all:
+//! [`VerifiedFlags`] switches features, and [`VerifiedStage`] opens a rollout to a share of the fleet. Both are
+//! borrowed or copied from bytes that the application keeps.
 #![cfg_attr(not(feature = "bsdiff"), no_std)]
 #![cfg_attr(
     not(test),
@@ -75,25 +79,33 @@ mod admission;
 mod blocks;
 mod check;
 mod codec;
+mod document;
+mod draw;
 mod error;
+mod flags;
 mod flash;
 mod journal;
 mod patcher;
 mod receiver;
+mod stage;
 mod verify;
 
 pub use admission::Device;
 pub use check::{PackageChecker, authenticate};
+pub use document::DocumentError;
+pub use draw::{Draw, eligible, place};
 pub use error::{Culprit, FlashError, PatchError};
+pub use flags::{Decision, DeviceFacts, Reason, VerifiedFlags};
 pub use flash::{NoBase, Slots};
 pub use journal::{Journal, JournalError};
 pub use patcher::{Buffers, Installed, Patcher};
-pub use verify::{KeyId, VerifiedManifest, Verifier, VerifyError, key_id};
+pub use stage::{VerifiedStage, follows};
 #[cfg(feature = "ed25519")]
-pub use verify::{PublicKey, TrustedKeys};
+pub use verify::TrustedKeys;
+pub use verify::{KeyId, PublicKey, VerifiedManifest, Verifier, VerifyError, key_id};
 pub use whittle_delta::{DecodeError, compact};
 pub use whittle_format::journal::Kind as RecordKind;
-pub use whittle_format::{FormatError, Manifest};
+pub use whittle_format::{FormatError, Manifest, Seed, Share, Stage};
 
 /// Whether a machine wants more bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use core::ops::Deref;
 
 use sha2::{Digest as _, Sha256};
 use whittle_format::envelope::{self, Envelope, SIGNATURE_LEN, TBS_OVERHEAD};
-use whittle_format::{Manifest, ShortDigest, manifest};
+use whittle_format::{FormatError, Manifest, ShortDigest, manifest};
 
 use crate::PatchError;
 pub use whittle_format::envelope::KeyId;
@@ -94,16 +94,34 @@ pub(crate) fn verify_manifest(
 ) -> Result<VerifiedManifest, PatchError> {
     let (envelope, _) = Envelope::parse(bytes).map_err(PatchError::Envelope)?;
     let mut tbs = [0; manifest::MAX_LEN + TBS_OVERHEAD];
-    let len = envelope::tbs(&envelope.key_id, envelope.payload, &mut tbs)
-        .map_err(PatchError::Envelope)?;
-    let message = tbs.get(..len).unwrap_or_default();
-    verifier.verify(&envelope.key_id, message, envelope.signature).map_err(
-        |error| match error {
-            VerifyError::UnknownKey => PatchError::UnknownKey { key_id: envelope.key_id },
-            VerifyError::BadSignature => PatchError::BadSignature,
-        },
-    )?;
+    check_signature(&envelope, verifier, &mut tbs).map_err(|error| match error {
+        SignatureError::Envelope(cause) => PatchError::Envelope(cause),
+        SignatureError::UnknownKey { key_id } => PatchError::UnknownKey { key_id },
+        SignatureError::BadSignature => PatchError::BadSignature,
+    })?;
     Manifest::parse(envelope.payload).map(VerifiedManifest).map_err(PatchError::Manifest)
+}
+
+/// Why an envelope does not count, whatever it signs.
+pub(crate) enum SignatureError {
+    Envelope(FormatError),
+    UnknownKey { key_id: KeyId },
+    BadSignature,
+}
+
+/// Checks the signature of an envelope; `tbs` must have room for the payload and [`TBS_OVERHEAD`] more.
+pub(crate) fn check_signature(
+    envelope: &Envelope<'_>,
+    verifier: &impl Verifier,
+    tbs: &mut [u8],
+) -> Result<(), SignatureError> {
+    let key_id = envelope.key_id;
+    let len = envelope::tbs(&key_id, envelope.payload, tbs).map_err(SignatureError::Envelope)?;
+    let message = tbs.get(..len).unwrap_or_default();
+    verifier.verify(&key_id, message, envelope.signature).map_err(|error| match error {
+        VerifyError::UnknownKey => SignatureError::UnknownKey { key_id },
+        VerifyError::BadSignature => SignatureError::BadSignature,
+    })
 }
 
 /// The hash that authenticates blocks and bases.

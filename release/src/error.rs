@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use whittle_delta::{DecodeError, EncodeError};
 use whittle_format::FormatError;
-use whittle_patcher_nostd::PatchError;
+use whittle_patcher_nostd::{DocumentError, PatchError};
+
+use crate::flags::LongestRule;
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -101,6 +103,60 @@ pub enum Error {
         /// Why not.
         source: PatchError,
     },
+    /// A flags document or a stage cannot be used.
+    #[error("cannot use {what}")]
+    Document {
+        /// Which document.
+        what: String,
+        /// Why not.
+        source: DocumentError,
+    },
+    /// JSON that people wrote is not what its place calls for.
+    #[error("cannot read {what}")]
+    Json {
+        /// Which file.
+        what: String,
+        /// Why not, with line and column.
+        source: serde_json::Error,
+    },
+    /// A flags document does not fit what devices keep for it.
+    #[error(
+        "flags document of {got} bytes is {} above the limit of {limit}{}",
+        got - limit,
+        longest.as_ref().map(|rule| format!("; {rule}")).unwrap_or_default()
+    )]
+    FlagsTooLarge {
+        /// Size of the signed document in bytes.
+        got: usize,
+        /// The limit in bytes.
+        limit: usize,
+        /// The rule that takes most; `None` if there are no rules.
+        longest: Option<LongestRule>,
+    },
+    /// A flags document is not newer than the one that it is to follow.
+    #[error("version {got} is not above version {previous}, which is already signed")]
+    VersionNotAbove {
+        /// Version of the document.
+        got: u32,
+        /// Version that it is to follow.
+        previous: u32,
+    },
+    /// A document is to follow one of another product.
+    #[error("the document is for `{got}`, the one that it is to follow for `{previous}`")]
+    ProductChanged {
+        /// Product of the document.
+        got: String,
+        /// Product of the one before.
+        previous: String,
+    },
+    /// A file is larger than anything that its place calls for.
+    #[error("`{}` has more than {limit} bytes", path.display())]
+    FileTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// A bare BSDIFF40 patch cannot be applied.
     #[error("cannot apply `{what}`")]
     BsdiffPatch {
@@ -191,7 +247,13 @@ impl Error {
             Self::WrongFileSize { .. } | Self::Encode { .. } | Self::Archive(_) => {
                 Culprit::BadInput
             }
-            Self::BsdiffPatch { .. } => Culprit::BadInput,
+            Self::BsdiffPatch { .. } | Self::Json { .. } | Self::FileTooLarge { .. } => {
+                Culprit::BadInput
+            }
+            Self::VersionNotAbove { .. } | Self::ProductChanged { .. } => Culprit::BadInput,
+            Self::FlagsTooLarge { .. } => Culprit::Budget,
+            Self::Document { source, .. } if source.is_about_the_key() => Culprit::Key,
+            Self::Document { .. } => Culprit::BadInput,
             Self::BadKey { .. }
             | Self::NotTheListedFile { .. }
             | Self::IndexContradiction { .. } => Culprit::Key,
@@ -219,6 +281,15 @@ impl Error {
     pub(crate) fn format(what: impl Into<String>) -> impl FnOnce(FormatError) -> Self {
         let what = what.into();
         move |source| Self::Format { what, source }
+    }
+
+    pub(crate) fn document(what: &Path) -> impl FnOnce(DocumentError) -> Self {
+        let what = format!("`{}`", what.display());
+        move |source| Self::Document { what, source }
+    }
+
+    pub(crate) fn json(what: String) -> impl FnOnce(serde_json::Error) -> Self {
+        move |source| Self::Json { what, source }
     }
 
     pub(crate) fn package(what: impl Into<String>) -> impl FnOnce(PatchError) -> Self {

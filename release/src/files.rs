@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
+use whittle_patcher_nostd::DocumentError;
+
 use crate::{Error, Result};
 
 /// What temporary files and directories begin with; one that is left behind by a kill may be removed.
@@ -14,6 +16,14 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+/// Reads the file of a signed document of at most `limit` bytes.
+pub(crate) fn read_document(path: &Path, limit: usize) -> Result<Vec<u8>> {
+    let len = || std::fs::metadata(path).map_or(0, |found| found.len());
+    let got = || usize::try_from(len()).unwrap_or(usize::MAX).max(limit + 1);
+    let too_long = || Error::document(path)(DocumentError::TooLong { got: got(), limit });
+    read_at_most(path, limit as u64)?.ok_or_else(too_long)
 }
 
 /// Writes a file beside its place, syncs it, and renames it into place.

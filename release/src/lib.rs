@@ -10,15 +10,19 @@
 pub mod apply;
 pub mod archive;
 pub mod build;
+pub mod device_id;
 pub mod directory;
 mod encode;
 mod error;
 mod files;
+pub mod flags;
 pub mod image;
 pub mod keys;
 mod package;
+pub mod percent;
 pub mod ram_flash;
 mod self_check;
+pub mod stage;
 
 pub use encode::{Alternative, CodecChoice, DeviceProfile};
 pub use error::{Culprit, Error, Result};

@@ -1,5 +1,7 @@
 //! Lays out a package file and signs it.
 
+use std::path::Path;
+
 use whittle_format::block::BlockLayout;
 use whittle_format::envelope::{self, KeyId, OVERHEAD, SIGNATURE_LEN, TBS_OVERHEAD};
 use whittle_format::{Manifest, ShortDigest, block, manifest, shorten};
@@ -7,7 +9,7 @@ use whittle_patcher_nostd::key_id;
 
 use crate::image::Sha256Digest;
 use crate::keys::Signer;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The bytes of one COSE_Sign1 envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,14 @@ impl SignedEnvelope {
         let len = envelope::tbs(&key_id, payload, &mut tbs)
             .map_err(Error::format("what is to be signed"))?;
         Self::with_signature(payload, &key_id, &signer.sign(&tbs[..len])?)
+    }
+
+    /// Writes it to a file, in one step; what stood there is replaced.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::NotAFile`].
+    pub fn write(&self, path: &Path) -> Result<()> {
+        files::write_atomically(path, &self.0)
     }
 
     /// Puts a payload and a signature together, without asking whether they fit each other.

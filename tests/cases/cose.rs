@@ -9,32 +9,37 @@ use whittle_patcher_nostd::{Verifier as _, key_id};
 use whittle_release::SignedEnvelope;
 use whittle_release::keys::Signer;
 
+use crate::golden::{FLAGS_FILE, STAGE_FILE, golden};
 use crate::support::{Workshop, keys, test_key};
 
 #[test]
 fn a_cose_library_verifies_our_envelopes() {
     let shop = Workshop::new();
-    let key = VerifyingKey::from_bytes(&test_key().public_key()).expect("a key");
     for (name, bytes) in &shop.built.files {
         let (_, rest) = Envelope::parse(bytes).expect("own bytes");
-        let envelope = &bytes[..bytes.len() - rest.len()];
-        let cose = CoseSign1::from_tagged_slice(envelope)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(
-            cose.protected.header.alg,
-            Some(coset::Algorithm::Assigned(iana::Algorithm::EdDSA))
-        );
-        assert_eq!(cose.protected.header.key_id, key_id(&test_key().public_key()));
-        cose.verify_signature(b"", |signature, message| {
-            key.verify(message, &Signature::from_slice(signature).expect("64 bytes"))
-        })
-        .unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(
-            cose.to_tagged_vec().expect("serialises"),
-            envelope,
-            "{name}: deterministic encoding"
-        );
+        assert_theirs_verifies(name, &bytes[..bytes.len() - rest.len()]);
     }
+    for name in [FLAGS_FILE, STAGE_FILE] {
+        assert_theirs_verifies(name, &std::fs::read(golden(name)).expect("committed"));
+    }
+}
+
+#[track_caller]
+fn assert_theirs_verifies(name: &str, envelope: &[u8]) {
+    let key = VerifyingKey::from_bytes(&test_key().public_key()).expect("a key");
+    let cose =
+        CoseSign1::from_tagged_slice(envelope).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(cose.protected.header.alg, Some(coset::Algorithm::Assigned(iana::Algorithm::EdDSA)));
+    assert_eq!(cose.protected.header.key_id, key_id(&test_key().public_key()));
+    cose.verify_signature(b"", |signature, message| {
+        key.verify(message, &Signature::from_slice(signature).expect("64 bytes"))
+    })
+    .unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(
+        cose.to_tagged_vec().expect("serialises"),
+        envelope,
+        "{name}: deterministic encoding"
+    );
 }
 
 #[test]

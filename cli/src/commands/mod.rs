@@ -5,9 +5,11 @@ mod base;
 mod build;
 mod demo;
 mod diff;
+mod flags;
 mod inspect;
 mod keygen;
 mod pubkey;
+mod stage;
 mod verify;
 
 use std::path::PathBuf;
@@ -30,6 +32,10 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Apply(apply::Args),
     Diff(diff::Args),
+    #[command(subcommand)]
+    Flags(flags::Command),
+    #[command(subcommand)]
+    Stage(stage::Command),
 }
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
@@ -43,6 +49,8 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::Verify(args) => verify::run(args, printer),
         Command::Apply(args) => apply::run(args, printer),
         Command::Diff(args) => diff::run(args, printer),
+        Command::Flags(command) => flags::run(command, printer),
+        Command::Stage(command) => stage::run(command, printer),
     }
 }
 

@@ -1,0 +1,218 @@
+use std::path::PathBuf;
+
+use serde::Serialize;
+use whittle_format::{Label, Seed, Share, Stage, shorten};
+use whittle_release::device_id::DeviceId;
+use whittle_release::image::hex;
+use whittle_release::keys::{Keyring, PrivateKey};
+use whittle_release::stage::{self, Draw, place};
+use whittle_release::{Image, Sha256Digest, percent};
+
+use super::TrustArgs;
+use crate::error::{Error, Result};
+use crate::printer::{Printer, grouped};
+use crate::values;
+
+/// Open a rollout to a share of the fleet; devices tell by themselves whether they are in.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Sign(SignArgs),
+    Check(CheckArgs),
+}
+
+/// Sign a stage of a rollout.
+///
+/// The first stage names the target and gets a new random seed; each further one names its predecessor with `--after`
+/// and keeps both. Within a rollout neither number nor share may fall.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SignArgs {
+    /// Share of the fleet that may take the target by now, such as 5%; at most four decimals.
+    #[arg(long, value_name = "PERCENT", value_parser = values::share)]
+    share: Share,
+
+    /// Private key to sign with, in PKCS#8 PEM.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+
+    /// File of the signed stage; it is replaced if it exists.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// Signed stage that this one is to follow; product, target and seed are taken from it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["product", "target_version", "target", "target_sha256", "seed"])]
+    after: Option<PathBuf>,
+
+    /// Number of the stage [default: 1, or the one after `--after`].
+    #[arg(long, value_name = "N")]
+    stage: Option<u32>,
+
+    /// Name of the product.
+    #[arg(long, value_parser = values::label, required_unless_present = "after")]
+    product: Option<Label>,
+
+    /// Version of the target.
+    #[arg(long, value_name = "VERSION", value_parser = values::label, required_unless_present = "after")]
+    target_version: Option<Label>,
+
+    /// The target image.
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["after", "target_sha256"])]
+    target: Option<PathBuf>,
+
+    /// SHA-256 of the target image, instead of the image.
+    #[arg(long, value_name = "DIGEST", conflicts_with = "target")]
+    target_sha256: Option<Sha256Digest>,
+
+    /// Seed of the rollout, 32 hexadecimal digits [default: random].
+    #[arg(long, value_name = "SEED", value_parser = values::seed)]
+    seed: Option<Seed>,
+}
+
+/// Tell whether a device is within a signed stage.
+///
+/// Asks the code that runs on the device. A device that is not in is a result, not an error: the exit code is 0.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// The signed stage.
+    file: PathBuf,
+
+    #[command(flatten)]
+    trust: TrustArgs,
+
+    /// Id of the device: text, or `hex:` and the digits of its bytes.
+    #[arg(long, value_name = "ID")]
+    device: DeviceId,
+
+    /// Signed stage that the device has accepted before: what falls behind it is refused.
+    #[arg(long, value_name = "FILE")]
+    accepted: Option<PathBuf>,
+}
+
+pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
+    match command {
+        Command::Sign(args) => sign(args, printer),
+        Command::Check(args) => check(args, printer),
+    }
+}
+
+#[derive(Serialize)]
+struct StageView {
+    product: String,
+    target_version: String,
+    target_sha256_prefix: String,
+    seed: String,
+    stage: u32,
+    percent: f64,
+    key_id: String,
+}
+
+impl StageView {
+    fn of(stage: &Stage, key_id: String) -> Self {
+        Self {
+            product: stage.product.to_string(),
+            target_version: stage.target_version.to_string(),
+            target_sha256_prefix: hex(&stage.target_digest),
+            seed: hex(&stage.seed),
+            stage: stage.number,
+            percent: percent::number(stage.share),
+            key_id,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Signed {
+    file: String,
+    bytes: usize,
+    #[serde(flatten)]
+    stage: StageView,
+}
+
+fn sign(args: &SignArgs, printer: &Printer) -> Result {
+    let key = PrivateKey::read(&args.key)?;
+    let keys = Keyring::of(&key);
+    let stage = match &args.after {
+        Some(path) => {
+            let previous = *stage::read(path, &keys)?;
+            let number = args.stage.unwrap_or(previous.number.saturating_add(1));
+            let next = Stage { number, share: args.share, ..previous };
+            stage::check_follows(&args.out, &next, &previous)?;
+            next
+        }
+        None => first_stage(args)?,
+    };
+    let signed = stage::sign(&stage, &key)?;
+    signed.write(&args.out)?;
+    let key_id = keys.ids().map(|id| hex(&id)).collect();
+    let result = Signed {
+        file: args.out.display().to_string(),
+        bytes: signed.0.len(),
+        stage: StageView::of(&stage, key_id),
+    };
+    printer.result(&result, |signed| {
+        let view = &signed.stage;
+        format!(
+            "{}: stage {} of {} {}, {} % of the fleet, seed {}, {} bytes, signed by key {}",
+            signed.file,
+            view.stage,
+            view.product,
+            view.target_version,
+            view.percent,
+            view.seed,
+            signed.bytes,
+            view.key_id
+        )
+    })
+}
+
+fn first_stage(args: &SignArgs) -> Result<Stage> {
+    let missing = || Error::Usage("the first stage needs a product, a version and a target".into());
+    let target = match (&args.target, args.target_sha256) {
+        (Some(path), _) => Image::read(path)?.digest(),
+        (None, Some(digest)) => digest,
+        (None, None) => return Err(missing()),
+    };
+    Ok(Stage {
+        product: args.product.ok_or_else(missing)?,
+        target_version: args.target_version.ok_or_else(missing)?,
+        target_digest: shorten(&target.0),
+        seed: args.seed.map_or_else(stage::new_seed, Ok)?,
+        number: args.stage.unwrap_or(1),
+        share: args.share,
+    })
+}
+
+#[derive(Serialize)]
+struct Checked {
+    eligible: bool,
+    device: DeviceId,
+    /// Place of the device in the draw, from 0 to 999 999.
+    place: u32,
+    #[serde(flatten)]
+    stage: StageView,
+}
+
+fn check(args: &CheckArgs, printer: &Printer) -> Result {
+    let keys = args.trust.keyring()?;
+    let stage = stage::read(&args.file, &keys)?;
+    if let Some(path) = &args.accepted {
+        stage::check_follows(&args.file, &stage, &*stage::read(path, &keys)?)?;
+    }
+    let device = args.device.as_bytes();
+    let checked = Checked {
+        eligible: stage.includes(device),
+        device: args.device.clone(),
+        place: place(Draw::Rollout, &stage.seed, device),
+        stage: StageView::of(&stage, hex(&stage.key_id())),
+    };
+    let covered = stage.share.ppm();
+    printer.result(&checked, |checked| {
+        let StageView { product, target_version, stage, percent, .. } = &checked.stage;
+        format!(
+            "{}: `{}` has place {}; stage {stage} of {product} {target_version} covers the places below {} ({percent} %)",
+            if checked.eligible { "in" } else { "not in" },
+            checked.device,
+            grouped(checked.place.into()),
+            grouped(covered.into()),
+        )
+    })
+}
