@@ -85,6 +85,7 @@ mod error;
 mod flags;
 mod flash;
 mod journal;
+pub mod life;
 mod patcher;
 mod receiver;
 mod stage;

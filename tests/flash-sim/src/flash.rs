@@ -265,7 +265,8 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> NorFlash
                 Step::NoPower => return Err(SimError::NoPower),
                 Step::Done => {
                     if let Some(at) = self.cells.conflict(at, word, self.chip.write_once) {
-                        return Err(SimError::NotErased { offset: at as u32 });
+                        let offset = u32::try_from(at).unwrap_or(u32::MAX);
+                        return Err(SimError::NotErased { offset });
                     }
                     self.cells.write_word(at, word);
                 }

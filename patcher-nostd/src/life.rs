@@ -1,0 +1,442 @@
+//! The life of an update as a pure state machine: what happened leads from one state to the next.
+//!
+//! ```text
+//!           Download           Verified            Installed            Activate
+//!    idle ───────────▶ downloading ──────▶ verified ───────▶ installed ────────▶ pending
+//!     ▲ ▲                │               │                                         │ Boot
+//!     │ └────────────────┴── Failed ─────┘                                         ▼
+//!     │            Healthy: committed, the security counter rises           ┌── trial ──┐
+//!     ├─────────────────────────────────────────────────────────────────────┤           │ Boot, up to the limits
+//!     │   Unhealthy, TooLate, Damaged, or a Boot beyond the limits: rolled back         │
+//!     └─────────────────────────────────────────────────────────────────────┴───────────┘
+//! ```
+//!
+//! It knows no flash: whoever drives it writes the new state to the journal *before* acting on it, and boots what
+//! [`boots_from`] says.
+
+use whittle_format::ShortDigest;
+use whittle_format::life::{Ending, LifeState, PackageKind, Phase, SlotId};
+
+/// How often a trial is attempted, unless told otherwise.
+pub const DEFAULT_ATTEMPTS: u8 = 3;
+
+/// How often a trial is booted without a verdict, whatever the reason of the resets.
+pub const MAX_BOOTS: u8 = 16;
+
+/// Deltas to one target that may fail before only the full image is accepted.
+pub const MAX_DELTA_FAILURES: u8 = 2;
+
+/// Why the processor started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ResetCause {
+    /// The power came.
+    PowerOn,
+    /// The voltage fell too low: perhaps the new firmware draws too much.
+    BrownOut,
+    /// The watchdog was not fed.
+    Watchdog,
+    /// Software asked for it, as panic handlers do.
+    Software,
+    /// The chip does not tell.
+    Unknown,
+}
+
+impl ResetCause {
+    /// All causes.
+    pub const ALL: [Self; 5] =
+        [Self::PowerOn, Self::BrownOut, Self::Watchdog, Self::Software, Self::Unknown];
+
+    /// Whether a boot after it counts against the attempts of a trial: a user who unplugs the device is no crash.
+    #[must_use]
+    pub fn counts(self) -> bool {
+        self != Self::PowerOn
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An admitted package is about to be stored.
+    Download {
+        /// First 16 bytes of the target's SHA-256.
+        target: ShortDigest,
+        /// Security counter of the target.
+        security_counter: u32,
+        /// Kind of the package.
+        kind: PackageKind,
+    },
+    /// Every byte of the package is there and authentic.
+    Verified,
+    /// The target stands in the other slot, and its hash is the signed one.
+    Installed,
+    /// The download or the installation failed.
+    Failed,
+    /// The application wants the target to start at the next boot.
+    Activate,
+    /// The processor started.
+    Boot(ResetCause),
+    /// The slot that should boot does not hold a signed image that may boot; `other` tells whether the other one does.
+    Damaged {
+        /// Whether the other slot holds an image that may boot.
+        other: bool,
+    },
+    /// All health checks passed.
+    Healthy,
+    /// A health check failed.
+    Unhealthy,
+    /// The health checks did not end in time.
+    TooLate,
+    /// The application switches features off, one bit each.
+    Disable(u32),
+    /// The application switches features on again, one bit each.
+    Enable(u32),
+}
+
+/// Why an event does not fit the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LifeError {
+    /// Nothing of the kind can happen in this phase.
+    OutOfTurn {
+        /// The phase.
+        phase: Phase,
+    },
+    /// This target was rolled back; another one may be installed.
+    Rejected,
+    /// Deltas to this target failed too often: the full image is wanted.
+    FullImageWanted,
+    /// The target's security counter is lower than the device's.
+    CounterTooLow {
+        /// Security counter of the target.
+        got: u32,
+        /// Security counter of the device.
+        device: u32,
+    },
+}
+
+impl core::fmt::Display for LifeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::OutOfTurn { phase } => write!(f, "does not fit the phase {phase:?}"),
+            Self::Rejected => f.write_str("this target was rolled back before"),
+            Self::FullImageWanted => f.write_str("deltas to this target failed: full image wanted"),
+            Self::CounterTooLow { got, device } => {
+                write!(f, "target has security counter {got}, the device requires {device}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for LifeError {}
+
+/// The slot that boots in a state.
+#[must_use]
+pub fn boots_from(state: &LifeState) -> SlotId {
+    match state.phase {
+        Phase::Trial => state.committed.other(),
+        _ => state.committed,
+    }
+}
+
+/// The state that follows; `attempts` is how often a trial may be attempted.
+///
+/// # Errors
+/// [`LifeError`]; the state stays as it is.
+pub fn next(state: &LifeState, event: Event, attempts: u8) -> Result<LifeState, LifeError> {
+    let out_of_turn = Err(LifeError::OutOfTurn { phase: state.phase });
+    match (state.phase, event) {
+        (Phase::Trial, Event::Download { .. }) => out_of_turn,
+        (_, Event::Download { target, security_counter, kind }) => {
+            download(state, target, security_counter, kind)
+        }
+        (Phase::Downloading, Event::Verified) => Ok(in_phase(state, Phase::Verified)),
+        (Phase::Verified, Event::Installed) => Ok(in_phase(state, Phase::Installed)),
+        (Phase::Downloading | Phase::Verified, Event::Failed) => Ok(failed(state)),
+        (Phase::Installed, Event::Activate) => Ok(in_phase(state, Phase::Pending)),
+        (Phase::Pending, Event::Boot(_)) => {
+            let state = in_phase(state, Phase::Trial);
+            Ok(LifeState { boots: 1, attempts: 1, disabled_on_trial: 0, ..state })
+        }
+        (Phase::Trial, Event::Boot(cause)) => Ok(trial_boot(state, cause, attempts)),
+        (_, Event::Boot(_)) => Ok(*state),
+        (Phase::Trial, Event::Healthy) => Ok(committed(state)),
+        (Phase::Trial, Event::Unhealthy) => Ok(rolled_back(state, Ending::Unhealthy)),
+        (Phase::Trial, Event::TooLate) => Ok(rolled_back(state, Ending::TooLate)),
+        (Phase::Trial, Event::Damaged { .. }) => Ok(rolled_back(state, Ending::Damaged)),
+        (_, Event::Damaged { other: true }) => Ok(recovered(state)),
+        (_, Event::Damaged { other: false }) => Ok(*state),
+        (Phase::Trial, Event::Disable(features)) => {
+            Ok(LifeState { disabled_on_trial: state.disabled_on_trial | features, ..*state })
+        }
+        (Phase::Trial, Event::Enable(features)) => {
+            Ok(LifeState { disabled_on_trial: state.disabled_on_trial & !features, ..*state })
+        }
+        (_, Event::Disable(features)) => {
+            Ok(LifeState { disabled: state.disabled | features, ..*state })
+        }
+        (_, Event::Enable(features)) => {
+            Ok(LifeState { disabled: state.disabled & !features, ..*state })
+        }
+        _ => out_of_turn,
+    }
+}
+
+/// Features that are switched off in the image that runs, one bit each.
+#[must_use]
+pub fn disabled(state: &LifeState) -> u32 {
+    match state.phase {
+        Phase::Trial => state.disabled_on_trial,
+        _ => state.disabled,
+    }
+}
+
+fn in_phase(state: &LifeState, phase: Phase) -> LifeState {
+    LifeState { phase, ..*state }
+}
+
+fn download(
+    state: &LifeState,
+    target: ShortDigest,
+    target_counter: u32,
+    kind: PackageKind,
+) -> Result<LifeState, LifeError> {
+    let delta_failures = if state.target == target { state.delta_failures } else { 0 };
+    if target == state.rejected && target != ShortDigest::default() {
+        return Err(LifeError::Rejected);
+    }
+    if target_counter < state.security_counter {
+        let (got, device) = (target_counter, state.security_counter);
+        return Err(LifeError::CounterTooLow { got, device });
+    }
+    if kind == PackageKind::Delta && delta_failures >= MAX_DELTA_FAILURES {
+        return Err(LifeError::FullImageWanted);
+    }
+    let state = in_phase(state, Phase::Downloading);
+    Ok(LifeState { ending: Ending::None, kind, target, target_counter, delta_failures, ..state })
+}
+
+/// The target and the failures stay, so that another download of it is known as such.
+fn failed(state: &LifeState) -> LifeState {
+    let more = u8::from(state.kind == PackageKind::Delta);
+    let delta_failures = state.delta_failures.saturating_add(more);
+    LifeState { ending: Ending::Abandoned, delta_failures, ..in_phase(state, Phase::Idle) }
+}
+
+fn trial_boot(state: &LifeState, cause: ResetCause, limit: u8) -> LifeState {
+    if cause.counts() && state.attempts >= limit {
+        return rolled_back(state, Ending::Crashed);
+    }
+    if state.boots >= MAX_BOOTS {
+        return rolled_back(state, Ending::Undecided);
+    }
+    let attempts = state.attempts.saturating_add(u8::from(cause.counts()));
+    LifeState { boots: state.boots.saturating_add(1), attempts, ..*state }
+}
+
+fn committed(state: &LifeState) -> LifeState {
+    LifeState {
+        committed: state.committed.other(),
+        security_counter: state.security_counter.max(state.target_counter),
+        disabled: state.disabled_on_trial,
+        ..at_rest(state, Ending::Committed)
+    }
+}
+
+fn rolled_back(state: &LifeState, ending: Ending) -> LifeState {
+    LifeState { rejected: state.target, ..at_rest(state, ending) }
+}
+
+/// The other slot takes over; what was at hand was there and is gone with it.
+fn recovered(state: &LifeState) -> LifeState {
+    LifeState {
+        committed: state.committed.other(),
+        disabled: 0,
+        ..at_rest(state, Ending::Recovered)
+    }
+}
+
+fn at_rest(state: &LifeState, ending: Ending) -> LifeState {
+    LifeState {
+        ending,
+        target: ShortDigest::default(),
+        target_counter: 0,
+        delta_failures: 0,
+        boots: 0,
+        attempts: 0,
+        disabled_on_trial: 0,
+        ..in_phase(state, Phase::Idle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::collections::BTreeMap;
+    use std::string::String;
+    use std::vec::Vec;
+    use std::{format, vec};
+
+    use super::*;
+
+    const ATTEMPTS: u8 = 3;
+
+    fn events() -> Vec<Event> {
+        let mut events = vec![
+            Event::Verified,
+            Event::Installed,
+            Event::Failed,
+            Event::Activate,
+            Event::Damaged { other: true },
+            Event::Damaged { other: false },
+            Event::Healthy,
+            Event::Unhealthy,
+            Event::TooLate,
+            Event::Disable(1),
+            Event::Enable(1),
+        ];
+        events.extend(ResetCause::ALL.map(Event::Boot));
+        for target in 1..=2 {
+            for kind in [PackageKind::Full, PackageKind::Delta] {
+                let security_counter = u32::from(target);
+                events.push(Event::Download { target: [target; 16], security_counter, kind });
+            }
+        }
+        events
+    }
+
+    /// Every state that can be reached, and each step between two of them.
+    fn explore(mut step: impl FnMut(&LifeState, Event, &LifeState)) -> usize {
+        let first = LifeState::new(SlotId::A, 1);
+        let mut seen = BTreeMap::from([(first.emit(), first)]);
+        let mut waiting = vec![first];
+        while let Some(state) = waiting.pop() {
+            for event in events() {
+                let Ok(after) = next(&state, event, ATTEMPTS) else { continue };
+                step(&state, event, &after);
+                if seen.insert(after.emit(), after).is_none() {
+                    waiting.push(after);
+                }
+            }
+        }
+        seen.len()
+    }
+
+    #[test]
+    fn the_promises_hold_on_every_step_between_reachable_states() {
+        let mut steps = 0;
+        let states = explore(|state, event, after| {
+            steps += 1;
+            let what = || -> String { format!("{state:?}\n{event:?}\n{after:?}") };
+            let commits = after.ending == Ending::Committed && state.phase == Phase::Trial;
+            assert!(after.security_counter >= state.security_counter, "never falls: {}", what());
+            assert!(
+                after.security_counter == state.security_counter || commits,
+                "rises at a commit only: {}",
+                what()
+            );
+            if commits {
+                assert!(matches!(event, Event::Healthy | Event::Disable(_) | Event::Enable(_)));
+            }
+            assert!(
+                after.committed == state.committed
+                    || event == Event::Healthy
+                    || event == Event::Damaged { other: true },
+                "a committed image is not lost: {}",
+                what()
+            );
+            if after.phase == Phase::Trial && state.phase != Phase::Trial {
+                assert_eq!(state.phase, Phase::Pending, "no trial without a request: {}", what());
+            }
+            if after.phase == Phase::Pending && state.phase != Phase::Pending {
+                assert_eq!(state.phase, Phase::Installed, "hash before pending: {}", what());
+            }
+            assert!(after.attempts <= ATTEMPTS && after.boots <= MAX_BOOTS, "{}", what());
+            assert!(after.delta_failures <= MAX_DELTA_FAILURES, "{}", what());
+            if after.phase == Phase::Trial {
+                assert_ne!(after.target, after.rejected, "no second trial: {}", what());
+            }
+        });
+        assert!(states > 1000 && steps > 10_000, "{states} states, {steps} steps");
+    }
+
+    #[test]
+    fn a_trial_ends_whatever_the_reset_causes_are() {
+        explore(|_, _, state| {
+            for cause in ResetCause::ALL {
+                let mut state = *state;
+                let mut boots = 0;
+                while state.phase == Phase::Trial {
+                    state = next(&state, Event::Boot(cause), ATTEMPTS).expect("a boot");
+                    boots += 1;
+                }
+                assert!(boots <= usize::from(MAX_BOOTS));
+            }
+        });
+    }
+
+    fn run(events: &[Event]) -> Result<LifeState, LifeError> {
+        events
+            .iter()
+            .try_fold(LifeState::new(SlotId::A, 1), |state, event| next(&state, *event, ATTEMPTS))
+    }
+
+    const DELTA: Event =
+        Event::Download { target: [2; 16], security_counter: 5, kind: PackageKind::Delta };
+    const FULL: Event =
+        Event::Download { target: [2; 16], security_counter: 5, kind: PackageKind::Full };
+    const TO_TRIAL: [Event; 5] = [
+        DELTA,
+        Event::Verified,
+        Event::Installed,
+        Event::Activate,
+        Event::Boot(ResetCause::Software),
+    ];
+
+    #[test]
+    fn a_healthy_target_is_committed_and_raises_the_counter() {
+        let state = run(&[&TO_TRIAL[..], &[Event::Healthy]].concat()).expect("in turn");
+        assert_eq!(
+            (state.phase, state.committed, state.ending, state.security_counter),
+            (Phase::Idle, SlotId::B, Ending::Committed, 5)
+        );
+    }
+
+    #[test]
+    fn three_attempts_and_then_back() {
+        let crash = Event::Boot(ResetCause::Watchdog);
+        let tried = run(&[&TO_TRIAL[..], &[crash; 2]].concat()).expect("in turn");
+        assert_eq!((tried.phase, tried.attempts, boots_from(&tried)), (Phase::Trial, 3, SlotId::B));
+        let back = run(&[&TO_TRIAL[..], &[crash; 3]].concat()).expect("in turn");
+        assert_eq!(
+            (back.phase, back.ending, boots_from(&back), back.security_counter),
+            (Phase::Idle, Ending::Crashed, SlotId::A, 1)
+        );
+        assert_eq!(next(&back, FULL, ATTEMPTS), Err(LifeError::Rejected));
+    }
+
+    #[test]
+    fn a_user_who_unplugs_the_device_is_no_crash() {
+        let state = run(&[&TO_TRIAL[..], &[Event::Boot(ResetCause::PowerOn); 5]].concat());
+        assert_eq!(state.map(|state| (state.phase, state.attempts)), Ok((Phase::Trial, 1)));
+    }
+
+    #[test]
+    fn a_delta_that_fails_twice_makes_way_for_the_full_image() {
+        let failing = [DELTA, Event::Failed, DELTA, Event::Verified, Event::Failed];
+        let state = run(&failing).expect("in turn");
+        assert_eq!(next(&state, DELTA, ATTEMPTS), Err(LifeError::FullImageWanted));
+        let state = next(&state, FULL, ATTEMPTS).expect("the full image is welcome");
+        assert_eq!(state.phase, Phase::Downloading);
+    }
+
+    #[test]
+    fn a_partial_failure_costs_a_feature_of_the_image_that_runs() {
+        let state = run(&[&[Event::Disable(4)], &TO_TRIAL[..], &[Event::Disable(1)]].concat())
+            .expect("in turn");
+        assert_eq!(disabled(&state), 1);
+        let back = next(&state, Event::Unhealthy, ATTEMPTS).expect("a trial");
+        assert_eq!(disabled(&back), 4);
+        let on = next(&state, Event::Healthy, ATTEMPTS).expect("a trial");
+        assert_eq!(disabled(&on), 1);
+    }
+}
