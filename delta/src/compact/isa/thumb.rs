@@ -101,7 +101,7 @@ pub(super) fn step<B: Bytes>(
     }
     let own = bytes.up_to_four(at)?;
     let form = alone(own);
-    if form == Some(Form::Call) && at + 4 <= end {
+    if is_call(references, own, at) && at + 4 <= end {
         return Ok(Step::of(super::Form::Thumb(Form::Call), 4));
     }
     if at & 3 == 0 && at + 4 <= end {
@@ -120,10 +120,10 @@ pub(super) fn step<B: Bytes>(
     }
     // Among constants a sweep may take the wrong halfword for the start of a long instruction; what follows tells.
     let next = bytes.up_to_four(at + 2)?;
-    let ends_with_ones = own & 0xff00 == 0xfb00;
+    let ends_with_ones = own & 0xfe00 == 0xfa00;
     let is_cut =
         at & 3 == 2 && references.is_pointer(next) && is_data(references, bytes, at + 2, next)?;
-    if is_cut || call(next).is_some() && !ends_with_ones {
+    if is_cut || is_call(references, next, at + 2) && !ends_with_ones {
         return Ok(Step::plain(2));
     }
     if is_movw(own) {
@@ -135,7 +135,15 @@ pub(super) fn step<B: Bytes>(
     {
         return Ok(Step { form: super::Form::Thumb(Form::MoveHigh), len: 4, distance: back });
     }
+    let form = form.filter(|form| *form != Form::Call);
     Ok(Step::of(form.map_or(super::Form::Plain, super::Form::Thumb), 4))
+}
+
+/// Whether a call stands here: one that leads nowhere is something else.
+fn is_call(references: &References, own: u32, at: u32) -> bool {
+    let target =
+        |form: Form| form.target(Code { own, ..Code::default() }, references.base.address(at));
+    call(own).is_some_and(|form| references.known_in_base(target(form)))
 }
 
 /// The upper byte of MOVS to the first register, and of most addresses in RAM.
