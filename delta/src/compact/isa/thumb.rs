@@ -44,7 +44,7 @@ const FLOAT_LITERAL: Field = Field { bits: 11, groups: &[(16, 2, 8)] };
 const MOVE: Field = Field { bits: 17, groups: &[(16, 0, 8), (28, 8, 3), (10, 11, 1), (0, 12, 4)] };
 
 /// Instructions that follow a MOVW and are looked at for its MOVT.
-const LOOK_AHEAD: u32 = 6;
+const LOOK_AHEAD: u32 = 16;
 
 /// A call that stands in these four bytes.
 pub(crate) fn call(own: u32) -> Option<Form> {
@@ -101,12 +101,15 @@ pub(super) fn step<B: Bytes>(
     }
     let own = bytes.up_to_four(at)?;
     let form = alone(own);
-    if form == Some(Form::Call) && at + 4 <= end {
+    if is_call(references, own, at) && at + 4 <= end {
         return Ok(Step::of(super::Form::Thumb(Form::Call), 4));
     }
     if at & 3 == 0 && at + 4 <= end {
         let word = references.word_form(own);
-        if word.is_word() && !(word == super::Form::Value && is_long(own)) {
+        if word.is_word()
+            && !(word == super::Form::Value && is_long(own))
+            && is_data(references, bytes, at, own)?
+        {
             return Ok(Step::of(word, 4));
         }
     }
@@ -117,8 +120,10 @@ pub(super) fn step<B: Bytes>(
     }
     // Among constants a sweep may take the wrong halfword for the start of a long instruction; what follows tells.
     let next = bytes.up_to_four(at + 2)?;
-    let ends_with_ones = own & 0xff00 == 0xfb00;
-    if at & 3 == 2 && references.is_pointer(next) || call(next).is_some() && !ends_with_ones {
+    let ends_with_ones = own & 0xfe00 == 0xfa00;
+    let is_cut =
+        at & 3 == 2 && references.is_pointer(next) && is_data(references, bytes, at + 2, next)?;
+    if is_cut || is_call(references, next, at + 2) && !ends_with_ones {
         return Ok(Step::plain(2));
     }
     if is_movw(own) {
@@ -130,7 +135,48 @@ pub(super) fn step<B: Bytes>(
     {
         return Ok(Step { form: super::Form::Thumb(Form::MoveHigh), len: 4, distance: back });
     }
+    let form = form.filter(|form| *form != Form::Call);
     Ok(Step::of(form.map_or(super::Form::Plain, super::Form::Thumb), 4))
+}
+
+/// Whether a call stands here: one that leads nowhere is something else.
+fn is_call(references: &References, own: u32, at: u32) -> bool {
+    let target =
+        |form: Form| form.target(Code { own, ..Code::default() }, references.base.address(at));
+    call(own).is_some_and(|form| references.known_in_base(target(form)))
+}
+
+/// The upper byte of MOVS to the first register, and of most addresses in RAM.
+const MOVS_R0: u32 = 0x20;
+
+/// Whether an aligned word that may be an address is one, rather than parts of two instructions.
+///
+/// What looks like a long instruction, or like MOVS, is code unless the flow of instructions ends in front of it, as it does
+/// in front of literals, or words of data stand next to it.
+fn is_data<B: Bytes>(
+    references: &References,
+    bytes: &mut B,
+    at: u32,
+    word: u32,
+) -> Result<bool, B::Error> {
+    if !is_long(word) && word >> 24 != MOVS_R0 {
+        return Ok(true);
+    }
+    let Some(before) = at.checked_sub(4) else { return Ok(true) };
+    let before = bytes.up_to_four(before)?;
+    let ends_flow = match before >> 16 {
+        // Two kinds of NOP, BX, POP with the program counter, B.
+        0xbf00 | 0x46c0 | 0x4700..=0x4780 | 0xbd00..=0xbdff | 0xe000..=0xe7ff => true,
+        // The address of a peripheral.
+        0x4000..=0x4007 | 0x5000 => true,
+        // The longer POP and B.
+        0x8000..=0xbfff => before & 0xffff == 0xe8bd || before & 0x9000_f800 == 0x9000_f000,
+        _ => false,
+    };
+    if ends_flow || references.word_form(before).is_word() {
+        return Ok(true);
+    }
+    Ok(references.is_pointer(bytes.up_to_four(at + 4)?))
 }
 
 /// A MOVW counts if a MOVT of the same register follows soon and both give an address that may have moved.

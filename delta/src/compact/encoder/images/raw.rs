@@ -44,9 +44,12 @@ pub(super) fn set_of_32_bit_arm(image: &[u8]) -> InstructionSet {
 pub(super) fn load_addresses(image: &[u8], set: InstructionSet) -> Vec<u32> {
     let votes = votes(image, set);
     let [coarse, fine] = GRIDS.map(|grid| most_votes(&votes, grid));
-    let vectors = if set == InstructionSet::Thumb { from_vector_table(image) } else { None };
-    // Where both grids agree, they are hardly wrong.
-    let other = if coarse == fine { None } else { vectors.or(fine) };
+    let vectors = if set == InstructionSet::Thumb { VectorTable::of(image) } else { None };
+    // Where both grids agree, they are hardly wrong, but where code makes its addresses by pairs of instructions few
+    // pointers vote at all.
+    let is_allowed = vectors.is_none_or(|table| coarse.is_some_and(|load| table.allows(load)));
+    let is_sure = coarse == fine && is_allowed;
+    let other = if is_sure { None } else { vectors.map(VectorTable::load_address).or(fine) };
     let mut addresses: Vec<u32> = [coarse, other].into_iter().flatten().collect();
     addresses.sort_unstable();
     addresses.dedup();
@@ -89,11 +92,38 @@ fn most_votes(votes: &BTreeMap<u32, u32>, grid: u32) -> Option<u32> {
     on_grid.max_by_key(|(load, votes)| (**votes, core::cmp::Reverse(**load))).map(|(load, _)| *load)
 }
 
-/// An image that begins with a stack pointer into RAM and an odd reset handler lies where that handler does.
-fn from_vector_table(image: &[u8]) -> Option<u32> {
-    let mut words = words(image);
-    let (stack, reset) = (words.next()?, words.next()?);
-    ((0x2000_0000..0x2010_0000).contains(&stack) && reset & 1 == 1).then_some(reset & !0xffff)
+/// Where an image may lie that begins with a stack pointer into RAM and the odd addresses of handlers in itself.
+#[derive(Clone, Copy, Debug)]
+struct VectorTable {
+    lowest_load: u32,
+    highest_load: u32,
+}
+
+impl VectorTable {
+    /// Those of the processor itself; what stands behind them depends on the chip.
+    const HANDLERS: usize = 15;
+
+    fn of(image: &[u8]) -> Option<Self> {
+        const RAM: core::ops::Range<u32> = 0x1000_0000..0x4000_0000;
+        let stack = words(image).next().filter(|stack| RAM.contains(stack) && stack & 3 == 0);
+        stack?;
+        let handlers = || words(image).skip(1).take(Self::HANDLERS).filter(|word| *word != 0);
+        let (lowest, highest) = (handlers().min()?, handlers().max()?);
+        let last = u32::try_from(image.len()).ok()?.checked_sub(1)?;
+        let is_table = handlers().all(|word| word & 1 == 1) && highest - lowest <= last;
+        let lowest_load = highest.saturating_sub(last);
+        is_table.then_some(Self { lowest_load, highest_load: lowest })
+    }
+
+    fn allows(self, load: u32) -> bool {
+        (self.lowest_load..=self.highest_load).contains(&load)
+    }
+
+    /// The roundest of the addresses that are allowed.
+    fn load_address(self) -> u32 {
+        let round = (0..u32::BITS).map(|zeros| self.highest_load >> zeros << zeros);
+        round.take_while(|load| self.allows(*load)).last().unwrap_or(self.highest_load)
+    }
 }
 
 fn words(image: &[u8]) -> impl Iterator<Item = u32> + use<'_> {
@@ -146,5 +176,31 @@ pub(super) fn riscv_ram(image: &[u8], load: u32) -> Ram {
             Ram { start, len: (last | PAGE).wrapping_sub(start).wrapping_add(1) }
         }
         _ => Ram::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A vector table with these words in front, of an image of 64 KiB.
+    fn table(words: &[u32]) -> Option<VectorTable> {
+        let mut image: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        image.resize(64 << 10, 0);
+        VectorTable::of(&image)
+    }
+
+    #[test]
+    fn a_vector_table_tells_where_an_image_lies() {
+        let load = |words: &[u32]| table(words).map(VectorTable::load_address);
+        assert_eq!(load(&[0x2040_0000, 0x401, 0xe73, 0xf2d]), Some(0));
+        assert_eq!(
+            load(&[0x2000_1000, 0x0800_0145, 0x0800_8e73, 0, 0x0800_0147]),
+            Some(0x0800_0000)
+        );
+        assert!(!table(&[0x2000_1000, 0x0801_ff01, 0x0802_7f01]).unwrap().allows(0x0800_0000));
+        assert_eq!(load(&[0x0800_0000, 0x0800_0145]), None, "no stack in RAM");
+        assert_eq!(load(&[0x2000_1000, 0x0800_0144]), None, "an even handler");
+        assert_eq!(load(&[0x2000_1000, 0x0800_0145, 0x0900_0145]), None, "too far apart");
     }
 }
