@@ -163,10 +163,15 @@ impl Past {
 
     /// Notes bytes that were all hit.
     pub(super) fn note_stride(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.note_hit(true);
-            self.note_byte(*byte);
+        let len = u32::try_from(bytes.len()).unwrap_or(0);
+        self.run = self.run.saturating_add(len);
+        self.age = self.age.saturating_add(len);
+        self.history = self.history.checked_shl(len).unwrap_or(0);
+        let last = bytes.last_chunk().map_or(self.recent, |last| u64::from_be_bytes(*last));
+        if self.position.is_followed() {
+            bytes.iter().for_each(|byte| self.position.note(*byte));
         }
+        self.recent = last;
     }
 
     pub(super) fn note_byte(&mut self, byte: u8) {
@@ -205,8 +210,8 @@ pub(super) struct SourceContext {
     pub(super) before: u8,
     /// The other byte of its halfword.
     pub(super) partner: u8,
-    /// Its halfword, if the image goes that far.
-    pub(super) half: Option<u16>,
+    /// Its halfword.
+    pub(super) half: u16,
 }
 
 /// The tables of recent bytes, by what comes in and what it goes by.
@@ -621,8 +626,7 @@ impl Model<'_> {
         [low, high]: [u8; 2],
         missed: bool,
     ) {
-        let Some(half) = source.half else { return };
-        let (key, tag) = substitution_key(half);
+        let (key, tag) = substitution_key(source.half);
         let entry = fold(self.substitutions, key);
         let [known, ..] = *entry;
         if missed || known == tag {
@@ -632,7 +636,7 @@ impl Model<'_> {
 
     /// What took the place of this source byte's halfword the last time.
     fn substitute(&self, source: SourceContext, high_byte: bool) -> Option<u8> {
-        let (key, tag) = substitution_key(source.half?);
+        let (key, tag) = substitution_key(source.half);
         let [known, low, high] =
             *self.substitutions.get(key & self.substitutions.len().wrapping_sub(1))?;
         (known == tag).then_some(if high_byte { high } else { low })
