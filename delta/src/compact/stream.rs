@@ -23,7 +23,7 @@ use super::header::{Header, Part};
 use super::isa::{Form, InstructionSet, References};
 use super::map::Entry;
 use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, signed};
-use super::model::{Model, Past, Place, SourceContext};
+use super::model::{Model, Past, SourceContext};
 use super::pick;
 use super::position::Position;
 use super::predict::{KIND_PLAIN, Predicted, Predictor};
@@ -514,7 +514,8 @@ impl<'a> Machine<'a> {
         let history = self.past.history;
         let context = look.context;
         let hit = !ends && predicted.byte == byte;
-        let hit = self.model.hit(side, hit, predicted, n, Place::Single, context, &self.past);
+        let parity = self.past.position.index(n) & 1 == 1;
+        let hit = self.model.hit(side, hit, predicted, parity, context, &self.past);
         self.coded_hit(side, predicted, odd, history, hit);
         self.past.note_hit(hit);
         let byte = if hit {
@@ -686,7 +687,7 @@ impl<'a> Machine<'a> {
         let bucket = Model::run_bucket(&self.past);
         let history = self.past.history;
         let high_hit = !ends && high.byte == goal[1];
-        let high_hit = self.model.hit(side, high_hit, high, n, Place::High, context, &self.past);
+        let high_hit = self.model.hit(side, high_hit, high, true, context, &self.past);
         self.coded_hit(side, high, true, history, high_hit);
         self.past.note_hit(high_hit);
         let high_byte = if high_hit {
@@ -706,7 +707,7 @@ impl<'a> Machine<'a> {
         let context = SourceContext { before, partner: high.raw, half };
         let history = self.past.history;
         let low_hit = low.byte == goal[0];
-        let low_hit = self.model.hit(side, low_hit, low, n, Place::Low, context, &self.past);
+        let low_hit = self.model.hit(side, low_hit, low, false, context, &self.past);
         self.coded_hit(side, low, false, history, low_hit);
         self.past.note_hit(low_hit);
         let low_byte = if low_hit {
