@@ -47,7 +47,7 @@ pub(super) struct Shape {
 const TINY: Shape = Shape {
     slots: 64,
     map: 72,
-    flags: 16,
+    flags: 32,
     flag_sets: 8,
     family_sets: 4,
     paths: 4,
@@ -58,7 +58,7 @@ const TINY: Shape = Shape {
 const SMALL: Shape = Shape {
     slots: 512,
     map: 248,
-    flags: 32,
+    flags: 64,
     flag_sets: FLAG_SETS,
     family_sets: 32,
     paths: 8,

@@ -10,7 +10,7 @@ use super::model::{self, ByteWeights, FlagWeights};
 use super::predict::{self, Learned, Moved, Predictor};
 use super::stream::{Fault, Machine, Numbers, Segment, Side};
 use super::sweep::{Cell, Sweep};
-use super::view::{Look, Source, View, unit_code};
+use super::view::{Look, Source, Unit, View, unit_code};
 use crate::{DecodeError, Decoder, Images, Sizes};
 
 /// What the decoder remembers, with room as its memory class says: see [`MediumTables`](super::MediumTables) and its like.
@@ -296,14 +296,14 @@ struct ImageView<'x, I> {
 }
 
 impl<I: Images> ImageView<'_, I> {
-    fn base(&mut self) -> (Cached<'_, I>, &mut Sweep) {
-        let Self { images, sizes, lines: [lines, _], sweep } = self;
-        (Cached { lines, images, which: Which::Base, len: sizes.base }, sweep)
-    }
-
-    fn target(&mut self, written: u32) -> Cached<'_, I> {
-        let Self { images, lines: [_, lines], .. } = self;
-        Cached { lines, images, which: Which::Target, len: written }
+    /// The image that a source lies in; of the target, as much as is written.
+    fn image(&mut self, source: Source, written: u32) -> (Cached<'_, I>, &mut Sweep) {
+        let Self { images, sizes, lines: [base, target], sweep } = self;
+        let (lines, which, len) = match source {
+            Source::Base(_) => (base, Which::Base, sizes.base),
+            Source::Target(_) => (target, Which::Target, written),
+        };
+        (Cached { lines, images, which, len }, sweep)
     }
 }
 
@@ -316,20 +316,24 @@ impl<I: Images> View for ImageView<'_, I> {
         source: Source,
         written: u32,
     ) -> Result<Look, I::Error> {
+        let unit = self.unit(references, source, written)?;
+        Look::at(&mut self.image(source, written).0, source.offset(), unit)
+    }
+
+    fn unit(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+    ) -> Result<Unit, I::Error> {
+        let Some(references) = references else { return Ok(Unit::default()) };
+        let (mut image, sweep) = self.image(source, written);
         match source {
             Source::Base(offset) => {
-                let (mut base, sweep) = self.base();
-                let look = Look::at(&mut base, offset)?;
-                let Some(references) = references else { return Ok(look) };
-                let cell = sweep.cell(references, &mut base, offset)?;
-                look.with_cell(references, &mut base, offset, cell)
+                let cell = sweep.cell(references, &mut image, offset)?;
+                Unit::read(references.global_pointers[0], &mut image, offset, cell)
             }
-            Source::Target(offset) => {
-                let mut target = self.target(written);
-                let look = Look::at(&mut target, offset)?;
-                let Some(references) = references else { return Ok(look) };
-                look.with_call(references, &mut target, offset)
-            }
+            Source::Target(offset) => Unit::call(references, &mut image, offset),
         }
     }
 
@@ -338,17 +342,17 @@ impl<I: Images> View for ImageView<'_, I> {
         references: Option<&References>,
         source: Source,
         written: u32,
-        limit: usize,
-    ) -> Result<usize, I::Error> {
+        limit: u32,
+    ) -> Result<u32, I::Error> {
         let Some(known) = references else { return Ok(limit) };
         match source {
             Source::Base(offset) => {
-                let (mut base, sweep) = self.base();
+                let (mut base, sweep) = self.image(source, written);
                 sweep.plain_run(known, &mut base, offset, limit)
             }
             Source::Target(_) => {
-                let look = self.look(references, source, written)?;
-                Ok(usize::from(look.cell.form == Form::Plain))
+                let unit = self.unit(references, source, written)?;
+                Ok(u32::from(unit.cell.form == Form::Plain))
             }
         }
     }
@@ -363,12 +367,12 @@ impl<I: Images> View for ImageView<'_, I> {
     fn written_code(
         &mut self,
         references: &References,
-        start: u32,
+        place: u32,
         cell: Cell,
         written: u32,
     ) -> Result<Code, I::Error> {
         let [_, pointer] = references.global_pointers;
-        unit_code(pointer, &mut self.target(written), start, cell)
+        unit_code(pointer, &mut self.image(Source::Target(place), written).0, place, cell)
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), I::Error> {

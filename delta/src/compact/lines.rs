@@ -64,24 +64,26 @@ impl<I: Images> Cached<'_, I> {
 impl<I: Images> Bytes for Cached<'_, I> {
     type Error = I::Error;
 
-    fn byte(&mut self, offset: u32) -> Result<Option<u8>, I::Error> {
-        if offset >= self.len {
-            return Ok(None);
-        }
-        let line = self.line(offset)?;
-        Ok(Some(super::peek(&line.bytes, (offset - line.start) as usize)))
+    fn len(&self) -> u32 {
+        self.len
     }
 
-    fn word(&mut self, offset: u32) -> Result<Option<u32>, I::Error> {
-        let is_inside = offset.checked_add(4).is_some_and(|end| end <= self.len);
-        if !is_inside || offset % LINE + 4 > LINE {
-            let (low, high) = (self.half(offset)?, self.half(offset.wrapping_add(2))?);
-            return Ok(low.zip(high).map(|(low, high)| u32::from(low) | u32::from(high) << 16));
+    fn up_to_four(&mut self, offset: u32) -> Result<u32, I::Error> {
+        if offset % LINE + 4 <= LINE && offset.saturating_add(4) <= self.len {
+            // The last byte is asked for: a line that has grown since must hold it.
+            let line = self.line(offset + 3)?;
+            let bytes = line.bytes.get((offset % LINE) as usize..);
+            return Ok(bytes
+                .and_then(<[u8]>::first_chunk)
+                .map_or(0, |word| u32::from_le_bytes(*word)));
         }
-        // The last byte is asked for: a line that has grown since must hold it.
-        let line = self.line(offset + 3)?;
-        let at = (offset - line.start) as usize;
-        let word = line.bytes.get(at..).and_then(|bytes| bytes.first_chunk());
-        Ok(word.map(|word| u32::from_le_bytes(*word)))
+        let mut word = 0;
+        let len = self.len.saturating_sub(offset).min(4);
+        for index in 0..len {
+            let at = offset + index;
+            let byte = super::peek(&self.line(at)?.bytes, (at % LINE) as usize);
+            word |= u32::from(byte) << (8 * index);
+        }
+        Ok(word)
     }
 }

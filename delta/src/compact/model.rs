@@ -14,7 +14,7 @@ const BYTE_RATE: i32 = 24;
 const ROOMY: usize = 8192;
 
 /// Inputs of the hit flag's mixer, and of the bytes'.
-const FLAG_INPUTS: usize = 6;
+const FLAG_INPUTS: usize = 4;
 const BYTE_INPUTS: usize = 8;
 
 /// Mixer sets of bytes, by what is coded; each has one set for when the first prediction still stands and one for
@@ -42,17 +42,9 @@ mod family {
     }
 }
 
-/// Counters of the hit flag, in parts of equal size: each context folds its key into its parts.
-mod part {
-    pub(super) const HISTORY: usize = 0;
-    pub(super) const UNIT: usize = 1;
-    pub(super) const AGE: usize = 2;
-    pub(super) const AGREEMENT: usize = 3;
-    /// Two parts each.
-    pub(super) const BYTE: usize = 4;
-    pub(super) const BEFORE: usize = 6;
-    pub(super) const COUNT: usize = 8;
-}
+/// Parts of equal size that the counters of the hit flag are divided into: each context folds its key into one, that of
+/// bytes into two.
+pub(super) const FLAG_PARTS: usize = 4;
 
 /// Groups of kinds of predictions; most kinds are one by themselves.
 const GROUPS: usize = 42;
@@ -71,11 +63,9 @@ fn group(kind: u8) -> usize {
 mod flag_set {
     use super::GROUPS;
 
-    /// By parity and noise.
-    pub(super) const PAIR: usize = 0;
-    /// One for noise and one for calm, then those of the references' groups.
-    pub(super) const PLAIN: usize = 8;
-    pub(super) const COUNT: usize = PLAIN + 2 + GROUPS;
+    /// Those of plain bytes, by parity and noise, then those of the references' groups.
+    pub(super) const REFERENCE: usize = 8;
+    pub(super) const COUNT: usize = REFERENCE + GROUPS;
 }
 
 /// Confidence counters of direct predictions.
@@ -131,9 +121,6 @@ pub(super) const FAMILY_SETS: usize = family::COUNT * 2;
 /// Groups of families, each of which has mixer sets of bytes by path.
 pub(super) const PATH_GROUPS: usize = family::GROUPS;
 
-/// Parts that the counters of the hit flag are divided into.
-pub(super) const FLAG_PARTS: usize = part::COUNT;
-
 /// Tables of bytes last seen.
 pub(super) const RECENT_TABLES: usize = Recent::COUNT;
 
@@ -163,10 +150,15 @@ impl Past {
 
     /// Notes bytes that were all hit.
     pub(super) fn note_stride(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.note_hit(true);
-            self.note_byte(*byte);
+        let len = u32::try_from(bytes.len()).unwrap_or(0);
+        self.run = self.run.saturating_add(len);
+        self.age = self.age.saturating_add(len);
+        self.history = self.history.checked_shl(len).unwrap_or(0);
+        let last = bytes.last_chunk().map_or(self.recent, |last| u64::from_be_bytes(*last));
+        if self.position.is_followed() {
+            bytes.iter().for_each(|byte| self.position.note(*byte));
         }
+        self.recent = last;
     }
 
     pub(super) fn note_byte(&mut self, byte: u8) {
@@ -205,8 +197,8 @@ pub(super) struct SourceContext {
     pub(super) before: u8,
     /// The other byte of its halfword.
     pub(super) partner: u8,
-    /// Its halfword, if the image goes that far.
-    pub(super) half: Option<u16>,
+    /// Its halfword.
+    pub(super) half: u16,
 }
 
 /// The tables of recent bytes, by what comes in and what it goes by.
@@ -222,14 +214,10 @@ impl Recent {
     const COUNT: usize = 4;
 }
 
-/// Which place in its halfword a byte takes, and whether it is coded as one of a pair.
+/// Which byte of a halfword is coded; the high one comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Coded by itself.
-    Single,
-    /// The high byte of a pair, coded first.
+enum Place {
     High,
-    /// The low byte of a pair.
     Low,
 }
 
@@ -270,74 +258,46 @@ impl Model<'_> {
         self.fixed.last_delta.fill(0);
     }
 
-    /// Codes whether the prediction is right.
+    /// Codes whether the prediction is right; `odd` for the high byte of a halfword.
     pub(super) fn hit(
         &mut self,
         coder: &mut impl BitCoder,
         hit: bool,
         predicted: Predicted,
-        n: u32,
-        place: Place,
+        odd: bool,
         source: SourceContext,
         past: &Past,
     ) -> bool {
-        let group = group(predicted.kind);
-        let is_reference = usize::from(predicted.kind != KIND_PLAIN);
-        let index = past.position.index(n) as usize;
-        let parity = match place {
-            Place::Single => index & 1,
-            Place::High => 1,
-            Place::Low => 0,
-        };
+        let (group, parity) = (group(predicted.kind), usize::from(odd));
         let missed = usize::from(past.unit_missed);
-        let substitution = match (place, predicted.kind) {
-            (Place::Single, 1..) => 3,
-            _ => match self.substitute(source, parity == 1) {
-                None => 0,
-                Some(byte) if byte == predicted.byte => 1,
-                Some(_) => 2,
-            },
-        };
-        let noise = match past.misses_in(0xff) {
-            0 => 0,
-            1..=2 => 1,
-            3..=4 => 2,
-            _ => 3,
+        let substitution = match self.substitute(source, odd) {
+            None => 0,
+            Some(byte) if byte == predicted.byte => 1,
+            Some(_) => 2,
         };
         let (misses, history) = (past.misses_in(0xffff).min(7), past.history as usize);
         // Fields that matter most come lowest: small parts keep no others.
-        let by_history = parity | is_reference << 1 | (history & 31) << 2 | (index & 2) << 6;
         let by_unit = missed | group << 1 | misses << 7;
         let by_age = past.age_bucket() as usize
             | parity << 3
             | usize::from(misses > 3) << 4
             | (history & 7) << 5;
         let by_byte = parity | usize::from(predicted.byte.reverse_bits()) << 1;
-        let by_place = if place == Place::Single {
-            let in_halves = !past.position.is_followed() && parity == 1;
-            let before = if in_halves { past.recent >> 8 } else { past.recent } & 0xffff;
-            let told_apart = if past.position.is_followed() { index } else { parity };
-            let before = u32::try_from(before | (told_apart as u64) << 16).unwrap_or(0);
-            (part::BEFORE, 2, before.wrapping_mul(0x9e37_79b1) as usize >> 16)
+        let set = if predicted.kind != KIND_PLAIN {
+            flag_set::REFERENCE + group
+        } else if past.run > 32 {
+            parity * 4
         } else {
-            let neighbour = if place == Place::High { source.before } else { source.partner };
-            let (first, second) = self.recent_bytes(place, neighbour, past);
-            let same = usize::from(past.byte(1) == source.before);
-            let agree =
-                usize::from(first == predicted.byte) << 1 | usize::from(second == predicted.byte);
-            (part::AGREEMENT, 1, agree | parity << 2 | noise << 3 | missed << 5 | same << 6)
+            parity * 4 + 1 + past.misses_in(0xff).div_ceil(2).min(2)
         };
 
-        let in_part = self.flags.len() / part::COUNT;
+        let part = self.flags.len() / FLAG_PARTS;
+        let within = |key: usize, len: usize| key & len.wrapping_sub(1);
         let places = [
-            (part::HISTORY, 1, by_history),
-            (part::UNIT, 1, by_unit),
-            (part::AGE, 1, by_age),
-            (part::BYTE, 2, by_byte),
-            by_place,
+            within(by_unit, part),
+            part + within(by_age, part),
+            2 * part + within(by_byte, 2 * part),
         ];
-        let places = places
-            .map(|(part, parts, key)| part * in_part + (key & (parts * in_part).wrapping_sub(1)));
         let by_substitution = pick(
             &mut self.fixed.by_substitution,
             (substitution * 2 + parity) * 4 + missed * 2 + usize::from(past.run > 8),
@@ -346,14 +306,6 @@ impl Model<'_> {
         for (input, place) in inputs.iter_mut().zip(places) {
             *input = stretch(fold(self.flags, place).p());
         }
-        let calm = past.run > 32;
-        let set = match (place, predicted.kind) {
-            (Place::Single, KIND_PLAIN) => flag_set::PLAIN + usize::from(calm),
-            (_, KIND_PLAIN) => {
-                flag_set::PAIR + parity * 4 + if calm { 0 } else { noise.min(2) + 1 }
-            }
-            _ => flag_set::PLAIN + 2 + group,
-        };
         let mut weights = [fold(self.flag_weights, set)];
         let mixture = Mixture::new(inputs, &weights);
         let hit = coder.bit(hit, mixture.p());
@@ -621,8 +573,7 @@ impl Model<'_> {
         [low, high]: [u8; 2],
         missed: bool,
     ) {
-        let Some(half) = source.half else { return };
-        let (key, tag) = substitution_key(half);
+        let (key, tag) = substitution_key(source.half);
         let entry = fold(self.substitutions, key);
         let [known, ..] = *entry;
         if missed || known == tag {
@@ -632,7 +583,7 @@ impl Model<'_> {
 
     /// What took the place of this source byte's halfword the last time.
     fn substitute(&self, source: SourceContext, high_byte: bool) -> Option<u8> {
-        let (key, tag) = substitution_key(source.half?);
+        let (key, tag) = substitution_key(source.half);
         let [known, low, high] =
             *self.substitutions.get(key & self.substitutions.len().wrapping_sub(1))?;
         (known == tag).then_some(if high_byte { high } else { low })

@@ -3,7 +3,7 @@
 use super::isa::{Code, Family, Form, References};
 use super::map::AddressMap;
 use super::sweep::Cell;
-use super::view::{Look, Source};
+use super::view::{Look, Source, Unit};
 use super::words::{self, Words};
 
 /// A guess at the next target byte.
@@ -197,21 +197,21 @@ impl Predictor<'_> {
 
     /// Predicts the byte at target offset `n` from the one at `source`.
     pub(super) fn predict(&self, look: &Look, source: Source, n: u32) -> Predicted {
-        let Cell { form, index, .. } = look.cell;
+        let Cell { form, index, .. } = look.unit.cell;
         let plain = Predicted { index: index.into(), ..Predicted::plain(look.raw) };
         if !form.moves(index) {
             return plain;
         }
-        self.unit(look, source, n).map_or(plain, |unit| unit.byte(look.raw, index))
+        self.unit(&look.unit, source, n).map_or(plain, |unit| unit.byte(look.raw, index))
     }
 
     /// Predicts the unit that the byte at target offset `n` is part of; `None` if it is not known to move.
-    pub(super) fn unit(&self, look: &Look, source: Source, n: u32) -> Option<PredictedUnit> {
-        let (references, form) = (self.references.as_ref()?, look.cell.form);
-        let index = u32::from(look.cell.index);
+    pub(super) fn unit(&self, unit: &Unit, source: Source, n: u32) -> Option<PredictedUnit> {
+        let (references, form) = (self.references.as_ref()?, unit.cell.form);
+        let index = u32::from(unit.cell.index);
         let start = source.offset().checked_sub(index)?;
         let place = n.checked_sub(index)?;
-        let old = look.code.own;
+        let old = unit.code.own;
         if form.is_word() {
             if place & 3 != 0 {
                 return None;
@@ -222,7 +222,7 @@ impl Predictor<'_> {
             return Some(PredictedUnit { new, kind, per_byte });
         }
         let family = form.family()?;
-        let target = target_of(references, form, look.code, source.is_base(), start);
+        let target = target_of(references, form, unit.code, source.is_base(), start);
         let new_at = references.target.address(place);
         let moved = if !source.is_base() {
             target
@@ -233,7 +233,7 @@ impl Predictor<'_> {
         };
         let [_, new_pointer] = references.global_pointers;
         let code =
-            if form.is_global() { Code { other: new_pointer, ..look.code } } else { look.code };
+            if form.is_global() { Code { other: new_pointer, ..unit.code } } else { unit.code };
         let Some(new) = form.with_target(code, new_at, moved) else {
             let unfit = PredictedUnit { new: old, kind: KIND_DOUBTED + 3, per_byte: false };
             return (!is_short(family)).then_some(unfit);
@@ -246,50 +246,43 @@ impl Predictor<'_> {
         Some(PredictedUnit { new, kind, per_byte })
     }
 
-    /// The start and place of the unit that a look shows, if its last byte stands at target offset `n` and all of it was
-    /// copied since `segment`.
+    /// The start and place of a unit, if its last byte stands at target offset `n` and all of it was copied since
+    /// `segment`.
     pub(super) fn ended(
         &self,
-        look: &Look,
+        cell: Cell,
         source: Source,
         n: u32,
         segment: u32,
     ) -> Option<(u32, u32)> {
-        let is_last = look.cell.index + 1 == look.cell.form.len();
-        self.whole(look, source, n, segment).filter(|_| is_last)
-    }
-
-    /// The start and place of the unit that a look at target offset `n` shows, if it begins where it was copied since
-    /// `segment`.
-    pub(super) fn whole(
-        &self,
-        look: &Look,
-        source: Source,
-        n: u32,
-        segment: u32,
-    ) -> Option<(u32, u32)> {
-        let index = u32::from(look.cell.index);
+        let index = u32::from(cell.index);
         let place = n.checked_sub(index).filter(|place| *place >= segment)?;
         let start = source.offset().checked_sub(index)?;
-        let teaches = look.cell.form != Form::Plain && source.is_base();
-        (teaches && self.references.is_some()).then_some((start, place))
+        let is_last = cell.form != Form::Plain && cell.index + 1 == cell.form.len();
+        (is_last && source.is_base()).then_some((start, place))
+    }
+
+    /// Learns what a word has become.
+    pub(super) fn learn_word(&mut self, form: Form, old: u32, new: u32, place: u32) {
+        let Self { map, learned, references: Some(references), .. } = self else { return };
+        if place & 3 != 0 {
+            return;
+        }
+        let mapped = learned.moved_word(map, references, old);
+        learned.words.learn(form, old, mapped, place, new);
+        if form != Form::Value && references.known_in_target(new) {
+            let odd = u32::from(references.set.has_odd_functions());
+            learned.learn_target(map, references, old & !odd, new & !odd);
+        }
     }
 
     /// Learns from a unit that stood at `start` and has become `new` at `place`.
-    pub(super) fn learn(&mut self, look: &Look, new: Code, start: u32, place: u32) {
-        let Self { map, learned, references: Some(references), .. } = self else { return };
-        let (form, old) = (look.cell.form, look.code);
+    pub(super) fn learn(&mut self, unit: &Unit, new: Code, start: u32, place: u32) {
+        let (form, old) = (unit.cell.form, unit.code);
         if form.is_word() {
-            if place & 3 == 0 {
-                let mapped = learned.moved_word(map, references, old.own);
-                learned.words.learn(form, old.own, mapped, place, new.own);
-                if form != Form::Value && references.known_in_target(new.own) {
-                    let odd = u32::from(references.set.has_odd_functions());
-                    learned.learn_target(map, references, old.own & !odd, new.own & !odd);
-                }
-            }
-            return;
+            return self.learn_word(form, old.own, new.own, place);
         }
+        let Self { map, learned, references: Some(references), .. } = self else { return };
         let Some(family) = form.family() else { return };
         let target = target_of(references, form, old, true, start);
         let new_at = references.target.address(place);

@@ -20,14 +20,15 @@
 
 use super::coder::BitCoder;
 use super::header::{Header, Part};
-use super::isa::{InstructionSet, References};
+use super::isa::{Form, InstructionSet, References};
 use super::map::Entry;
 use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, signed};
-use super::model::{Model, Past, Place, SourceContext};
+use super::model::{Model, Past, SourceContext};
 use super::pick;
 use super::position::Position;
 use super::predict::{KIND_PLAIN, Predicted, Predictor};
-use super::view::{Look, Source, View};
+use super::sweep::Cell;
+use super::view::{Look, Source, Unit, View};
 
 /// Most decisions that one step makes: a number, and what goes with it (a piece of the header most of all).
 pub(super) const MAX_DECISIONS: u32 = NUMBER_DECISIONS + 40;
@@ -83,9 +84,6 @@ const CALM_BUCKET: usize = CALM.ilog2() as usize + 1;
 /// Stands for the hits in a row within a stride that is known to miss, up to that miss. No run grows as long byte by byte,
 /// so the models tell these decisions apart without a context more.
 const DOUBT: u32 = 1 << 20;
-
-/// Units that end within a stride, at most: none is shorter than two bytes.
-const STRIDE_UNITS: usize = STRIDE as usize / 2;
 
 /// What was coded, for whoever counts the cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -501,7 +499,7 @@ impl<'a> Machine<'a> {
         let ends = !self.fresh && side.segment(n).start == n;
         let look = self.look(view, source)?;
         if source.is_base() {
-            self.past.position.correct(look.cell.index);
+            self.past.position.correct(look.unit.cell.index);
         }
         let predicted = self.predictor.predict(&look, source, n);
         if let Some(high) = self.high_of_pair(view, &look, source, predicted)? {
@@ -516,7 +514,8 @@ impl<'a> Machine<'a> {
         let history = self.past.history;
         let context = look.context;
         let hit = !ends && predicted.byte == byte;
-        let hit = self.model.hit(side, hit, predicted, n, Place::Single, context, &self.past);
+        let parity = self.past.position.index(n) & 1 == 1;
+        let hit = self.model.hit(side, hit, predicted, parity, context, &self.past);
         self.coded_hit(side, predicted, odd, history, hit);
         self.past.note_hit(hit);
         let byte = if hit {
@@ -536,8 +535,9 @@ impl<'a> Machine<'a> {
             let missed = self.past.history & 3 != 0;
             self.model.note_substitution(context, [low, high], missed);
         }
-        if let Some((start, place)) = self.predictor.ended(&look, source, n, self.segment) {
-            self.learn(view, &look, start, place)?;
+        if let Some((start, place)) = self.predictor.ended(look.unit.cell, source, n, self.segment)
+        {
+            self.learn(view, &look.unit, start, place)?;
         }
         self.source += 1;
         self.fresh = false;
@@ -548,7 +548,8 @@ impl<'a> Machine<'a> {
     fn has_stride(&self, source: Source) -> bool {
         let end = if source.is_base() { self.predictor.base_size } else { self.n };
         let left = (end - source.offset()).min(self.target_size - self.n);
-        left >= u32::from(STRIDE)
+        // Words do not reach over its ends.
+        self.n & 3 == 0 && left >= u32::from(STRIDE)
     }
 
     /// Codes whether a whole stride is hit. If it is not, its bytes follow one by one.
@@ -561,34 +562,31 @@ impl<'a> Machine<'a> {
         let n = self.n;
         let mut bytes = [0; STRIDE as usize];
         view.read(source, &mut bytes).map_err(Fault::View)?;
-        let mut units = [None; STRIDE_UNITS];
-        let (mut references, mut changes) = (0, false);
-        let mut at = 0;
-        while let Some(rest) = bytes.get_mut(at as usize..).filter(|rest| !rest.is_empty()) {
-            let source = source.behind(at);
-            let known = self.predictor.references.as_ref();
-            let plain = view.plain_run(known, source, n, rest.len()).map_err(Fault::View)?;
+        // Words are learned from once they are known to be right; references that are right teach nothing.
+        let mut words = [(Form::Plain, 0); STRIDE as usize / 4];
+        let (mut references, mut changes, mut at) = (0, false, 0);
+        while at < u32::from(STRIDE) {
+            let (source, known) = (source.behind(at), self.predictor.references.as_ref());
+            let left = u32::from(STRIDE) - at;
+            let plain = view.plain_run(known, source, n, left).map_err(Fault::View)?;
             if plain > 0 {
-                at += u32::try_from(plain).unwrap_or(1);
+                at += plain;
                 continue;
             }
-            let look = self.look(view, source)?;
-            let cell = look.cell;
-            let unit = self.predictor.unit(&look, source, n + at);
-            // The unit may begin in front of the stride, and end behind it.
-            let ends = at + u32::from(cell.form.len() - cell.index) <= u32::from(STRIDE);
-            if let Some((start, place)) =
-                self.predictor.whole(&look, source, n + at, self.segment).filter(|_| ends)
-                && let Some(room) = units.get_mut(references)
-            {
-                *room = Some((look, start, place));
-                references += 1;
+            let unit = view.unit(known, source, n).map_err(Fault::View)?;
+            let Cell { form, index, .. } = unit.cell;
+            references += 1;
+            if form.is_word() && index == 0 && at & 3 == 0 && source.is_base() {
+                *pick(&mut words, at as usize / 4) = (form, unit.code.own);
             }
-            for (byte, index) in rest.iter_mut().zip(cell.index..cell.form.len()) {
-                let moves = unit.filter(|_| cell.form.moves(index));
-                let predicted = moves.map_or(*byte, |unit| unit.byte(*byte, index).byte);
-                changes |= predicted != *byte;
-                *byte = predicted;
+            let predicted = self.predictor.unit(&unit, source, n + at);
+            for index in index..form.len() {
+                let Some(byte) = bytes.get_mut(at as usize) else { break };
+                if let Some(predicted) = predicted.filter(|_| form.moves(index)) {
+                    let new = predicted.byte(*byte, index).byte;
+                    changes |= new != *byte;
+                    *byte = new;
+                }
                 at += 1;
             }
         }
@@ -611,8 +609,11 @@ impl<'a> Machine<'a> {
         self.n += u32::from(STRIDE);
         self.source += u32::from(STRIDE);
         self.past.note_stride(&bytes);
-        for (look, start, place) in units.into_iter().flatten() {
-            self.learn(view, &look, start, place)?;
+        let (chunks, _) = bytes.as_chunks();
+        for ((place, new), (form, old)) in (n..).step_by(4).zip(chunks).zip(words) {
+            if form != Form::Plain {
+                self.predictor.learn_word(form, old, u32::from_le_bytes(*new), place);
+            }
         }
         Ok(())
     }
@@ -621,13 +622,13 @@ impl<'a> Machine<'a> {
     fn learn<V: View>(
         &mut self,
         view: &mut V,
-        look: &Look,
+        unit: &Unit,
         start: u32,
         place: u32,
     ) -> Result<(), Fault<V::Error>> {
         if let Some(references) = &self.predictor.references {
-            let new = view.written_code(references, place, look.cell, self.n);
-            self.predictor.learn(look, new.map_err(Fault::View)?, start, place);
+            let new = view.written_code(references, place, unit.cell, self.n);
+            self.predictor.learn(unit, new.map_err(Fault::View)?, start, place);
         }
         Ok(())
     }
@@ -654,7 +655,11 @@ impl<'a> Machine<'a> {
         if !is_possible || !low.pairs_as_low() {
             return Ok(None);
         }
-        let Some(next) = source.next(self.predictor.base_size, self.n) else { return Ok(None) };
+        let next = source.behind(1);
+        let end = if source.is_base() { self.predictor.base_size } else { self.n };
+        if next.offset() >= end {
+            return Ok(None);
+        }
         let known = self.predictor.references.as_ref();
         if view.plain_run(known, next, self.n, 1).map_err(Fault::View)? == 1 {
             return Ok(Some(Predicted::plain(look.context.partner)));
@@ -682,7 +687,7 @@ impl<'a> Machine<'a> {
         let bucket = Model::run_bucket(&self.past);
         let history = self.past.history;
         let high_hit = !ends && high.byte == goal[1];
-        let high_hit = self.model.hit(side, high_hit, high, n, Place::High, context, &self.past);
+        let high_hit = self.model.hit(side, high_hit, high, true, context, &self.past);
         self.coded_hit(side, high, true, history, high_hit);
         self.past.note_hit(high_hit);
         let high_byte = if high_hit {
@@ -702,7 +707,7 @@ impl<'a> Machine<'a> {
         let context = SourceContext { before, partner: high.raw, half };
         let history = self.past.history;
         let low_hit = low.byte == goal[0];
-        let low_hit = self.model.hit(side, low_hit, low, n, Place::Low, context, &self.past);
+        let low_hit = self.model.hit(side, low_hit, low, false, context, &self.past);
         self.coded_hit(side, low, false, history, low_hit);
         self.past.note_hit(low_hit);
         let low_byte = if low_hit {

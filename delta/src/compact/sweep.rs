@@ -9,18 +9,11 @@ use super::isa::{self, Bytes, Form, LastHigh, References};
 /// Bytes whose units are held at once.
 const BLOCK: u32 = 32;
 
-/// A unit may reach this far into the next block.
-const OVERHANG: u8 = 3;
-
-const CELLS: usize = BLOCK as usize + OVERHANG as usize;
-
-/// A unit of the last block that reaches into this one begins at most this far in front of it.
+/// A unit of the block in front that reaches into this one begins at most this far in front of it.
 const UNDERHANG: u32 = 4;
 
-const DISTANCES: usize = (UNDERHANG + BLOCK + UNDERHANG) as usize / 2;
-
-/// A byte that is part of nothing.
-const NOTHING: (Form, u8) = (Form::Plain, 0);
+/// Places where units begin that are held.
+const PLACES: usize = (UNDERHANG + BLOCK) as usize;
 
 /// What a byte is part of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,14 +26,19 @@ pub(super) struct Cell {
 }
 
 /// The units of one block, and where the sweep goes on.
+///
+/// Places are counted from [`UNDERHANG`] bytes in front of the block.
 #[derive(Clone, Debug)]
 pub(super) struct Sweep {
-    /// Form and index of each byte's unit.
-    cells: [(Form, u8); CELLS],
-    /// How far behind the other halves of pairs lie, by where their units begin: at even offsets from
-    /// [`UNDERHANG`] bytes in front of the block on.
-    distances: [i16; DISTANCES],
-    /// Offset of the first cell; no multiple of [`BLOCK`] while nothing is held.
+    /// One bit for each place where a unit begins.
+    starts: u64,
+    /// Those of units that are more than plain bytes.
+    marked: u64,
+    /// The forms of those that are marked.
+    forms: [Form; PLACES],
+    /// How far behind the other halves of their pairs lie; pairs begin at even offsets.
+    distances: [i16; PLACES / 2],
+    /// Offset of the block; no multiple of [`BLOCK`] while nothing is held.
     block: u32,
     /// The stretch that the sweep is in.
     stretch: u32,
@@ -52,8 +50,10 @@ pub(super) struct Sweep {
 impl Sweep {
     /// Holds nothing.
     pub(super) const EMPTY: Self = Self {
-        cells: [NOTHING; CELLS],
-        distances: [0; DISTANCES],
+        starts: 0,
+        marked: 0,
+        forms: [Form::Plain; PLACES],
+        distances: [0; PLACES / 2],
         block: 1,
         stretch: 0,
         at: 0,
@@ -67,16 +67,17 @@ impl Sweep {
         bytes: &mut B,
         offset: u32,
     ) -> Result<Cell, B::Error> {
-        let block = offset & !(BLOCK - 1);
-        if self.block != block {
-            // Half-done blocks must not be taken for whole ones if a read fails.
-            let goes_on = self.block.wrapping_add(BLOCK) == block;
-            self.block = 1;
-            self.sweep(references, bytes, block, goes_on)?;
-            self.block = block;
+        let place = self.place(references, bytes, offset)?;
+        // The last start in front of it or at it.
+        let index = (self.starts << (63 - place)).leading_zeros();
+        let Some(start) = place.checked_sub(index).filter(|_| index < UNDERHANG) else {
+            return Ok(Cell::default());
+        };
+        let index = u8::try_from(index).unwrap_or(0);
+        if self.marked >> start & 1 == 0 {
+            return Ok(Cell { index, ..Cell::default() });
         }
-        let (form, index) = super::peek(&self.cells, (offset - block) as usize);
-        let start = (offset + UNDERHANG).wrapping_sub(block + u32::from(index));
+        let form = super::peek(&self.forms, start as usize);
         let distance = super::peek(&self.distances, start as usize / 2);
         Ok(Cell { form, index, distance })
     }
@@ -87,12 +88,32 @@ impl Sweep {
         references: &References,
         bytes: &mut B,
         offset: u32,
-        limit: usize,
-    ) -> Result<usize, B::Error> {
-        self.cell(references, bytes, offset)?;
-        let held = self.cells.get((offset - self.block) as usize..BLOCK as usize);
-        let held = held.unwrap_or_default().iter().take(limit);
-        Ok(held.take_while(|(form, _)| *form == Form::Plain).count())
+        limit: u32,
+    ) -> Result<u32, B::Error> {
+        if self.cell(references, bytes, offset)?.form != Form::Plain {
+            return Ok(0);
+        }
+        let place = offset - self.block + UNDERHANG;
+        let next = (self.marked >> place).trailing_zeros();
+        Ok(next.min(UNDERHANG + BLOCK - place).min(limit))
+    }
+
+    /// The place of an offset, whose block is swept if it is another one than that at hand.
+    fn place<B: Bytes>(
+        &mut self,
+        references: &References,
+        bytes: &mut B,
+        offset: u32,
+    ) -> Result<u32, B::Error> {
+        let block = offset & !(BLOCK - 1);
+        if self.block != block {
+            // Half-done blocks must not be taken for whole ones if a read fails.
+            let goes_on = self.block.wrapping_add(BLOCK) == block;
+            self.block = 1;
+            self.sweep(references, bytes, block, goes_on)?;
+            self.block = block;
+        }
+        Ok(offset - block + UNDERHANG)
     }
 
     fn sweep<B: Bytes>(
@@ -107,7 +128,7 @@ impl Sweep {
         if goes_on && stretch == self.stretch {
             self.keep_the_end();
         } else {
-            self.cells.fill(NOTHING);
+            (self.starts, self.marked) = (0, 0);
             self.at = stretch.saturating_sub(ahead);
             self.stretch = stretch;
             self.last = [None; 32];
@@ -132,7 +153,7 @@ impl Sweep {
             // What would reach over the end of its piece is nothing.
             let len = step.len.min(end - self.at);
             let form = if len < step.form.len().into() { Form::Plain } else { step.form };
-            self.note(block, form, step.distance, len);
+            self.note(block, form, step.distance);
             self.at += len;
         }
         Ok(())
@@ -140,27 +161,23 @@ impl Sweep {
 
     /// Moves what reaches into the next block to its front. (Loops: `copy_within` would bring `memmove` along.)
     fn keep_the_end(&mut self) {
-        for at in 0..usize::from(OVERHANG) {
-            *super::pick(&mut self.cells, at) = super::peek(&self.cells, at + BLOCK as usize);
-        }
+        self.starts >>= BLOCK;
+        self.marked >>= BLOCK;
         for at in 0..UNDERHANG as usize {
-            let kept = super::peek(&self.distances, at + BLOCK as usize / 2);
-            *super::pick(&mut self.distances, at) = kept;
+            let (form, distance) = (at + BLOCK as usize, at / 2 + BLOCK as usize / 2);
+            *super::pick(&mut self.forms, at) = super::peek(&self.forms, form);
+            *super::pick(&mut self.distances, at / 2) = super::peek(&self.distances, distance);
         }
-        self.cells.iter_mut().skip(OVERHANG.into()).for_each(|cell| *cell = NOTHING);
     }
 
-    /// Notes a unit at the place of the sweep, as far as it lies in the cells.
-    fn note(&mut self, block: u32, form: Form, distance: i16, len: u32) {
-        let start = (self.at + UNDERHANG).checked_sub(block);
-        if let Some(room) = start.and_then(|start| self.distances.get_mut(start as usize / 2)) {
-            *room = distance;
-        }
-        for index in (0..=OVERHANG).take(len as usize) {
-            let cell = (self.at + u32::from(index)).checked_sub(block);
-            if let Some(cell) = cell.and_then(|cell| self.cells.get_mut(cell as usize)) {
-                *cell = (form, index);
-            }
+    /// Notes the unit at the place of the sweep, if that is held.
+    fn note(&mut self, block: u32, form: Form, distance: i16) {
+        let Some(place) = (self.at + UNDERHANG).checked_sub(block) else { return };
+        self.starts |= 1 << place;
+        if form != Form::Plain {
+            self.marked |= 1 << place;
+            *super::pick(&mut self.forms, place as usize) = form;
+            *super::pick(&mut self.distances, place as usize / 2) = distance;
         }
     }
 }

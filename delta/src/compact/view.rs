@@ -42,13 +42,46 @@ impl Source {
             Self::Target(offset) => Self::Target(offset.wrapping_add(off)),
         }
     }
+}
 
-    /// The next byte of the same image, if it is there.
-    pub(super) fn next(self, base_size: u32, written: u32) -> Option<Self> {
-        match self {
-            Self::Base(offset) => (offset + 1 < base_size).then_some(Self::Base(offset + 1)),
-            Self::Target(offset) => (offset + 1 < written).then_some(Self::Target(offset + 1)),
+/// The unit that a byte is part of: a reference, a word, or a plain byte.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unit {
+    pub(super) cell: Cell,
+    pub(super) code: Code,
+}
+
+impl Unit {
+    /// The unit that a sweep has found at an offset.
+    pub(super) fn read<B: Bytes>(
+        global_pointer: u32,
+        bytes: &mut B,
+        offset: u32,
+        cell: Cell,
+    ) -> Result<Self, B::Error> {
+        let code = if cell.form == Form::Plain {
+            Code::default()
+        } else {
+            unit_code(global_pointer, bytes, offset.wrapping_sub(cell.index.into()), cell)?
+        };
+        Ok(Self { cell, code })
+    }
+
+    /// What is told of a byte of the target without a sweep: calls keep what they refer to.
+    pub(super) fn call<B: Bytes>(
+        references: &References,
+        bytes: &mut B,
+        offset: u32,
+    ) -> Result<Self, B::Error> {
+        for index in (0..4).filter(|index| offset >= *index && (offset - index) & 1 == 0) {
+            let Some(own) = bytes.word(offset - index)? else { continue };
+            if let Some(form) = Form::of_call(references.set, own, offset - index) {
+                let index = u8::try_from(index).unwrap_or(0);
+                let cell = Cell { form, index, distance: 0 };
+                return Ok(Self { cell, code: Code { own, ..Code::default() } });
+            }
         }
+        Ok(Self::default())
     }
 }
 
@@ -59,81 +92,22 @@ pub(super) struct Look {
     /// The byte two places in front of it.
     pub(super) before_that: u8,
     pub(super) context: SourceContext,
-    pub(super) cell: Cell,
-    /// The unit that it is part of, if that is a reference or a word.
-    pub(super) code: Code,
+    pub(super) unit: Unit,
 }
 
 impl Look {
-    const NOTHING: Self = Self {
-        raw: 0,
-        before_that: 0,
-        context: SourceContext { before: 0, partner: 0, half: None },
-        cell: Cell { form: Form::Plain, index: 0, distance: 0 },
-        code: Code { own: 0, other: 0, distance: 0 },
-    };
-
     /// Looks at a byte and its neighbours.
-    pub(super) fn at<B: Bytes>(bytes: &mut B, offset: u32) -> Result<Self, B::Error> {
-        // All four bytes at once, where they are there.
-        let word = match offset.checked_sub(2) {
-            Some(first) => bytes.word(first)?,
-            None => None,
+    pub(super) fn at<B: Bytes>(bytes: &mut B, offset: u32, unit: Unit) -> Result<Self, B::Error> {
+        // Two bytes in front of it and one behind it; what is not there is zero.
+        let around = match offset.checked_sub(2) {
+            Some(first) => bytes.up_to_four(first)?,
+            None => bytes.up_to_four(0)? << (16 - 8 * offset),
         };
-        if let Some(word) = word {
-            let [before_that, before, raw, next] = word.to_le_bytes();
-            let is_even = offset & 1 == 0;
-            let half = if is_even { [raw, next] } else { [before, raw] };
-            let partner = if is_even { next } else { before };
-            let context = SourceContext { before, partner, half: Some(u16::from_le_bytes(half)) };
-            return Ok(Self { raw, before_that, context, ..Self::NOTHING });
-        }
-        let mut byte = |offset: Option<u32>| match offset {
-            Some(offset) => Ok(bytes.byte(offset)?.unwrap_or(0)),
-            None => Ok(0),
-        };
-        let raw = byte(Some(offset))?;
-        let before = byte(offset.checked_sub(1))?;
-        let before_that = byte(offset.checked_sub(2))?;
-        let next = byte(offset.checked_add(1))?;
-        let partner = if offset & 1 == 0 { next } else { before };
-        let context = SourceContext { before, partner, half: bytes.half(offset & !1)? };
-        Ok(Self { raw, before_that, context, ..Self::NOTHING })
-    }
-
-    /// Adds what a sweep of the base says.
-    pub(super) fn with_cell<B: Bytes>(
-        mut self,
-        references: &References,
-        bytes: &mut B,
-        offset: u32,
-        cell: Cell,
-    ) -> Result<Self, B::Error> {
-        self.cell = cell;
-        if cell.form != Form::Plain {
-            let start = offset.wrapping_sub(cell.index.into());
-            self.code = unit_code(references.global_pointers[0], bytes, start, cell)?;
-        }
-        Ok(self)
-    }
-
-    /// Adds what is told of the target without a sweep: calls keep what they refer to.
-    pub(super) fn with_call<B: Bytes>(
-        mut self,
-        references: &References,
-        bytes: &mut B,
-        offset: u32,
-    ) -> Result<Self, B::Error> {
-        for index in (0..4).filter(|index| offset >= *index && (offset - index) & 1 == 0) {
-            let Some(own) = bytes.word(offset - index)? else { continue };
-            if let Some(form) = Form::of_call(references.set, own, offset - index) {
-                let index = u8::try_from(index).unwrap_or(0);
-                self.cell = Cell { form, index, distance: 0 };
-                self.code = Code { own, ..Code::default() };
-                break;
-            }
-        }
-        Ok(self)
+        let [before_that, before, raw, next] = around.to_le_bytes();
+        let (half, partner) =
+            if offset & 1 == 0 { ([raw, next], next) } else { ([before, raw], before) };
+        let context = SourceContext { before, partner, half: u16::from_le_bytes(half) };
+        Ok(Self { raw, before_that, context, unit })
     }
 }
 
@@ -168,23 +142,31 @@ pub(super) trait View {
         written: u32,
     ) -> Result<Look, Self::Error>;
 
+    /// The unit that a source byte is part of.
+    fn unit(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+    ) -> Result<Unit, Self::Error>;
+
     /// How many bytes from a source on are part of nothing, up to `limit`; perhaps fewer than there are.
     fn plain_run(
         &mut self,
         references: Option<&References>,
         source: Source,
         written: u32,
-        limit: usize,
-    ) -> Result<usize, Self::Error>;
+        limit: u32,
+    ) -> Result<u32, Self::Error>;
 
     /// Reads source bytes, all of which are there.
     fn read(&mut self, source: Source, into: &mut [u8]) -> Result<(), Self::Error>;
 
-    /// The bytes of a unit of the target that is written.
+    /// The bytes of a unit of the target that is written, whose first one stands at `place`.
     fn written_code(
         &mut self,
         references: &References,
-        start: u32,
+        place: u32,
         cell: Cell,
         written: u32,
     ) -> Result<Code, Self::Error>;

@@ -8,7 +8,7 @@ use super::super::isa::{Bytes, Code, Form, References};
 use super::super::map::Entry;
 use super::super::stream::{Event, Segment, Side};
 use super::super::sweep::{Cell, Sweep};
-use super::super::view::{Look, Source, View, unit_code};
+use super::super::view::{Look, Source, Unit, View, unit_code};
 use super::Job;
 use super::costs::{Costs, Tally};
 
@@ -127,9 +127,7 @@ impl Units {
         let Some(references) = references else { return Self::default() };
         let call = |offset| {
             let mut bytes = Slice(target);
-            let look = Look::at(&mut bytes, offset)
-                .and_then(|look| look.with_call(references, &mut bytes, offset));
-            infallible(look).cell
+            infallible(Unit::call(references, &mut bytes, offset)).cell
         };
         Self { base: swept(base, references), target: (0..len_of(target)).map(call).collect() }
     }
@@ -160,18 +158,16 @@ pub(super) struct Slice<'a>(pub(super) &'a [u8]);
 impl Bytes for Slice<'_> {
     type Error = Infallible;
 
-    fn byte(&mut self, offset: u32) -> Result<Option<u8>, Infallible> {
-        Ok(self.0.get(offset as usize).copied())
+    fn len(&self) -> u32 {
+        len_of(self.0)
     }
 
-    fn half(&mut self, offset: u32) -> Result<Option<u16>, Infallible> {
-        let bytes = self.0.get(offset as usize..).and_then(|bytes| bytes.first_chunk());
-        Ok(bytes.map(|bytes| u16::from_le_bytes(*bytes)))
-    }
-
-    fn word(&mut self, offset: u32) -> Result<Option<u32>, Infallible> {
-        let bytes = self.0.get(offset as usize..).and_then(|bytes| bytes.first_chunk());
-        Ok(bytes.map(|bytes| u32::from_le_bytes(*bytes)))
+    fn up_to_four(&mut self, offset: u32) -> Result<u32, Infallible> {
+        let bytes = self.0.get(offset as usize..).unwrap_or_default();
+        if let Some(word) = bytes.first_chunk() {
+            return Ok(u32::from_le_bytes(*word));
+        }
+        Ok(bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)))
     }
 }
 
@@ -197,31 +193,30 @@ impl<'a> SliceView<'a> {
         source: Source,
         written: u32,
     ) -> Look {
-        let offset = source.offset();
+        let image = match source {
+            Source::Base(_) => self.base,
+            Source::Target(_) => self.target.get(..written as usize).unwrap_or(self.target),
+        };
+        let unit = self.unit_at(references, source, written);
+        infallible(Look::at(&mut Slice(image), source.offset(), unit))
+    }
+
+    fn unit_at(&self, references: Option<&References>, source: Source, written: u32) -> Unit {
+        let Some(references) = references else { return Unit::default() };
+        let [pointer, _] = references.global_pointers;
         match source {
-            Source::Base(_) => {
-                let mut base = Slice(self.base);
-                let look = infallible(Look::at(&mut base, offset));
-                match (references, self.units.base.get(offset as usize)) {
-                    (Some(references), Some(cell)) => {
-                        infallible(look.with_cell(references, &mut base, offset, *cell))
-                    }
-                    _ => look,
-                }
+            Source::Base(offset) => {
+                let cell = self.units.base.get(offset as usize).copied().unwrap_or_default();
+                infallible(Unit::read(pointer, &mut Slice(self.base), offset, cell))
             }
-            Source::Target(_) => {
+            Source::Target(offset) => {
                 let mut target = Slice(self.target.get(..written as usize).unwrap_or(self.target));
-                let look = infallible(Look::at(&mut target, offset));
-                let Some(references) = references else { return look };
                 // Where all of a call is written, it has been found before.
                 let known = self.units.target.get(offset as usize);
-                match known.filter(|_| offset.saturating_add(4) <= written) {
-                    Some(cell) if cell.form == Form::Plain => look,
-                    Some(cell) => {
-                        infallible(look.with_cell(references, &mut target, offset, *cell))
-                    }
-                    None => infallible(look.with_call(references, &mut target, offset)),
-                }
+                infallible(match known.filter(|_| offset.saturating_add(4) <= written) {
+                    Some(cell) => Unit::read(pointer, &mut target, offset, *cell),
+                    None => Unit::call(references, &mut target, offset),
+                })
             }
         }
     }
@@ -239,18 +234,28 @@ impl View for SliceView<'_> {
         Ok(self.look_at(references, source, written))
     }
 
+    fn unit(
+        &mut self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+    ) -> Result<Unit, Infallible> {
+        Ok(self.unit_at(references, source, written))
+    }
+
     fn plain_run(
         &mut self,
         references: Option<&References>,
         source: Source,
         written: u32,
-        limit: usize,
-    ) -> Result<usize, Infallible> {
-        let is_plain = |off: &usize| {
-            let source = source.behind(u32::try_from(*off).unwrap_or(0));
-            self.look_at(references, source, written).cell.form == Form::Plain
+        limit: u32,
+    ) -> Result<u32, Infallible> {
+        let is_plain = |off: &u32| {
+            let source = source.behind(*off);
+            self.unit_at(references, source, written).cell.form == Form::Plain
         };
-        Ok((0..limit).take_while(is_plain).count())
+        let run = (0..limit).take_while(is_plain).count();
+        Ok(u32::try_from(run).unwrap_or(limit))
     }
 
     fn read(&mut self, source: Source, into: &mut [u8]) -> Result<(), Infallible> {

@@ -358,40 +358,23 @@ impl Step {
     }
 }
 
-/// Bytes of an image, by offset; `None` outside.
+/// Bytes of an image, by offset.
 pub(super) trait Bytes {
     /// Why they are not to be had.
     type Error;
 
-    fn byte(&mut self, offset: u32) -> Result<Option<u8>, Self::Error>;
+    /// How many there are.
+    fn len(&self) -> u32;
 
-    /// The little-endian halfword at an offset.
-    fn half(&mut self, offset: u32) -> Result<Option<u16>, Self::Error> {
-        let low = self.byte(offset)?;
-        let high = self.byte(offset.wrapping_add(1))?;
-        Ok(low.zip(high).map(|(low, high)| u16::from_le_bytes([low, high])))
-    }
+    /// The bytes from an offset on as a little-endian number; those that are not there are zero.
+    ///
+    /// The other half of a pair may be said to lie in front of the image, at an offset that has wrapped: nothing is there.
+    fn up_to_four(&mut self, offset: u32) -> Result<u32, Self::Error>;
 
-    /// The little-endian word at an offset.
+    /// The little-endian word at an offset, if all of it is there.
     fn word(&mut self, offset: u32) -> Result<Option<u32>, Self::Error> {
-        let low = self.half(offset)?;
-        let high = self.half(offset.wrapping_add(2))?;
-        Ok(low.zip(high).map(|(low, high)| u32::from(low) | u32::from(high) << 16))
-    }
-
-    /// The bytes from an offset on, as many as there are, the others zero.
-    fn up_to_four(&mut self, offset: u32) -> Result<u32, Self::Error> {
-        if let Some(word) = self.word(offset)? {
-            return Ok(word);
-        }
-        let mut bytes = [0; 4];
-        // The other half of a pair may be said to lie in front of the image: nothing is there.
-        for (byte, index) in bytes.iter_mut().zip(0..) {
-            if let Some(offset) = offset.checked_add(index) {
-                *byte = self.byte(offset)?.unwrap_or(0);
-            }
-        }
-        Ok(u32::from_le_bytes(bytes))
+        let is_there = offset.saturating_add(4) <= self.len();
+        Ok(if is_there { Some(self.up_to_four(offset)?) } else { None })
     }
 }
 
@@ -557,8 +540,12 @@ mod tests {
 
     impl Bytes for Slice<'_> {
         type Error = Infallible;
-        fn byte(&mut self, offset: u32) -> Result<Option<u8>, Infallible> {
-            Ok(self.0.get(offset as usize).copied())
+        fn len(&self) -> u32 {
+            u32::try_from(self.0.len()).unwrap()
+        }
+        fn up_to_four(&mut self, offset: u32) -> Result<u32, Infallible> {
+            let bytes = self.0.iter().skip(offset as usize).take(4).rev();
+            Ok(bytes.fold(0, |word, byte| word << 8 | u32::from(*byte)))
         }
     }
 
