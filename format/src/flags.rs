@@ -120,9 +120,7 @@ impl<'a> Subject<'a> {
         let name = reader.take(usize::from(head & SUBJECT_LEN_MASK).saturating_add(1))?;
         Self { kind, name }.check()
     }
-}
 
-impl Subject<'_> {
     fn emit(&self, writer: &mut Writer<'_>) -> Result<(), FormatError> {
         self.check()?;
         let len_less_one = label_len(self.name)?.saturating_sub(1);

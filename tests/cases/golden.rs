@@ -67,6 +67,13 @@ fn the_bytes_of_a_flags_document_do_not_change() {
 }
 
 #[test]
+fn the_example_of_the_documentation_is_the_golden_one() {
+    let page = std::fs::read_to_string(root().join("docs/flags.md")).expect("committed");
+    let source = std::fs::read_to_string(golden(FLAGS_SOURCE)).expect("committed");
+    assert!(page.contains(&format!("```json\n{source}```\n")));
+}
+
+#[test]
 fn the_bytes_of_a_stage_do_not_change() {
     let stage = Stage {
         product: PRODUCT.parse().expect("a label"),
