@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &[&str]); 3] = [
     ("whittle-delta", &["bzip2", "qbsdiff", "ruzstd", "zstd"]),
     (
         "whittle-patcher-nostd",
-        &["ed25519-dalek", "embedded-storage", "sha2", "whittle-delta", "whittle-format"],
+        &["crc", "ed25519-dalek", "embedded-storage", "sha2", "whittle-delta", "whittle-format"],
     ),
 ];
 
