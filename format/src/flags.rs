@@ -248,10 +248,7 @@ impl<'a> Flags<'a> {
     /// # Errors
     /// Any [`FormatError`]; every part is checked, and no name stands there twice.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let magic = field::MAGIC.get(bytes)?;
-        if magic != MAGIC {
-            return Err(FormatError::WrongMagic { got: magic, wanted: MAGIC });
-        }
+        field::MAGIC.expect(bytes, MAGIC)?;
         check_len(bytes.len())?;
         let switches = field::SWITCHES.get(bytes)?;
         check_switches("switches of the document", switches, DOCUMENT_KILL)?;

@@ -274,10 +274,7 @@ impl<'a> Index<'a> {
     /// # Errors
     /// Any [`FormatError`]; every record is checked, and every delta's base is one of the listed bases.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let magic = field::MAGIC.get(bytes)?;
-        if magic != MAGIC {
-            return Err(FormatError::WrongMagic { got: magic, wanted: MAGIC });
-        }
+        field::MAGIC.expect(bytes, MAGIC)?;
         let mut rest = Reader::new(bytes, field::FIXED_LEN);
         let release = Release {
             product: Label::parse(rest.take(field::PRODUCT_LEN.get(bytes)?.into())?)?,

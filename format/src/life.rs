@@ -15,7 +15,7 @@
 //! ```
 
 use crate::manifest::{KIND_DELTA, KIND_FULL};
-use crate::wire::Field;
+use crate::wire::{Field, from_code};
 use crate::{FormatError, ShortDigest};
 
 mod field {
@@ -209,10 +209,12 @@ impl LifeState {
             return Err(FormatError::UnknownCode { field: "reserved", got: reserved });
         }
         Ok(Self {
-            phase: code("phase", &Phase::ALL, field::PHASE.get(bytes)?, |one| one as u8)?,
-            committed: code("slot", &SlotId::BOTH, field::COMMITTED.get(bytes)?, |one| one as u8)?,
-            ending: code("ending", &Ending::ALL, field::ENDING.get(bytes)?, |one| one as u8)?,
-            kind: code(
+            phase: from_code("phase", &Phase::ALL, field::PHASE.get(bytes)?, |one| one as u8)?,
+            committed: from_code("slot", &SlotId::BOTH, field::COMMITTED.get(bytes)?, |one| {
+                one as u8
+            })?,
+            ending: from_code("ending", &Ending::ALL, field::ENDING.get(bytes)?, |one| one as u8)?,
+            kind: from_code(
                 "kind",
                 &[PackageKind::Full, PackageKind::Delta],
                 field::KIND.get(bytes)?,
@@ -250,16 +252,6 @@ impl LifeState {
         let _ = field::DISABLED_ON_TRIAL.set(&mut out, self.disabled_on_trial);
         out
     }
-}
-
-fn code<T: Copy>(
-    field: &'static str,
-    all: &[T],
-    got: u8,
-    code: impl Fn(T) -> u8,
-) -> Result<T, FormatError> {
-    let known = all.iter().copied().find(|one| code(*one) == got);
-    known.ok_or(FormatError::UnknownCode { field, got })
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@
 
 use crate::label::Label;
 use crate::limits;
-use crate::wire::{Field, Reader, Writer};
+use crate::wire::{Field, Reader, Writer, from_code};
 use crate::{Digest, FormatError, ShortDigest};
 
 mod field {
@@ -85,8 +85,7 @@ impl Codec {
     }
 
     pub(crate) fn from_code(got: u8) -> Result<Self, FormatError> {
-        let known = Self::ALL.into_iter().find(|codec| *codec as u8 == got);
-        known.ok_or(FormatError::UnknownCode { field: "codec", got })
+        from_code("codec", &Self::ALL, got, |codec| codec as u8)
     }
 }
 
@@ -189,10 +188,7 @@ impl Manifest {
     /// # Errors
     /// Any [`FormatError`]; no declared number above its limit in [`limits`] gets through.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        let magic = field::MAGIC.get(bytes)?;
-        if magic != MAGIC {
-            return Err(FormatError::WrongMagic { got: magic, wanted: MAGIC });
-        }
+        field::MAGIC.expect(bytes, MAGIC)?;
         let mut names = Reader::new(bytes, field::FIXED_LEN);
         let product = Label::parse(names.take(field::PRODUCT_LEN.get(bytes)?.into())?)?;
         let target_version = Label::parse(names.take(field::VERSION_LEN.get(bytes)?.into())?)?;

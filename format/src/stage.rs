@@ -64,10 +64,7 @@ impl Stage {
     /// # Errors
     /// Any [`FormatError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        let magic = field::MAGIC.get(bytes)?;
-        if magic != MAGIC {
-            return Err(FormatError::WrongMagic { got: magic, wanted: MAGIC });
-        }
+        field::MAGIC.expect(bytes, MAGIC)?;
         let mut names = Reader::new(bytes, field::FIXED_LEN);
         let product = Label::parse(names.take(field::PRODUCT_LEN.get(bytes)?.into())?)?;
         let target_version = Label::parse(names.take(field::VERSION_LEN.get(bytes)?.into())?)?;

@@ -73,6 +73,25 @@ impl<T: Wire> Field<T> {
     }
 }
 
+impl Field<[u8; 4]> {
+    /// Checks the magic that a document of this kind begins with.
+    pub(crate) fn expect(&self, bytes: &[u8], wanted: [u8; 4]) -> Result<(), FormatError> {
+        let got = self.get(bytes)?;
+        if got == wanted { Ok(()) } else { Err(FormatError::WrongMagic { got, wanted }) }
+    }
+}
+
+/// The one of `all` that a code on the wire stands for.
+pub(crate) fn from_code<T: Copy>(
+    field: &'static str,
+    all: &[T],
+    got: u8,
+    code: impl Fn(T) -> u8,
+) -> Result<T, FormatError> {
+    let known = all.iter().copied().find(|one| code(*one) == got);
+    known.ok_or(FormatError::UnknownCode { field, got })
+}
+
 /// Walks over the parts of a layout that vary in length.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
