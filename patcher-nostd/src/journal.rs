@@ -26,8 +26,14 @@ use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind};
 use whittle_format::journal::{BankHead, CRC_LEN, HEAD_LEN, Kind, MAX_PAYLOAD, RecordHead};
 
-/// Written or compared at a time; a multiple of every write size that is supported.
+/// Written at a time; a multiple of every write size that is supported.
 const CHUNK: usize = 256;
+
+/// Read at a time.
+const PIECE: usize = 64;
+
+/// What stands behind a copy up to the end of its last write unit.
+const PADDING: u8 = 0xff;
 
 /// What the mark consists of; neither byte is what flash erases to.
 const MARK: [u8; 2] = [0x57, 0xa8];
@@ -294,58 +300,29 @@ impl<F: NorFlash> Journal<F> {
 
     /// Writes one copy of a record, padded to the write size.
     fn put(&mut self, at: u32, head: RecordHead, source: Source<'_>) -> Result<(), JournalError> {
+        let mut copy = CopyWriter { at, chunk: [PADDING; CHUNK], filled: 0 };
         let mut digest = CRC.digest();
-        let (mut chunk, mut filled, mut at) = ([0; CHUNK], 0usize, at);
-        let mut done = 0u32;
-        let len = head.copy_len();
-        let crc_at = len.saturating_sub(to_u32(CRC_LEN));
-        while done < len {
-            // The parts of a copy in turn: its head, its payload, its CRC.
-            let mut piece = [0; 16];
-            let piece_len = if done == 0 {
-                piece = [0; 16];
-                copy_into(&mut piece, &head.emit())
-            } else if done < crc_at {
-                let from = to_usize(done.saturating_sub(to_u32(HEAD_LEN)));
-                let left = to_usize(crc_at.saturating_sub(done)).min(piece.len());
-                let room = piece.get_mut(..left).unwrap_or_default();
-                match source {
-                    Source::Payload(bytes) => {
-                        copy_into(room, bytes.get(from..).unwrap_or_default());
-                    }
-                    Source::Copy(offset) => self.fetch(offset.saturating_add(done), room)?,
-                }
-                left
-            } else {
-                copy_into(&mut piece, &digest.clone().finalize().to_le_bytes())
-            };
-            let piece = piece.get(..piece_len).unwrap_or_default();
-            digest.update(piece);
-            done = done.saturating_add(to_u32(piece_len));
-            for byte in piece {
-                if let Some(room) = chunk.get_mut(filled) {
-                    *room = *byte;
-                }
-                filled = filled.saturating_add(1);
-                if filled == CHUNK {
-                    self.write_chunk(at, &chunk)?;
-                    at = at.saturating_add(to_u32(CHUNK));
-                    filled = 0;
+        let front = head.emit();
+        digest.update(&front);
+        copy.add(&mut self.flash, &front)?;
+        match source {
+            Source::Payload(payload) => {
+                digest.update(payload);
+                copy.add(&mut self.flash, payload)?;
+            }
+            Source::Copy(offset) => {
+                let (mut from, crc_at) = payload_and_crc(offset, head);
+                while from < crc_at {
+                    let mut piece = [0; PIECE];
+                    let piece = self.fetch_piece(from, crc_at, &mut piece)?;
+                    digest.update(piece);
+                    copy.add(&mut self.flash, piece)?;
+                    from = from.saturating_add(to_u32(piece.len()));
                 }
             }
         }
-        let padded = filled.next_multiple_of(F::WRITE_SIZE.max(1));
-        for byte in chunk.get_mut(filled..padded).unwrap_or_default() {
-            *byte = 0xff;
-        }
-        self.write_chunk(at, chunk.get(..padded).unwrap_or_default())
-    }
-
-    fn write_chunk(&mut self, at: u32, bytes: &[u8]) -> Result<(), JournalError> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.flash.write(at, bytes).map_err(|error| JournalError::Flash(error.kind()))
+        copy.add(&mut self.flash, &digest.finalize().to_le_bytes())?;
+        copy.finish(&mut self.flash)
     }
 
     /// What a bank holds; `None` if no copy of its bank record is good.
@@ -424,16 +401,14 @@ impl<F: NorFlash> Journal<F> {
     /// The head of the copy at an offset, if its CRC is right.
     fn is_good(&mut self, at: u32) -> Option<RecordHead> {
         let head = self.head(at)?;
-        let crc_at = at.saturating_add(head.copy_len()).saturating_sub(to_u32(CRC_LEN));
+        let (_, crc_at) = payload_and_crc(at, head);
         let mut digest = CRC.digest();
-        let mut offset = at;
-        while offset < crc_at {
-            let mut piece = [0; 32];
-            let len = to_usize(crc_at.saturating_sub(offset)).min(piece.len());
-            let piece = piece.get_mut(..len).unwrap_or_default();
-            self.fetch(offset, piece).ok()?;
+        let mut from = at;
+        while from < crc_at {
+            let mut piece = [0; PIECE];
+            let piece = self.fetch_piece(from, crc_at, &mut piece).ok()?;
             digest.update(piece);
-            offset = offset.saturating_add(to_u32(len));
+            from = from.saturating_add(to_u32(piece.len()));
         }
         let mut crc = [0; CRC_LEN];
         self.fetch(crc_at, &mut crc).ok()?;
@@ -442,22 +417,31 @@ impl<F: NorFlash> Journal<F> {
 
     /// Whether a stretch reads as one and the same byte of zeros or ones.
     fn is_erased(&mut self, from: u32, to: u32) -> bool {
-        let mut first = None;
-        let mut offset = from;
-        while offset < to {
-            let mut piece = [0; 64];
-            let len = to_usize(to.saturating_sub(offset)).min(piece.len());
-            let piece = piece.get_mut(..len).unwrap_or_default();
-            if self.fetch(offset, piece).is_err() {
-                return false;
-            }
-            let erased = *first.get_or_insert(piece.first().copied().unwrap_or(0xff));
+        let mut erased = None;
+        let mut from = from;
+        while from < to {
+            let mut piece = [0; PIECE];
+            let Ok(piece) = self.fetch_piece(from, to, &mut piece) else { return false };
+            let erased = *erased.get_or_insert(piece.first().copied().unwrap_or(PADDING));
             if !matches!(erased, 0 | 0xff) || piece.iter().any(|byte| *byte != erased) {
                 return false;
             }
-            offset = offset.saturating_add(to_u32(len));
+            from = from.saturating_add(to_u32(piece.len()));
         }
         true
+    }
+
+    /// Reads the front of a stretch, as much of it as there is room for.
+    fn fetch_piece<'b>(
+        &mut self,
+        from: u32,
+        to: u32,
+        into: &'b mut [u8; PIECE],
+    ) -> Result<&'b [u8], JournalError> {
+        let len = to_usize(to.saturating_sub(from)).min(PIECE);
+        let piece = into.get_mut(..len).unwrap_or_default();
+        self.fetch(from, piece)?;
+        Ok(piece)
     }
 
     fn fetch(&mut self, at: u32, into: &mut [u8]) -> Result<(), JournalError> {
@@ -496,6 +480,50 @@ impl<F: NorFlash> Journal<F> {
     }
 }
 
+/// Collects a copy of a record into whole write units.
+struct CopyWriter {
+    /// Where the chunk goes.
+    at: u32,
+    chunk: [u8; CHUNK],
+    filled: usize,
+}
+
+impl CopyWriter {
+    fn add<F: NorFlash>(&mut self, flash: &mut F, bytes: &[u8]) -> Result<(), JournalError> {
+        for byte in bytes {
+            if let Some(room) = self.chunk.get_mut(self.filled) {
+                *room = *byte;
+            }
+            self.filled = self.filled.saturating_add(1);
+            if self.filled == CHUNK {
+                self.write(flash, CHUNK)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish<F: NorFlash>(mut self, flash: &mut F) -> Result<(), JournalError> {
+        match self.filled.next_multiple_of(F::WRITE_SIZE.max(1)) {
+            0 => Ok(()),
+            len => self.write(flash, len),
+        }
+    }
+
+    fn write<F: NorFlash>(&mut self, flash: &mut F, len: usize) -> Result<(), JournalError> {
+        let bytes = self.chunk.get(..len).unwrap_or_default();
+        flash.write(self.at, bytes).map_err(|error| JournalError::Flash(error.kind()))?;
+        self.at = self.at.saturating_add(to_u32(len));
+        (self.chunk, self.filled) = ([PADDING; CHUNK], 0);
+        Ok(())
+    }
+}
+
+/// Where the payload and the CRC of the copy at an offset begin.
+fn payload_and_crc(at: u32, head: RecordHead) -> (u32, u32) {
+    let end = at.saturating_add(head.copy_len());
+    (at.saturating_add(to_u32(HEAD_LEN)), end.saturating_sub(to_u32(CRC_LEN)))
+}
+
 /// Where a payload comes from.
 #[derive(Clone, Copy)]
 enum Source<'a> {
@@ -506,10 +534,6 @@ enum Source<'a> {
 
 fn index(kind: Kind) -> Option<usize> {
     Kind::KEPT.iter().position(|kept| *kept == kind)
-}
-
-fn copy_into(to: &mut [u8], from: &[u8]) -> usize {
-    to.iter_mut().zip(from).map(|(to, from)| *to = *from).count()
 }
 
 fn to_u32(len: usize) -> u32 {
