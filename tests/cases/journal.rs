@@ -1,5 +1,7 @@
 //! The journal under power cuts: at every word and sector, with every outcome, and again during recovery.
 
+use std::ops::RangeInclusive;
+
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_patcher_nostd::{Journal, JournalError, RecordKind};
 
@@ -26,17 +28,23 @@ fn known<const R: usize, const W: usize, const E: usize>(
     })
 }
 
-/// Appends records `from..to`; returns how many of them the journal acknowledged.
+/// Opens the journal and appends records `from..to`; `Err` is the number of the record that was not acknowledged.
 fn append<const R: usize, const W: usize, const E: usize>(
     flash: &mut SimFlash<R, W, E>,
     from: u8,
     to: u8,
 ) -> Result<(), u8> {
     let mut journal = Journal::open(flash).map_err(|_| from)?;
-    for n in from..to {
-        journal.append(KINDS[usize::from(n) % 3], &payload(n)).map_err(|_| n)?;
-    }
-    Ok(())
+    append_to(&mut journal, from, to)
+}
+
+fn append_to<const R: usize, const W: usize, const E: usize>(
+    journal: &mut Journal<&mut SimFlash<R, W, E>>,
+    from: u8,
+    to: u8,
+) -> Result<(), u8> {
+    (from..to)
+        .try_for_each(|n| journal.append(KINDS[usize::from(n) % 3], &payload(n)).map_err(|_| n))
 }
 
 /// Of each kind the last of the records `0..count`.
@@ -44,129 +52,133 @@ fn after(count: u8) -> Known {
     [0, 1, 2].map(|kind| (0..count).rev().find(|n| n % 3 == kind))
 }
 
-/// Checks what a device knows after the power came back while record `next` was being appended, and returns the number
-/// of the record that comes next.
+/// How many records there are after the power came back: one of `counts`, and the same each time somebody looks.
 fn recovered<const R: usize, const W: usize, const E: usize>(
     flash: &mut SimFlash<R, W, E>,
-    next: u8,
+    counts: RangeInclusive<u8>,
     what: &dyn Fn() -> String,
 ) -> u8 {
-    let first = known(
-        &mut Journal::open(&mut *flash).unwrap_or_else(|error| panic!("{error}: {}", what())),
-    );
-    assert!(first == after(next) || first == after(next + 1), "{first:?} at {next}: {}", what());
+    let mut look = || {
+        let journal = Journal::open(&mut *flash);
+        known(&mut journal.unwrap_or_else(|error| panic!("{error}: {}", what())))
+    };
+    let first = look();
+    let count = counts.clone().find(|count| first == after(*count));
+    let count = count.unwrap_or_else(|| panic!("{first:?}, wanted {counts:?}: {}", what()));
     for _ in 0..3 {
-        let again = known(&mut Journal::open(&mut *flash).expect("opens"));
-        assert_eq!(again, first, "what was read stays: {}", what());
+        assert_eq!(look(), first, "what was read stays: {}", what());
     }
-    if first == after(next + 1) { next + 1 } else { next }
+    count
 }
 
-struct Sweep {
-    cuts: u64,
+/// A device whose power has failed once while it appended `records` records, as it is when the power is back.
+struct Interrupted<const R: usize, const W: usize, const E: usize> {
+    flash: SimFlash<R, W, E>,
+    supply: Supply,
+    cut: Cut,
+    /// The record that was being appended.
+    next: u8,
 }
 
-/// Cuts the power once, and then, if `twice`, at every step of the recovery and what follows.
-fn sweep<const R: usize, const W: usize, const E: usize>(
+/// Cuts the power at every step, with every outcome.
+fn interrupted<const R: usize, const W: usize, const E: usize>(
     chip: Chip,
     bank: usize,
     records: u8,
-    twice: bool,
-) -> Sweep {
-    let fresh = || {
+) -> impl Iterator<Item = Interrupted<R, W, E>> {
+    let fresh = move || {
         let supply = Supply::new();
         (SimFlash::<R, W, E>::erased(2 * bank).with(chip).on(&supply), supply)
     };
     let (mut flash, supply) = fresh();
     append(&mut flash, 0, records).expect("no cut");
+    let cuts =
+        (0..supply.steps()).flat_map(|step| Outcome::ALL.map(|outcome| Cut { step, outcome }));
+    cuts.map(move |cut| {
+        let (mut flash, supply) = fresh();
+        supply.arm(cut, cut.step);
+        let next = append(&mut flash, 0, records).expect_err("the cut comes");
+        supply.restore();
+        Interrupted { flash, supply, cut, next }
+    })
+}
+
+/// Returns how many cuts there were.
+fn sweep<const R: usize, const W: usize, const E: usize>(
+    chip: Chip,
+    bank: usize,
+    records: u8,
+) -> u64 {
     let mut cuts = 0;
-    for step in 0..supply.steps() {
-        for outcome in Outcome::ALL {
-            let (mut flash, supply) = fresh();
-            let cut = Cut { step, outcome };
-            supply.arm(cut, step);
-            let next = append(&mut flash, 0, records).expect_err("the cut comes");
-            supply.restore();
-            let what = || format!("{W}/{E}, {chip:?}, {cut:?}");
-            cuts += 1;
-            if !twice {
-                let next = recovered(&mut flash, next, &what);
-                append(&mut flash, next, records).expect("no more cuts");
-                assert_eq!(known(&mut Journal::open(&mut flash).expect("opens")), after(records));
-                continue;
-            }
-            for second in 0.. {
-                for outcome in Outcome::ALL {
-                    // Few records in the second life: what matters is the rotation and what follows it at once.
-                    let mut flash = flash.clone().on(&supply);
-                    let cut = Cut { step: second, outcome };
-                    supply.arm(cut, step ^ second);
-                    let done = append_next(&mut flash, next);
-                    let came = supply.is_down();
-                    supply.restore();
-                    let what = || format!("{}, then {cut:?}", what());
-                    let (low, high) = match done {
-                        Ok(next) => (next, next),
-                        // Whether the first life's last record was there is not known; nor whether this one's is.
-                        Err(next) => (next, next + 1),
-                    };
-                    let seen = known(
-                        &mut Journal::open(&mut flash)
-                            .unwrap_or_else(|e| panic!("{e}: {}", what())),
-                    );
-                    assert!(
-                        (low..=high + 1).any(|count| seen == after(count)),
-                        "{seen:?}, {low}: {}",
-                        what()
-                    );
-                    for _ in 0..2 {
-                        let again = known(&mut Journal::open(&mut flash).expect("opens"));
-                        assert_eq!(again, seen, "what was read stays: {}", what());
-                    }
-                    cuts += 1;
-                    if !came {
-                        break;
-                    }
-                }
-                let mut flash = flash.clone();
-                supply.arm(Cut { step: second, outcome: Outcome::Nothing }, 1);
-                let _ = append_next(&mut flash, next);
-                let came = supply.is_down();
-                supply.restore();
-                if !came {
-                    break;
-                }
+    for Interrupted { mut flash, cut, next, .. } in interrupted::<R, W, E>(chip, bank, records) {
+        let what = || format!("{W}/{E}, {chip:?}, {cut:?}");
+        let count = recovered(&mut flash, next..=next + 1, &what);
+        append(&mut flash, count, records).expect("no more cuts");
+        assert_eq!(known(&mut Journal::open(&mut flash).expect("opens")), after(records));
+        cuts += 1;
+    }
+    cuts
+}
+
+/// Cuts the power again at every step of the recovery and of two more records; returns how many pairs of cuts there were.
+fn sweep_pairs<const R: usize, const W: usize, const E: usize>(
+    chip: Chip,
+    bank: usize,
+    records: u8,
+) -> u64 {
+    let mut pairs = 0;
+    for first in interrupted::<R, W, E>(chip, bank, records) {
+        for step in 0.. {
+            let came = Outcome::ALL.map(|outcome| cut_again(&first, Cut { step, outcome }));
+            pairs += came.iter().filter(|came| **came).count() as u64;
+            if !came.contains(&true) {
+                break;
             }
         }
     }
-    Sweep { cuts }
+    pairs
 }
 
-/// Opens, looks which record is the next, and appends two; `Err` tells the last one that was surely there.
-fn append_next<const R: usize, const W: usize, const E: usize>(
+/// Whether the second cut came at all.
+fn cut_again<const R: usize, const W: usize, const E: usize>(
+    first: &Interrupted<R, W, E>,
+    cut: Cut,
+) -> bool {
+    let (mut flash, supply) = (first.flash.clone(), &first.supply);
+    supply.arm(cut, first.cut.step ^ cut.step);
+    let counts = append_two(&mut flash, first.next);
+    let came = supply.is_down();
+    supply.restore();
+    let what = || format!("{W}/{E}, {:?}, then {cut:?}", first.cut);
+    recovered(&mut flash, counts, &what);
+    came
+}
+
+/// Opens the journal, looks which record is the next, and appends two; returns how many records there may be then.
+fn append_two<const R: usize, const W: usize, const E: usize>(
     flash: &mut SimFlash<R, W, E>,
     next: u8,
-) -> Result<u8, u8> {
-    let mut journal = Journal::open(flash).map_err(|_| next)?;
+) -> RangeInclusive<u8> {
+    let Ok(mut journal) = Journal::open(flash) else { return next..=next + 1 };
     let seen = known(&mut journal);
     let next = if seen == after(next + 1) { next + 1 } else { next };
     assert_eq!(seen, after(next));
-    for n in next..next + 2 {
-        journal.append(KINDS[usize::from(n) % 3], &payload(n)).map_err(|_| n)?;
+    match append_to(&mut journal, next, next + 2) {
+        Ok(()) => next + 2..=next + 2,
+        Err(n) => n..=n + 1,
     }
-    Ok(next + 2)
 }
 
 #[test]
 fn no_cut_loses_or_tears_a_record() {
     let mut cuts = 0;
     for chip in [Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED] {
-        cuts += sweep::<1, 4, 256>(chip, 1024, 14, false).cuts;
-        cuts += sweep::<1, 8, 1024>(chip, 1024, 14, false).cuts;
-        cuts += sweep::<4, 32, 512>(chip, 1024, 14, false).cuts;
-        cuts += sweep::<1, 256, 4096>(chip, 4096, 14, false).cuts;
+        cuts += sweep::<1, 4, 256>(chip, 1024, 14);
+        cuts += sweep::<1, 8, 1024>(chip, 1024, 14);
+        cuts += sweep::<4, 32, 512>(chip, 1024, 14);
+        cuts += sweep::<1, 256, 4096>(chip, 4096, 14);
     }
-    cuts += sweep::<1, 1, 1024>(Chip::PLAIN, 1024, 8, false).cuts;
+    cuts += sweep::<1, 1, 1024>(Chip::PLAIN, 1024, 8);
     println!("journal: {cuts} cuts");
 }
 
@@ -174,7 +186,7 @@ fn no_cut_loses_or_tears_a_record() {
 fn no_second_cut_during_recovery_does_either() {
     let mut cuts = 0;
     for chip in [Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED] {
-        cuts += sweep::<4, 32, 1024>(chip, 1024, 5, true).cuts;
+        cuts += sweep_pairs::<4, 32, 1024>(chip, 1024, 5);
     }
     println!("journal: {cuts} pairs of cuts");
 }
