@@ -7,8 +7,8 @@ use super::predict::{KIND_PLAIN, KIND_POINTER, Predicted};
 use super::{fold, peek, pick};
 
 /// How fast the hit flag's and the bytes' mixers learn.
-const FLAG_RATE: i32 = 10;
-const BYTE_RATE: i32 = 24;
+const FLAG_RATE: i32 = 12;
+const BYTE_RATE: i32 = 28;
 
 /// From so many slots on, contexts may be many.
 const ROOMY: usize = 8192;
@@ -247,8 +247,8 @@ impl Model<'_> {
     pub(super) fn reset(&mut self) {
         self.slots.fill(Slot::NEW);
         self.flags.fill(Flag::new(62000));
-        self.flag_weights.fill([1700; FLAG_INPUTS]);
-        self.family_weights.fill([2000, 2000, 3500, 3500, 3500, 3500, 3500, 0]);
+        self.flag_weights.fill([1400; FLAG_INPUTS]);
+        self.family_weights.fill([2600, 2600, 2500, 2500, 2500, 2500, 2500, 0]);
         self.path_weights.fill([0; BYTE_INPUTS]);
         self.recent.fill(0);
         self.substitutions.fill([0; 3]);

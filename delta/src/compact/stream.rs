@@ -196,7 +196,7 @@ impl Numbers {
         self.is_text.fill(Slot::new(16384));
         self.is_raw = Slot::new(16384);
         self.jump_kind.fill([Slot::NEW; 8]);
-        self.stride.fill(Flag::new(60000));
+        self.stride.fill(Flag::new(54000));
     }
 }
 
