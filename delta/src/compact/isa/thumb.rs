@@ -120,7 +120,12 @@ pub(super) fn step<B: Bytes>(
         }
     }
     if !is_long {
-        return Ok(Step::of(short(own).map_or(super::Form::Plain, super::Form::Thumb), 2));
+        let form = short(own).map_or(super::Form::Plain, super::Form::Thumb);
+        // Two that are nothing are passed over at once.
+        let next = own >> 16;
+        let is_pair = at & 3 == 0 && at + 4 <= end && !self::is_long(next);
+        let skips = is_pair && form == super::Form::Plain && short(next).is_none();
+        return Ok(Step::of(form, if skips { 4 } else { 2 }));
     }
     // Among constants a sweep may take the wrong halfword for the start of a long instruction; what follows tells.
     let next = bytes.up_to_four(at + 2)?;
