@@ -218,8 +218,9 @@ impl Past {
         Spot { place: spot::TEXT, leading: self.byte(1), also: self.byte(2) }
     }
 
-    fn misses_in(&self, bits: u32) -> usize {
-        (self.history & bits).count_ones() as usize
+    /// Misses among the last eight bytes.
+    fn misses(&self) -> usize {
+        (self.history & 0xff).count_ones() as usize
     }
 
     /// Whether the next halfword is the second one of a 32-bit instruction.
@@ -310,12 +311,12 @@ impl Model<'_> {
             Some(byte) if byte == predicted.byte => 1,
             Some(_) => 2,
         };
-        let (misses, history) = (past.misses_in(0xffff).min(7), past.history as usize);
+        let (misses, history) = (past.misses(), past.history as usize);
         // Fields that matter most come lowest: small parts keep no others.
         let by_unit = missed | group << 1 | misses << 7;
         let by_age = past.age_bucket() as usize
             | parity << 3
-            | usize::from(misses > 3) << 4
+            | usize::from(misses > 2) << 4
             | (history & 7) << 5;
         let by_byte = parity | usize::from(predicted.byte.reverse_bits()) << 1;
         let set = if predicted.kind != KIND_PLAIN {
@@ -323,7 +324,7 @@ impl Model<'_> {
         } else if past.run > 32 {
             parity * 4
         } else {
-            parity * 4 + 1 + past.misses_in(0xff).div_ceil(2).min(2)
+            parity * 4 + 1 + misses.div_ceil(2).min(2)
         };
 
         let part = self.flags.len() / FLAG_PARTS;
