@@ -79,11 +79,10 @@ impl Flag {
     }
 
     pub(super) fn update(&mut self, bit: bool) {
-        let (p, seen) = (i32::from(self.p()), i32::from(self.seen));
-        let goal = if bit { 65535 } else { 0 };
-        let p = (p + (goal - p) / (seen + 2)).clamp(64, 65471);
-        self.p = u16::try_from(p).unwrap_or(32768).to_le_bytes();
-        self.seen = self.seen.saturating_add(1).min(MOST_SEEN);
+        let (p, weight) = (self.p(), u16::from(self.seen) + 2);
+        let p = if bit { p + (u16::MAX - p) / weight } else { p - p / weight };
+        self.p = p.clamp(64, 65471).to_le_bytes();
+        self.seen = (self.seen + 1).min(MOST_SEEN);
     }
 }
 
@@ -109,11 +108,9 @@ impl Slot {
     }
 
     pub(super) fn update(&mut self, bit: bool) {
-        let (p, seen) = (i32::from(self.p()), i32::from(self.0 & 15));
-        let goal = if bit { 65535 } else { 0 };
-        let p = (p + (goal - p) / (seen + 3)).clamp(24, 65511);
-        let seen = (self.0 & 15).saturating_add(1).min(15);
-        self.0 = (u16::try_from(p).unwrap_or(32768) & 0xfff0) | seen;
+        let (p, seen) = (self.p(), self.0 & 15);
+        let p = if bit { p + (u16::MAX - p) / (seen + 3) } else { p - p / (seen + 3) };
+        self.0 = (p.clamp(24, 65511) & 0xfff0) | (seen + 1).min(15);
     }
 
     /// Codes a decision with this probability alone.
