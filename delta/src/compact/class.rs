@@ -51,7 +51,7 @@ const TINY: Shape = Shape {
     flag_sets: 8,
     family_sets: 4,
     paths: 4,
-    recent: 8,
+    recent: 16,
     substitutions: 8,
     moved: 4,
 };
@@ -62,7 +62,7 @@ const SMALL: Shape = Shape {
     flag_sets: FLAG_SETS,
     family_sets: 32,
     paths: 8,
-    recent: 64,
+    recent: 128,
     substitutions: 32,
     moved: 32,
 };
@@ -73,7 +73,7 @@ const MEDIUM: Shape = Shape {
     flag_sets: FLAG_SETS,
     family_sets: FAMILY_SETS,
     paths: 16,
-    recent: 256,
+    recent: 512,
     substitutions: 256,
     moved: 128,
 };
@@ -84,7 +84,7 @@ const LARGE: Shape = Shape {
     flag_sets: FLAG_SETS,
     family_sets: FAMILY_SETS,
     paths: 136,
-    recent: 512,
+    recent: 1024,
     substitutions: 1024,
     moved: 256,
 };
@@ -95,7 +95,7 @@ const HUGE: Shape = Shape {
     flag_sets: FLAG_SETS,
     family_sets: FAMILY_SETS,
     paths: 264,
-    recent: 4096,
+    recent: 8192,
     substitutions: 4096,
     moved: 4096,
 };

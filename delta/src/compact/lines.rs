@@ -4,7 +4,7 @@ use super::isa::Bytes;
 use crate::Images;
 
 /// Bytes of a line.
-const LINE: u32 = 16;
+const LINE: u32 = 32;
 
 /// Lines that are held: neighbours do not displace each other.
 const COUNT: usize = 2;

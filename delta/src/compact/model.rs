@@ -3,44 +3,38 @@
 use super::coder::BitCoder;
 use super::mixer::{Flag, Mixture, Slot, Weights, stretch};
 use super::position::Position;
-use super::predict::{KIND_PLAIN, KIND_POINTER, Predicted};
+use super::predict::{KIND_LITERAL, KIND_PLAIN, KIND_POINTER, Predicted};
 use super::{fold, peek, pick};
 
 /// How fast the hit flag's and the bytes' mixers learn.
 const FLAG_RATE: i32 = 12;
 const BYTE_RATE: i32 = 28;
 
-/// From so many slots on, contexts may be many.
-const ROOMY: usize = 8192;
-
 /// Inputs of the hit flag's mixer, and of the bytes'.
 const FLAG_INPUTS: usize = 4;
-const BYTE_INPUTS: usize = 8;
+const BYTE_INPUTS: usize = 6;
 
-/// Mixer sets of bytes, by what is coded; each has one set for when the first prediction still stands and one for
-/// when not.
-mod family {
-    pub(super) const TEXT: usize = 0;
-    pub(super) const LITERAL_HIGH: usize = 1;
-    pub(super) const LITERAL_LOW: usize = 3;
-    pub(super) const LITERAL_BYTE: usize = 6;
-    pub(super) const SUBSTITUTE_BYTE: usize = 8;
-    pub(super) const SUBSTITUTE_HIGH: usize = 16;
-    pub(super) const SUBSTITUTE_LOW: usize = 20;
-    pub(super) const COUNT: usize = 28;
-
-    /// Groups of families that share what they learn by place in the byte.
-    pub(super) const GROUPS: usize = 4;
-
-    pub(super) fn group(family: usize) -> usize {
-        match family {
-            TEXT..SUBSTITUTE_BYTE => 0,
-            SUBSTITUTE_BYTE..SUBSTITUTE_HIGH => 1,
-            SUBSTITUTE_HIGH..SUBSTITUTE_LOW => 2,
-            _ => 3,
-        }
-    }
+/// Where a byte stands, as far as the models tell apart.
+mod spot {
+    /// By itself: the index in its instruction or word, below 4.
+    pub(super) const SINGLE: u32 = 0;
+    /// The high byte of a halfword, and that of a long instruction's second one.
+    pub(super) const HIGH: u32 = 4;
+    /// The low bytes of both, and that of a long instruction's first one.
+    pub(super) const LOW: u32 = 6;
+    pub(super) const TEXT: u32 = 9;
+    pub(super) const COUNT: u32 = 10;
 }
+
+/// Classes of bytes that were predicted wrongly: two for each half of a halfword, four for those by themselves.
+const CLASSES: usize = 8;
+
+/// Finer cases of them.
+const CASES: usize = 20;
+
+/// Mixer sets of bytes, for new ones by their spot and for wrong ones by their case; each has one set for when the first
+/// prediction still stands and one for when not.
+const FAMILIES: usize = spot::COUNT as usize + CASES;
 
 /// Parts of equal size that the counters of the hit flag are divided into: each context folds its key into one, that of
 /// bytes into two.
@@ -70,16 +64,20 @@ mod flag_set {
 
 /// Confidence counters of direct predictions.
 mod confidence {
-    /// By parity for plain bytes, then by group.
-    pub(super) const SUBSTITUTE: usize = 0;
-    pub(super) const DELTA: usize = 44;
-    pub(super) const RAW: usize = 48;
-    pub(super) const MRU: usize = 56;
-    pub(super) const CACHED: usize = 60;
-    pub(super) const HIGH: usize = 64;
-    pub(super) const LOW: usize = 70;
-    pub(super) const LITERAL: usize = 81;
-    pub(super) const COUNT: usize = 87;
+    use super::{CLASSES, GROUPS, spot};
+
+    /// By class for plain bytes, then by group.
+    pub(super) const PREDICTED: usize = 0;
+    /// By class.
+    pub(super) const DELTA: usize = CLASSES + GROUPS;
+    pub(super) const RECENT: usize = DELTA + CLASSES;
+    pub(super) const CACHED: usize = RECENT + 2 * CLASSES;
+    /// Two for each spot.
+    pub(super) const LITERAL: usize = CACHED + CLASSES;
+    /// Of guesses that say nothing.
+    pub(super) const SAME: usize = LITERAL + 2 * spot::COUNT as usize;
+    pub(super) const NONE: usize = SAME + 1;
+    pub(super) const COUNT: usize = NONE + 1;
 }
 
 /// The tables whose size does not depend on the memory class.
@@ -88,7 +86,7 @@ pub(super) struct Fixed {
     by_substitution: [Flag; 32],
     leave: [Slot; 64],
     confidence: [Flag; confidence::COUNT],
-    last_delta: [u8; 4],
+    last_delta: [u8; CLASSES],
 }
 
 impl Fixed {
@@ -99,7 +97,7 @@ impl Fixed {
             by_substitution: [none; 32],
             leave: [Slot::new(0); 64],
             confidence: [none; confidence::COUNT],
-            last_delta: [0; 4],
+            last_delta: [0; CLASSES],
         }
     };
 }
@@ -116,13 +114,13 @@ pub(super) const NO_BYTE_WEIGHTS: ByteWeights = [0; BYTE_INPUTS];
 pub(super) const FLAG_SETS: usize = flag_set::COUNT;
 
 /// Mixer sets of bytes by family, where none share one.
-pub(super) const FAMILY_SETS: usize = family::COUNT * 2;
+pub(super) const FAMILY_SETS: usize = FAMILIES * 2;
 
-/// Groups of families, each of which has mixer sets of bytes by path.
-pub(super) const PATH_GROUPS: usize = family::GROUPS;
+/// Groups of families, each of which has mixer sets of bytes by path: new bytes, and wrong ones by kind of spot.
+pub(super) const PATH_GROUPS: usize = 4;
 
 /// Tables of bytes last seen.
-pub(super) const RECENT_TABLES: usize = Recent::COUNT;
+pub(super) const RECENT_TABLES: usize = 2;
 
 /// What has just been coded.
 #[derive(Clone, Copy, Debug, Default)]
@@ -180,8 +178,49 @@ impl Past {
         (32 - self.age.leading_zeros()).min(7)
     }
 
-    fn misses_in(&self, bits: u32) -> usize {
-        (self.history & bits).count_ones() as usize
+    /// Where a byte stands that is coded by itself, at target offset `n`.
+    pub(super) fn single(&self, n: u32) -> Spot {
+        let position = &self.position;
+        let index = position.index(n);
+        // At the start of an instruction the one before leads, behind it its own first byte.
+        let (leading, also) = match (position.is_followed(), index) {
+            (false, _) => {
+                if n & 1 == 1 {
+                    (self.byte(2), self.byte(1))
+                } else {
+                    (self.byte(1), self.byte(2))
+                }
+            }
+            (true, 0 | 1) => (position.head(), position.head_before()),
+            (true, _) => (position.head(), self.byte(1)),
+        };
+        Spot { place: spot::SINGLE + (index & 3), leading, also }
+    }
+
+    /// Where the high byte of a halfword stands.
+    pub(super) fn high(&self) -> Spot {
+        let place = spot::HIGH + u32::from(self.second_half());
+        Spot { place, leading: self.byte(1), also: self.byte(2) }
+    }
+
+    /// Where the low byte of a halfword stands, whose high byte this is.
+    pub(super) fn low(&self, high: u8) -> Spot {
+        let place = match (self.second_half(), high >= 0xe8) {
+            (true, _) => spot::LOW + 1,
+            (_, true) => spot::LOW + 2,
+            _ => spot::LOW,
+        };
+        Spot { place, leading: high, also: self.byte(1) }
+    }
+
+    /// Where a byte of a text stands.
+    pub(super) fn text(&self) -> Spot {
+        Spot { place: spot::TEXT, leading: self.byte(1), also: self.byte(2) }
+    }
+
+    /// Misses among the last eight bytes.
+    fn misses(&self) -> usize {
+        (self.history & 0xff).count_ones() as usize
     }
 
     /// Whether the next halfword is the second one of a 32-bit instruction.
@@ -201,24 +240,22 @@ pub(super) struct SourceContext {
     pub(super) half: u16,
 }
 
-/// The tables of recent bytes, by what comes in and what it goes by.
-#[derive(Clone, Copy)]
-enum Recent {
-    LowByHigh,
-    LowByTwo,
-    HighByHigh,
-    HighByHalf,
+/// What is known of a byte before it is coded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    place: u32,
+    /// The byte that tells most about it, and the one that tells next.
+    leading: u8,
+    also: u8,
 }
 
-impl Recent {
-    const COUNT: usize = 4;
-}
-
-/// Which byte of a halfword is coded; the high one comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    High,
-    Low,
+impl Spot {
+    /// Contexts that know nothing else, the leading byte, or both.
+    fn contexts(self) -> [u32; 3] {
+        let Self { place, leading, also } = self;
+        [(50, 0), (51, u32::from(leading)), (52, u32::from(leading) | u32::from(also) << 8)]
+            .map(|(context, bytes)| hash(context, place | bytes << 4))
+    }
 }
 
 /// The models' memory, and what they make of it.
@@ -235,8 +272,7 @@ pub(super) struct Model<'a> {
     pub(super) family_weights: &'a mut [ByteWeights],
     /// Mixer sets of bytes by path: as many in each of [`PATH_GROUPS`].
     pub(super) path_weights: &'a mut [ByteWeights],
-    /// Four tables of bytes last seen, each of a power of two: low bytes by their high byte and by two high bytes, high
-    /// bytes by the one before and by the halfword before.
+    /// Two tables of bytes last seen, each of a power of two: by the leading byte, and by two bytes.
     pub(super) recent: &'a mut [u8],
     /// By hash of an old halfword: a tag, and the halfword that took its place.
     pub(super) substitutions: &'a mut [[u8; 3]],
@@ -248,7 +284,7 @@ impl Model<'_> {
         self.slots.fill(Slot::NEW);
         self.flags.fill(Flag::new(62000));
         self.flag_weights.fill([1400; FLAG_INPUTS]);
-        self.family_weights.fill([2600, 2600, 2500, 2500, 2500, 2500, 2500, 0]);
+        self.family_weights.fill([2600, 2500, 2500, 2500, 2500, 0]);
         self.path_weights.fill([0; BYTE_INPUTS]);
         self.recent.fill(0);
         self.substitutions.fill([0; 3]);
@@ -270,17 +306,17 @@ impl Model<'_> {
     ) -> bool {
         let (group, parity) = (group(predicted.kind), usize::from(odd));
         let missed = usize::from(past.unit_missed);
-        let substitution = match self.substitute(source, odd) {
+        let substitution = match self.substituted(source, odd) {
             None => 0,
             Some(byte) if byte == predicted.byte => 1,
             Some(_) => 2,
         };
-        let (misses, history) = (past.misses_in(0xffff).min(7), past.history as usize);
+        let (misses, history) = (past.misses(), past.history as usize);
         // Fields that matter most come lowest: small parts keep no others.
         let by_unit = missed | group << 1 | misses << 7;
         let by_age = past.age_bucket() as usize
             | parity << 3
-            | usize::from(misses > 3) << 4
+            | usize::from(misses > 2) << 4
             | (history & 7) << 5;
         let by_byte = parity | usize::from(predicted.byte.reverse_bits()) << 1;
         let set = if predicted.kind != KIND_PLAIN {
@@ -288,7 +324,7 @@ impl Model<'_> {
         } else if past.run > 32 {
             parity * 4
         } else {
-            parity * 4 + 1 + past.misses_in(0xff).div_ceil(2).min(2)
+            parity * 4 + 1 + misses.div_ceil(2).min(2)
         };
 
         let part = self.flags.len() / FLAG_PARTS;
@@ -331,239 +367,86 @@ impl Model<'_> {
             .code(coder, leave)
     }
 
-    /// Codes a byte that was predicted wrongly, where no pair is coded.
-    pub(super) fn substitute_byte(
+    /// Codes a byte that was predicted wrongly.
+    pub(super) fn substitute(
         &mut self,
         coder: &mut impl BitCoder,
         byte: u8,
         predicted: Predicted,
-        n: u32,
+        odd: bool,
         source: SourceContext,
+        spot: Spot,
         past: &Past,
     ) -> u8 {
-        let index = past.position.index(n);
-        let odd = index & 1 == 1;
-        let kind = u32::from(predicted.kind);
-        let followed = past.position.is_followed();
-        let (p1, parity) = (past.byte(1), if followed { index } else { index & 1 });
-        let class = usize::from(odd) + 2 * usize::from(predicted.kind != KIND_PLAIN);
-        let delta = *pick(&mut self.fixed.last_delta, class);
-        let mismatch = u32::from(p1 != source.before);
-        let leading = match (followed, odd) {
-            (true, _) => past.position.head(),
-            (false, true) => past.byte(2),
-            (false, false) => p1,
+        let is_reference = predicted.kind != KIND_PLAIN;
+        let (class, kind_of_spot) = match spot.place {
+            ..spot::HIGH => (usize::from(odd) + 2 * usize::from(is_reference), 1),
+            spot::HIGH..spot::LOW => (4 + usize::from(past.byte(1) != source.before), 2),
+            _ => (6 + usize::from(past.unit_missed), 3),
         };
-        let contexts = [
-            hash(65, kind | parity << 8 | mismatch << 10 | self.if_roomy(predicted.byte) << 11),
-            hash(67, u32::from(leading) | parity << 8 | mismatch << 10),
-        ];
-        // Single bytes share the tables of the low bytes of pairs, by other contexts.
-        let (first, second) = if odd {
-            (self.recent_place(Recent::LowByTwo, p1.into()), None)
+        let [_, context, _] = spot.contexts();
+        let [place, _] = self.recent_places(spot);
+        let last_delta = *pick(&mut self.fixed.last_delta, class);
+        let by_kind = if is_reference { CLASSES + group(predicted.kind) } else { class };
+        let cached = match self.substituted(source, odd) {
+            // Says nothing beyond the prediction itself, which has missed: a counter of its own learns that.
+            Some(byte) if byte == predicted.byte => (byte, confidence::SAME),
+            Some(byte) => (byte, confidence::CACHED + class),
+            None => (0, confidence::NONE),
+        };
+        // A reference may stand as it did; a halfword as it did in its place.
+        let other = if spot.place < spot::HIGH {
+            let moves = usize::from(predicted.raw != predicted.byte);
+            (predicted.raw, confidence::RECENT + class + CLASSES * moves)
         } else {
-            let by_partner = self.recent_place(Recent::LowByHigh, source.partner.into());
-            (by_partner, Some(self.recent_place(Recent::LowByTwo, predicted.byte.into())))
+            (*fold(self.recent, place), confidence::RECENT + class)
         };
-        let mru_low = *fold(self.recent, first);
-        let cached = self.substitute(source, odd);
-        let by_kind = match group(predicted.kind) {
-            0 => usize::from(odd),
-            group => 1 + group,
-        };
-        let same_raw = usize::from(predicted.raw == predicted.byte) * 4;
         let predictions = [
-            (predicted.byte, confidence::SUBSTITUTE + by_kind),
-            (predicted.byte.wrapping_add(delta), confidence::DELTA + class),
-            (predicted.raw, confidence::RAW + class + same_raw),
-            (mru_low, confidence::MRU + class),
-            cached_prediction(cached, predicted.byte, confidence::CACHED + class),
+            (predicted.byte, confidence::PREDICTED + by_kind),
+            (predicted.byte.wrapping_add(last_delta), confidence::DELTA + class),
+            other,
+            cached,
         ];
-        let set = family::SUBSTITUTE_BYTE
-            + usize::from(odd) * 4
-            + match predicted.kind {
-                KIND_PLAIN => 0,
-                1..KIND_POINTER => 1,
-                KIND_POINTER..25 => 2,
-                _ => 3,
-            };
-        let byte = self.byte(coder, byte, set, &contexts, &predictions);
-        *fold(self.recent, first) = byte;
-        if let Some(place) = second {
-            *fold(self.recent, place) = byte;
-        }
+        let case = match (spot.place, predicted.kind) {
+            (..spot::HIGH, KIND_PLAIN) => usize::from(odd) * 4,
+            (..spot::HIGH, ..KIND_POINTER) => usize::from(odd) * 4 + 1,
+            (..spot::HIGH, ..KIND_LITERAL) => usize::from(odd) * 4 + 2,
+            (..spot::HIGH, _) => usize::from(odd) * 4 + 3,
+            (place @ ..spot::LOW, _) => 2 * place as usize + class - 4,
+            (place, KIND_PLAIN) => 2 * place as usize + class - 6,
+            _ => 2 * spot::TEXT as usize + class - 6,
+        };
+        let family = spot::COUNT as usize + case;
+        let byte = self.byte(coder, byte, family, kind_of_spot, &[context], &predictions);
+        self.note(spot, byte);
         *pick(&mut self.fixed.last_delta, class) = byte.wrapping_sub(predicted.byte);
         byte
     }
 
-    /// Codes a high byte that was predicted wrongly.
-    pub(super) fn substitute_high(
-        &mut self,
-        coder: &mut impl BitCoder,
-        byte: u8,
-        predicted: Predicted,
-        source: SourceContext,
-        past: &Past,
-    ) -> u8 {
-        let (h1, second) = (past.byte(1), past.second_half());
-        let mismatch = usize::from(source.before != h1);
-        let contexts = [hash(80, second.into()), hash(81, u32::from(h1) | u32::from(second) << 8)];
-        let delta = *pick(&mut self.fixed.last_delta, 1);
-        let (after_one, after_two) = self.recent_bytes(Place::High, 0, past);
-        let cached = self.substitute(source, true);
-        let predictions = [
-            (predicted.byte, confidence::HIGH + mismatch),
-            (predicted.byte.wrapping_add(delta), confidence::HIGH + 2),
-            (after_one, confidence::HIGH + 3),
-            (after_two, confidence::HIGH + 4),
-            cached_prediction(cached, predicted.byte, confidence::HIGH + 5),
-        ];
-        let set = family::SUBSTITUTE_HIGH + usize::from(second) * 2 + mismatch;
-        let byte = self.byte(coder, byte, set, &contexts, &predictions);
-        *pick(&mut self.fixed.last_delta, 1) = byte.wrapping_sub(predicted.byte);
+    /// Codes a new byte.
+    pub(super) fn literal(&mut self, coder: &mut impl BitCoder, byte: u8, spot: Spot) -> u8 {
+        let [first, second] = self.recent_places(spot).map(|place| *fold(self.recent, place));
+        let counter = confidence::LITERAL + 2 * spot.place as usize;
+        let predictions = [(first, counter), (second, counter + 1)];
+        let [c0, c1, _] = spot.contexts();
+        let contexts = [c0, c1];
+        let byte = self.byte(coder, byte, spot.place as usize, 0, &contexts, &predictions);
+        self.note(spot, byte);
         byte
     }
 
-    /// Codes a low byte that was predicted wrongly; `high` is its partner, `high_hit` whether that was predicted.
-    pub(super) fn substitute_low(
-        &mut self,
-        coder: &mut impl BitCoder,
-        byte: u8,
-        predicted: Predicted,
-        high: u8,
-        high_hit: bool,
-        source: SourceContext,
-        past: &Past,
-        before_low: u8,
-    ) -> u8 {
-        let second = past.second_half();
-        let missed = usize::from(!high_hit);
-        let class = missed * 2;
-        let delta = *pick(&mut self.fixed.last_delta, class);
-        let contexts = [
-            hash(40, u32::from(high) | u32::from(second) << 8),
-            hash(95, u32::from(!high_hit) | self.if_roomy(predicted.byte) << 1),
-        ];
-        let mismatch = usize::from(before_low != past.byte(2));
-        let (with_high, with_both) = self.recent_bytes(Place::Low, high, past);
-        let cached = self.substitute(source, false);
-        let predictions = [
-            (predicted.byte, confidence::LOW + missed * 2 + mismatch),
-            (predicted.byte.wrapping_add(delta), confidence::LOW + 4 + missed),
-            (with_high, confidence::LOW + 6 + missed),
-            (with_both, confidence::LOW + 8),
-            cached_prediction(cached, predicted.byte, confidence::LOW + 9 + missed),
-        ];
-        let kind = match (second, high >= 0xe8, predicted.kind != KIND_PLAIN) {
-            (true, ..) => 1,
-            (_, true, _) => 2,
-            (_, _, true) => 3,
-            _ => 0,
-        };
-        let set = family::SUBSTITUTE_LOW + kind * 2 + missed;
-        let byte = self.byte(coder, byte, set, &contexts, &predictions);
-        *pick(&mut self.fixed.last_delta, class) = byte.wrapping_sub(predicted.byte);
-        byte
-    }
-
-    /// Codes a byte of a text.
-    pub(super) fn text_byte(&mut self, coder: &mut impl BitCoder, byte: u8, past: &Past) -> u8 {
-        let p = |k| u32::from(past.byte(k));
-        let contexts = [
-            hash(7, 2),
-            hash(3, p(1) | 1 << 9),
-            hash(5, p(1) | p(2) << 8 | 1 << 16),
-            hash(8, p(1) | p(2) << 8 | p(3) << 16),
-        ];
-        self.byte(coder, byte, family::TEXT, &contexts, &[])
-    }
-
-    /// Codes a byte of new data by itself.
-    pub(super) fn literal_byte(
-        &mut self,
-        coder: &mut impl BitCoder,
-        byte: u8,
-        n: u32,
-        past: &Past,
-    ) -> u8 {
-        let p = |k| u32::from(past.byte(k));
-        let position = &past.position;
-        if !position.is_followed() {
-            let parity = n & 1;
-            let contexts =
-                [hash(51, p(1) | parity << 8), hash(50, parity), hash(52, p(2) | parity << 8)];
-            let set = family::LITERAL_BYTE + parity as usize;
-            return self.byte(coder, byte, set, &contexts, &[]);
-        }
-        // At the start of an instruction the one before leads, behind it its own first byte.
-        let (index, head) = (position.index(n), u32::from(position.head()));
-        let also = if index < 2 { u32::from(position.head_before()) } else { p(1) };
-        let contexts = [
-            hash(50, index),
-            hash(51, head | index << 8),
-            hash(52, head | also << 8 | index << 16),
-        ];
-        let places = [
-            self.recent_place(Recent::LowByHigh, head ^ index << 6),
-            self.recent_place(Recent::LowByTwo, head ^ also << 3 ^ index << 6),
-        ];
-        let [first, second] = places.map(|place| *fold(self.recent, place));
-        let starts = usize::from(index == 0);
-        let predictions = [
-            (first, confidence::LITERAL + starts * 2),
-            (second, confidence::LITERAL + starts * 2 + 1),
-        ];
-        let set = family::LITERAL_BYTE + usize::from(index > 0);
-        let byte = self.byte(coder, byte, set, &contexts, &predictions);
-        for place in places {
+    /// Remembers what byte stood in a spot.
+    pub(super) fn note(&mut self, spot: Spot, byte: u8) {
+        for place in self.recent_places(spot) {
             *fold(self.recent, place) = byte;
         }
-        byte
     }
 
-    /// Codes a halfword of new code, the high byte first.
-    pub(super) fn literal_half(
-        &mut self,
-        coder: &mut impl BitCoder,
-        half: [u8; 2],
-        past: &Past,
-    ) -> [u8; 2] {
-        let [low, high] = half;
-        let (h1, l1, second) = (past.byte(1), past.byte(2), past.second_half());
-        let (after_one, after_two) = self.recent_bytes(Place::High, 0, past);
-        let contexts = [hash(30, second.into()), hash(31, u32::from(h1) | u32::from(second) << 8)];
-        let predictions = [(after_one, confidence::LITERAL), (after_two, confidence::LITERAL + 1)];
-        let set = family::LITERAL_HIGH + usize::from(second);
-        let high = self.byte(coder, high, set, &contexts, &predictions);
-
-        let (with_high, with_both) = self.recent_bytes(Place::Low, high, past);
-        let contexts = [
-            hash(40, u32::from(high) | u32::from(second) << 8),
-            hash(47, u32::from(high) | u32::from(l1 >> 3) << 8 | u32::from(h1 >> 3) << 16),
-        ];
-        let predictions =
-            [(with_high, confidence::LITERAL + 2), (with_both, confidence::LITERAL + 3)];
-        let set = family::LITERAL_LOW
-            + match (second, high >= 0xe8) {
-                (true, _) => 1,
-                (_, true) => 2,
-                _ => 0,
-            };
-        let low = self.byte(coder, low, set, &contexts, &predictions);
-        self.note_half([low, high], past);
-        [low, high]
-    }
-
-    /// Remembers a halfword of code; `past` ends in front of it.
-    pub(super) fn note_half(&mut self, [low, high]: [u8; 2], past: &Past) {
-        let places = [
-            (self.recent_places(Place::Low, high, past), low),
-            (self.recent_places(Place::High, high, past), high),
-        ];
-        for ([first, second], byte) in places {
-            *fold(self.recent, second) = byte;
-            *fold(self.recent, first) = byte;
-        }
+    /// Where the tables of recent bytes keep what stood in such a spot.
+    fn recent_places(&self, spot: Spot) -> [usize; RECENT_TABLES] {
+        let size = self.recent.len() / RECENT_TABLES;
+        let [_, first, second] = spot.contexts().map(|context| context as usize >> 19);
+        [first & size.wrapping_sub(1), size + (second & size.wrapping_sub(1))]
     }
 
     /// Remembers what took the place of a source halfword, if something else did or this one is known already.
@@ -582,44 +465,11 @@ impl Model<'_> {
     }
 
     /// What took the place of this source byte's halfword the last time.
-    fn substitute(&self, source: SourceContext, high_byte: bool) -> Option<u8> {
+    fn substituted(&self, source: SourceContext, high_byte: bool) -> Option<u8> {
         let (key, tag) = substitution_key(source.half);
         let [known, low, high] =
             *self.substitutions.get(key & self.substitutions.len().wrapping_sub(1))?;
         (known == tag).then_some(if high_byte { high } else { low })
-    }
-
-    /// The bytes last seen in this place, by one byte of context and by two; `high` counts for low bytes only.
-    fn recent_bytes(&mut self, place: Place, high: u8, past: &Past) -> (u8, u8) {
-        let [first, second] = self.recent_places(place, high, past);
-        (*fold(self.recent, first), *fold(self.recent, second))
-    }
-
-    fn recent_places(&self, place: Place, high: u8, past: &Past) -> [usize; 2] {
-        let (h1, l1) = (u32::from(past.byte(1)), u32::from(past.byte(2)));
-        let high = u32::from(high);
-        if place == Place::High {
-            [
-                self.recent_place(Recent::HighByHigh, h1),
-                self.recent_place(Recent::HighByHalf, l1 ^ h1 << 3),
-            ]
-        } else {
-            [
-                self.recent_place(Recent::LowByHigh, high),
-                self.recent_place(Recent::LowByTwo, high ^ h1 << 4),
-            ]
-        }
-    }
-
-    /// Where a table of recent bytes keeps what came with this context.
-    fn recent_place(&self, table: Recent, context: u32) -> usize {
-        let size = self.recent.len() / Recent::COUNT;
-        table as usize * size + (context as usize & size.wrapping_sub(1))
-    }
-
-    /// A byte that makes a context sharper where there is room for that, and nothing elsewhere.
-    fn if_roomy(&self, byte: u8) -> u32 {
-        if self.slots.len() >= ROOMY { byte.into() } else { 0 }
     }
 
     /// Codes the eight bits of a byte, the highest first.
@@ -631,6 +481,7 @@ impl Model<'_> {
         coder: &mut impl BitCoder,
         byte: u8,
         family: usize,
+        group: usize,
         contexts: &[u32],
         predictions: &[(u8, usize)],
     ) -> u8 {
@@ -642,7 +493,7 @@ impl Model<'_> {
             // A prediction stands while its leading bits are the path.
             let stands = |guess: u8| (u32::from(guess) | 256) >> (place + 1) == path;
             let mut inputs = [0; BYTE_INPUTS];
-            let mut slot_of = [0; 4];
+            let mut slot_of = [0; 2];
             for ((context, input), index) in contexts.iter().zip(&mut inputs).zip(&mut slot_of) {
                 *index = slot_index(*context, path);
                 *input = stretch(fold(slots, *index).p());
@@ -658,7 +509,7 @@ impl Model<'_> {
                 *bias = 256;
             }
             let alive = usize::from(predictions.first().is_some_and(|(guess, _)| stands(*guess)));
-            let way = family::group(family) * paths + way(path, place, paths);
+            let way = group * paths + way(path, place, paths);
             let mut weights = [fold(family_weights, family * 2 + alive), fold(path_weights, way)];
             let mixture = Mixture::new(inputs, &weights);
             let bit = coder.bit(bit, mixture.p().clamp(32, 65504));
@@ -678,15 +529,6 @@ impl Model<'_> {
     /// The run bucket that [`Self::leave`] wants, taken before the miss is noted.
     pub(super) fn run_bucket(past: &Past) -> usize {
         past.run_bucket()
-    }
-}
-
-fn cached_prediction(cached: Option<u8>, predicted: u8, counter: usize) -> (u8, usize) {
-    match cached {
-        Some(byte) if byte != predicted => (byte, counter),
-        // Says nothing beyond the prediction itself, which has missed: a counter of its own learns that.
-        Some(byte) => (byte, confidence::COUNT - 1),
-        None => (0, confidence::COUNT - 2),
     }
 }
 

@@ -23,7 +23,7 @@ use super::header::{Header, Part};
 use super::isa::{Form, InstructionSet, References};
 use super::map::Entry;
 use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, signed};
-use super::model::{Model, Past, SourceContext};
+use super::model::{Model, Past, SourceContext, Spot};
 use super::pick;
 use super::position::Position;
 use super::predict::{KIND_PLAIN, Predicted, Predictor};
@@ -459,17 +459,17 @@ impl<'a> Machine<'a> {
         content: Content,
     ) -> Result<(), Fault<V::Error>> {
         let n = self.n;
-        let is_code = self.pairs();
-        let taken = if is_code && content == Content::Code && n & 1 == 0 && left >= 2 {
-            let half = [side.target(n), side.target(n + 1)];
-            let half = self.model.literal_half(side, half, &self.past);
-            self.append(view, &half)?;
+        let is_half = self.pairs() && content == Content::Code && n & 1 == 0 && left >= 2;
+        let taken = if is_half {
+            let high = self.model.literal(side, side.target(n + 1), self.past.high());
+            let low = self.model.literal(side, side.target(n), self.past.low(high));
+            self.append(view, &[low, high])?;
             2
         } else {
             let byte = side.target(n);
             let byte = match content {
-                Content::Text => self.model.text_byte(side, byte, &self.past),
-                Content::Code => self.model.literal_byte(side, byte, n, &self.past),
+                Content::Text => self.model.literal(side, byte, self.past.text()),
+                Content::Code => self.model.literal(side, byte, self.past.single(n)),
                 Content::Raw => raw_byte(side, byte),
             };
             self.append(view, &[byte])?;
@@ -508,29 +508,13 @@ impl<'a> Machine<'a> {
         if predicted.index == 0 {
             self.past.unit_missed = false;
         }
-        let odd = n & 1 == 1;
-        let bucket = Model::run_bucket(&self.past);
-        let byte = side.target(n);
-        let history = self.past.history;
-        let context = look.context;
-        let hit = !ends && predicted.byte == byte;
-        let parity = self.past.position.index(n) & 1 == 1;
-        let hit = self.model.hit(side, hit, predicted, parity, context, &self.past);
-        self.coded_hit(side, predicted, odd, history, hit);
-        self.past.note_hit(hit);
-        let byte = if hit {
-            predicted.byte
-        } else {
-            self.past.unit_missed = true;
-            if self.leaves(side, ends, predicted, odd, bucket) {
-                return Ok(());
-            }
-            let byte = self.model.substitute_byte(side, byte, predicted, n, context, &self.past);
-            side.coded(Event::Substitute { kind: predicted.kind, odd });
-            byte
+        let odd = self.past.position.index(n) & 1 == 1;
+        let (context, spot) = (look.context, self.past.single(n));
+        let Some(byte) = self.copy_byte(side, n, Some(ends), predicted, odd, context, spot) else {
+            return Ok(());
         };
         self.append(view, &[byte])?;
-        if odd && source.offset() & 1 == 1 && predicted.kind == KIND_PLAIN {
+        if n & source.offset() & 1 == 1 && predicted.kind == KIND_PLAIN {
             let [high, low, ..] = self.past.recent.to_le_bytes();
             let missed = self.past.history & 3 != 0;
             self.model.note_substitution(context, [low, high], missed);
@@ -678,59 +662,22 @@ impl<'a> Machine<'a> {
         ends: bool,
     ) -> Result<(), Fault<V::Error>> {
         let n = self.n;
-        self.past.unit_missed = false;
         let SourceContext { before, half, .. } = look.context;
-        let goal = [side.target(n), side.target(n + 1)];
-        let past = self.past;
-
-        let context = SourceContext { before, partner: low.raw, half };
-        let bucket = Model::run_bucket(&self.past);
-        let history = self.past.history;
-        let high_hit = !ends && high.byte == goal[1];
-        let high_hit = self.model.hit(side, high_hit, high, true, context, &self.past);
-        self.coded_hit(side, high, true, history, high_hit);
-        self.past.note_hit(high_hit);
-        let high_byte = if high_hit {
-            high.byte
-        } else {
-            if self.leaves(side, ends, high, true, bucket) {
-                return Ok(());
-            }
-            let byte = self.model.substitute_high(side, goal[1], high, context, &past);
-            side.coded(Event::Substitute { kind: high.kind, odd: true });
-            byte
-        };
-
+        self.past.unit_missed = false;
+        let (context, spot) = (SourceContext { before, partner: low.raw, half }, self.past.high());
+        let high_byte = self.copy_byte(side, n + 1, Some(ends), high, true, context, spot);
+        let Some(high_byte) = high_byte else { return Ok(()) };
         // Behind a wrong opcode, the low byte is no reference either.
-        let low = if high_hit { low } else { Predicted::plain(low.raw) };
-        self.past.unit_missed = !high_hit;
-        let context = SourceContext { before, partner: high.raw, half };
-        let history = self.past.history;
-        let low_hit = low.byte == goal[0];
-        let low_hit = self.model.hit(side, low_hit, low, false, context, &self.past);
-        self.coded_hit(side, low, false, history, low_hit);
-        self.past.note_hit(low_hit);
-        let low_byte = if low_hit {
-            low.byte
-        } else {
-            let byte = self.model.substitute_low(
-                side,
-                goal[0],
-                low,
-                high_byte,
-                high_hit,
-                context,
-                &past,
-                look.before_that,
-            );
-            side.coded(Event::Substitute { kind: low.kind, odd: false });
-            byte
-        };
+        let low = if self.past.unit_missed { Predicted::plain(low.raw) } else { low };
+        let (context, spot) = (look.context, self.past.low(high_byte));
+        let low_byte = self.copy_byte(side, n, None, low, false, context, spot);
+        let low_byte = low_byte.unwrap_or(low.byte);
 
-        let missed = !high_hit || !low_hit;
+        let missed = self.past.history & 3 != 0;
         self.model.note_substitution(context, [low_byte, high_byte], missed);
         if missed {
-            self.model.note_half([low_byte, high_byte], &past);
+            self.model.note(self.past.high(), high_byte);
+            self.model.note(self.past.low(high_byte), low_byte);
         }
         self.append(view, &[low_byte, high_byte])?;
         self.source += 2;
@@ -738,41 +685,45 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Tells what was coded, and whether the doubt about a stride is over.
-    fn coded_hit(
+    /// Codes whether the byte at target offset `n` is as predicted, and what it is if not; `None` if the copy ends here, where
+    /// it may: it `ends` or not.
+    fn copy_byte(
         &mut self,
         side: &mut impl Side,
+        n: u32,
+        ends: Option<bool>,
         predicted: Predicted,
         odd: bool,
-        history: u32,
-        hit: bool,
-    ) {
+        context: SourceContext,
+        spot: Spot,
+    ) -> Option<u8> {
+        let (byte, Past { history, .. }) = (side.target(n), self.past);
+        let bucket = Model::run_bucket(&self.past);
+        let hit = ends != Some(true) && predicted.byte == byte;
+        let hit = self.model.hit(side, hit, predicted, odd, context, &self.past);
         side.coded(if self.doubted > 0 {
             Event::Doubted { hit }
         } else {
             Event::Hit { kind: predicted.kind, odd, history, hit }
         });
         self.doubted = if hit { self.doubted.saturating_sub(1) } else { 0 };
-    }
-
-    /// Codes whether the copy ends here; a copy has at least one byte.
-    fn leaves(
-        &mut self,
-        side: &mut impl Side,
-        ends: bool,
-        predicted: Predicted,
-        odd: bool,
-        bucket: usize,
-    ) -> bool {
-        if self.fresh {
-            return false;
+        self.past.note_hit(hit);
+        if hit {
+            return Some(predicted.byte);
         }
-        let leave = self.model.leave(side, ends, predicted, odd, bucket);
-        side.coded(Event::Leave { leave });
-        if leave {
-            self.mode = Mode::Switch { after_literal: false };
+        // A copy has at least one byte.
+        if let Some(ends) = ends.filter(|_| !self.fresh) {
+            let leave = self.model.leave(side, ends, predicted, odd, bucket);
+            side.coded(Event::Leave { leave });
+            if leave {
+                self.mode = Mode::Switch { after_literal: false };
+                return None;
+            }
         }
-        leave
+        let byte = self.model.substitute(side, byte, predicted, odd, context, spot, &self.past);
+        self.past.unit_missed = true;
+        side.coded(Event::Substitute { kind: predicted.kind, odd });
+        Some(byte)
     }
 
     fn append<V: View>(&mut self, view: &mut V, bytes: &[u8]) -> Result<(), Fault<V::Error>> {

@@ -7,7 +7,7 @@
 use super::isa::{self, Bytes, Form, LastHigh, References};
 
 /// Bytes whose units are held at once.
-const BLOCK: u32 = 32;
+const BLOCK: u32 = 16;
 
 /// A unit of the block in front that reaches into this one begins at most this far in front of it.
 const UNDERHANG: u32 = 4;
@@ -31,9 +31,9 @@ pub(super) struct Cell {
 #[derive(Clone, Debug)]
 pub(super) struct Sweep {
     /// One bit for each place where a unit begins.
-    starts: u64,
+    starts: u32,
     /// Those of units that are more than plain bytes.
-    marked: u64,
+    marked: u32,
     /// The forms of those that are marked.
     forms: [Form; PLACES],
     /// How far behind the other halves of their pairs lie; pairs begin at even offsets.
@@ -69,7 +69,7 @@ impl Sweep {
     ) -> Result<Cell, B::Error> {
         let place = self.place(references, bytes, offset)?;
         // The last start in front of it or at it.
-        let index = (self.starts << (63 - place)).leading_zeros();
+        let index = (self.starts << (31 - place)).leading_zeros();
         let Some(start) = place.checked_sub(index).filter(|_| index < UNDERHANG) else {
             return Ok(Cell::default());
         };
@@ -108,9 +108,8 @@ impl Sweep {
         let block = offset & !(BLOCK - 1);
         if self.block != block {
             // Half-done blocks must not be taken for whole ones if a read fails.
-            let goes_on = self.block.wrapping_add(BLOCK) == block;
-            self.block = 1;
-            self.sweep(references, bytes, block, goes_on)?;
+            let before = core::mem::replace(&mut self.block, 1);
+            self.sweep(references, bytes, block, before)?;
             self.block = block;
         }
         Ok(offset - block + UNDERHANG)
@@ -121,14 +120,18 @@ impl Sweep {
         references: &References,
         bytes: &mut B,
         block: u32,
-        goes_on: bool,
+        before: u32,
     ) -> Result<(), B::Error> {
         let (ahead, stretch_len) = references.set.sweep_bytes();
         let stretch = block & !(stretch_len - 1);
-        if goes_on && stretch == self.stretch {
+        // A sweep goes on within its stretch, and need not stop at each block.
+        let goes_on = stretch == self.stretch && before.is_multiple_of(BLOCK) && before < block;
+        if goes_on && before + BLOCK == block {
             self.keep_the_end();
         } else {
             (self.starts, self.marked) = (0, 0);
+        }
+        if !goes_on {
             self.at = stretch.saturating_sub(ahead);
             self.stretch = stretch;
             self.last = [None; 32];
@@ -151,10 +154,10 @@ impl Sweep {
                 isa::step_data(references, bytes, self.at)?
             };
             // What would reach over the end of its piece is nothing.
-            let len = step.len.min(end - self.at);
-            let form = if len < step.form.len().into() { Form::Plain } else { step.form };
+            let left = end - self.at;
+            let form = if step.len > left { Form::Plain } else { step.form };
             self.note(block, form, step.distance);
-            self.at += len;
+            self.at += step.len.min(left);
         }
         Ok(())
     }

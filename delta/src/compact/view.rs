@@ -89,8 +89,6 @@ impl Unit {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
     pub(super) raw: u8,
-    /// The byte two places in front of it.
-    pub(super) before_that: u8,
     pub(super) context: SourceContext,
     pub(super) unit: Unit,
 }
@@ -98,16 +96,16 @@ pub(super) struct Look {
 impl Look {
     /// Looks at a byte and its neighbours.
     pub(super) fn at<B: Bytes>(bytes: &mut B, offset: u32, unit: Unit) -> Result<Self, B::Error> {
-        // Two bytes in front of it and one behind it; what is not there is zero.
-        let around = match offset.checked_sub(2) {
+        // The byte in front of it and the one behind it; what is not there is zero.
+        let around = match offset.checked_sub(1) {
             Some(first) => bytes.up_to_four(first)?,
-            None => bytes.up_to_four(0)? << (16 - 8 * offset),
+            None => bytes.up_to_four(0)? << 8,
         };
-        let [before_that, before, raw, next] = around.to_le_bytes();
+        let [before, raw, next, _] = around.to_le_bytes();
         let (half, partner) =
             if offset & 1 == 0 { ([raw, next], next) } else { ([before, raw], before) };
         let context = SourceContext { before, partner, half: u16::from_le_bytes(half) };
-        Ok(Self { raw, before_that, context, unit })
+        Ok(Self { raw, context, unit })
     }
 }
 

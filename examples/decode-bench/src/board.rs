@@ -72,6 +72,13 @@ impl Mapped {
     pub fn decoded(&self) -> &[u8] {
         self.target.get(..self.written).unwrap_or_default()
     }
+
+    /// Clears what has been decoded.
+    #[allow(dead_code, reason = "by the firmware without a decoder")]
+    pub fn clear(&mut self) {
+        self.target.fill(0);
+        self.written = 0;
+    }
 }
 
 /// An access outside an image.

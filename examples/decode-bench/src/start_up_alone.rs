@@ -1,4 +1,5 @@
-//! The same firmware without the decoder: what start-up, vectors and reading the parameters take.
+//! The same firmware without the decoder: what start-up, vectors, reading the parameters, and copying and clearing memory
+//! take.
 #![no_std]
 #![no_main]
 
@@ -7,6 +8,7 @@ mod board;
 use core::ptr::addr_of_mut;
 
 use board::Inputs;
+use whittle_delta::Images;
 
 /// Keeps the inputs in use.
 #[used]
@@ -14,10 +16,13 @@ static mut BYTES: usize = 0;
 
 /// Entered by the boards' start-up code.
 fn run() -> ! {
-    let inputs = Inputs::take();
+    let mut inputs = Inputs::take();
+    // Every firmware copies and clears memory of some length; that is not the decoder's to pay for.
+    let is_copied = inputs.images.append(inputs.payload).is_ok();
+    inputs.images.clear();
     // SAFETY: one core, no interrupts, and this function runs once.
     unsafe {
-        addr_of_mut!(BYTES).write_volatile(inputs.payload.len());
+        addr_of_mut!(BYTES).write_volatile(usize::from(is_copied));
         addr_of_mut!(BYTES).write_volatile(inputs.sizes.base as usize);
         addr_of_mut!(BYTES).write_volatile(inputs.images.decoded().len());
     }

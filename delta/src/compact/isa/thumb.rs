@@ -54,20 +54,26 @@ pub(crate) fn call(own: u32) -> Option<Form> {
 
 /// The form of an instruction that is told by itself.
 fn alone(own: u32) -> Option<Form> {
-    let low = own & 0xffff;
-    if let Some(call) = call(own) {
-        return Some(call);
+    if is_long(own) { call(own).or_else(|| long(own)) } else { short(own) }
+}
+
+/// That of an instruction of two bytes.
+fn short(own: u32) -> Option<Form> {
+    match own >> 8 & 0xff {
+        0x48..=0x4f | 0xa0..=0xa7 => Some(Form::Literal),
+        0xb1 | 0xb3 | 0xb9 | 0xbb => Some(Form::CompareBranch),
+        0xd0..=0xdd => Some(Form::Branch),
+        0xe0..=0xe7 => Some(Form::Jump),
+        _ => None,
     }
-    match low {
-        0x4800..=0x4fff | 0xa000..=0xa7ff => Some(Form::Literal),
-        0xe000..=0xe7ff => Some(Form::Jump),
-        0xd000..=0xddff => Some(Form::Branch),
-        _ if low & 0xf500 == 0xb100 => Some(Form::CompareBranch),
+}
+
+/// That of an instruction of four bytes that is no call.
+fn long(own: u32) -> Option<Form> {
+    match own & 0xffff {
         0xf8df | 0xf89f | 0xf8bf | 0xf99f | 0xf9bf => Some(Form::FarLiteral),
         0xed9f | 0xeddf if own >> 16 & 0x0e00 == 0x0a00 => Some(Form::FloatLiteral),
-        _ if low & 0xf800 == 0xf000 && own >> 16 & 0xd000 == 0x8000 && low & 0x380 != 0x380 => {
-            Some(Form::FarBranch)
-        }
+        _ if own & 0xd000_f800 == 0x8000_f000 && own & 0x380 != 0x380 => Some(Form::FarBranch),
         _ => None,
     }
 }
@@ -100,23 +106,26 @@ pub(super) fn step<B: Bytes>(
         return Ok(Step::plain(1));
     }
     let own = bytes.up_to_four(at)?;
-    let form = alone(own);
-    if is_call(references, own, at) && at + 4 <= end {
+    let is_long = is_long(own) && at + 4 <= end;
+    if is_long && is_call(references, own, at) {
         return Ok(Step::of(super::Form::Thumb(Form::Call), 4));
     }
     if at & 3 == 0 && at + 4 <= end {
         let word = references.word_form(own);
         if word.is_word()
-            && !(word == super::Form::Value && is_long(own))
+            && !(word == super::Form::Value && is_long)
             && is_data(references, bytes, at, own)?
         {
             return Ok(Step::of(word, 4));
         }
     }
-    if !is_long(own) || at + 4 > end {
-        let form =
-            form.filter(|form| form.len() == 2).map_or(super::Form::Plain, super::Form::Thumb);
-        return Ok(Step::of(form, 2));
+    if !is_long {
+        let form = short(own).map_or(super::Form::Plain, super::Form::Thumb);
+        // Two that are nothing are passed over at once.
+        let next = own >> 16;
+        let is_pair = at & 3 == 0 && at + 4 <= end && !self::is_long(next);
+        let skips = is_pair && form == super::Form::Plain && short(next).is_none();
+        return Ok(Step::of(form, if skips { 4 } else { 2 }));
     }
     // Among constants a sweep may take the wrong halfword for the start of a long instruction; what follows tells.
     let next = bytes.up_to_four(at + 2)?;
@@ -135,8 +144,7 @@ pub(super) fn step<B: Bytes>(
     {
         return Ok(Step { form: super::Form::Thumb(Form::MoveHigh), len: 4, distance: back });
     }
-    let form = form.filter(|form| *form != Form::Call);
-    Ok(Step::of(form.map_or(super::Form::Plain, super::Form::Thumb), 4))
+    Ok(Step::of(long(own).map_or(super::Form::Plain, super::Form::Thumb), 4))
 }
 
 /// Whether a call stands here: one that leads nowhere is something else.
