@@ -3,12 +3,12 @@
 use super::class::{Class, Shape};
 use super::coder::BitReader;
 use super::isa::{Code, Form, References};
-use super::lines::{Cached, Lines, Which};
+use super::lines::{Cached, Flash, Lines, Which};
 use super::map::{AddressMap, Entry, PackedEntry};
 use super::mixer::{Flag, Slot};
 use super::model::{self, ByteWeights, FlagWeights};
 use super::predict::{self, Learned, Moved, Predictor};
-use super::stream::{Fault, Machine, Numbers, Segment, Side};
+use super::stream::{Corrupt, Machine, Numbers, Segment, Side};
 use super::sweep::{Cell, Sweep};
 use super::view::{Look, Source, Unit, View, unit_code};
 use crate::{DecodeError, Decoder, Images, Sizes};
@@ -206,18 +206,18 @@ impl<'a> CompactDecoder<'a> {
         let Stage::Running { machine, reader, lines, sweep } = &mut self.stage else {
             return Ok(());
         };
+        let (base_size, written) = (sizes.base, machine.written());
+        let flash = Flash { images, failure: None };
+        let mut view = ImageView { flash, base_size, written, lines, sweep };
         while !machine.is_done() && reader.is_ready() {
-            machine.step(reader, &mut ImageView { images, sizes, lines, sweep }).map_err(
-                |fault| match fault {
-                    Fault::View(cause) => DecodeError::Images(cause),
-                    Fault::Corrupt => DecodeError::Corrupt,
-                },
-            )?;
+            let stepped = machine.step(reader, &mut view);
+            if let Some(cause) = view.flash.failure {
+                return Err(DecodeError::Images(cause));
+            }
+            stepped.map_err(|Corrupt| DecodeError::Corrupt)?;
             if reader.is_exhausted() {
-                return Err(DecodeError::Incomplete {
-                    written: machine.written(),
-                    target: sizes.target,
-                });
+                let written = machine.written();
+                return Err(DecodeError::Incomplete { written, target: sizes.target });
             }
         }
         Ok(())
@@ -287,95 +287,72 @@ impl Side for BitReader {
     }
 }
 
-struct ImageView<'x, I> {
-    images: &'x mut I,
-    sizes: Sizes,
+struct ImageView<'x, I: Images> {
+    flash: Flash<'x, I>,
+    base_size: u32,
+    /// Target bytes that are appended.
+    written: u32,
     /// Lines of the base and of the target.
     lines: &'x mut [Lines; 2],
     sweep: &'x mut Sweep,
 }
 
-impl<I: Images> ImageView<'_, I> {
+impl<'x, I: Images> ImageView<'x, I> {
     /// The image that a source lies in; of the target, as much as is written.
-    fn image(&mut self, source: Source, written: u32) -> (Cached<'_, I>, &mut Sweep) {
-        let Self { images, sizes, lines: [base, target], sweep } = self;
+    fn image(&mut self, source: Source) -> (Cached<'_, 'x, I>, &mut Sweep) {
+        let Self { flash, base_size, written, lines: [base, target], sweep } = self;
         let (lines, which, len) = match source {
-            Source::Base(_) => (base, Which::Base, sizes.base),
-            Source::Target(_) => (target, Which::Target, written),
+            Source::Base(_) => (base, Which::Base, *base_size),
+            Source::Target(_) => (target, Which::Target, *written),
         };
-        (Cached { lines, images, which, len }, sweep)
+        (Cached { flash, lines, which, len }, sweep)
     }
 }
 
 impl<I: Images> View for ImageView<'_, I> {
-    type Error = I::Error;
-
-    fn look(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-    ) -> Result<Look, I::Error> {
-        let unit = self.unit(references, source, written)?;
-        Look::at(&mut self.image(source, written).0, source.offset(), unit)
+    fn look(&mut self, references: Option<&References>, source: Source) -> Look {
+        let unit = self.unit(references, source);
+        Look::at(&mut self.image(source).0, source.offset(), unit)
     }
 
-    fn unit(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-    ) -> Result<Unit, I::Error> {
-        let Some(references) = references else { return Ok(Unit::default()) };
-        let (mut image, sweep) = self.image(source, written);
+    fn unit(&mut self, references: Option<&References>, source: Source) -> Unit {
+        let Some(references) = references else { return Unit::default() };
+        let (mut image, sweep) = self.image(source);
         match source {
             Source::Base(offset) => {
-                let cell = sweep.cell(references, &mut image, offset)?;
+                let cell = sweep.cell(references, &mut image, offset);
                 Unit::read(references.global_pointers[0], &mut image, offset, cell)
             }
             Source::Target(offset) => Unit::call(references, &mut image, offset),
         }
     }
 
-    fn plain_run(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-        limit: u32,
-    ) -> Result<u32, I::Error> {
-        let Some(known) = references else { return Ok(limit) };
+    fn plain_run(&mut self, references: Option<&References>, source: Source, limit: u32) -> u32 {
+        let Some(known) = references else { return limit };
         match source {
             Source::Base(offset) => {
-                let (mut base, sweep) = self.image(source, written);
+                let (mut base, sweep) = self.image(source);
                 sweep.plain_run(known, &mut base, offset, limit)
             }
             Source::Target(_) => {
-                let unit = self.unit(references, source, written)?;
-                Ok(u32::from(unit.cell.form == Form::Plain))
+                let unit = self.unit(references, source);
+                u32::from(unit.cell.form == Form::Plain)
             }
         }
     }
 
-    fn read(&mut self, source: Source, into: &mut [u8]) -> Result<(), I::Error> {
-        match source {
-            Source::Base(offset) => self.images.read_base(offset, into),
-            Source::Target(offset) => self.images.read_target(offset, into),
-        }
+    fn read(&mut self, source: Source, into: &mut [u8]) {
+        let which = if source.is_base() { Which::Base } else { Which::Target };
+        self.flash.read(which, source.offset(), into);
     }
 
-    fn written_code(
-        &mut self,
-        references: &References,
-        place: u32,
-        cell: Cell,
-        written: u32,
-    ) -> Result<Code, I::Error> {
+    fn written_code(&mut self, references: &References, place: u32, cell: Cell) -> Code {
         let [_, pointer] = references.global_pointers;
-        unit_code(pointer, &mut self.image(Source::Target(place), written).0, place, cell)
+        unit_code(pointer, &mut self.image(Source::Target(place)).0, place, cell)
     }
 
-    fn append(&mut self, bytes: &[u8]) -> Result<(), I::Error> {
-        self.images.append(bytes)
+    fn append(&mut self, bytes: &[u8]) {
+        self.flash.append(bytes);
+        self.written += u32::try_from(bytes.len()).unwrap_or(0);
     }
 }

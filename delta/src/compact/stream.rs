@@ -141,14 +141,9 @@ pub(super) trait Side: BitCoder {
     fn coded(&mut self, _event: Event) {}
 }
 
-/// Why a stream cannot go on.
+/// A stream leads outside of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault<E> {
-    /// An image could not be read or written.
-    View(E),
-    /// The stream leads outside of something.
-    Corrupt,
-}
+pub(super) struct Corrupt;
 
 /// The numbers of the stream, and how jumps are chosen.
 #[derive(Clone, Debug)]
@@ -281,35 +276,35 @@ impl<'a> Machine<'a> {
     }
 
     /// Codes the next thing: at most [`MAX_DECISIONS`] decisions.
-    pub(super) fn step<V: View>(
+    pub(super) fn step(
         &mut self,
         side: &mut impl Side,
-        view: &mut V,
-    ) -> Result<(), Fault<V::Error>> {
+        view: &mut impl View,
+    ) -> Result<(), Corrupt> {
         match self.mode {
-            Mode::Header(part) => self.header(side, part),
+            Mode::Header(part) => self.header(side, part)?,
             Mode::Map { left: 0 } => {
                 self.numbers.reset();
                 let set = self.predictor.references.map(|known| known.set);
                 self.past.position = Position::new(set);
                 self.mode = Mode::Switch { after_literal: false };
-                Ok(())
             }
-            Mode::Map { left } => self.map_gap(side, left),
-            Mode::MapShift { left, from } => self.map_shift(side, left, from),
-            Mode::Switch { after_literal } => self.switch(side, after_literal),
+            Mode::Map { left } => self.map_gap(side, left)?,
+            Mode::MapShift { left, from } => self.map_shift(side, left, from)?,
+            Mode::Switch { after_literal } => self.switch(side, after_literal)?,
             Mode::Literal { left, content } => self.literal(side, view, left, content),
             Mode::Copy => self.copy(side, view),
         }
+        Ok(())
     }
 
-    fn header<E>(&mut self, side: &mut impl Side, part: Part) -> Result<(), Fault<E>> {
+    fn header(&mut self, side: &mut impl Side, part: Part) -> Result<(), Corrupt> {
         let sizes = [self.predictor.base_size, self.target_size];
         if part == Part::Done {
             let count = side.map_len();
             let left = self.numbers.counts.code(side, count);
             if left as usize > self.predictor.map.capacity() {
-                return Err(Fault::Corrupt);
+                return Err(Corrupt);
             }
             self.mode = Mode::Map { left };
         } else {
@@ -317,32 +312,32 @@ impl<'a> Machine<'a> {
             let references = &mut self.predictor.references;
             let Numbers { counts, in_base: starts, signs: [sign, ..], .. } = &mut *self.numbers;
             let mut header = Header { counts, starts, sign, references };
-            let next = header.step(side, known.as_ref(), part, sizes).ok_or(Fault::Corrupt)?;
+            let next = header.step(side, known.as_ref(), part, sizes).ok_or(Corrupt)?;
             self.mode = Mode::Header(next);
         }
         side.coded(Event::Map);
         Ok(())
     }
 
-    fn map_gap<E>(&mut self, side: &mut impl Side, left: u32) -> Result<(), Fault<E>> {
+    fn map_gap(&mut self, side: &mut impl Side, left: u32) -> Result<(), Corrupt> {
         let entry = side.map_entry(self.map_index);
         let from = self.predictor.map.last().map_or(0, |last| last.from + 1);
         let gap = self.numbers.in_base.code(side, entry.from.wrapping_sub(from));
-        let from = from.checked_add(gap).ok_or(Fault::Corrupt)?;
+        let from = from.checked_add(gap).ok_or(Corrupt)?;
         self.mode = Mode::MapShift { left, from };
         side.coded(Event::Map);
         Ok(())
     }
 
-    fn map_shift<E>(&mut self, side: &mut impl Side, left: u32, from: u32) -> Result<(), Fault<E>> {
+    fn map_shift(&mut self, side: &mut impl Side, left: u32, from: u32) -> Result<(), Corrupt> {
         let entry = side.map_entry(self.map_index);
         let shift = self.predictor.map.last().map_or(0, |last| last.shift);
         let [sign, ..] = &mut self.numbers.signs;
         let change = i64::from(entry.shift) - i64::from(shift);
         let change = signed(&mut self.numbers.in_target, sign, side, change);
-        let shift = i32::try_from(i64::from(shift) + change).map_err(|_| Fault::Corrupt)?;
+        let shift = i32::try_from(i64::from(shift) + change).map_err(|_| Corrupt)?;
         if !self.predictor.map.push(Entry { from, shift }) {
-            return Err(Fault::Corrupt);
+            return Err(Corrupt);
         }
         self.map_index += 1;
         self.mode = Mode::Map { left: left - 1 };
@@ -350,7 +345,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn switch<E>(&mut self, side: &mut impl Side, after_literal: bool) -> Result<(), Fault<E>> {
+    fn switch(&mut self, side: &mut impl Side, after_literal: bool) -> Result<(), Corrupt> {
         let next = side.segment(self.n);
         if !after_literal {
             let first = usize::from(self.n > 0);
@@ -359,7 +354,7 @@ impl<'a> Machine<'a> {
             if is_literal {
                 let len = self.numbers.counts.code(side, next.len.wrapping_sub(1)) + 1;
                 if len > self.target_size - self.n {
-                    return Err(Fault::Corrupt);
+                    return Err(Corrupt);
                 }
                 let content = self.content(side, next, len);
                 self.mode = Mode::Literal { left: len, content };
@@ -368,9 +363,9 @@ impl<'a> Machine<'a> {
             }
         }
         let kind_and_place = self.jump(side, after_literal, i64::from(next.source.unwrap_or(0)));
-        let place = kind_and_place.ok_or(Fault::Corrupt)?;
+        let place = kind_and_place.ok_or(Corrupt)?;
         let base_size = self.predictor.base_size;
-        Source::from_virtual(i64::from(place), base_size, self.n).ok_or(Fault::Corrupt)?;
+        Source::from_virtual(i64::from(place), base_size, self.n).ok_or(Corrupt)?;
         let diagonal = i64::from(self.n) - i64::from(place);
         if place < base_size {
             move_to_front(&mut self.diagonals, diagonal);
@@ -451,19 +446,13 @@ impl<'a> Machine<'a> {
         u32::try_from(place).ok()
     }
 
-    fn literal<V: View>(
-        &mut self,
-        side: &mut impl Side,
-        view: &mut V,
-        left: u32,
-        content: Content,
-    ) -> Result<(), Fault<V::Error>> {
+    fn literal(&mut self, side: &mut impl Side, view: &mut impl View, left: u32, content: Content) {
         let n = self.n;
         let is_half = self.pairs() && content == Content::Code && n & 1 == 0 && left >= 2;
         let taken = if is_half {
             let high = self.model.literal(side, side.target(n + 1), self.past.high());
             let low = self.model.literal(side, side.target(n), self.past.low(high));
-            self.append(view, &[low, high])?;
+            self.append(view, &[low, high]);
             2
         } else {
             let byte = side.target(n);
@@ -472,7 +461,7 @@ impl<'a> Machine<'a> {
                 Content::Code => self.model.literal(side, byte, self.past.single(n)),
                 Content::Raw => raw_byte(side, byte),
             };
-            self.append(view, &[byte])?;
+            self.append(view, &[byte]);
             1
         };
         side.coded(Event::Literal { bytes: taken });
@@ -480,10 +469,9 @@ impl<'a> Machine<'a> {
             0 => Mode::Switch { after_literal: true },
             left => Mode::Literal { left, content },
         };
-        Ok(())
     }
 
-    fn copy<V: View>(&mut self, side: &mut impl Side, view: &mut V) -> Result<(), Fault<V::Error>> {
+    fn copy(&mut self, side: &mut impl Side, view: &mut impl View) {
         let base_size = self.predictor.base_size;
         let (n, place) = (self.n, i64::from(self.source));
         let source = Source::from_virtual(place, base_size, n);
@@ -491,18 +479,18 @@ impl<'a> Machine<'a> {
         let Some(source) = source.filter(|_| !crosses) else {
             // The end of the base, or of what is written: nothing to copy, so nothing to be said.
             self.mode = Mode::Switch { after_literal: false };
-            return Ok(());
+            return;
         };
         if self.past.run >= CALM && self.doubted == 0 && self.has_stride(source) {
             return self.stride(side, view, source);
         }
         let ends = !self.fresh && side.segment(n).start == n;
-        let look = self.look(view, source)?;
+        let look = self.look(view, source);
         if source.is_base() {
             self.past.position.correct(look.unit.cell.index);
         }
         let predicted = self.predictor.predict(&look, source, n);
-        if let Some(high) = self.high_of_pair(view, &look, source, predicted)? {
+        if let Some(high) = self.high_of_pair(view, &look, source, predicted) {
             return self.copy_half(side, view, &look, [predicted, high], ends);
         }
         if predicted.index == 0 {
@@ -511,9 +499,9 @@ impl<'a> Machine<'a> {
         let odd = self.past.position.index(n) & 1 == 1;
         let (context, spot) = (look.context, self.past.single(n));
         let Some(byte) = self.copy_byte(side, n, Some(ends), predicted, odd, context, spot) else {
-            return Ok(());
+            return;
         };
-        self.append(view, &[byte])?;
+        self.append(view, &[byte]);
         if n & source.offset() & 1 == 1 && predicted.kind == KIND_PLAIN {
             let [high, low, ..] = self.past.recent.to_le_bytes();
             let missed = self.past.history & 3 != 0;
@@ -521,11 +509,10 @@ impl<'a> Machine<'a> {
         }
         if let Some((start, place)) = self.predictor.ended(look.unit.cell, source, n, self.segment)
         {
-            self.learn(view, &look.unit, start, place)?;
+            self.learn(view, &look.unit, start, place);
         }
         self.source += 1;
         self.fresh = false;
-        Ok(())
     }
 
     /// Whether a whole stride can be copied from here.
@@ -537,27 +524,22 @@ impl<'a> Machine<'a> {
     }
 
     /// Codes whether a whole stride is hit. If it is not, its bytes follow one by one.
-    fn stride<V: View>(
-        &mut self,
-        side: &mut impl Side,
-        view: &mut V,
-        source: Source,
-    ) -> Result<(), Fault<V::Error>> {
+    fn stride(&mut self, side: &mut impl Side, view: &mut impl View, source: Source) {
         let n = self.n;
         let mut bytes = [0; STRIDE as usize];
-        view.read(source, &mut bytes).map_err(Fault::View)?;
+        view.read(source, &mut bytes);
         // Words are learned from once they are known to be right; references that are right teach nothing.
         let mut words = [(Form::Plain, 0); STRIDE as usize / 4];
         let (mut references, mut changes, mut at) = (0, false, 0);
         while at < u32::from(STRIDE) {
             let (source, known) = (source.behind(at), self.predictor.references.as_ref());
             let left = u32::from(STRIDE) - at;
-            let plain = view.plain_run(known, source, n, left).map_err(Fault::View)?;
+            let plain = view.plain_run(known, source, left);
             if plain > 0 {
                 at += plain;
                 continue;
             }
-            let unit = view.unit(known, source, n).map_err(Fault::View)?;
+            let unit = view.unit(known, source);
             let Cell { form, index, .. } = unit.cell;
             references += 1;
             if form.is_word() && index == 0 && at & 3 == 0 && source.is_base() {
@@ -587,9 +569,9 @@ impl<'a> Machine<'a> {
             self.doubted = STRIDE;
             // A context of their own for the decisions up to the miss.
             self.past.run = DOUBT;
-            return Ok(());
+            return;
         }
-        view.append(&bytes).map_err(Fault::View)?;
+        view.append(&bytes);
         self.n += u32::from(STRIDE);
         self.source += u32::from(STRIDE);
         self.past.note_stride(&bytes);
@@ -599,26 +581,18 @@ impl<'a> Machine<'a> {
                 self.predictor.learn_word(form, old, u32::from_le_bytes(*new), place);
             }
         }
-        Ok(())
     }
 
     /// Learns from a unit that stands in the target.
-    fn learn<V: View>(
-        &mut self,
-        view: &mut V,
-        unit: &Unit,
-        start: u32,
-        place: u32,
-    ) -> Result<(), Fault<V::Error>> {
+    fn learn(&mut self, view: &mut impl View, unit: &Unit, start: u32, place: u32) {
         if let Some(references) = &self.predictor.references {
-            let new = view.written_code(references, place, unit.cell, self.n);
-            self.predictor.learn(unit, new.map_err(Fault::View)?, start, place);
+            let new = view.written_code(references, place, unit.cell);
+            self.predictor.learn(unit, new, start, place);
         }
-        Ok(())
     }
 
-    fn look<V: View>(&self, view: &mut V, source: Source) -> Result<Look, Fault<V::Error>> {
-        view.look(self.predictor.references.as_ref(), source, self.n).map_err(Fault::View)
+    fn look(&self, view: &mut impl View, source: Source) -> Look {
+        view.look(self.predictor.references.as_ref(), source)
     }
 
     /// Whether code is coded in halfwords.
@@ -627,46 +601,46 @@ impl<'a> Machine<'a> {
     }
 
     /// The prediction of the high byte, if this byte and the next are coded as a pair.
-    fn high_of_pair<V: View>(
+    fn high_of_pair(
         &self,
-        view: &mut V,
+        view: &mut impl View,
         look: &Look,
         source: Source,
         low: Predicted,
-    ) -> Result<Option<Predicted>, Fault<V::Error>> {
+    ) -> Option<Predicted> {
         let is_even = self.n & 1 == 0 && source.offset() & 1 == 0;
         let is_possible = self.pairs() && is_even && self.n + 1 < self.target_size;
         if !is_possible || !low.pairs_as_low() {
-            return Ok(None);
+            return None;
         }
         let next = source.behind(1);
         let end = if source.is_base() { self.predictor.base_size } else { self.n };
         if next.offset() >= end {
-            return Ok(None);
+            return None;
         }
         let known = self.predictor.references.as_ref();
-        if view.plain_run(known, next, self.n, 1).map_err(Fault::View)? == 1 {
-            return Ok(Some(Predicted::plain(look.context.partner)));
+        if view.plain_run(known, next, 1) == 1 {
+            return Some(Predicted::plain(look.context.partner));
         }
-        let look = self.look(view, next)?;
+        let look = self.look(view, next);
         let high = self.predictor.predict(&look, next, self.n + 1);
-        Ok((high.kind == KIND_PLAIN).then_some(high))
+        (high.kind == KIND_PLAIN).then_some(high)
     }
 
-    fn copy_half<V: View>(
+    fn copy_half(
         &mut self,
         side: &mut impl Side,
-        view: &mut V,
+        view: &mut impl View,
         look: &Look,
         [low, high]: [Predicted; 2],
         ends: bool,
-    ) -> Result<(), Fault<V::Error>> {
+    ) {
         let n = self.n;
         let SourceContext { before, half, .. } = look.context;
         self.past.unit_missed = false;
         let (context, spot) = (SourceContext { before, partner: low.raw, half }, self.past.high());
         let high_byte = self.copy_byte(side, n + 1, Some(ends), high, true, context, spot);
-        let Some(high_byte) = high_byte else { return Ok(()) };
+        let Some(high_byte) = high_byte else { return };
         // Behind a wrong opcode, the low byte is no reference either.
         let low = if self.past.unit_missed { Predicted::plain(low.raw) } else { low };
         let (context, spot) = (look.context, self.past.low(high_byte));
@@ -679,10 +653,9 @@ impl<'a> Machine<'a> {
             self.model.note(self.past.high(), high_byte);
             self.model.note(self.past.low(high_byte), low_byte);
         }
-        self.append(view, &[low_byte, high_byte])?;
+        self.append(view, &[low_byte, high_byte]);
         self.source += 2;
         self.fresh = false;
-        Ok(())
     }
 
     /// Codes whether the byte at target offset `n` is as predicted, and what it is if not; `None` if the copy ends here, where
@@ -726,13 +699,12 @@ impl<'a> Machine<'a> {
         Some(byte)
     }
 
-    fn append<V: View>(&mut self, view: &mut V, bytes: &[u8]) -> Result<(), Fault<V::Error>> {
-        view.append(bytes).map_err(Fault::View)?;
+    fn append(&mut self, view: &mut impl View, bytes: &[u8]) {
+        view.append(bytes);
         for byte in bytes {
             self.past.note_byte(*byte);
             self.n += 1;
         }
-        Ok(())
     }
 }
 

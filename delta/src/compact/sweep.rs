@@ -61,67 +61,54 @@ impl Sweep {
     };
 
     /// What the byte at an offset of the base is part of.
-    pub(super) fn cell<B: Bytes>(
+    pub(super) fn cell(
         &mut self,
         references: &References,
-        bytes: &mut B,
+        bytes: &mut impl Bytes,
         offset: u32,
-    ) -> Result<Cell, B::Error> {
-        let place = self.place(references, bytes, offset)?;
+    ) -> Cell {
+        let place = self.place(references, bytes, offset);
         // The last start in front of it or at it.
         let index = (self.starts << (31 - place)).leading_zeros();
         let Some(start) = place.checked_sub(index).filter(|_| index < UNDERHANG) else {
-            return Ok(Cell::default());
+            return Cell::default();
         };
         let index = u8::try_from(index).unwrap_or(0);
         if self.marked >> start & 1 == 0 {
-            return Ok(Cell { index, ..Cell::default() });
+            return Cell { index, ..Cell::default() };
         }
         let form = super::peek(&self.forms, start as usize);
         let distance = super::peek(&self.distances, start as usize / 2);
-        Ok(Cell { form, index, distance })
+        Cell { form, index, distance }
     }
 
     /// How many bytes from an offset on are part of nothing, up to `limit` and as far as they are held.
-    pub(super) fn plain_run<B: Bytes>(
+    pub(super) fn plain_run(
         &mut self,
         references: &References,
-        bytes: &mut B,
+        bytes: &mut impl Bytes,
         offset: u32,
         limit: u32,
-    ) -> Result<u32, B::Error> {
-        if self.cell(references, bytes, offset)?.form != Form::Plain {
-            return Ok(0);
+    ) -> u32 {
+        if self.cell(references, bytes, offset).form != Form::Plain {
+            return 0;
         }
         let place = offset - self.block + UNDERHANG;
         let next = (self.marked >> place).trailing_zeros();
-        Ok(next.min(UNDERHANG + BLOCK - place).min(limit))
+        next.min(UNDERHANG + BLOCK - place).min(limit)
     }
 
     /// The place of an offset, whose block is swept if it is another one than that at hand.
-    fn place<B: Bytes>(
-        &mut self,
-        references: &References,
-        bytes: &mut B,
-        offset: u32,
-    ) -> Result<u32, B::Error> {
+    fn place(&mut self, references: &References, bytes: &mut impl Bytes, offset: u32) -> u32 {
         let block = offset & !(BLOCK - 1);
         if self.block != block {
-            // Half-done blocks must not be taken for whole ones if a read fails.
-            let before = core::mem::replace(&mut self.block, 1);
-            self.sweep(references, bytes, block, before)?;
-            self.block = block;
+            let before = core::mem::replace(&mut self.block, block);
+            self.sweep(references, bytes, block, before);
         }
-        Ok(offset - block + UNDERHANG)
+        offset - block + UNDERHANG
     }
 
-    fn sweep<B: Bytes>(
-        &mut self,
-        references: &References,
-        bytes: &mut B,
-        block: u32,
-        before: u32,
-    ) -> Result<(), B::Error> {
+    fn sweep(&mut self, references: &References, bytes: &mut impl Bytes, block: u32, before: u32) {
         let (ahead, stretch_len) = references.set.sweep_bytes();
         let stretch = block & !(stretch_len - 1);
         // A sweep goes on within its stretch, and need not stop at each block.
@@ -149,9 +136,9 @@ impl Sweep {
                 continue;
             }
             let step = if piece.0.is_code {
-                isa::step_code(references, bytes, self.at, end, &mut self.last)?
+                isa::step_code(references, bytes, self.at, end, &mut self.last)
             } else {
-                isa::step_data(references, bytes, self.at)?
+                isa::step_data(references, bytes, self.at)
             };
             // What would reach over the end of its piece is nothing.
             let left = end - self.at;
@@ -159,7 +146,6 @@ impl Sweep {
             self.note(block, form, step.distance);
             self.at += step.len.min(left);
         }
-        Ok(())
     }
 
     /// Moves what reaches into the next block to its front. (Loops: `copy_within` would bring `memmove` along.)

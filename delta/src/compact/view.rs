@@ -53,35 +53,31 @@ pub(super) struct Unit {
 
 impl Unit {
     /// The unit that a sweep has found at an offset.
-    pub(super) fn read<B: Bytes>(
+    pub(super) fn read(
         global_pointer: u32,
-        bytes: &mut B,
+        bytes: &mut impl Bytes,
         offset: u32,
         cell: Cell,
-    ) -> Result<Self, B::Error> {
+    ) -> Self {
         let code = if cell.form == Form::Plain {
             Code::default()
         } else {
-            unit_code(global_pointer, bytes, offset.wrapping_sub(cell.index.into()), cell)?
+            unit_code(global_pointer, bytes, offset.wrapping_sub(cell.index.into()), cell)
         };
-        Ok(Self { cell, code })
+        Self { cell, code }
     }
 
     /// What is told of a byte of the target without a sweep: calls keep what they refer to.
-    pub(super) fn call<B: Bytes>(
-        references: &References,
-        bytes: &mut B,
-        offset: u32,
-    ) -> Result<Self, B::Error> {
+    pub(super) fn call(references: &References, bytes: &mut impl Bytes, offset: u32) -> Self {
         for index in (0..4).filter(|index| offset >= *index && (offset - index) & 1 == 0) {
-            let Some(own) = bytes.word(offset - index)? else { continue };
+            let Some(own) = bytes.word(offset - index) else { continue };
             if let Some(form) = Form::of_call(references.set, own, offset - index) {
                 let index = u8::try_from(index).unwrap_or(0);
                 let cell = Cell { form, index, distance: 0 };
-                return Ok(Self { cell, code: Code { own, ..Code::default() } });
+                return Self { cell, code: Code { own, ..Code::default() } };
             }
         }
-        Ok(Self::default())
+        Self::default()
     }
 }
 
@@ -95,80 +91,57 @@ pub(super) struct Look {
 
 impl Look {
     /// Looks at a byte and its neighbours.
-    pub(super) fn at<B: Bytes>(bytes: &mut B, offset: u32, unit: Unit) -> Result<Self, B::Error> {
+    pub(super) fn at(bytes: &mut impl Bytes, offset: u32, unit: Unit) -> Self {
         // The byte in front of it and the one behind it; what is not there is zero.
         let around = match offset.checked_sub(1) {
-            Some(first) => bytes.up_to_four(first)?,
-            None => bytes.up_to_four(0)? << 8,
+            Some(first) => bytes.up_to_four(first),
+            None => bytes.up_to_four(0) << 8,
         };
         let [before, raw, next, _] = around.to_le_bytes();
         let (half, partner) =
             if offset & 1 == 0 { ([raw, next], next) } else { ([before, raw], before) };
         let context = SourceContext { before, partner, half: u16::from_le_bytes(half) };
-        Ok(Self { raw, context, unit })
+        Self { raw, context, unit }
     }
 }
 
 /// The bytes of a unit and of the other half of its pair.
-pub(super) fn unit_code<B: Bytes>(
+pub(super) fn unit_code(
     global_pointer: u32,
-    bytes: &mut B,
+    bytes: &mut impl Bytes,
     start: u32,
     cell: Cell,
-) -> Result<Code, B::Error> {
-    let own = bytes.up_to_four(start)?;
+) -> Code {
+    let own = bytes.up_to_four(start);
     let other = if cell.distance != 0 {
-        bytes.up_to_four(start.wrapping_add_signed(cell.distance.into()))?
+        bytes.up_to_four(start.wrapping_add_signed(cell.distance.into()))
     } else if cell.form.is_global() {
         global_pointer
     } else {
         0
     };
-    Ok(Code { own, other, distance: cell.distance })
+    Code { own, other, distance: cell.distance }
 }
 
 /// Where source bytes come from and target bytes go.
+///
+/// A view that fails answers anything from then on; whoever runs the machine asks it after each step.
 pub(super) trait View {
-    /// Why bytes are not to be had.
-    type Error;
-
-    /// Looks at a source; of the target, only what lies in front of `written` is there.
-    fn look(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-    ) -> Result<Look, Self::Error>;
+    /// Looks at a source; of the target, only what is written is there.
+    fn look(&mut self, references: Option<&References>, source: Source) -> Look;
 
     /// The unit that a source byte is part of.
-    fn unit(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-    ) -> Result<Unit, Self::Error>;
+    fn unit(&mut self, references: Option<&References>, source: Source) -> Unit;
 
     /// How many bytes from a source on are part of nothing, up to `limit`; perhaps fewer than there are.
-    fn plain_run(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-        limit: u32,
-    ) -> Result<u32, Self::Error>;
+    fn plain_run(&mut self, references: Option<&References>, source: Source, limit: u32) -> u32;
 
     /// Reads source bytes, all of which are there.
-    fn read(&mut self, source: Source, into: &mut [u8]) -> Result<(), Self::Error>;
+    fn read(&mut self, source: Source, into: &mut [u8]);
 
     /// The bytes of a unit of the target that is written, whose first one stands at `place`.
-    fn written_code(
-        &mut self,
-        references: &References,
-        place: u32,
-        cell: Cell,
-        written: u32,
-    ) -> Result<Code, Self::Error>;
+    fn written_code(&mut self, references: &References, place: u32, cell: Cell) -> Code;
 
     /// Takes the next target bytes.
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
+    fn append(&mut self, bytes: &[u8]);
 }

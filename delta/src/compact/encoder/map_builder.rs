@@ -10,7 +10,7 @@ use super::super::predict::target_of;
 use super::super::stream::Segment;
 use super::super::view::unit_code;
 use super::Job;
-use super::side::{Slice, infallible};
+use super::side::Slice;
 
 /// Shorter segments say nothing about where code has moved.
 const MIN_SEGMENT: u32 = 16;
@@ -111,8 +111,8 @@ fn votes(job: &Job<'_>, references: &References, segments: &[Segment]) -> Vec<Vo
             }
             let [old_pointer, new_pointer] = references.global_pointers;
             let (start, place) = (source + step, segment.start + step);
-            let old = infallible(unit_code(old_pointer, &mut Slice(job.base), start, cell));
-            let new = infallible(unit_code(new_pointer, &mut Slice(job.target), place, cell));
+            let old = unit_code(old_pointer, &mut Slice(job.base), start, cell);
+            let new = unit_code(new_pointer, &mut Slice(job.target), place, cell);
             let Some((before, after)) = pair(references, cell.form, old, new, start, place) else {
                 continue;
             };

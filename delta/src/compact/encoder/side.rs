@@ -1,7 +1,6 @@
 //! The encoder's end of the line: knows the plan, writes decisions and counts what they cost.
 
 use alloc::vec::Vec;
-use core::convert::Infallible;
 
 use super::super::coder::{BitCoder, BitWriter};
 use super::super::isa::{Bytes, Code, Form, References};
@@ -113,6 +112,8 @@ pub(super) struct SliceView<'a> {
     base: &'a [u8],
     target: &'a [u8],
     units: &'a Units,
+    /// Target bytes that are coded.
+    written: u32,
 }
 
 /// What each byte is part of: of the base by sweeping it, of the target as far as it is told without.
@@ -127,7 +128,7 @@ impl Units {
         let Some(references) = references else { return Self::default() };
         let call = |offset| {
             let mut bytes = Slice(target);
-            infallible(Unit::call(references, &mut bytes, offset)).cell
+            Unit::call(references, &mut bytes, offset).cell
         };
         Self { base: swept(base, references), target: (0..len_of(target)).map(call).collect() }
     }
@@ -136,7 +137,7 @@ impl Units {
 /// What each byte of a base is part of.
 pub(super) fn swept(base: &[u8], references: &References) -> Vec<Cell> {
     let mut sweep = Sweep::EMPTY;
-    let cell = |offset| infallible(sweep.cell(references, &mut Slice(base), offset));
+    let cell = |offset| sweep.cell(references, &mut Slice(base), offset);
     (0..len_of(base)).map(cell).collect()
 }
 
@@ -144,36 +145,27 @@ fn len_of(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-pub(super) fn infallible<T>(result: Result<T, Infallible>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(never) => match never {},
-    }
-}
-
 /// Bytes in memory.
 #[derive(Clone, Copy)]
 pub(super) struct Slice<'a>(pub(super) &'a [u8]);
 
 impl Bytes for Slice<'_> {
-    type Error = Infallible;
-
     fn len(&self) -> u32 {
         len_of(self.0)
     }
 
-    fn up_to_four(&mut self, offset: u32) -> Result<u32, Infallible> {
+    fn up_to_four(&mut self, offset: u32) -> u32 {
         let bytes = self.0.get(offset as usize..).unwrap_or_default();
         if let Some(word) = bytes.first_chunk() {
-            return Ok(u32::from_le_bytes(*word));
+            return u32::from_le_bytes(*word);
         }
-        Ok(bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)))
+        bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte))
     }
 }
 
 impl<'a> SliceView<'a> {
     pub(super) fn new(job: &'a Job<'_>) -> Self {
-        Self { base: job.base, target: job.target, units: &job.units }
+        Self { base: job.base, target: job.target, units: &job.units, written: 0 }
     }
 
     /// The byte at a source if nothing is to be predicted of it.
@@ -198,7 +190,7 @@ impl<'a> SliceView<'a> {
             Source::Target(_) => self.target.get(..written as usize).unwrap_or(self.target),
         };
         let unit = self.unit_at(references, source, written);
-        infallible(Look::at(&mut Slice(image), source.offset(), unit))
+        Look::at(&mut Slice(image), source.offset(), unit)
     }
 
     fn unit_at(&self, references: Option<&References>, source: Source, written: u32) -> Unit {
@@ -207,77 +199,52 @@ impl<'a> SliceView<'a> {
         match source {
             Source::Base(offset) => {
                 let cell = self.units.base.get(offset as usize).copied().unwrap_or_default();
-                infallible(Unit::read(pointer, &mut Slice(self.base), offset, cell))
+                Unit::read(pointer, &mut Slice(self.base), offset, cell)
             }
             Source::Target(offset) => {
                 let mut target = Slice(self.target.get(..written as usize).unwrap_or(self.target));
                 // Where all of a call is written, it has been found before.
                 let known = self.units.target.get(offset as usize);
-                infallible(match known.filter(|_| offset.saturating_add(4) <= written) {
+                match known.filter(|_| offset.saturating_add(4) <= written) {
                     Some(cell) => Unit::read(pointer, &mut target, offset, *cell),
                     None => Unit::call(references, &mut target, offset),
-                })
+                }
             }
         }
     }
 }
 
 impl View for SliceView<'_> {
-    type Error = Infallible;
-
-    fn look(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-    ) -> Result<Look, Infallible> {
-        Ok(self.look_at(references, source, written))
+    fn look(&mut self, references: Option<&References>, source: Source) -> Look {
+        self.look_at(references, source, self.written)
     }
 
-    fn unit(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-    ) -> Result<Unit, Infallible> {
-        Ok(self.unit_at(references, source, written))
+    fn unit(&mut self, references: Option<&References>, source: Source) -> Unit {
+        self.unit_at(references, source, self.written)
     }
 
-    fn plain_run(
-        &mut self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-        limit: u32,
-    ) -> Result<u32, Infallible> {
+    fn plain_run(&mut self, references: Option<&References>, source: Source, limit: u32) -> u32 {
         let is_plain = |off: &u32| {
             let source = source.behind(*off);
-            self.unit_at(references, source, written).cell.form == Form::Plain
+            self.unit_at(references, source, self.written).cell.form == Form::Plain
         };
         let run = (0..limit).take_while(is_plain).count();
-        Ok(u32::try_from(run).unwrap_or(limit))
+        u32::try_from(run).unwrap_or(limit)
     }
 
-    fn read(&mut self, source: Source, into: &mut [u8]) -> Result<(), Infallible> {
+    fn read(&mut self, source: Source, into: &mut [u8]) {
         let image = if source.is_base() { self.base } else { self.target };
         let bytes = image.get(source.offset() as usize..).unwrap_or_default();
         into.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        Ok(())
     }
 
-    fn written_code(
-        &mut self,
-        references: &References,
-        start: u32,
-        cell: Cell,
-        written: u32,
-    ) -> Result<Code, Infallible> {
+    fn written_code(&mut self, references: &References, start: u32, cell: Cell) -> Code {
         let [_, pointer] = references.global_pointers;
-        let target = self.target.get(..written as usize).unwrap_or(self.target);
+        let target = self.target.get(..self.written as usize).unwrap_or(self.target);
         unit_code(pointer, &mut Slice(target), start, cell)
     }
 
-    fn append(&mut self, _: &[u8]) -> Result<(), Infallible> {
-        Ok(())
+    fn append(&mut self, bytes: &[u8]) {
+        self.written += len_of(bytes);
     }
 }

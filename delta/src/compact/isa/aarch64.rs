@@ -78,17 +78,17 @@ fn written(own: u32) -> Option<usize> {
 }
 
 /// What stands at a multiple of four.
-pub(super) fn step<B: Bytes>(
+pub(super) fn step(
     references: &References,
-    bytes: &mut B,
+    bytes: &mut impl Bytes,
     at: u32,
     end: u32,
     last: &mut LastHigh,
-) -> Result<Step, B::Error> {
+) -> Step {
     if at & 3 != 0 || at + 4 > end {
-        return Ok(Step::plain(1));
+        return Step::plain(1);
     }
-    let own = bytes.up_to_four(at)?;
+    let own = bytes.up_to_four(at);
     let (form, distance) = match own {
         _ if call(own).is_some() => (Some(Form::Call), 0),
         _ if own & 0x3b00_0000 == 0x1800_0000
@@ -100,7 +100,7 @@ pub(super) fn step<B: Bytes>(
         _ if own & 0x7e00_0000 == 0x3600_0000 => (Some(Form::TestBranch), 0),
         _ if own & 0x9f00_0000 == 0x1000_0000 => (Some(Form::Address), 0),
         _ if is_page(own) => {
-            let user = user_of(bytes, at, end, destination(own))?;
+            let user = user_of(bytes, at, end, destination(own));
             (user.map(|_| Form::Page), user.unwrap_or(0))
         }
         _ if low_shift(own).is_some() => {
@@ -116,28 +116,23 @@ pub(super) fn step<B: Bytes>(
     let form = form.map_or(super::Form::Plain, super::Form::Aarch64);
     // Tables may stand among the code.
     if form == super::Form::Plain && references.is_pointer(own) {
-        return Ok(Step::of(references.word_form(own), 4));
+        return Step::of(references.word_form(own), 4);
     }
-    Ok(Step { form, len: 4, distance })
+    Step { form, len: 4, distance }
 }
 
 /// How far behind an ADRP the first user of its register lies.
-fn user_of<B: Bytes>(
-    bytes: &mut B,
-    at: u32,
-    end: u32,
-    register: usize,
-) -> Result<Option<i16>, B::Error> {
+fn user_of(bytes: &mut impl Bytes, at: u32, end: u32, register: usize) -> Option<i16> {
     for next in (at + 4..end.saturating_sub(3)).step_by(4).take(LOOK_AHEAD as usize) {
-        let own = bytes.up_to_four(next)?;
+        let own = bytes.up_to_four(next);
         if low_shift(own).is_some() && source(own) == register {
-            return Ok(super::behind(at, next));
+            return super::behind(at, next);
         }
         if written(own) == Some(register) {
             break;
         }
     }
-    Ok(None)
+    None
 }
 
 /// The page that an ADRP at `at` gives.

@@ -12,23 +12,12 @@ pub(crate) fn call(_: u32) -> Option<Form> {
     None
 }
 
-pub(super) fn step<B: Bytes>(
-    _: &References,
-    _: &mut B,
-    _: u32,
-    _: u32,
-    _: &mut LastHigh,
-) -> Result<Step, B::Error> {
-    Ok(Step::plain(1))
+pub(super) fn step(_: &References, _: &mut impl Bytes, _: u32, _: u32, _: &mut LastHigh) -> Step {
+    Step::plain(1)
 }
 
-pub(super) fn distance_at<B: Bytes>(
-    _: &References,
-    _: &mut B,
-    _: u32,
-    _: u32,
-) -> Result<Option<Form>, B::Error> {
-    Ok(None)
+pub(super) fn distance_at(_: &References, _: &mut impl Bytes, _: u32, _: u32) -> Option<Form> {
+    None
 }
 
 impl Form {

@@ -50,17 +50,17 @@ fn adds_counter_to(own: u32, register: u32) -> bool {
 }
 
 /// What stands at a multiple of four.
-pub(super) fn step<B: Bytes>(
+pub(super) fn step(
     references: &References,
-    bytes: &mut B,
+    bytes: &mut impl Bytes,
     at: u32,
     end: u32,
     _: &mut LastHigh,
-) -> Result<Step, B::Error> {
+) -> Step {
     if at & 3 != 0 || at + 4 > end {
-        return Ok(Step::plain(1));
+        return Step::plain(1);
     }
-    let own = bytes.up_to_four(at)?;
+    let own = bytes.up_to_four(at);
     let form = match own {
         _ if call(own).is_some() => super::Form::Arm(Form::Call),
         _ if is_literal(own) => super::Form::Arm(Form::Literal),
@@ -70,36 +70,31 @@ pub(super) fn step<B: Bytes>(
         _ if references.is_pointer(own) => references.word_form(own),
         _ => super::Form::Plain,
     };
-    Ok(Step::of(form, 4))
+    Step::of(form, 4)
 }
 
 /// What a word at `at` is that is hardly an instruction: who loads it, and what becomes of it there?
-fn constant<B: Bytes>(
-    references: &References,
-    bytes: &mut B,
-    at: u32,
-    own: u32,
-) -> Result<Step, B::Error> {
+fn constant(references: &References, bytes: &mut impl Bytes, at: u32, own: u32) -> Step {
     let first = at.saturating_sub(REACH);
     let mut load = at;
     while load > first {
         load -= 4;
-        let code = bytes.up_to_four(load)?;
+        let code = bytes.up_to_four(load);
         if is_literal(code) && load.wrapping_add(AHEAD).wrapping_add(literal_distance(code)) == at {
             let register = code >> 12 & 15;
             for next in (load + 4..at).step_by(4).take(LOOK_AHEAD as usize) {
-                let code = bytes.up_to_four(next)?;
+                let code = bytes.up_to_four(next);
                 if adds_counter_to(code, register)
                     && let Some(back) = super::behind(at, next)
                 {
                     let form = super::Form::Arm(Form::Constant);
-                    return Ok(Step { form, len: 4, distance: back });
+                    return Step { form, len: 4, distance: back };
                 }
             }
             break;
         }
     }
-    Ok(Step::of(references.word_form(own), 4))
+    Step::of(references.word_form(own), 4)
 }
 
 impl Form {

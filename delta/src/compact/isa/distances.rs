@@ -22,52 +22,42 @@ const MIN_DISTANCE: u32 = 0x1_0000;
 const MAX_HEAD: u32 = 64;
 
 /// The distance that a word at a multiple of four is, if it is one.
-pub(super) fn distance_at<B: Bytes>(
+pub(super) fn distance_at(
     references: &References,
-    bytes: &mut B,
+    bytes: &mut impl Bytes,
     at: u32,
     word: u32,
-) -> Result<Option<Form>, B::Error> {
+) -> Option<Form> {
     match references.set {
-        InstructionSet::Thumb | InstructionSet::Xtensa => Ok(None),
+        InstructionSet::Thumb | InstructionSet::Xtensa => None,
         InstructionSet::Arm => short(references, bytes, at, word),
         _ => long(references, bytes, at, word),
     }
 }
 
 /// A distance in `.eh_frame`: an entry's second word leads back to the head of its table, its third one to code.
-fn long<B: Bytes>(
-    references: &References,
-    bytes: &mut B,
-    at: u32,
-    word: u32,
-) -> Result<Option<Form>, B::Error> {
+fn long(references: &References, bytes: &mut impl Bytes, at: u32, word: u32) -> Option<Form> {
     let base = &references.base;
     let leads_to_code = |at: u32, word: u32| {
         let is_far = (MIN_DISTANCE..MIN_DISTANCE.wrapping_neg()).contains(&word);
         is_far && is_code(references, base.address(at).wrapping_add(word)) == Some(true)
     };
     if leads_to_code(at, word) {
-        return Ok(Some(Form::ToCode));
+        return Some(Form::ToCode);
     }
     let head = base.offset(base.address(at).wrapping_sub(word)).filter(|_| word != 0);
     if let Some(head) = head
         && !base.piece_at(head).0.is_code
-        && bytes.word(at + 4)?.is_some_and(|next| leads_to_code(at + 4, next))
-        && bytes.word(head)?.is_some_and(|len| len < MAX_HEAD)
+        && bytes.word(at + 4).is_some_and(|next| leads_to_code(at + 4, next))
+        && bytes.word(head).is_some_and(|len| len < MAX_HEAD)
     {
-        return Ok(Some(Form::ToHead));
+        return Some(Form::ToHead);
     }
-    Ok(None)
+    None
 }
 
 /// A distance in `.ARM.exidx`: an entry's first word leads to code, its second one to a table.
-fn short<B: Bytes>(
-    references: &References,
-    bytes: &mut B,
-    at: u32,
-    word: u32,
-) -> Result<Option<Form>, B::Error> {
+fn short(references: &References, bytes: &mut impl Bytes, at: u32, word: u32) -> Option<Form> {
     let leads_to = |at: u32, word: u32| {
         let is_short =
             word >> 31 == 0 && SHORT.number(word).cast_signed().unsigned_abs() >= MIN_DISTANCE;
@@ -78,11 +68,11 @@ fn short<B: Bytes>(
     let is_second = leads_to(at, word) == Some(false)
         && match at.checked_sub(4) {
             Some(before) => {
-                bytes.word(before)?.is_some_and(|word| leads_to(before, word) == Some(true))
+                bytes.word(before).is_some_and(|word| leads_to(before, word) == Some(true))
             }
             None => false,
         };
-    Ok((is_first || is_second).then_some(Form::Short))
+    (is_first || is_second).then_some(Form::Short)
 }
 
 /// Whether an address of the base is code; `None` outside.

@@ -360,21 +360,19 @@ impl Step {
 
 /// Bytes of an image, by offset.
 pub(super) trait Bytes {
-    /// Why they are not to be had.
-    type Error;
-
     /// How many there are.
     fn len(&self) -> u32;
 
     /// The bytes from an offset on as a little-endian number; those that are not there are zero.
     ///
     /// The other half of a pair may be said to lie in front of the image, at an offset that has wrapped: nothing is there.
-    fn up_to_four(&mut self, offset: u32) -> Result<u32, Self::Error>;
+    /// Whoever cannot read answers anything, and sees to it that nothing more comes of it.
+    fn up_to_four(&mut self, offset: u32) -> u32;
 
     /// The little-endian word at an offset, if all of it is there.
-    fn word(&mut self, offset: u32) -> Result<Option<u32>, Self::Error> {
+    fn word(&mut self, offset: u32) -> Option<u32> {
         let is_there = offset.saturating_add(4) <= self.len();
-        Ok(if is_there { Some(self.up_to_four(offset)?) } else { None })
+        if is_there { Some(self.up_to_four(offset)) } else { None }
     }
 }
 
@@ -432,13 +430,13 @@ impl References {
 pub(super) type LastHigh = [Option<core::num::NonZeroU32>; 32];
 
 /// What stands at offset `at` of the base, which is code that ends at `end`.
-pub(super) fn step_code<B: Bytes>(
+pub(super) fn step_code(
     references: &References,
-    bytes: &mut B,
+    bytes: &mut impl Bytes,
     at: u32,
     end: u32,
     last: &mut LastHigh,
-) -> Result<Step, B::Error> {
+) -> Step {
     match references.set.known() {
         InstructionSet::Thumb => thumb::step(references, bytes, at, end, last),
         InstructionSet::Riscv32 | InstructionSet::Riscv64 => {
@@ -451,21 +449,17 @@ pub(super) fn step_code<B: Bytes>(
 }
 
 /// What stands at offset `at` of the base, which is data.
-pub(super) fn step_data<B: Bytes>(
-    references: &References,
-    bytes: &mut B,
-    at: u32,
-) -> Result<Step, B::Error> {
+pub(super) fn step_data(references: &References, bytes: &mut impl Bytes, at: u32) -> Step {
     if at & 3 != 0 {
-        return Ok(Step::plain(4 - (at & 3)));
+        return Step::plain(4 - (at & 3));
     }
-    let Some(word) = bytes.word(at)? else { return Ok(Step::plain(1)) };
+    let Some(word) = bytes.word(at) else { return Step::plain(1) };
     let form = references.word_form(word);
     if matches!(form, Form::Pointer | Form::RamPointer) {
-        return Ok(Step::of(form, 4));
+        return Step::of(form, 4);
     }
-    let distance = distances::distance_at(references, bytes, at, word)?;
-    Ok(Step::of(distance.map_or(form, Form::Distance), 4))
+    let distance = distances::distance_at(references, bytes, at, word);
+    Step::of(distance.map_or(form, Form::Distance), 4)
 }
 
 /// How far behind `at` another place lies, in bytes, if it is near.
@@ -531,21 +525,18 @@ impl Field {
 
 #[cfg(test)]
 mod tests {
-    use core::convert::Infallible;
-
     use super::super::layout::Piece;
     use super::*;
 
     struct Slice<'a>(&'a [u8]);
 
     impl Bytes for Slice<'_> {
-        type Error = Infallible;
         fn len(&self) -> u32 {
             u32::try_from(self.0.len()).unwrap()
         }
-        fn up_to_four(&mut self, offset: u32) -> Result<u32, Infallible> {
+        fn up_to_four(&mut self, offset: u32) -> u32 {
             let bytes = self.0.iter().skip(offset as usize).take(4).rev();
-            Ok(bytes.fold(0, |word, byte| word << 8 | u32::from(*byte)))
+            bytes.fold(0, |word, byte| word << 8 | u32::from(*byte))
         }
     }
 
@@ -636,10 +627,10 @@ mod tests {
         let (mut at, mut last) = (0, [None; 32]);
         while at < len {
             let mut bytes = Slice(image);
-            let Ok(step) = step_code(&references, &mut bytes, at, len, &mut last);
+            let step = step_code(&references, &mut bytes, at, len, &mut last);
             if step.form.family().is_some() {
-                let Ok(own) = bytes.up_to_four(at);
-                let Ok(other) = bytes.up_to_four(at.wrapping_add_signed(step.distance.into()));
+                let own = bytes.up_to_four(at);
+                let other = bytes.up_to_four(at.wrapping_add_signed(step.distance.into()));
                 let other = if step.form.is_global() { 0x1000 } else { other };
                 let code = Code { own, other, distance: step.distance };
                 let address = layout.address(at);

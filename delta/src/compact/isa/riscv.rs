@@ -116,17 +116,17 @@ fn written_short(own: u32) -> Option<usize> {
 }
 
 /// What stands at an even offset.
-pub(super) fn step<B: Bytes>(
+pub(super) fn step(
     references: &References,
-    bytes: &mut B,
+    bytes: &mut impl Bytes,
     at: u32,
     end: u32,
     last: &mut LastHigh,
-) -> Result<Step, B::Error> {
+) -> Step {
     if at & 1 == 1 {
-        return Ok(Step::plain(1));
+        return Step::plain(1);
     }
-    let own = bytes.up_to_four(at)?;
+    let own = bytes.up_to_four(at);
     if !is_long(own) {
         if let Some(room) = written_short(own).and_then(|register| last.get_mut(register)) {
             *room = None;
@@ -139,36 +139,36 @@ pub(super) fn step<B: Bytes>(
             (1, 6 | 7) => super::Form::Riscv(Form::ShortBranch),
             _ => super::Form::Plain,
         };
-        return Ok(Step::of(form, 2));
+        return Step::of(form, 2);
     }
     if at + 4 > end {
-        return Ok(Step::plain(end.saturating_sub(at).max(1)));
+        return Step::plain(end.saturating_sub(at).max(1));
     }
-    let found = long_form(references, bytes, at, end, own, last)?;
+    let found = long_form(references, bytes, at, end, own, last);
     if let Some(room) = written(own).and_then(|register| last.get_mut(register)) {
         let is_high = matches!(opcode(own), LUI | AUIPC);
         *room = if is_high { NonZeroU32::new(at + 1) } else { None };
     }
-    Ok(match found {
+    match found {
         Some((form, distance)) => Step { form: super::Form::Riscv(form), len: 4, distance },
         None => Step::plain(4),
-    })
+    }
 }
 
-fn long_form<B: Bytes>(
+fn long_form(
     references: &References,
-    bytes: &mut B,
+    bytes: &mut impl Bytes,
     at: u32,
     end: u32,
     own: u32,
     last: &LastHigh,
-) -> Result<Option<(Form, i16)>, B::Error> {
-    Ok(match opcode(own) {
+) -> Option<(Form, i16)> {
+    match opcode(own) {
         0x6f => Some((Form::Call, 0)),
         0x63 => Some((Form::Branch, 0)),
         LUI | AUIPC if destination(own) != 0 => {
             let form = if opcode(own) == AUIPC { Form::PcHigh } else { Form::High };
-            let user = user_of(bytes, at, end, destination(own))?;
+            let user = user_of(bytes, at, end, destination(own));
             user.filter(|(_, other)| {
                 form == Form::PcHigh
                     || references.known_in_base((own & HIGH).wrapping_add(low_bits(*other)))
@@ -179,7 +179,7 @@ fn long_form<B: Bytes>(
             let high = last.get(source(own)).copied().flatten().map(|place| place.get() - 1);
             match high {
                 Some(place) => {
-                    let other = bytes.up_to_four(place)?;
+                    let other = bytes.up_to_four(place);
                     let is_pc = opcode(other) == AUIPC;
                     let known = is_pc
                         || references.known_in_base((other & HIGH).wrapping_add(low_bits(own)));
@@ -196,25 +196,20 @@ fn long_form<B: Bytes>(
             }
         }
         _ => None,
-    })
+    }
 }
 
 /// The first user of a register that is set at `at`: how far behind it lies, and its bytes.
-fn user_of<B: Bytes>(
-    bytes: &mut B,
-    at: u32,
-    end: u32,
-    register: usize,
-) -> Result<Option<(i16, u32)>, B::Error> {
+fn user_of(bytes: &mut impl Bytes, at: u32, end: u32, register: usize) -> Option<(i16, u32)> {
     let mut next = at + 4;
     for _ in 0..LOOK_AHEAD {
         if next + 4 > end {
             break;
         }
-        let own = bytes.up_to_four(next)?;
+        let own = bytes.up_to_four(next);
         if is_long(own) {
             if source(own) == register && adds_low_bits(own) {
-                return Ok(super::behind(at, next).map(|distance| (distance, own)));
+                return super::behind(at, next).map(|distance| (distance, own));
             }
             if written(own) == Some(register) {
                 break;
@@ -227,7 +222,7 @@ fn user_of<B: Bytes>(
             next += 2;
         }
     }
-    Ok(None)
+    None
 }
 
 impl Form {

@@ -95,28 +95,28 @@ fn register(own: u32) -> usize {
 }
 
 /// What stands at an even offset.
-pub(super) fn step<B: Bytes>(
+pub(super) fn step(
     references: &References,
-    bytes: &mut B,
+    bytes: &mut impl Bytes,
     at: u32,
     end: u32,
     last: &mut LastHigh,
-) -> Result<Step, B::Error> {
+) -> Step {
     if at & 1 == 1 {
-        return Ok(Step::plain(1));
+        return Step::plain(1);
     }
-    let own = bytes.up_to_four(at)?;
+    let own = bytes.up_to_four(at);
     let is_long = is_long(own) && at + 4 <= end;
     if is_long && is_call(references, own, at) {
-        return Ok(Step::of(super::Form::Thumb(Form::Call), 4));
+        return Step::of(super::Form::Thumb(Form::Call), 4);
     }
     if at & 3 == 0 && at + 4 <= end {
         let word = references.word_form(own);
         if word.is_word()
             && !(word == super::Form::Value && is_long)
-            && is_data(references, bytes, at, own)?
+            && is_data(references, bytes, at, own)
         {
-            return Ok(Step::of(word, 4));
+            return Step::of(word, 4);
         }
     }
     if !is_long {
@@ -125,15 +125,15 @@ pub(super) fn step<B: Bytes>(
         let next = own >> 16;
         let is_pair = at & 3 == 0 && at + 4 <= end && !self::is_long(next);
         let skips = is_pair && form == super::Form::Plain && short(next).is_none();
-        return Ok(Step::of(form, if skips { 4 } else { 2 }));
+        return Step::of(form, if skips { 4 } else { 2 });
     }
     // Among constants a sweep may take the wrong halfword for the start of a long instruction; what follows tells.
-    let next = bytes.up_to_four(at + 2)?;
+    let next = bytes.up_to_four(at + 2);
     let ends_with_ones = own & 0xfe00 == 0xfa00;
     let is_cut =
-        at & 3 == 2 && references.is_pointer(next) && is_data(references, bytes, at + 2, next)?;
+        at & 3 == 2 && references.is_pointer(next) && is_data(references, bytes, at + 2, next);
     if is_cut || is_call(references, next, at + 2) && !ends_with_ones {
-        return Ok(Step::plain(2));
+        return Step::plain(2);
     }
     if is_movw(own) {
         return step_movw(references, bytes, at, end, own, last);
@@ -142,9 +142,9 @@ pub(super) fn step<B: Bytes>(
         && let Some(low) = last.get_mut(register(own)).and_then(Option::take)
         && let Some(back) = super::behind(at, low.get() - 1)
     {
-        return Ok(Step { form: super::Form::Thumb(Form::MoveHigh), len: 4, distance: back });
+        return Step { form: super::Form::Thumb(Form::MoveHigh), len: 4, distance: back };
     }
-    Ok(Step::of(long(own).map_or(super::Form::Plain, super::Form::Thumb), 4))
+    Step::of(long(own).map_or(super::Form::Plain, super::Form::Thumb), 4)
 }
 
 /// Whether a call stands here: one that leads nowhere is something else.
@@ -161,17 +161,12 @@ const MOVS_R0: u32 = 0x20;
 ///
 /// What looks like a long instruction, or like MOVS, is code unless the flow of instructions ends in front of it, as it does
 /// in front of literals, or words of data stand next to it.
-fn is_data<B: Bytes>(
-    references: &References,
-    bytes: &mut B,
-    at: u32,
-    word: u32,
-) -> Result<bool, B::Error> {
+fn is_data(references: &References, bytes: &mut impl Bytes, at: u32, word: u32) -> bool {
     if !is_long(word) && word >> 24 != MOVS_R0 {
-        return Ok(true);
+        return true;
     }
-    let Some(before) = at.checked_sub(4) else { return Ok(true) };
-    let before = bytes.up_to_four(before)?;
+    let Some(before) = at.checked_sub(4) else { return true };
+    let before = bytes.up_to_four(before);
     let ends_flow = match before >> 16 {
         // Two kinds of NOP, BX, POP with the program counter, B.
         0xbf00 | 0x46c0 | 0x4700..=0x4780 | 0xbd00..=0xbdff | 0xe000..=0xe7ff => true,
@@ -182,26 +177,26 @@ fn is_data<B: Bytes>(
         _ => false,
     };
     if ends_flow || references.word_form(before).is_word() {
-        return Ok(true);
+        return true;
     }
-    Ok(references.is_pointer(bytes.up_to_four(at + 4)?))
+    references.is_pointer(bytes.up_to_four(at + 4))
 }
 
 /// A MOVW counts if a MOVT of the same register follows soon and both give an address that may have moved.
-fn step_movw<B: Bytes>(
+fn step_movw(
     references: &References,
-    bytes: &mut B,
+    bytes: &mut impl Bytes,
     at: u32,
     end: u32,
     own: u32,
     last: &mut LastHigh,
-) -> Result<Step, B::Error> {
+) -> Step {
     let mut next = at + 4;
     for _ in 0..LOOK_AHEAD {
         if next + 4 > end {
             break;
         }
-        let other = bytes.up_to_four(next)?;
+        let other = bytes.up_to_four(next);
         if is_movt(other) && register(other) == register(own) {
             let target = MOVE.raw(own) | MOVE.raw(other) << 16;
             if references.known_in_base(target)
@@ -209,13 +204,13 @@ fn step_movw<B: Bytes>(
                 && let Some(room) = last.get_mut(register(own))
             {
                 *room = NonZeroU32::new(at + 1);
-                return Ok(Step { form: super::Form::Thumb(Form::MoveLow), len: 4, distance });
+                return Step { form: super::Form::Thumb(Form::MoveLow), len: 4, distance };
             }
             break;
         }
         next += if is_long(other) { 4 } else { 2 };
     }
-    Ok(Step::plain(4))
+    Step::plain(4)
 }
 
 impl Form {

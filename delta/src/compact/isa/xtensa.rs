@@ -20,24 +20,24 @@ const CALL: Field = Field { bits: 20, groups: &[(6, 2, 18)] };
 const ROM: core::ops::Range<u32> = 0x4000_0000..0x4007_0000;
 
 /// What stands at an offset.
-pub(super) fn step<B: Bytes>(
+pub(super) fn step(
     references: &References,
-    bytes: &mut B,
+    bytes: &mut impl Bytes,
     at: u32,
     _: u32,
     _: &mut LastHigh,
-) -> Result<Step, B::Error> {
-    let own = bytes.up_to_four(at)?;
+) -> Step {
+    let own = bytes.up_to_four(at);
     if at & 3 == 0 && references.is_pointer(own) {
-        return Ok(Step::of(references.word_form(own), 4));
+        return Step::of(references.word_form(own), 4);
     }
     let len = if own & 8 != 0 { 2 } else { 3 };
     let next_word = (at + 3) & !3;
     if next_word > at
         && next_word < at + len
-        && bytes.word(next_word)?.is_some_and(|word| references.is_pointer(word))
+        && bytes.word(next_word).is_some_and(|word| references.is_pointer(word))
     {
-        return Ok(Step::plain(next_word - at));
+        return Step::plain(next_word - at);
     }
     let form = match own & 15 {
         5 if own & 8 == 0 => Some(Form::Call),
@@ -49,7 +49,7 @@ pub(super) fn step<B: Bytes>(
         let target = form.target(Code { own, ..Code::default() }, address);
         references.base.holds(target) || *form == Form::Call && ROM.contains(&target)
     });
-    Ok(Step::of(form.map_or(super::Form::Plain, super::Form::Xtensa), len))
+    Step::of(form.map_or(super::Form::Plain, super::Form::Xtensa), len)
 }
 
 /// What the distance of a call is counted from.
