@@ -40,8 +40,8 @@ pub(super) struct Shape {
     pub(super) recent: usize,
     /// Halfwords whose substitution is remembered.
     pub(super) substitutions: usize,
-    /// References and RAM addresses whose way is remembered.
-    pub(super) moved: usize,
+    /// What has been seen of references and words.
+    pub(super) cells: usize,
 }
 
 const TINY: Shape = Shape {
@@ -53,7 +53,7 @@ const TINY: Shape = Shape {
     paths: 4,
     recent: 16,
     substitutions: 8,
-    moved: 4,
+    cells: 1,
 };
 const SMALL: Shape = Shape {
     slots: 512,
@@ -64,7 +64,7 @@ const SMALL: Shape = Shape {
     paths: 8,
     recent: 128,
     substitutions: 32,
-    moved: 32,
+    cells: 8,
 };
 const MEDIUM: Shape = Shape {
     slots: 1024,
@@ -75,7 +75,7 @@ const MEDIUM: Shape = Shape {
     paths: 16,
     recent: 512,
     substitutions: 256,
-    moved: 128,
+    cells: 32,
 };
 const LARGE: Shape = Shape {
     slots: 16384,
@@ -86,7 +86,7 @@ const LARGE: Shape = Shape {
     paths: 136,
     recent: 1024,
     substitutions: 1024,
-    moved: 256,
+    cells: 64,
 };
 const HUGE: Shape = Shape {
     slots: 1 << 17,
@@ -97,7 +97,7 @@ const HUGE: Shape = Shape {
     paths: 264,
     recent: 8192,
     substitutions: 4096,
-    moved: 4096,
+    cells: 1024,
 };
 
 /// Tables of the class [`Class::Tiny`].
@@ -110,7 +110,7 @@ pub type TinyTables = Tables<
     { TINY.path_sets() },
     { TINY.recent_count() },
     { TINY.substitutions },
-    { TINY.moved },
+    { TINY.cells },
 >;
 
 /// Tables of the class [`Class::Small`].
@@ -123,7 +123,7 @@ pub type SmallTables = Tables<
     { SMALL.path_sets() },
     { SMALL.recent_count() },
     { SMALL.substitutions },
-    { SMALL.moved },
+    { SMALL.cells },
 >;
 
 /// Tables of the class [`Class::Medium`].
@@ -136,7 +136,7 @@ pub type MediumTables = Tables<
     { MEDIUM.path_sets() },
     { MEDIUM.recent_count() },
     { MEDIUM.substitutions },
-    { MEDIUM.moved },
+    { MEDIUM.cells },
 >;
 
 /// Tables of the class [`Class::Large`].
@@ -149,7 +149,7 @@ pub type LargeTables = Tables<
     { LARGE.path_sets() },
     { LARGE.recent_count() },
     { LARGE.substitutions },
-    { LARGE.moved },
+    { LARGE.cells },
 >;
 
 /// Tables of the class [`Class::Huge`].
@@ -162,7 +162,7 @@ pub type HugeTables = Tables<
     { HUGE.path_sets() },
     { HUGE.recent_count() },
     { HUGE.substitutions },
-    { HUGE.moved },
+    { HUGE.cells },
 >;
 
 impl Shape {
@@ -226,13 +226,13 @@ impl Class {
         (tables + super::decoder::DECODER_BYTES) as u64
     }
 
-    pub(super) fn shape(self) -> Shape {
+    pub(super) fn shape(self) -> &'static Shape {
         match self {
-            Self::Tiny => TINY,
-            Self::Small => SMALL,
-            Self::Medium => MEDIUM,
-            Self::Large => LARGE,
-            Self::Huge => HUGE,
+            Self::Tiny => &TINY,
+            Self::Small => &SMALL,
+            Self::Medium => &MEDIUM,
+            Self::Large => &LARGE,
+            Self::Huge => &HUGE,
         }
     }
 }

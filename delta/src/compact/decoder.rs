@@ -1,16 +1,17 @@
 //! The decoder: fed with bytes, it steps as long as a whole step's input is at hand.
 
-use super::class::{Class, Shape};
+use super::class::Class;
 use super::coder::BitReader;
 use super::isa::{Code, Form, References};
 use super::lines::{Cached, Flash, Lines, Which};
 use super::map::{AddressMap, Entry, PackedEntry};
 use super::mixer::{Flag, Slot};
 use super::model::{self, ByteWeights, FlagWeights};
-use super::predict::{self, Learned, Moved, Predictor};
+use super::predict::{self, Learned, Predictor};
 use super::stream::{Corrupt, Machine, Numbers, Segment, Side};
 use super::sweep::{Cell, Sweep};
 use super::view::{Look, Source, Unit, View, unit_code};
+use super::words;
 use crate::{DecodeError, Decoder, Images, Sizes};
 
 /// What the decoder remembers, with room as its memory class says: see [`MediumTables`](super::MediumTables) and its like.
@@ -26,7 +27,7 @@ pub struct Tables<
     const PATH_SETS: usize,
     const RECENT: usize,
     const SUBSTITUTIONS: usize,
-    const MOVED: usize,
+    const CELLS: usize,
 > {
     slots: [Slot; SLOTS],
     map: [PackedEntry; MAP],
@@ -37,7 +38,7 @@ pub struct Tables<
     recent: [u8; RECENT],
     substitutions: [[u8; 3]; SUBSTITUTIONS],
     fixed: model::Fixed,
-    moved: [Moved; MOVED],
+    cells: [words::Cell; CELLS],
     learned: predict::Fixed,
     numbers: Numbers,
 }
@@ -51,32 +52,34 @@ impl<
     const PATH_SETS: usize,
     const RECENT: usize,
     const SUBSTITUTIONS: usize,
-    const MOVED: usize,
-> Tables<SLOTS, MAP, FLAGS, FLAG_SETS, FAMILY_SETS, PATH_SETS, RECENT, SUBSTITUTIONS, MOVED>
+    const CELLS: usize,
+> Tables<SLOTS, MAP, FLAGS, FLAG_SETS, FAMILY_SETS, PATH_SETS, RECENT, SUBSTITUTIONS, CELLS>
 {
     /// Tables of zeros, which a static of a firmware does not pay for in flash.
     pub const NEW: Self = Self {
-        slots: [Slot::new(0); SLOTS],
+        slots: [Slot::NEW; SLOTS],
         map: [PackedEntry::ZERO; MAP],
-        flags: [Flag::new(0); FLAGS],
-        flag_weights: [model::NO_FLAG_WEIGHTS; FLAG_SETS],
-        family_weights: [model::NO_BYTE_WEIGHTS; FAMILY_SETS],
-        path_weights: [model::NO_BYTE_WEIGHTS; PATH_SETS],
+        flags: [Flag::NEW; FLAGS],
+        flag_weights: [model::NEW_FLAG_WEIGHTS; FLAG_SETS],
+        family_weights: [model::NEW_BYTE_WEIGHTS; FAMILY_SETS],
+        path_weights: [model::NEW_BYTE_WEIGHTS; PATH_SETS],
         recent: [0; RECENT],
         substitutions: [[0; 3]; SUBSTITUTIONS],
-        fixed: model::Fixed::EMPTY,
-        moved: [(0, 0); MOVED],
-        learned: predict::Fixed::EMPTY,
-        numbers: Numbers::EMPTY,
+        fixed: model::Fixed::NEW,
+        cells: [words::Cell::NEW; CELLS],
+        learned: predict::Fixed::NEW,
+        numbers: Numbers::NEW,
     };
 
     /// Lends the tables to one decoder, which forgets what they hold.
     pub fn lend(&mut self) -> Memory<'_> {
         const {
             assert!(SLOTS.is_power_of_two() && FLAGS.is_power_of_two() && RECENT.is_power_of_two());
-            assert!(SUBSTITUTIONS.is_power_of_two() && MOVED.is_power_of_two());
+            assert!(SUBSTITUTIONS.is_power_of_two() && CELLS.is_power_of_two());
         };
+        *self = Self::NEW;
         Memory {
+            ram_bytes: (size_of::<Self>() + DECODER_BYTES) as u64,
             slots: &mut self.slots,
             map: &mut self.map,
             flags: &mut self.flags,
@@ -86,7 +89,7 @@ impl<
             recent: &mut self.recent,
             substitutions: &mut self.substitutions,
             fixed: &mut self.fixed,
-            moved: &mut self.moved,
+            cells: &mut self.cells,
             learned: &mut self.learned,
             numbers: &mut self.numbers,
         }
@@ -95,6 +98,8 @@ impl<
 
 /// Tables of some size, lent to a decoder.
 pub struct Memory<'a> {
+    /// RAM of the tables and the decoder.
+    ram_bytes: u64,
     slots: &'a mut [Slot],
     map: &'a mut [PackedEntry],
     flags: &'a mut [Flag],
@@ -104,49 +109,28 @@ pub struct Memory<'a> {
     recent: &'a mut [u8],
     substitutions: &'a mut [[u8; 3]],
     fixed: &'a mut model::Fixed,
-    moved: &'a mut [Moved],
+    cells: &'a mut [words::Cell],
     learned: &'a mut predict::Fixed,
     numbers: &'a mut Numbers,
 }
 
 impl<'a> Memory<'a> {
-    /// RAM of the largest class that fits, with the decoder.
-    fn ram_bytes(&self) -> u64 {
-        let fitting = Class::ALL.into_iter().rev().find(|class| self.fits(class.shape()));
-        fitting.map_or(0, Class::ram_bytes)
-    }
-
-    fn fits(&self, shape: Shape) -> bool {
-        self.slots.len() >= shape.slots
-            && self.map.len() >= shape.map
-            && self.flags.len() >= shape.flag_count()
-            && self.flag_weights.len() >= shape.flag_sets
-            && self.family_weights.len() >= shape.family_sets
-            && self.path_weights.len() >= shape.path_sets()
-            && self.recent.len() >= shape.recent_count()
-            && self.substitutions.len() >= shape.substitutions
-            && self.moved.len() >= shape.moved
-    }
-
-    /// A machine that uses as much of the tables as the class has; `None` if there is not as much.
-    pub(super) fn into_machine(self, sizes: Sizes, class: Class) -> Option<Machine<'a>> {
-        let shape = class.shape();
-        let mut model = model::Model {
+    /// A machine that uses all of the tables.
+    pub(super) fn into_machine(self, sizes: Sizes) -> Machine<'a> {
+        let model = model::Model {
             fixed: self.fixed,
-            slots: self.slots.get_mut(..shape.slots)?,
-            flags: self.flags.get_mut(..shape.flag_count())?,
-            flag_weights: self.flag_weights.get_mut(..shape.flag_sets)?,
-            family_weights: self.family_weights.get_mut(..shape.family_sets)?,
-            path_weights: self.path_weights.get_mut(..shape.path_sets())?,
-            recent: self.recent.get_mut(..shape.recent_count())?,
-            substitutions: self.substitutions.get_mut(..shape.substitutions)?,
+            slots: self.slots,
+            flags: self.flags,
+            flag_weights: self.flag_weights,
+            family_weights: self.family_weights,
+            path_weights: self.path_weights,
+            recent: self.recent,
+            substitutions: self.substitutions,
         };
-        let map = AddressMap::new(self.map.get_mut(..shape.map)?);
-        model.reset();
-        self.numbers.reset();
-        let learned = Learned::new(self.learned, self.moved.get_mut(..shape.moved)?);
+        let learned = Learned { cells: self.cells, fixed: self.learned };
+        let map = AddressMap::new(self.map);
         let predictor = Predictor { map, learned, references: None, base_size: sizes.base };
-        Some(Machine::new(model, predictor, self.numbers, sizes.target))
+        Machine::new(model, predictor, self.numbers, sizes.target)
     }
 }
 
@@ -159,53 +143,48 @@ pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
 /// Decodes a `compact` payload.
 pub struct CompactDecoder<'a> {
     sizes: Sizes,
-    stage: Stage<'a>,
-}
-
-#[expect(clippy::large_enum_variant, reason = "the large one is the rule, and there is no heap")]
-enum Stage<'a> {
-    /// The first byte has not come yet.
-    Waiting(Option<Memory<'a>>),
-    Running {
-        machine: Machine<'a>,
-        reader: BitReader,
-        lines: [Lines; 2],
-        sweep: Sweep,
-    },
+    /// RAM of the tables that are lent, with the decoder.
+    ram_bytes: u64,
+    /// Whether the first byte, which names the class, has come.
+    is_started: bool,
+    machine: Machine<'a>,
+    reader: BitReader,
+    lines: [Lines; 2],
+    sweep: Sweep,
 }
 
 impl<'a> CompactDecoder<'a> {
     /// A decoder with these tables; they may be larger than the stream wants.
     #[must_use]
     pub fn new(sizes: Sizes, memory: Memory<'a>) -> Self {
-        Self { sizes, stage: Stage::Waiting(Some(memory)) }
+        Self {
+            sizes,
+            ram_bytes: memory.ram_bytes,
+            is_started: false,
+            machine: memory.into_machine(sizes),
+            reader: BitReader::new(),
+            lines: [Lines::EMPTY; 2],
+            sweep: Sweep::EMPTY,
+        }
     }
 
-    /// Makes the machine of the class that the first byte names.
+    /// Keeps as much of the tables as the class has that the first byte names.
     fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
-        let Stage::Waiting(memory) = &mut self.stage else { return Ok(()) };
-        let memory = memory.take().ok_or(DecodeError::Corrupt)?;
         if self.sizes.base > MAX_IMAGE || self.sizes.target > MAX_IMAGE {
             return Err(DecodeError::Corrupt);
         }
         let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
-        let limit = memory.ram_bytes();
-        let machine = memory.into_machine(self.sizes, class);
-        let machine = machine.ok_or(DecodeError::Memory { needed: class.ram_bytes(), limit })?;
-        self.stage = Stage::Running {
-            machine,
-            reader: BitReader::new(),
-            lines: [Lines::EMPTY; 2],
-            sweep: Sweep::EMPTY,
-        };
+        if !self.machine.keep(class.shape()) {
+            let (needed, limit) = (class.ram_bytes(), self.ram_bytes);
+            return Err(DecodeError::Memory { needed, limit });
+        }
+        self.is_started = true;
         Ok(())
     }
 
     fn run<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
         let sizes = self.sizes;
-        let Stage::Running { machine, reader, lines, sweep } = &mut self.stage else {
-            return Ok(());
-        };
+        let Self { machine, reader, lines, sweep, .. } = self;
         let (base_size, written) = (sizes.base, machine.written());
         let flash = Flash { images, failure: None };
         let mut view = ImageView { flash, base_size, written, lines, sweep };
@@ -231,36 +210,31 @@ impl Decoder for CompactDecoder<'_> {
         images: &mut I,
     ) -> Result<(), DecodeError<I::Error>> {
         let mut chunk = chunk;
-        if let Stage::Waiting(_) = self.stage {
+        if !self.is_started {
             let Some((code, rest)) = chunk.split_first() else { return Ok(()) };
             self.start(*code)?;
             chunk = rest;
         }
         while !chunk.is_empty() {
-            let Stage::Running { machine, reader, .. } = &mut self.stage else { return Ok(()) };
-            if machine.is_done() && !reader.is_within_lookahead() {
+            if self.machine.is_done() && !self.reader.is_within_lookahead() {
                 return Err(DecodeError::TrailingBytes);
             }
-            chunk = reader.fill(chunk);
+            chunk = self.reader.fill(chunk);
             self.run(images)?;
         }
         Ok(())
     }
 
     fn finish<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
-        let (sizes, incomplete) =
-            (self.sizes, DecodeError::Incomplete { written: 0, target: self.sizes.target });
-        let Stage::Running { reader, .. } = &mut self.stage else { return Err(incomplete) };
-        reader.end();
-        self.run(images)?;
-        let Stage::Running { machine, reader, .. } = &self.stage else { return Err(incomplete) };
-        if !machine.is_done() {
-            return Err(DecodeError::Incomplete {
-                written: machine.written(),
-                target: sizes.target,
-            });
+        if self.is_started {
+            self.reader.end();
+            self.run(images)?;
         }
-        if reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(()) }
+        if !self.is_started || !self.machine.is_done() {
+            let (written, target) = (self.machine.written(), self.sizes.target);
+            return Err(DecodeError::Incomplete { written, target });
+        }
+        if self.reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(()) }
     }
 }
 

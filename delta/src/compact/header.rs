@@ -193,9 +193,7 @@ mod tests {
 
     /// The sets whose streams the header lets pass.
     fn readable() -> Vec<u8> {
-        let [mut counts, mut starts] = [Number::EMPTY; 2];
-        counts.reset();
-        starts.reset();
+        let [mut counts, mut starts] = [Number::NEW; 2];
         let mut sign = Slot::NEW;
         let mut is_readable = |code: u8| {
             let mut references = None;

@@ -2,6 +2,7 @@
 //! ([`References::place_in_base`]), sent in front of everything else.
 
 use super::isa::References;
+use super::keep;
 #[cfg(feature = "encode")]
 use alloc::{vec, vec::Vec};
 
@@ -57,6 +58,11 @@ pub(super) struct AddressMap<'a> {
 impl<'a> AddressMap<'a> {
     pub(super) fn new(entries: &'a mut [PackedEntry]) -> Self {
         Self { entries, used: 0 }
+    }
+
+    /// Keeps room for so many entries; false if there is not as much.
+    pub(super) fn keep(&mut self, entries: usize) -> bool {
+        keep(&mut self.entries, entries)
     }
 
     /// How many entries there is room for.

@@ -60,6 +60,7 @@ const MOST_SEEN: u8 = 30;
 /// A probability of 16 bits that settles as it sees more, for decisions that are nearly certain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flag {
+    /// Exclusive or'ed with [`Self::LIKELY`], so that zeros are a flag that has seen nothing.
     p: [u8; 2],
     seen: u8,
 }
@@ -67,47 +68,51 @@ pub(super) struct Flag {
 const _: () = assert!(size_of::<Flag>() == 3);
 
 impl Flag {
-    pub(super) const fn new(p: u16) -> Self {
-        Self { p: p.to_le_bytes(), seen: 0 }
-    }
+    /// A flag that has seen nothing believes in `true` so much.
+    const LIKELY: u16 = 0xe000;
+
+    /// A flag that has seen nothing.
+    pub(super) const NEW: Self = Self { p: [0; 2], seen: 0 };
 
     pub(super) fn p(self) -> u16 {
-        u16::from_le_bytes(self.p)
+        u16::from_le_bytes(self.p) ^ Self::LIKELY
+    }
+
+    /// Codes a decision with this probability alone.
+    pub(super) fn code(&mut self, coder: &mut impl BitCoder, bit: bool) -> bool {
+        let bit = coder.bit(bit, self.p());
+        self.update(bit);
+        bit
     }
 
     pub(super) fn update(&mut self, bit: bool) {
         let (p, weight) = (self.p(), u16::from(self.seen) + 2);
         let p = if bit { p + (u16::MAX - p) / weight } else { p - p / weight };
-        self.p = p.clamp(64, 65471).to_le_bytes();
+        self.p = (p.clamp(64, 65471) ^ Self::LIKELY).to_le_bytes();
         self.seen = (self.seen + 1).min(MOST_SEEN);
     }
 }
 
-/// A probability of 12 bits and a count of 4 in two bytes, for tables with many of them.
+/// A probability of 12 bits and a count of 4 in two bytes, for tables with many of them. The probability's highest bit is
+/// inverted, so that zeros are a slot that has seen nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot(u16);
 
+/// Of the probabilities from 0 to 65535, the one that says nothing.
+const EVEN: u16 = 1 << 15;
+
 impl Slot {
     /// A slot that has seen nothing and believes in nothing.
-    pub(super) const NEW: Self = Self(0x8000);
-
-    pub(super) const fn new(p: u16) -> Self {
-        Self(p & 0xfff0)
-    }
-
-    /// A slot that does not give up its belief at the first surprise.
-    pub(super) const fn seen_once(p: u16) -> Self {
-        Self(p & 0xfff0 | 1)
-    }
+    pub(super) const NEW: Self = Self(0);
 
     pub(super) fn p(self) -> u16 {
-        self.0 & 0xfff0 | 8
+        (self.0 & 0xfff0 | 8) ^ EVEN
     }
 
     pub(super) fn update(&mut self, bit: bool) {
         let (p, seen) = (self.p(), self.0 & 15);
         let p = if bit { p + (u16::MAX - p) / (seen + 3) } else { p - p / (seen + 3) };
-        self.0 = (p.clamp(24, 65511) & 0xfff0) | (seen + 1).min(15);
+        self.0 = (p.clamp(24, 65511) & 0xfff0 ^ EVEN) | (seen + 1).min(15);
     }
 
     /// Codes a decision with this probability alone.
@@ -118,7 +123,7 @@ impl Slot {
     }
 }
 
-/// One set of weights for so many inputs; 8192 is 1.0.
+/// One set of weights for so many inputs, in 1/8192; those of the first set are less what they begin with.
 pub(super) type Weights<const INPUTS: usize> = [i16; INPUTS];
 
 /// 1.0 as a weight.
@@ -131,13 +136,17 @@ pub(super) struct Mixture<const INPUTS: usize> {
 }
 
 impl<const INPUTS: usize> Mixture<INPUTS> {
-    /// Mixes inputs of the logistic domain with the sum of the sets' weights.
-    pub(super) fn new(inputs: [i32; INPUTS], sets: &[&mut Weights<INPUTS>]) -> Self {
+    /// Mixes inputs of the logistic domain with the sum of the sets' weights and of the weights that they begin with.
+    pub(super) fn new(
+        inputs: [i32; INPUTS],
+        first: &Weights<INPUTS>,
+        sets: &[&mut Weights<INPUTS>],
+    ) -> Self {
         let dot = |set: &Weights<INPUTS>| -> i32 {
             inputs.iter().zip(set).map(|(x, weight)| x * i32::from(*weight)).sum()
         };
-        // |x| < 2^12 and |weight| <= 2^15: eight inputs of two sets stay below 2^31.
-        let sum: i32 = sets.iter().map(|set| dot(set)).sum();
+        // |x| < 2^12 and |weight| <= 2^15: six inputs of two sets stay below 2^31.
+        let sum: i32 = dot(first) + sets.iter().map(|set| dot(set)).sum::<i32>();
         Self { inputs, p: squash(sum / ONE) }
     }
 
@@ -162,7 +171,8 @@ impl<const INPUTS: usize> Mixture<INPUTS> {
 /// Codes a whole number from 0 with adaptive Exp-Golomb bits: how long, then what.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Number {
-    length: [Slot; MAX_BITS as usize],
+    /// Numbers are lengths and distances: more often long than short.
+    length: [Flag; MAX_BITS as usize],
     second: [Slot; 16],
     third: [[Slot; 2]; 16],
     lowest: [Slot; 8],
@@ -175,25 +185,13 @@ const MAX_BITS: u32 = 26;
 pub(super) const NUMBER_DECISIONS: u32 = 2 * MAX_BITS;
 
 impl Number {
-    /// All zeros; [`Self::reset`] comes before use.
-    pub(super) const EMPTY: Self = {
-        let none = Slot::new(0);
-        Self {
-            length: [none; MAX_BITS as usize],
-            second: [none; 16],
-            third: [[none; 2]; 16],
-            lowest: [none; 8],
-        }
+    /// Has seen nothing.
+    pub(super) const NEW: Self = Self {
+        length: [Flag::NEW; MAX_BITS as usize],
+        second: [Slot::NEW; 16],
+        third: [[Slot::NEW; 2]; 16],
+        lowest: [Slot::NEW; 8],
     };
-
-    /// Forgets everything.
-    pub(super) fn reset(&mut self) {
-        // Numbers are lengths and distances: more often long than short.
-        self.length.fill(Slot::seen_once(50000));
-        self.second.fill(Slot::NEW);
-        self.third.fill([Slot::NEW; 2]);
-        self.lowest.fill(Slot::NEW);
-    }
 
     /// Codes a number below 2^26.
     pub(super) fn code(&mut self, coder: &mut impl BitCoder, value: u32) -> u32 {

@@ -1,10 +1,11 @@
 //! What the coder believes: whether a predicted byte is right, and what a byte is when it is not.
 
+use super::class::Shape;
 use super::coder::BitCoder;
 use super::mixer::{Flag, Mixture, Slot, Weights, stretch};
 use super::position::Position;
 use super::predict::{KIND_LITERAL, KIND_PLAIN, KIND_POINTER, Predicted};
-use super::{fold, peek, pick};
+use super::{fold, keep, peek, pick};
 
 /// How fast the hit flag's and the bytes' mixers learn.
 const FLAG_RATE: i32 = 12;
@@ -90,15 +91,11 @@ pub(super) struct Fixed {
 }
 
 impl Fixed {
-    /// All zeros; [`Self::reset`] comes before use.
-    pub(super) const EMPTY: Self = {
-        let none = Flag::new(0);
-        Self {
-            by_substitution: [none; 32],
-            leave: [Slot::new(0); 64],
-            confidence: [none; confidence::COUNT],
-            last_delta: [0; CLASSES],
-        }
+    pub(super) const NEW: Self = Self {
+        by_substitution: [Flag::NEW; 32],
+        leave: [Slot::NEW; 64],
+        confidence: [Flag::NEW; confidence::COUNT],
+        last_delta: [0; CLASSES],
     };
 }
 
@@ -106,9 +103,11 @@ impl Fixed {
 pub(super) type FlagWeights = Weights<FLAG_INPUTS>;
 pub(super) type ByteWeights = Weights<BYTE_INPUTS>;
 
-/// Weights before [`Model::reset`].
-pub(super) const NO_FLAG_WEIGHTS: FlagWeights = [0; FLAG_INPUTS];
-pub(super) const NO_BYTE_WEIGHTS: ByteWeights = [0; BYTE_INPUTS];
+/// Weights that nothing has been learned with, and what they are counted from.
+pub(super) const NEW_FLAG_WEIGHTS: FlagWeights = [0; FLAG_INPUTS];
+pub(super) const NEW_BYTE_WEIGHTS: ByteWeights = [0; BYTE_INPUTS];
+const FIRST_FLAG_WEIGHTS: FlagWeights = [1400; FLAG_INPUTS];
+const FIRST_BYTE_WEIGHTS: ByteWeights = [2500, 2500, 2500, 2500, 2500, 0];
 
 /// Mixer sets of the hit flag, where none share one.
 pub(super) const FLAG_SETS: usize = flag_set::COUNT;
@@ -279,19 +278,15 @@ pub(super) struct Model<'a> {
 }
 
 impl Model<'_> {
-    /// Sets everything to what is believed before anything has been seen.
-    pub(super) fn reset(&mut self) {
-        self.slots.fill(Slot::NEW);
-        self.flags.fill(Flag::new(62000));
-        self.flag_weights.fill([1400; FLAG_INPUTS]);
-        self.family_weights.fill([2600, 2500, 2500, 2500, 2500, 0]);
-        self.path_weights.fill([0; BYTE_INPUTS]);
-        self.recent.fill(0);
-        self.substitutions.fill([0; 3]);
-        self.fixed.by_substitution.fill(Flag::new(62000));
-        self.fixed.leave.fill(Slot::new(16384));
-        self.fixed.confidence.fill(Flag::new(49152));
-        self.fixed.last_delta.fill(0);
+    /// Keeps as much of the tables as a class has; false if there is not as much.
+    pub(super) fn keep(&mut self, shape: &Shape) -> bool {
+        keep(&mut self.slots, shape.slots)
+            && keep(&mut self.flags, shape.flag_count())
+            && keep(&mut self.flag_weights, shape.flag_sets)
+            && keep(&mut self.family_weights, shape.family_sets)
+            && keep(&mut self.path_weights, shape.path_sets())
+            && keep(&mut self.recent, shape.recent_count())
+            && keep(&mut self.substitutions, shape.substitutions)
     }
 
     /// Codes whether the prediction is right; `odd` for the high byte of a halfword.
@@ -343,7 +338,7 @@ impl Model<'_> {
             *input = stretch(fold(self.flags, place).p());
         }
         let mut weights = [fold(self.flag_weights, set)];
-        let mixture = Mixture::new(inputs, &weights);
+        let mixture = Mixture::new(inputs, &FIRST_FLAG_WEIGHTS, &weights);
         let hit = coder.bit(hit, mixture.p());
         mixture.learn(hit, FLAG_RATE, &mut weights);
         by_substitution.update(hit);
@@ -511,7 +506,7 @@ impl Model<'_> {
             let alive = usize::from(predictions.first().is_some_and(|(guess, _)| stands(*guess)));
             let way = group * paths + way(path, place, paths);
             let mut weights = [fold(family_weights, family * 2 + alive), fold(path_weights, way)];
-            let mixture = Mixture::new(inputs, &weights);
+            let mixture = Mixture::new(inputs, &FIRST_BYTE_WEIGHTS, &weights);
             let bit = coder.bit(bit, mixture.p().clamp(32, 65504));
             mixture.learn(bit, BYTE_RATE, &mut weights);
             for index in slot_of.into_iter().take(contexts.len()) {

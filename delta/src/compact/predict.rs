@@ -1,10 +1,12 @@
 //! Predicts a target byte from the source byte it is copied from: references move as what they refer to has moved.
 
+use super::class::Shape;
 use super::isa::{Code, Family, Form, References};
+use super::keep;
 use super::map::AddressMap;
 use super::sweep::Cell;
 use super::view::{Look, Source, Unit};
-use super::words::{self, Words};
+use super::words::{self, Words, hash};
 
 /// A guess at the next target byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,43 +83,25 @@ struct Trust {
 #[derive(Clone, Debug)]
 pub(super) struct Fixed {
     trust: Trust,
-    scores: words::Scores,
+    words: Words,
 }
 
 impl Fixed {
-    /// All zeros; [`Learned::new`] comes before use.
-    pub(super) const EMPTY: Self = Self {
-        trust: Trust { by_family: [0; 8], by_target: [0; 32] },
-        scores: words::Scores::EMPTY,
-    };
+    pub(super) const NEW: Self =
+        Self { trust: Trust { by_family: [0; 8], by_target: [0; 32] }, words: Words::NEW };
 }
 
 /// What predictions have learned from what came.
 pub(super) struct Learned<'a> {
-    /// Old targets and their shifts, where the map is wrong.
-    exact: &'a mut [Moved],
-    words: Words<'a>,
-    trust: &'a mut Trust,
+    /// By hash of an old target or word; a power of two.
+    pub(super) cells: &'a mut [words::Cell],
+    pub(super) fixed: &'a mut Fixed,
 }
 
-fn hash(value: u32) -> usize {
-    (value.wrapping_mul(0x9e37_79b1) >> 8) as usize
-}
-
-impl<'a> Learned<'a> {
-    /// Nothing yet; a quarter of the cells, which are a power of two of at least four, is for targets, the rest for words.
-    pub(super) fn new(fixed: &'a mut Fixed, cells: &'a mut [Moved]) -> Self {
-        let Fixed { trust, scores } = fixed;
-        cells.fill((u32::MAX, 0));
-        trust.by_family.fill(0);
-        trust.by_target.fill(0);
-        let (exact, of_words) = cells.split_at_mut(cells.len() / 4);
-        Self { exact, words: Words::new(scores, of_words), trust }
-    }
-
+impl Learned<'_> {
     /// Where an old target lies now: an exception that was seen, or what the map says.
     fn moved(&self, map: &AddressMap<'_>, references: &References, target: u32) -> u32 {
-        match super::folded(self.exact, hash(target)) {
+        match super::folded(self.cells, hash(target)).map(|cell| cell.target) {
             Some((exception, shift)) if exception == target => target.wrapping_add_signed(shift),
             _ => mapped(map, references, target),
         }
@@ -138,7 +122,7 @@ impl<'a> Learned<'a> {
     ) {
         if references.known_in_base(target) && self.moved(map, references, target) != now {
             let shift = now.wrapping_sub(target).cast_signed();
-            *super::fold(self.exact, hash(target)) = (target, shift);
+            super::fold(self.cells, hash(target)).target = (target, shift);
         }
     }
 }
@@ -190,6 +174,11 @@ pub(super) struct Predictor<'a> {
 }
 
 impl Predictor<'_> {
+    /// Keeps as much of the tables as a class has; false if there is not as much.
+    pub(super) fn keep(&mut self, shape: &Shape) -> bool {
+        self.map.keep(shape.map) && keep(&mut self.learned.cells, shape.cells)
+    }
+
     /// The offset in the base of what the map says has moved to this offset of the target.
     pub(super) fn source_of(&self, n: u32) -> Option<u32> {
         self.map.source_of(self.references.as_ref()?, n)
@@ -217,7 +206,7 @@ impl Predictor<'_> {
                 return None;
             }
             let mapped = self.learned.moved_word(&self.map, references, old);
-            let new = self.learned.words.guess(form, old, mapped, place);
+            let new = self.learned.fixed.words.guess(self.learned.cells, form, old, mapped, place);
             let (kind, per_byte) = word_kind(form, new != old);
             return Some(PredictedUnit { new, kind, per_byte });
         }
@@ -239,7 +228,7 @@ impl Predictor<'_> {
             return (!is_short(family)).then_some(unfit);
         };
         let changed = (new ^ old) & mask(form) != 0;
-        if changed && self.learned.trust.is_lost(references, family, target) {
+        if changed && self.learned.fixed.trust.is_lost(references, family, target) {
             return Some(PredictedUnit { new: old, kind: KIND_DOUBTED, per_byte: true });
         }
         let (kind, per_byte) = family_kind(family, changed);
@@ -269,7 +258,7 @@ impl Predictor<'_> {
             return;
         }
         let mapped = learned.moved_word(map, references, old);
-        learned.words.learn(form, old, mapped, place, new);
+        learned.fixed.words.learn(learned.cells, form, old, mapped, place, new);
         if form != Form::Value && references.known_in_target(new) {
             let odd = u32::from(references.set.has_odd_functions());
             learned.learn_target(map, references, old & !odd, new & !odd);
@@ -292,7 +281,7 @@ impl Predictor<'_> {
             let mask = mask(form);
             let same = |expected: u32| (expected ^ new.own) & mask == 0;
             if let Some(expected) = expected.filter(|expected| (expected ^ old.own) & mask != 0) {
-                learned.trust.judge(family, target, same(expected), same(old.own));
+                learned.fixed.trust.judge(family, target, same(expected), same(old.own));
             }
         }
         if form.teaches() && form.agree(old, new) {

@@ -18,6 +18,7 @@
 //! Thumb code is coded in halfwords, the high byte first, wherever source and target are both even: the high byte
 //! holds most of the opcode and tells much about the low one.
 
+use super::class::Shape;
 use super::coder::BitCoder;
 use super::header::{Header, Part};
 use super::isa::{Form, InstructionSet, References};
@@ -164,35 +165,17 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// All zeros; [`Self::reset`] comes before use.
-    pub(super) const EMPTY: Self = {
-        let none = Slot::new(0);
-        Self {
-            counts: Number::EMPTY,
-            in_base: Number::EMPTY,
-            in_target: Number::EMPTY,
-            signs: [none; 3],
-            is_literal: [none; 2],
-            is_text: [none; 2],
-            is_raw: none,
-            jump_kind: [[none; 8]; 4],
-            stride: [Flag::new(0); 32],
-        }
+    pub(super) const NEW: Self = Self {
+        counts: Number::NEW,
+        in_base: Number::NEW,
+        in_target: Number::NEW,
+        signs: [Slot::NEW; 3],
+        is_literal: [Slot::NEW; 2],
+        is_text: [Slot::NEW; 2],
+        is_raw: Slot::NEW,
+        jump_kind: [[Slot::NEW; 8]; 4],
+        stride: [Flag::NEW; 32],
     };
-
-    /// Forgets everything.
-    pub(super) fn reset(&mut self) {
-        let Self { counts, in_base, in_target, .. } = self;
-        for number in [counts, in_base, in_target] {
-            number.reset();
-        }
-        self.signs.fill(Slot::NEW);
-        self.is_literal.fill(Slot::NEW);
-        self.is_text.fill(Slot::new(16384));
-        self.is_raw = Slot::new(16384);
-        self.jump_kind.fill([Slot::NEW; 8]);
-        self.stride.fill(Flag::new(54000));
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,6 +249,11 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Keeps as much of the tables as a class has; false if there is not as much.
+    pub(super) fn keep(&mut self, shape: &Shape) -> bool {
+        self.model.keep(shape) && self.predictor.keep(shape)
+    }
+
     /// Target bytes so far.
     pub(super) fn written(&self) -> u32 {
         self.n
@@ -284,7 +272,7 @@ impl<'a> Machine<'a> {
         match self.mode {
             Mode::Header(part) => self.header(side, part)?,
             Mode::Map { left: 0 } => {
-                self.numbers.reset();
+                *self.numbers = Numbers::NEW;
                 let set = self.predictor.references.map(|known| known.set);
                 self.past.position = Position::new(set);
                 self.mode = Mode::Switch { after_literal: false };

@@ -13,6 +13,7 @@ use super::super::stream::{
     DIAGONALS, JUMP_BACK, JUMP_BY_MAP, JUMP_IN_BASE, JUMP_IN_TARGET, Segment, move_to_front,
 };
 use super::super::view::Source;
+use super::super::words;
 use super::Job;
 use super::anchors::Anchors;
 use super::costs::Costs;
@@ -88,10 +89,10 @@ pub(super) fn parse(
         address_map.push(*entry);
     }
     let sizes = job.sizes();
-    let (mut fixed, mut no_cells) = (predict::Fixed::EMPTY, [(0, 0); 4]);
+    let (mut fixed, mut cells) = (predict::Fixed::NEW, [words::Cell::NEW]);
     let predictor = Predictor {
         map: address_map,
-        learned: Learned::new(&mut fixed, &mut no_cells),
+        learned: Learned { cells: &mut cells, fixed: &mut fixed },
         references: job.references().copied(),
         base_size: sizes.base,
     };
