@@ -4,16 +4,20 @@
 //! header  = instruction set (3 bits; if 0, nothing follows) | RAM | global pointers (RISC-V) | base | target
 //! RAM     = 1 bit: as usual | or start and length in 4 KiB (20 bits each)
 //! pointer = 1 bit: none | or that of the base (32 bits) and how far it has moved
-//! base    = number of pieces | each: length of the one before | continues (1 bit) or address | code (1 bit)
-//! target  = as the base (1 bit) | or number of pieces | each: change of length | as in the base (1 bit) or address
-//! address = number of zeros at its end (5 bits), what is in front of them
+//! image   = number of pieces | each: how much later it begins than expected (but for the first) | address | code (1 bit)
+//! address = 1 bit: as expected | or number of zeros at its end (5 bits), what is in front of them
 //! ```
+//!
+//! A piece of the base is expected to begin where the one before does, and to have the address that follows from it. A piece
+//! of the target is expected to be as long as that of the base with the same number, and to have its address; pieces of the
+//! base whose addresses go on are one there.
 //!
 //! Each step makes few decisions, as [`super::stream`] demands.
 
 use super::coder::BitCoder;
 use super::isa::{InstructionSet, References};
-use super::layout::{Layout, MAX_PIECES, Piece, Ram};
+use super::layout::{Layout, Piece, Ram};
+use super::lines::Which;
 use super::mixer::{Number, Slot, signed};
 
 /// What of the header comes next.
@@ -21,10 +25,8 @@ use super::mixer::{Number, Slot, signed};
 pub(super) enum Part {
     Set,
     GlobalPointers,
-    BaseCount,
-    BasePiece { left: u32 },
-    TargetCount,
-    TargetPiece { left: u32 },
+    Count(Which),
+    Piece { of: Which, left: u32 },
     Done,
 }
 
@@ -59,97 +61,77 @@ impl Header<'_> {
                 ram: ram(coder, known.map(|known| known.ram), set.usual_ram()),
                 global_pointers: [0; 2],
             });
-            let is_riscv = matches!(set, InstructionSet::Riscv32 | InstructionSet::Riscv64);
-            return Some(if is_riscv { Part::GlobalPointers } else { Part::BaseCount });
+            return Some(Part::GlobalPointers);
         }
-        let references = self.references.as_mut()?;
-        match part {
+        let Self { counts, starts, sign, references } = self;
+        let references = references.as_mut()?;
+        let moved = |coder: &mut _, change| signed(starts, sign, coder, change);
+        Some(match part {
             Part::GlobalPointers => {
-                let [old, new] = known.map_or([0; 2], |known| known.global_pointers);
-                if flag(coder, old != 0) {
-                    let old = raw(coder, old, 32);
-                    let change = i64::from(new.wrapping_sub(old).cast_signed());
-                    let change = signed(self.starts, self.sign, coder, change);
-                    let new = old.wrapping_add_signed(i32::try_from(change).ok()?);
-                    references.global_pointers = [old, new];
+                if references.set.has_global_pointers() {
+                    let known = known.map_or([0; 2], |known| known.global_pointers);
+                    references.global_pointers = global_pointers(coder, known, moved);
                 }
-                Some(Part::BaseCount)
+                Part::Count(Which::Base)
             }
-            Part::BaseCount => {
-                let count = known.map_or(0, |known| known.base.pieces().len());
-                Some(Part::BasePiece { left: self.count(coder, count)? })
+            Part::Count(of) => {
+                let known = known.map_or(0, |known| known.layout(of).pieces().len());
+                let less_one = u32::try_from(known).unwrap_or(0).wrapping_sub(1);
+                Part::Piece { of, left: counts.code(coder, less_one) + 1 }
             }
-            Part::TargetCount => {
-                let model = references.base.merged();
-                if flag(coder, known.is_some_and(|known| known.target.pieces() == model.pieces())) {
-                    for piece in model.pieces() {
-                        references.target.push(*piece).then_some(())?;
-                    }
-                    return Some(Part::Done);
-                }
-                let count = known.map_or(0, |known| known.target.pieces().len());
-                Some(Part::TargetPiece { left: self.count(coder, count)? })
-            }
-            Part::BasePiece { left: 0 } => Some(Part::TargetCount),
-            Part::BasePiece { left } => {
-                let last = references.base.pieces().last().copied();
-                let index = references.base.pieces().len();
-                let known = known.and_then(|known| known.base.pieces().get(index)).copied();
-                let known = known.unwrap_or_default();
-                let (mut start, mut goes_on) = (0, None);
-                if let Some(last) = last {
-                    let gap = known.start.wrapping_sub(last.start);
-                    let gap = self.starts.code(coder, gap);
-                    start = last.start.checked_add(gap)?;
-                    goes_on = Some(last.address.wrapping_add(gap));
-                }
-                let address = address_as(coder, known.address, goes_on);
-                let piece = Piece { start, address, is_code: flag(coder, known.is_code) };
-                references.base.push(piece).then_some(())?;
-                Some(Part::BasePiece { left: left - 1 })
-            }
-            Part::TargetPiece { left: 0 } => Some(Part::Done),
-            Part::TargetPiece { left } => {
-                let index = references.target.pieces().len();
-                let models = references.base.merged();
-                let model = models.pieces().get(index).copied();
-                let before = index.checked_sub(1).and_then(|before| models.pieces().get(before));
-                let known = known.and_then(|known| known.target.pieces().get(index)).copied();
-                let known = known.unwrap_or_default();
-                let start = match references.target.pieces().last() {
-                    None => 0,
-                    Some(last) => {
-                        let len =
-                            model.zip(before).map_or(0, |(next, last)| next.start - last.start);
-                        let expected = i64::from(last.start) + i64::from(len);
-                        let change = i64::from(known.start) - expected;
-                        let change = signed(self.starts, self.sign, coder, change);
-                        u32::try_from(expected + change).ok()?
-                    }
+            Part::Piece { of: Which::Base, left: 0 } => Part::Count(Which::Target),
+            Part::Piece { of, left } if left > 0 => {
+                let index = references.layout(of).pieces().len();
+                let known = known.and_then(|known| known.layout(of).pieces().get(index).copied());
+                let piece = piece(coder, known.unwrap_or_default(), references, of, moved);
+                let layout = match of {
+                    Which::Base => &mut references.base,
+                    Which::Target => &mut references.target,
                 };
-                let model = model.unwrap_or_default();
-                let address = address_as(coder, known.address, Some(model.address));
-                let piece = Piece { start, address, is_code: false };
-                references.target.push(piece).then_some(())?;
-                Some(Part::TargetPiece { left: left - 1 })
+                layout.push(piece).then_some(())?;
+                Part::Piece { of, left: left - 1 }
             }
-            Part::Set | Part::Done => None,
-        }
-    }
-
-    fn count(&mut self, coder: &mut impl BitCoder, known: usize) -> Option<u32> {
-        let less_one = u32::try_from(known).unwrap_or(0).wrapping_sub(1);
-        let count = self.counts.code(coder, less_one) + 1;
-        (count as usize <= MAX_PIECES).then_some(count)
+            _ => Part::Done,
+        })
     }
 }
 
-/// An address that is likely as expected.
-fn address_as(coder: &mut impl BitCoder, value: u32, expected: Option<u32>) -> u32 {
-    match expected {
-        Some(expected) if flag(coder, value == expected) => expected,
-        _ => address(coder, value),
+fn global_pointers<C: BitCoder>(
+    coder: &mut C,
+    [old, new]: [u32; 2],
+    mut moved: impl FnMut(&mut C, i32) -> i32,
+) -> [u32; 2] {
+    if !flag(coder, old != 0) {
+        return [0; 2];
     }
+    let old = raw(coder, old, 32);
+    let change = new.wrapping_sub(old).cast_signed();
+    [old, old.wrapping_add_signed(moved(coder, change))]
+}
+
+/// The next piece of an image.
+fn piece<C: BitCoder>(
+    coder: &mut C,
+    known: Piece,
+    references: &References,
+    of: Which,
+    mut moved: impl FnMut(&mut C, i32) -> i32,
+) -> Piece {
+    let layout = references.layout(of);
+    let number = layout.pieces().len();
+    let like = references.base.stretch(number).filter(|_| of == Which::Target);
+    let mut start = 0;
+    if let Some(last) = layout.pieces().last() {
+        let before = references.base.stretch(number - 1);
+        let len = like.zip(before).map_or(0, |(like, before)| like.start - before.start);
+        let expected = last.start.wrapping_add(len);
+        let change = known.start.wrapping_sub(expected).cast_signed();
+        start = expected.wrapping_add_signed(moved(coder, change));
+    }
+    let expected = like.map_or_else(|| layout.address(start), |like| like.address);
+    let as_expected = flag(coder, known.address == expected);
+    let address = if as_expected { expected } else { address(coder, known.address) };
+    Piece { start, address, is_code: flag(coder, known.is_code) }
 }
 
 fn flag(coder: &mut impl BitCoder, flag: bool) -> bool {

@@ -53,7 +53,17 @@ impl Layout {
         self.pieces.get(..self.used).unwrap_or_default()
     }
 
+    /// The piece that begins the stretch with this number; a stretch is pieces whose addresses go on.
+    pub(super) fn stretch(&self, number: usize) -> Option<&Piece> {
+        let begins = |piece: &&Piece| {
+            let before = piece.start.checked_sub(1);
+            before.is_none_or(|before| self.address(before).wrapping_add(1) != piece.address)
+        };
+        self.pieces().iter().filter(begins).nth(number)
+    }
+
     /// The same addresses in as few pieces as can be; what is code is not told any more.
+    #[cfg(any(feature = "encode", test))]
     pub(super) fn merged(&self) -> Self {
         let mut merged = Self::new(self.len);
         for piece in self.pieces() {

@@ -227,12 +227,13 @@ pub(super) fn signed(
     number: &mut Number,
     sign: &mut Slot,
     coder: &mut impl BitCoder,
-    value: i64,
-) -> i64 {
+    value: i32,
+) -> i32 {
+    // All bits of this are set if the number is negative; -1 is as short as 0.
+    let flip = |negative: bool| -i32::from(negative);
     let negative = sign.code(coder, value < 0);
-    let magnitude = u32::try_from(if value < 0 { -(value + 1) } else { value }).unwrap_or(0);
-    let magnitude = i64::from(number.code(coder, magnitude));
-    if negative { -magnitude - 1 } else { magnitude }
+    let magnitude = (value ^ flip(value < 0)).cast_unsigned();
+    number.code(coder, magnitude).cast_signed() ^ flip(negative)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::keep;
 use super::map::AddressMap;
 use super::sweep::Cell;
 use super::view::{Look, Source, Unit};
-use super::words::{self, Words, hash};
+use super::words::{self, Word, Words, hash};
 
 /// A guess at the next target byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +206,8 @@ impl Predictor<'_> {
                 return None;
             }
             let mapped = self.learned.moved_word(&self.map, references, old);
-            let new = self.learned.fixed.words.guess(self.learned.cells, form, old, mapped, place);
+            let word = Word { form, old, mapped, place };
+            let new = self.learned.fixed.words.guess(self.learned.cells, &word);
             let (kind, per_byte) = word_kind(form, new != old);
             return Some(PredictedUnit { new, kind, per_byte });
         }
@@ -258,7 +259,8 @@ impl Predictor<'_> {
             return;
         }
         let mapped = learned.moved_word(map, references, old);
-        learned.fixed.words.learn(learned.cells, form, old, mapped, place, new);
+        let word = Word { form, old, mapped, place };
+        learned.fixed.words.learn(learned.cells, &word, new);
         if form != Form::Value && references.known_in_target(new) {
             let odd = u32::from(references.set.has_odd_functions());
             learned.learn_target(map, references, old & !odd, new & !odd);

@@ -25,11 +25,11 @@ use super::isa::{Form, InstructionSet, References};
 use super::map::Entry;
 use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, signed};
 use super::model::{Model, Past, SourceContext, Spot};
-use super::pick;
 use super::position::Position;
 use super::predict::{KIND_PLAIN, Predicted, Predictor};
 use super::sweep::Cell;
 use super::view::{Look, Source, Unit, View};
+use super::{peek, pick};
 
 /// Most decisions that one step makes: a number, and what goes with it (a piece of the header most of all).
 pub(super) const MAX_DECISIONS: u32 = NUMBER_DECISIONS + 40;
@@ -221,7 +221,7 @@ pub(super) struct Machine<'a> {
     was_text: bool,
     past: Past,
     /// Those of the last copies from the base, the last one first.
-    diagonals: [i64; DIAGONALS],
+    diagonals: [u32; DIAGONALS],
 }
 
 impl<'a> Machine<'a> {
@@ -321,9 +321,8 @@ impl<'a> Machine<'a> {
         let entry = side.map_entry(self.map_index);
         let shift = self.predictor.map.last().map_or(0, |last| last.shift);
         let [sign, ..] = &mut self.numbers.signs;
-        let change = i64::from(entry.shift) - i64::from(shift);
-        let change = signed(&mut self.numbers.in_target, sign, side, change);
-        let shift = i32::try_from(i64::from(shift) + change).map_err(|_| Corrupt)?;
+        let change = entry.shift.wrapping_sub(shift);
+        let shift = shift.wrapping_add(signed(&mut self.numbers.in_target, sign, side, change));
         if !self.predictor.map.push(Entry { from, shift }) {
             return Err(Corrupt);
         }
@@ -350,13 +349,11 @@ impl<'a> Machine<'a> {
                 return Ok(());
             }
         }
-        let kind_and_place = self.jump(side, after_literal, i64::from(next.source.unwrap_or(0)));
-        let place = kind_and_place.ok_or(Corrupt)?;
+        let place = self.jump(side, after_literal, next.source.unwrap_or(0)).ok_or(Corrupt)?;
         let base_size = self.predictor.base_size;
-        Source::from_virtual(i64::from(place), base_size, self.n).ok_or(Corrupt)?;
-        let diagonal = i64::from(self.n) - i64::from(place);
+        Source::from_virtual(place, base_size, self.n).ok_or(Corrupt)?;
         if place < base_size {
-            move_to_front(&mut self.diagonals, diagonal);
+            move_to_front(&mut self.diagonals, self.n.wrapping_sub(place));
         }
         self.source = place;
         self.segment = self.n;
@@ -388,22 +385,22 @@ impl<'a> Machine<'a> {
     }
 
     /// Codes where the next copy reads.
-    fn jump(&mut self, side: &mut impl Side, after_literal: bool, goal: i64) -> Option<u32> {
-        let base_size = self.predictor.base_size;
-        let (n, end) = (i64::from(self.n), i64::from(self.n) + i64::from(base_size));
-        let by_map = self.predictor.source_of(self.n).map(i64::from);
+    fn jump(&mut self, side: &mut impl Side, after_literal: bool, goal: u32) -> Option<u32> {
+        let (n, base_size) = (self.n, self.predictor.base_size);
+        let last_written = (base_size + n).wrapping_sub(1);
+        let by_map = self.predictor.source_of(n);
         let in_target = self.source > base_size;
         // As if the last copy from the base had gone on until here.
         let [last, ..] = self.diagonals;
-        let expected = n - last;
-        let from_last = goal - expected;
-        let near = from_last.abs() < 8 && goal < i64::from(base_size);
-        let known = self.diagonals.iter().position(|diagonal| n - diagonal == goal);
+        let expected = n.wrapping_sub(last);
+        let from_last = goal.wrapping_sub(expected).cast_signed();
+        let near = from_last.unsigned_abs() < 8 && goal < base_size;
+        let known = self.diagonals.iter().position(|diagonal| n.wrapping_sub(*diagonal) == goal);
         let kind = match (by_map, known) {
             (Some(place), _) if place == goal => JUMP_BY_MAP,
             (_, Some(0)) => JUMP_BACK,
             (_, Some(index)) if !near => JUMP_BACK + u32::try_from(index).unwrap_or(0),
-            _ if goal < i64::from(base_size) => JUMP_IN_BASE,
+            _ if goal < base_size => JUMP_IN_BASE,
             _ => JUMP_IN_TARGET,
         };
         let context = usize::from(after_literal) * 2 + usize::from(in_target);
@@ -419,19 +416,16 @@ impl<'a> Machine<'a> {
                 let sign = pick(&mut self.numbers.signs, 1 + usize::from(after_literal));
                 let moved = signed(&mut self.numbers.in_base, sign, side, from_last);
                 distance = moved.unsigned_abs();
-                expected + moved
+                expected.wrapping_add_signed(moved)
             }
             JUMP_IN_TARGET => {
-                let back = u32::try_from(end - 1 - goal).unwrap_or(0);
-                let back = self.numbers.in_target.code(side, back);
-                distance = back.into();
-                end - 1 - i64::from(back)
+                distance = self.numbers.in_target.code(side, last_written.wrapping_sub(goal));
+                last_written.wrapping_sub(distance)
             }
-            index => n - self.diagonals.get((index - JUMP_BACK) as usize)?,
+            index => n.wrapping_sub(peek(&self.diagonals, (index - JUMP_BACK) as usize)),
         };
-        let distance = u32::try_from(distance).unwrap_or(u32::MAX);
         side.coded(Event::Jump { after_literal, kind: coded, distance });
-        u32::try_from(place).ok()
+        Some(place)
     }
 
     fn literal(&mut self, side: &mut impl Side, view: &mut impl View, left: u32, content: Content) {
@@ -461,8 +455,8 @@ impl<'a> Machine<'a> {
 
     fn copy(&mut self, side: &mut impl Side, view: &mut impl View) {
         let base_size = self.predictor.base_size;
-        let (n, place) = (self.n, i64::from(self.source));
-        let source = Source::from_virtual(place, base_size, n);
+        let n = self.n;
+        let source = Source::from_virtual(self.source, base_size, n);
         let crosses = self.source == base_size && !self.fresh;
         let Some(source) = source.filter(|_| !crosses) else {
             // The end of the base, or of what is written: nothing to copy, so nothing to be said.

@@ -15,8 +15,7 @@ pub(super) enum Source {
 
 impl Source {
     /// The place in the space of base and target, one behind the other.
-    pub(super) fn from_virtual(place: i64, base_size: u32, written: u32) -> Option<Self> {
-        let place = u32::try_from(place).ok()?;
+    pub(super) fn from_virtual(place: u32, base_size: u32, written: u32) -> Option<Self> {
         match place.checked_sub(base_size) {
             None => Some(Self::Base(place)),
             Some(offset) if offset < written => Some(Self::Target(offset)),

@@ -12,37 +12,17 @@ const GUESSES: usize = 4;
 /// Kinds of words: pointers, variables, and small numbers of four sizes, by their two lowest bits.
 const KINDS: usize = 6 * 4;
 
-/// The first kinds are those of addresses.
-const ADDRESSES: usize = 2 * 4;
-
 /// How right each guess has been, by kind of word.
 #[derive(Clone, Debug)]
 pub(super) struct Scores([[u16; GUESSES]; KINDS]);
 
-/// The score of the guess that is likely before anything has been seen.
+/// The score of the likely guess before anything has been seen; scores are stored exclusive or'ed with what they begin with,
+/// so that zeros are new.
 const LIKELY: u16 = 600;
 
 impl Scores {
     /// Nothing has been seen.
     pub(super) const NEW: Self = Self([[0; GUESSES]; KINDS]);
-
-    fn of(&self, kind: usize) -> [u16; GUESSES] {
-        with_likely(kind, super::peek(&self.0, kind))
-    }
-
-    fn set(&mut self, kind: usize, scores: [u16; GUESSES]) {
-        *super::pick(&mut self.0, kind) = with_likely(kind, scores);
-    }
-}
-
-/// Scores as they are stored, and back: the likely one so that zero stands for [`LIKELY`].
-fn with_likely(kind: usize, scores: [u16; GUESSES]) -> [u16; GUESSES] {
-    let [as_it_was, as_mapped, like, column] = scores;
-    if kind < ADDRESSES {
-        [as_it_was, as_mapped ^ LIKELY, like, column]
-    } else {
-        [as_it_was ^ LIKELY, as_mapped, like, column]
-    }
 }
 
 /// What is known of how words have changed, in tables whose size does not depend on the memory class.
@@ -70,49 +50,70 @@ impl Cell {
     pub(super) const NEW: Self = Self { target: (0, 0), exact: (0, 0), near: [(0, 0); 2] };
 }
 
+/// A word of the base whose copy is at hand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Word {
+    pub(super) form: Form,
+    pub(super) old: u32,
+    /// What the map says that it has become.
+    pub(super) mapped: u32,
+    /// Where it stands now.
+    pub(super) place: u32,
+}
+
+impl Word {
+    /// The score of a guess before anything has been seen: addresses move as the map says, other words do not.
+    fn likely(&self, guess: usize) -> u16 {
+        if guess == usize::from(self.form != Form::Value) { LIKELY } else { 0 }
+    }
+
+    fn kind(&self) -> usize {
+        let class = match self.form {
+            Form::Pointer => 0,
+            Form::RamPointer => 1,
+            _ if self.old < 0x100 => 2,
+            _ if self.old < 0x1000 => 3,
+            _ if self.old < 0x1_0000 => 4,
+            _ => 5,
+        };
+        class * 4 + (self.old & 3) as usize
+    }
+
+    fn column(&self) -> usize {
+        (self.place >> 2 & 1) as usize
+    }
+}
+
 impl Words {
     pub(super) const NEW: Self = Self { scores: Scores::NEW, last_of_ram: 0, columns: [0; 2] };
 
-    /// The best guess at what an old word has become; `mapped` is what the map says, `place` where it stands now.
-    pub(super) fn guess(
-        &self,
-        cells: &[Cell],
-        form: Form,
-        old: u32,
-        mapped: u32,
-        place: u32,
-    ) -> u32 {
-        let guesses = self.guesses(cells, form, old, mapped, place);
-        let scores = self.scores.of(kind(form, old));
-        let (mut best, mut best_score) = (old, 0);
-        for (guess, score) in guesses.iter().zip(&scores) {
-            if *score > best_score {
-                (best, best_score) = (*guess, *score);
+    /// The best guess at what a word has become.
+    pub(super) fn guess(&self, cells: &[Cell], word: &Word) -> u32 {
+        let guesses = self.guesses(cells, word);
+        let scores = super::peek(&self.scores.0, word.kind());
+        let (mut best, mut best_score) = (word.old, 0);
+        for ((index, guess), score) in guesses.iter().enumerate().zip(scores) {
+            let score = score ^ word.likely(index);
+            if score > best_score {
+                (best, best_score) = (*guess, score);
             }
         }
         best
     }
 
-    /// Learns what an old word has become.
-    pub(super) fn learn(
-        &mut self,
-        cells: &mut [Cell],
-        form: Form,
-        old: u32,
-        mapped: u32,
-        place: u32,
-        new: u32,
-    ) {
-        let guesses = self.guesses(cells, form, old, mapped, place);
-        let kind = kind(form, old);
-        let mut scores = self.scores.of(kind);
-        for (score, guess) in scores.iter_mut().zip(&guesses) {
-            *score -= *score >> 4;
-            *score += if *guess == new { 256 } else { 0 };
+    /// Learns what a word has become.
+    pub(super) fn learn(&mut self, cells: &mut [Cell], word: &Word, new: u32) {
+        let guesses = self.guesses(cells, word);
+        let scores = super::pick(&mut self.scores.0, word.kind());
+        for ((index, guess), stored) in guesses.iter().enumerate().zip(scores) {
+            let likely = word.likely(index);
+            let score = *stored ^ likely;
+            let right = if *guess == new { 256 } else { 0 };
+            *stored = (score - (score >> 4) + right) ^ likely;
         }
-        self.scores.set(kind, scores);
+        let Word { form, old, mapped, .. } = *word;
         let change = new.wrapping_sub(old).cast_signed();
-        *super::pick(&mut self.columns, column(place)) = change;
+        *super::pick(&mut self.columns, word.column()) = change;
         if form == Form::RamPointer {
             self.last_of_ram = change;
         }
@@ -124,14 +125,8 @@ impl Words {
         }
     }
 
-    fn guesses(
-        &self,
-        cells: &[Cell],
-        form: Form,
-        old: u32,
-        mapped: u32,
-        place: u32,
-    ) -> [u32; GUESSES] {
+    fn guesses(&self, cells: &[Cell], word: &Word) -> [u32; GUESSES] {
+        let Word { form, old, mapped, .. } = *word;
         let exact = super::folded(cells, hash(old)).unwrap_or(Cell::NEW).exact;
         let range = old >> 6;
         let near = super::folded(cells, (range >> 1) as usize).unwrap_or(Cell::NEW).near;
@@ -145,25 +140,9 @@ impl Words {
         } else {
             0
         };
-        let column = super::peek(&self.columns, column(place));
+        let column = super::peek(&self.columns, word.column());
         [old, mapped, old.wrapping_add_signed(change), old.wrapping_add_signed(column)]
     }
-}
-
-fn kind(form: Form, old: u32) -> usize {
-    let class = match form {
-        Form::Pointer => 0,
-        Form::RamPointer => 1,
-        _ if old < 0x100 => 2,
-        _ if old < 0x1000 => 3,
-        _ if old < 0x1_0000 => 4,
-        _ => 5,
-    };
-    class * 4 + (old & 3) as usize
-}
-
-fn column(place: u32) -> usize {
-    (place >> 2 & 1) as usize
 }
 
 /// Spreads an old word or target over a table.

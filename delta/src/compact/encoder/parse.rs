@@ -248,7 +248,8 @@ impl Search<'_> {
     fn step(&self, diagonal: i32, history: u32, n: usize) -> Option<(f32, u32)> {
         let n32 = u32::try_from(n).ok()?;
         let place = i64::from(n32) - i64::from(diagonal);
-        let source = Source::from_virtual(place, self.predictor.base_size, n32)?;
+        let source =
+            Source::from_virtual(u32::try_from(place).ok()?, self.predictor.base_size, n32)?;
         let predicted = self.predict(source, n32);
         let (byte, odd) = (self.job.target.get(n).copied()?, n & 1 == 1);
         let is_reference = predicted.kind != KIND_PLAIN;

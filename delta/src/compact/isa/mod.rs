@@ -48,6 +48,7 @@ mod xtensa;
 use absent as xtensa;
 
 use super::layout::{Layout, Ram};
+use super::lines::Which;
 
 /// Whose code an image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +159,11 @@ impl InstructionSet {
             Self::Xtensa => Some(if first & 8 == 0 { 3 } else { 2 }),
             Self::Thumb | Self::Aarch64 | Self::Arm => None,
         }
+    }
+
+    /// Whether a register holds an address that others are told from.
+    pub(super) fn has_global_pointers(self) -> bool {
+        cfg!(feature = "riscv") && matches!(self.known(), Self::Riscv32 | Self::Riscv64)
     }
 
     /// Whether odd addresses name the function at the even address below.
@@ -388,6 +394,13 @@ pub(super) struct References {
 }
 
 impl References {
+    pub(super) fn layout(&self, of: Which) -> &Layout {
+        match of {
+            Which::Base => &self.base,
+            Which::Target => &self.target,
+        }
+    }
+
     /// Where an address of the base stands among all those that may have moved: the image's by offset, then RAM's.
     pub(super) fn place_in_base(&self, address: u32) -> Option<u32> {
         if let Some(offset) = self.base.offset_or_end(address) {
