@@ -48,20 +48,22 @@ impl Interval {
 }
 
 /// Reads decisions from a ring of input bytes.
+// What is small stands in front, where short instructions reach it.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct BitReader {
     interval: Interval,
     code: u32,
-    ring: [u8; RING],
     /// Bytes taken in and bytes used so far; they run freely.
     taken: u32,
     used: u32,
     /// Set once the payload has ended: what is missing reads as zeros.
     ended: bool,
+    ring: [u8; RING],
 }
 
 /// Input bytes that are held at most.
-const RING: usize = 196;
+const RING: usize = 228;
 
 /// Bytes that must be at hand before a step begins: a decision needs two at most in the long run, and up to four of what
 /// others before it have left open; a step makes at most [`super::stream::MAX_DECISIONS`].

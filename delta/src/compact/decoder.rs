@@ -141,13 +141,15 @@ const MAX_IMAGE: u32 = 1 << 30;
 pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
 
 /// Decodes a `compact` payload.
+// The machine stands in front, where short instructions reach it.
+#[repr(C)]
 pub struct CompactDecoder<'a> {
+    machine: Machine<'a>,
     sizes: Sizes,
     /// RAM of the tables that are lent, with the decoder.
     ram_bytes: u64,
     /// Whether the first byte, which names the class, has come.
     is_started: bool,
-    machine: Machine<'a>,
     reader: BitReader,
     lines: [Lines; 2],
     sweep: Sweep,

@@ -26,7 +26,7 @@ pub(super) enum Part {
     Set,
     GlobalPointers,
     Count(Which),
-    Piece { of: Which, left: u32 },
+    Piece(Which),
     Done,
 }
 
@@ -37,6 +37,8 @@ pub(super) struct Header<'a> {
     pub(super) sign: &'a mut Slot,
     /// What is coded so far.
     pub(super) references: &'a mut Option<References>,
+    /// Pieces of the image that are to come.
+    pub(super) left: &'a mut u32,
 }
 
 impl Header<'_> {
@@ -63,7 +65,7 @@ impl Header<'_> {
             });
             return Some(Part::GlobalPointers);
         }
-        let Self { counts, starts, sign, references } = self;
+        let Self { counts, starts, sign, references, left } = self;
         let references = references.as_mut()?;
         let moved = |coder: &mut _, change| signed(starts, sign, coder, change);
         Some(match part {
@@ -77,10 +79,11 @@ impl Header<'_> {
             Part::Count(of) => {
                 let known = known.map_or(0, |known| known.layout(of).pieces().len());
                 let less_one = u32::try_from(known).unwrap_or(0).wrapping_sub(1);
-                Part::Piece { of, left: counts.code(coder, less_one) + 1 }
+                **left = counts.code(coder, less_one) + 1;
+                Part::Piece(of)
             }
-            Part::Piece { of: Which::Base, left: 0 } => Part::Count(Which::Target),
-            Part::Piece { of, left } if left > 0 => {
+            Part::Piece(Which::Base) if **left == 0 => Part::Count(Which::Target),
+            Part::Piece(of) if **left > 0 => {
                 let index = references.layout(of).pieces().len();
                 let known = known.and_then(|known| known.layout(of).pieces().get(index).copied());
                 let piece = piece(coder, known.unwrap_or_default(), references, of, moved);
@@ -89,7 +92,8 @@ impl Header<'_> {
                     Which::Target => &mut references.target,
                 };
                 layout.push(piece).then_some(())?;
-                Part::Piece { of, left: left - 1 }
+                **left -= 1;
+                Part::Piece(of)
             }
             _ => Part::Done,
         })
@@ -184,6 +188,7 @@ mod tests {
                 starts: &mut starts,
                 sign: &mut sign,
                 references: &mut references,
+                left: &mut 0,
             };
             let mut stream = Bits(u32::from(code) << 29);
             header.step(&mut stream, None, Part::Set, [100; 2]).is_some()

@@ -27,8 +27,8 @@ impl PackedEntry {
     pub(super) fn new(entry: Entry) -> Option<Self> {
         let [a, b, c, _] = entry.from.to_le_bytes();
         let [d, e, f, _] = entry.shift.to_le_bytes();
-        let packed = Self { from: [a, b, c], shift: [d, e, f] };
-        (packed.entry() == entry).then_some(packed)
+        let fits = entry.from >> 24 == 0 && entry.shift << 8 >> 8 == entry.shift;
+        fits.then_some(Self { from: [a, b, c], shift: [d, e, f] })
     }
 
     fn from(self) -> u32 {
@@ -40,65 +40,45 @@ impl PackedEntry {
         let [a, b, c] = self.shift;
         i32::from_le_bytes([0, a, b, c]) >> 8
     }
-
-    fn entry(self) -> Entry {
-        Entry { from: self.from(), shift: self.shift() }
-    }
 }
 
 /// Entries around the place of an address that are looked at for one that has moved there.
 const NEIGHBOURS: usize = 256;
 
-/// The entries in use, in rising order of their places.
+/// Entries in rising order of their places.
 pub(super) struct AddressMap<'a> {
     entries: &'a mut [PackedEntry],
-    used: usize,
 }
 
 impl<'a> AddressMap<'a> {
     pub(super) fn new(entries: &'a mut [PackedEntry]) -> Self {
-        Self { entries, used: 0 }
+        Self { entries }
     }
 
-    /// Keeps room for so many entries; false if there is not as much.
+    /// Has so many entries from now on; false if there is no room for as many.
     pub(super) fn keep(&mut self, entries: usize) -> bool {
         keep(&mut self.entries, entries)
     }
 
-    /// How many entries there is room for.
-    pub(super) fn capacity(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Appends an entry; false if there is no room, it does not rise, or a number in it is too large.
-    pub(super) fn push(&mut self, entry: Entry) -> bool {
-        let rises = self.last().is_none_or(|last| entry.from > last.from);
-        match (self.entries.get_mut(self.used), PackedEntry::new(entry)) {
-            (Some(room), Some(packed)) if rises => {
+    /// Sets an entry; false if there is none with this number, or a number in it is too large.
+    pub(super) fn set(&mut self, index: usize, entry: Entry) -> bool {
+        match (self.entries.get_mut(index), PackedEntry::new(entry)) {
+            (Some(room), Some(packed)) => {
                 *room = packed;
-                self.used += 1;
                 true
             }
             _ => false,
         }
     }
 
-    pub(super) fn last(&self) -> Option<Entry> {
-        self.used().last().map(|last| last.entry())
-    }
-
-    fn used(&self) -> &[PackedEntry] {
-        self.entries.get(..self.used).unwrap_or_default()
-    }
-
     /// How many entries begin at this place or in front of it.
     fn rank(&self, place: u32) -> usize {
-        self.used().partition_point(|entry| entry.from() <= place)
+        self.entries.partition_point(|entry| entry.from() <= place)
     }
 
     /// How far what stood at this place has moved.
     pub(super) fn shift(&self, place: u32) -> i32 {
-        let entry = self.rank(place).checked_sub(1).and_then(|index| self.used().get(index));
+        let entry = self.rank(place).checked_sub(1).and_then(|index| self.entries.get(index));
         entry.map_or(0, |entry| entry.shift())
     }
 
@@ -109,8 +89,8 @@ impl<'a> AddressMap<'a> {
         let near = self.nearest(n);
         for off in 0..NEIGHBOURS {
             for index in [near.wrapping_sub(off), near + off] {
-                let Some(entry) = self.used().get(index) else { continue };
-                let end = self.used().get(index + 1).map_or(u32::MAX, |next| next.from());
+                let Some(entry) = self.entries.get(index) else { continue };
+                let end = self.entries.get(index + 1).map_or(u32::MAX, |next| next.from());
                 let old = new.wrapping_sub(entry.shift().cast_unsigned());
                 if let Some(offset) = references.base.offset(old)
                     && (entry.from()..end).contains(&offset)
@@ -132,7 +112,7 @@ impl<'a> AddressMap<'a> {
         let mut best = vec![None::<((usize, bool), u32)>; target_size as usize];
         for offset in 0..base_size {
             let Some(index) = self.rank(offset).checked_sub(1) else { continue };
-            let Some(entry) = self.used().get(index) else { continue };
+            let Some(entry) = self.entries.get(index) else { continue };
             let new = references.base.address(offset).wrapping_add_signed(entry.shift());
             let Some(n) = references.target.offset(new) else { continue };
             let near = self.nearest(n);
@@ -149,6 +129,6 @@ impl<'a> AddressMap<'a> {
 
     /// The entry whose range an offset of the target would fall into, if it were one of the base.
     fn nearest(&self, n: u32) -> usize {
-        self.rank(n).min(self.used.saturating_sub(1))
+        self.rank(n).min(self.entries.len().saturating_sub(1))
     }
 }

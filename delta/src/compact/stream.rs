@@ -31,8 +31,8 @@ use super::sweep::Cell;
 use super::view::{Look, Source, Unit, View};
 use super::{peek, pick};
 
-/// Most decisions that one step makes: a number, and what goes with it (a piece of the header most of all).
-pub(super) const MAX_DECISIONS: u32 = NUMBER_DECISIONS + 40;
+/// Most decisions that one step makes: two numbers, one of them of either sign, of an entry of the map.
+pub(super) const MAX_DECISIONS: u32 = 2 * NUMBER_DECISIONS + 1;
 
 /// How many diagonals are remembered.
 pub(super) const DIAGONALS: usize = 4;
@@ -178,50 +178,47 @@ impl Numbers {
     };
 }
 
+/// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Header(Part),
-    Map {
-        left: u32,
-    },
-    /// The shift of an entry whose place has been coded.
-    MapShift {
-        left: u32,
-        from: u32,
-    },
+    Map,
     /// A copy or a literal begins.
     Switch {
         after_literal: bool,
     },
-    Literal {
-        left: u32,
-        content: Content,
-    },
+    Literal(Content),
     Copy,
 }
 
 /// The machine that both sides run.
+// What is small stands in front, where short instructions reach it.
+#[repr(C)]
 pub(super) struct Machine<'a> {
-    pub(super) model: Model<'a>,
-    pub(super) predictor: Predictor<'a>,
-    pub(super) numbers: &'a mut Numbers,
-    target_size: u32,
-    /// Target bytes that are coded.
-    n: u32,
-    /// Where the copy reads next; after a copy, where it stopped. In the space of base and target.
-    source: u32,
-    /// Where the copy at hand began in the target.
-    segment: u32,
+    mode: Mode,
     /// Whether the copy at hand has coded no byte yet: it may not be left then.
     fresh: bool,
     /// Bytes that are left of a stride that is known to miss, as long as it has not.
     doubted: u8,
-    mode: Mode,
-    map_index: usize,
     was_text: bool,
+    /// How many pieces, entries of the map or bytes of the literal are to come.
+    left: u32,
+    /// Target bytes that are coded.
+    n: u32,
+    target_size: u32,
+    /// Where the copy reads next; after a copy, where it stopped. In the space of base and target.
+    source: u32,
+    /// Where the copy at hand began in the target.
+    segment: u32,
     past: Past,
+    /// The number of the next entry of the map, where it begins at least, and the shift of the one before.
+    map_index: usize,
+    next_entry: Entry,
     /// Those of the last copies from the base, the last one first.
     diagonals: [u32; DIAGONALS],
+    pub(super) numbers: &'a mut Numbers,
+    pub(super) model: Model<'a>,
+    pub(super) predictor: Predictor<'a>,
 }
 
 impl<'a> Machine<'a> {
@@ -232,20 +229,22 @@ impl<'a> Machine<'a> {
         target_size: u32,
     ) -> Self {
         Self {
-            model,
-            predictor,
-            numbers,
-            target_size,
-            n: 0,
-            source: 0,
-            segment: 0,
+            mode: Mode::Header(Part::Set),
             fresh: false,
             doubted: 0,
-            mode: Mode::Header(Part::Set),
-            map_index: 0,
             was_text: false,
+            left: 0,
+            n: 0,
+            target_size,
+            source: 0,
+            segment: 0,
             past: Past::default(),
+            map_index: 0,
+            next_entry: Entry::default(),
             diagonals: [0; DIAGONALS],
+            numbers,
+            model,
+            predictor,
         }
     }
 
@@ -271,16 +270,9 @@ impl<'a> Machine<'a> {
     ) -> Result<(), Corrupt> {
         match self.mode {
             Mode::Header(part) => self.header(side, part)?,
-            Mode::Map { left: 0 } => {
-                *self.numbers = Numbers::NEW;
-                let set = self.predictor.references.map(|known| known.set);
-                self.past.position = Position::new(set);
-                self.mode = Mode::Switch { after_literal: false };
-            }
-            Mode::Map { left } => self.map_gap(side, left)?,
-            Mode::MapShift { left, from } => self.map_shift(side, left, from)?,
+            Mode::Map => self.map_entry(side)?,
             Mode::Switch { after_literal } => self.switch(side, after_literal)?,
-            Mode::Literal { left, content } => self.literal(side, view, left, content),
+            Mode::Literal(content) => self.literal(side, view, content),
             Mode::Copy => self.copy(side, view),
         }
         Ok(())
@@ -289,17 +281,17 @@ impl<'a> Machine<'a> {
     fn header(&mut self, side: &mut impl Side, part: Part) -> Result<(), Corrupt> {
         let sizes = [self.predictor.base_size, self.target_size];
         if part == Part::Done {
-            let count = side.map_len();
-            let left = self.numbers.counts.code(side, count);
-            if left as usize > self.predictor.map.capacity() {
+            self.left = self.numbers.counts.code(side, side.map_len());
+            if !self.predictor.map.keep(self.left as usize) {
                 return Err(Corrupt);
             }
-            self.mode = Mode::Map { left };
+            self.mode = Mode::Map;
         } else {
             let known = side.references().copied();
-            let references = &mut self.predictor.references;
+            let Self { predictor, left, .. } = self;
+            let references = &mut predictor.references;
             let Numbers { counts, in_base: starts, signs: [sign, ..], .. } = &mut *self.numbers;
-            let mut header = Header { counts, starts, sign, references };
+            let mut header = Header { counts, starts, sign, references, left };
             let next = header.step(side, known.as_ref(), part, sizes).ok_or(Corrupt)?;
             self.mode = Mode::Header(next);
         }
@@ -307,27 +299,25 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn map_gap(&mut self, side: &mut impl Side, left: u32) -> Result<(), Corrupt> {
-        let entry = side.map_entry(self.map_index);
-        let from = self.predictor.map.last().map_or(0, |last| last.from + 1);
-        let gap = self.numbers.in_base.code(side, entry.from.wrapping_sub(from));
-        let from = from.checked_add(gap).ok_or(Corrupt)?;
-        self.mode = Mode::MapShift { left, from };
-        side.coded(Event::Map);
-        Ok(())
-    }
-
-    fn map_shift(&mut self, side: &mut impl Side, left: u32, from: u32) -> Result<(), Corrupt> {
-        let entry = side.map_entry(self.map_index);
-        let shift = self.predictor.map.last().map_or(0, |last| last.shift);
-        let [sign, ..] = &mut self.numbers.signs;
+    fn map_entry(&mut self, side: &mut impl Side) -> Result<(), Corrupt> {
+        if self.left == 0 {
+            *self.numbers = Numbers::NEW;
+            let set = self.predictor.references.as_ref().map(|known| known.set);
+            self.past.position = Position::new(set);
+            self.mode = Mode::Switch { after_literal: false };
+            return Ok(());
+        }
+        let (entry, Entry { from, shift }) = (side.map_entry(self.map_index), self.next_entry);
+        let Numbers { in_base, in_target, signs: [sign, ..], .. } = &mut *self.numbers;
+        let from = from + in_base.code(side, entry.from.wrapping_sub(from));
         let change = entry.shift.wrapping_sub(shift);
-        let shift = shift.wrapping_add(signed(&mut self.numbers.in_target, sign, side, change));
-        if !self.predictor.map.push(Entry { from, shift }) {
+        let shift = shift.wrapping_add(signed(in_target, sign, side, change));
+        if !self.predictor.map.set(self.map_index, Entry { from, shift }) {
             return Err(Corrupt);
         }
+        self.next_entry = Entry { from: from + 1, shift };
         self.map_index += 1;
-        self.mode = Mode::Map { left: left - 1 };
+        self.left -= 1;
         side.coded(Event::Map);
         Ok(())
     }
@@ -343,8 +333,8 @@ impl<'a> Machine<'a> {
                 if len > self.target_size - self.n {
                     return Err(Corrupt);
                 }
-                let content = self.content(side, next, len);
-                self.mode = Mode::Literal { left: len, content };
+                self.left = len;
+                self.mode = Mode::Literal(self.content(side, next, len));
                 side.coded(Event::LiteralStart);
                 return Ok(());
             }
@@ -428,8 +418,8 @@ impl<'a> Machine<'a> {
         Some(place)
     }
 
-    fn literal(&mut self, side: &mut impl Side, view: &mut impl View, left: u32, content: Content) {
-        let n = self.n;
+    fn literal(&mut self, side: &mut impl Side, view: &mut impl View, content: Content) {
+        let (n, left) = (self.n, self.left);
         let is_half = self.pairs() && content == Content::Code && n & 1 == 0 && left >= 2;
         let taken = if is_half {
             let high = self.model.literal(side, side.target(n + 1), self.past.high());
@@ -447,10 +437,10 @@ impl<'a> Machine<'a> {
             1
         };
         side.coded(Event::Literal { bytes: taken });
-        self.mode = match left - taken {
-            0 => Mode::Switch { after_literal: true },
-            left => Mode::Literal { left, content },
-        };
+        self.left -= taken;
+        if self.left == 0 {
+            self.mode = Mode::Switch { after_literal: true };
+        }
     }
 
     fn copy(&mut self, side: &mut impl Side, view: &mut impl View) {

@@ -85,8 +85,8 @@ pub(super) fn parse(
 ) -> Vec<Segment> {
     let mut entries = vec![PackedEntry::default(); map.len()];
     let mut address_map = AddressMap::new(&mut entries);
-    for entry in map {
-        address_map.push(*entry);
+    for (index, entry) in map.iter().enumerate() {
+        address_map.set(index, *entry);
     }
     let sizes = job.sizes();
     let (mut fixed, mut cells) = (predict::Fixed::NEW, [words::Cell::NEW]);
