@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU32;
 
-use super::{Bytes, Code, Family, Field, LastHigh, References, Step};
+use super::{Bytes, Code, Family, Field, Group, LastHigh, References, Step};
 
 /// Which instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,27 +29,73 @@ pub(crate) enum Form {
     MoveHigh,
 }
 
-/// Two of its bits are inverted unless the distance is negative.
-const CALL: Field =
-    Field { bits: 25, groups: &[(16, 1, 11), (0, 12, 10), (27, 22, 1), (29, 23, 1), (10, 24, 1)] };
-const FAR_BRANCH: Field =
-    Field { bits: 21, groups: &[(16, 1, 11), (0, 12, 6), (29, 18, 1), (27, 19, 1), (10, 20, 1)] };
-const JUMP: Field = Field { bits: 12, groups: &[(0, 1, 11)] };
-const BRANCH: Field = Field { bits: 9, groups: &[(0, 1, 8)] };
-const COMPARE: Field = Field { bits: 8, groups: &[(3, 1, 5), (9, 6, 1)] };
-const LITERAL: Field = Field { bits: 11, groups: &[(0, 2, 8)] };
-const FAR_LITERAL: Field = Field { bits: 13, groups: &[(16, 0, 12)] };
-const FLOAT_LITERAL: Field = Field { bits: 11, groups: &[(16, 2, 8)] };
+/// What is told of an instruction by its form alone.
+struct Row {
+    family: Family,
+    /// Length in bytes.
+    len: u8,
+    /// One bit for each byte that depends on what is referred to.
+    moving: u8,
+    field: Field,
+}
+
+const fn row(family: Family, len: u8, moving: u8, bits: u32, groups: &'static [Group]) -> Row {
+    Row { family, len, moving, field: Field { bits, groups } }
+}
+
 /// The immediate of MOVW and MOVT: imm8, imm3, i and imm4.
-const MOVE: Field = Field { bits: 17, groups: &[(16, 0, 8), (28, 8, 3), (10, 11, 1), (0, 12, 4)] };
+const MOVE: &[Group] = &[(16, 0, 8), (28, 8, 3), (10, 11, 1), (0, 12, 4)];
+
+/// By form, in their order. Of calls, two bits are inverted unless the distance is negative.
+static ROWS: [Row; 10] = [
+    row(
+        Family::Call,
+        4,
+        0b1111,
+        25,
+        &[(16, 1, 11), (0, 12, 10), (27, 22, 1), (29, 23, 1), (10, 24, 1)],
+    ),
+    row(
+        Family::Call,
+        4,
+        0b1111,
+        21,
+        &[(16, 1, 11), (0, 12, 6), (29, 18, 1), (27, 19, 1), (10, 20, 1)],
+    ),
+    row(Family::Jump, 2, 0b11, 12, &[(0, 1, 11)]),
+    row(Family::Branch, 2, 0b01, 9, &[(0, 1, 8)]),
+    row(Family::Branch, 2, 0b01, 8, &[(3, 1, 5), (9, 6, 1)]),
+    row(Family::Literal, 2, 0b01, 11, &[(0, 2, 8)]),
+    row(Family::Literal, 4, 0b1100, 13, &[(16, 0, 12)]),
+    row(Family::Literal, 4, 0b0100, 11, &[(16, 2, 8)]),
+    row(Family::Low, 4, 0b1111, 17, MOVE),
+    row(Family::High, 4, 0b1111, 17, MOVE),
+];
 
 /// Instructions that follow a MOVW and are looked at for its MOVT.
 const LOOK_AHEAD: u32 = 16;
 
+/// Instructions of two bytes, and of four that are no calls: under this mask they are this. The first that fits counts.
+static SHORT: [(u32, u32, Option<Form>); 6] = [
+    (0xf800, 0x4800, Some(Form::Literal)),
+    // Undefined, and SVC.
+    (0xfe00, 0xde00, None),
+    (0xf000, 0xd000, Some(Form::Branch)),
+    (0xf500, 0xb100, Some(Form::CompareBranch)),
+    (0xf800, 0xe000, Some(Form::Jump)),
+    (0xf800, 0xa000, Some(Form::Literal)),
+];
+static LONG: [(u32, u32, Option<Form>); 4] = [
+    (0xfe9f, 0xf89f, Some(Form::FarLiteral)),
+    // Among them barriers and accesses to special registers.
+    (0xd000_fb80, 0x8000_f380, None),
+    (0xd000_f800, 0x8000_f000, Some(Form::FarBranch)),
+    (0x0e00_ffbf, 0x0a00_ed9f, Some(Form::FloatLiteral)),
+];
+
 /// A call that stands in these four bytes.
 pub(crate) fn call(own: u32) -> Option<Form> {
-    let is_call = own & 0xf800 == 0xf000 && matches!(own >> 16 & 0xd000, 0xd000 | 0x9000);
-    is_call.then_some(Form::Call)
+    (own & 0x9000_f800 == 0x9000_f000).then_some(Form::Call)
 }
 
 /// The form of an instruction that is told by itself.
@@ -59,23 +105,17 @@ fn alone(own: u32) -> Option<Form> {
 
 /// That of an instruction of two bytes.
 fn short(own: u32) -> Option<Form> {
-    match own >> 8 & 0xff {
-        0x48..=0x4f | 0xa0..=0xa7 => Some(Form::Literal),
-        0xb1 | 0xb3 | 0xb9 | 0xbb => Some(Form::CompareBranch),
-        0xd0..=0xdd => Some(Form::Branch),
-        0xe0..=0xe7 => Some(Form::Jump),
-        _ => None,
-    }
+    first_fit(&SHORT, own)
 }
 
 /// That of an instruction of four bytes that is no call.
 fn long(own: u32) -> Option<Form> {
-    match own & 0xffff {
-        0xf8df | 0xf89f | 0xf8bf | 0xf99f | 0xf9bf => Some(Form::FarLiteral),
-        0xed9f | 0xeddf if own >> 16 & 0x0e00 == 0x0a00 => Some(Form::FloatLiteral),
-        _ if own & 0xd000_f800 == 0x8000_f000 && own & 0x380 != 0x380 => Some(Form::FarBranch),
-        _ => None,
-    }
+    first_fit(&LONG, own)
+}
+
+fn first_fit(table: &[(u32, u32, Option<Form>)], own: u32) -> Option<Form> {
+    let (.., form) = table.iter().find(|(mask, opcode, _)| own & mask == *opcode)?;
+    *form
 }
 
 fn is_long(low: u32) -> bool {
@@ -198,7 +238,8 @@ fn step_movw(
         }
         let other = bytes.up_to_four(next);
         if is_movt(other) && register(other) == register(own) {
-            let target = MOVE.raw(own) | MOVE.raw(other) << 16;
+            let field = &Form::MoveLow.row().field;
+            let target = field.raw(own) | field.raw(other) << 16;
             if references.known_in_base(target)
                 && let Some(distance) = super::behind(at, next)
                 && let Some(room) = last.get_mut(register(own))
@@ -214,49 +255,26 @@ fn step_movw(
 }
 
 impl Form {
+    fn row(self) -> &'static Row {
+        let index = (self as usize).min(ROWS.len() - 1);
+        #[allow(clippy::indexing_slicing, reason = "in range by the line above")]
+        &ROWS[index]
+    }
+
     pub(super) fn family(self) -> Family {
-        match self {
-            Self::Call | Self::FarBranch => Family::Call,
-            Self::Jump => Family::Jump,
-            Self::Branch | Self::CompareBranch => Family::Branch,
-            Self::Literal | Self::FarLiteral | Self::FloatLiteral => Family::Literal,
-            Self::MoveLow => Family::Low,
-            Self::MoveHigh => Family::High,
-        }
+        self.row().family
     }
 
     pub(super) fn len(self) -> u8 {
-        match self {
-            Self::Jump | Self::Branch | Self::CompareBranch | Self::Literal => 2,
-            _ => 4,
-        }
+        self.row().len
     }
 
     pub(super) fn moves(self, index: u8) -> bool {
-        match self {
-            Self::Branch | Self::CompareBranch | Self::Literal => index == 0,
-            Self::FloatLiteral => index == 2,
-            Self::FarLiteral => index >= 2,
-            _ => true,
-        }
+        self.row().moving >> (index & 7) & 1 == 1
     }
 
     pub(super) fn teaches(self) -> bool {
         self != Self::MoveLow
-    }
-
-    fn field(self) -> &'static Field {
-        match self {
-            Self::Call => &CALL,
-            Self::FarBranch => &FAR_BRANCH,
-            Self::Jump => &JUMP,
-            Self::Branch => &BRANCH,
-            Self::CompareBranch => &COMPARE,
-            Self::Literal => &LITERAL,
-            Self::FarLiteral => &FAR_LITERAL,
-            Self::FloatLiteral => &FLOAT_LITERAL,
-            Self::MoveLow | Self::MoveHigh => &MOVE,
-        }
     }
 
     /// What distances are counted from.
@@ -266,10 +284,10 @@ impl Form {
     }
 
     pub(super) fn target(self, code: Code, at: u32) -> u32 {
-        let (field, Code { own, other, .. }) = (self.field(), code);
+        let (field, Code { own, other, .. }) = (&self.row().field, code);
         match self {
             Self::Call => {
-                let distance = super::sign_extend(inverted(CALL.raw(own)), CALL.bits);
+                let distance = super::sign_extend(inverted(field.raw(own)), field.bits);
                 self.from(at).wrapping_add_signed(distance)
             }
             Self::MoveLow => field.raw(own) | field.raw(other) << 16,
@@ -279,7 +297,7 @@ impl Form {
     }
 
     pub(super) fn with_target(self, code: Code, at: u32, target: u32) -> Option<u32> {
-        let (field, own) = (self.field(), code.own);
+        let (field, own) = (&self.row().field, code.own);
         let distance = target.wrapping_sub(self.from(at));
         match self {
             // Far ones wrap.
@@ -312,7 +330,7 @@ impl Form {
     pub(super) fn blanked(self, own: u32) -> Option<u32> {
         match self {
             Self::Call => Some(0xf000 | own & 0xd000_0000),
-            Self::MoveLow | Self::MoveHigh => Some(own & !MOVE.mask()),
+            Self::MoveLow | Self::MoveHigh => Some(own & !self.row().field.mask()),
             _ => None,
         }
     }
