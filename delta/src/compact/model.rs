@@ -23,8 +23,7 @@ mod spot {
     pub(super) const HIGH: u32 = 4;
     /// The low bytes of both, and that of a long instruction's first one.
     pub(super) const LOW: u32 = 6;
-    pub(super) const TEXT: u32 = 9;
-    pub(super) const COUNT: u32 = 10;
+    pub(super) const COUNT: u32 = 9;
 }
 
 /// Classes of bytes that were predicted wrongly: two for each half of a halfword, four for those by themselves.
@@ -210,11 +209,6 @@ impl Past {
             _ => spot::LOW,
         };
         Spot { place, leading: high, also: self.byte(1) }
-    }
-
-    /// Where a byte of a text stands.
-    pub(super) fn text(&self) -> Spot {
-        Spot { place: spot::TEXT, leading: self.byte(1), also: self.byte(2) }
     }
 
     /// Misses among the last eight bytes.
@@ -409,7 +403,7 @@ impl Model<'_> {
             (..spot::HIGH, _) => usize::from(odd) * 4 + 3,
             (place @ ..spot::LOW, _) => 2 * place as usize + class - 4,
             (place, KIND_PLAIN) => 2 * place as usize + class - 6,
-            _ => 2 * spot::TEXT as usize + class - 6,
+            _ => 2 * spot::COUNT as usize + class - 6,
         };
         let family = spot::COUNT as usize + case;
         let byte = self.byte(coder, byte, family, kind_of_spot, &[context], &predictions);

@@ -4,7 +4,7 @@
 //! stream  = header | number of map entries | map entry …
 //!         | copy or literal …                                              until the target is complete
 //! copy    = jump | hit, or miss and the byte, for each byte …             | miss and leave
-//! literal = length | what it is: code, text or noise | bytes
+//! literal = length | if it is long, whether it is noise | bytes
 //! ```
 //!
 //! A copy predicts each target byte from a source byte and codes whether that is right. At a miss it either codes the
@@ -43,20 +43,8 @@ pub(super) const JUMP_BACK: u32 = 1;
 pub(super) const JUMP_IN_BASE: u32 = 5;
 pub(super) const JUMP_IN_TARGET: u32 = 6;
 
-/// A literal run of at least this length says whether it is text.
-const MIN_TEXT: u32 = 3;
-
-/// One of at least this length that is no text says whether its bytes are worth a model at all.
+/// A literal run of at least this length says whether its bytes are worth a model at all.
 const MIN_RAW: u32 = 256;
-
-/// What a literal run consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content {
-    Code,
-    Text,
-    /// Compressed or encrypted: each byte takes its eight bits.
-    Raw,
-}
 
 /// A stretch of the target and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +145,6 @@ pub(super) struct Numbers {
     in_target: Number,
     signs: [Slot; 3],
     is_literal: [Slot; 2],
-    is_text: [Slot; 2],
     is_raw: Slot,
     jump_kind: [[Slot; 8]; 4],
     /// Whether a stride is hit, by the hits in a row so far and the references in it.
@@ -171,7 +158,6 @@ impl Numbers {
         in_target: Number::NEW,
         signs: [Slot::NEW; 3],
         is_literal: [Slot::NEW; 2],
-        is_text: [Slot::NEW; 2],
         is_raw: Slot::NEW,
         jump_kind: [[Slot::NEW; 8]; 4],
         stride: [Flag::NEW; 32],
@@ -187,7 +173,10 @@ enum Mode {
     Switch {
         after_literal: bool,
     },
-    Literal(Content),
+    /// Bytes without a source; if `raw`, compressed or encrypted ones, of which each takes its eight bits.
+    Literal {
+        raw: bool,
+    },
     Copy,
 }
 
@@ -200,7 +189,6 @@ pub(super) struct Machine<'a> {
     fresh: bool,
     /// Bytes that are left of a stride that is known to miss, as long as it has not.
     doubted: u8,
-    was_text: bool,
     /// How many pieces, entries of the map or bytes of the literal are to come.
     left: u32,
     /// Target bytes that are coded.
@@ -232,7 +220,6 @@ impl<'a> Machine<'a> {
             mode: Mode::Header(Part::Set),
             fresh: false,
             doubted: 0,
-            was_text: false,
             left: 0,
             n: 0,
             target_size,
@@ -272,7 +259,7 @@ impl<'a> Machine<'a> {
             Mode::Header(part) => self.header(side, part)?,
             Mode::Map => self.map_entry(side)?,
             Mode::Switch { after_literal } => self.switch(side, after_literal)?,
-            Mode::Literal(content) => self.literal(side, view, content),
+            Mode::Literal { raw } => self.literal(side, view, raw),
             Mode::Copy => self.copy(side, view),
         }
         Ok(())
@@ -334,7 +321,11 @@ impl<'a> Machine<'a> {
                     return Err(Corrupt);
                 }
                 self.left = len;
-                self.mode = Mode::Literal(self.content(side, next, len));
+                let raw = len >= MIN_RAW && {
+                    let is_noise = side.is_noise(next);
+                    self.numbers.is_raw.code(side, is_noise)
+                };
+                self.mode = Mode::Literal { raw };
                 side.coded(Event::LiteralStart);
                 return Ok(());
             }
@@ -353,25 +344,6 @@ impl<'a> Machine<'a> {
         self.past.age = 0;
         self.mode = Mode::Copy;
         Ok(())
-    }
-
-    /// Codes what a literal run consists of.
-    fn content(&mut self, side: &mut impl Side, run: Segment, len: u32) -> Content {
-        if len < MIN_TEXT {
-            return Content::Code;
-        }
-        let mut bytes = (run.start..run.end()).map(|n| side.target(n));
-        let is_text = bytes.all(|byte| matches!(byte, 0 | 10 | 32..127));
-        let before = usize::from(self.was_text);
-        self.was_text = pick(&mut self.numbers.is_text, before).code(side, is_text);
-        if self.was_text {
-            return Content::Text;
-        }
-        let is_raw = len >= MIN_RAW && {
-            let is_raw = side.is_noise(run);
-            self.numbers.is_raw.code(side, is_raw)
-        };
-        if is_raw { Content::Raw } else { Content::Code }
     }
 
     /// Codes where the next copy reads.
@@ -418,9 +390,9 @@ impl<'a> Machine<'a> {
         Some(place)
     }
 
-    fn literal(&mut self, side: &mut impl Side, view: &mut impl View, content: Content) {
+    fn literal(&mut self, side: &mut impl Side, view: &mut impl View, raw: bool) {
         let (n, left) = (self.n, self.left);
-        let is_half = self.pairs() && content == Content::Code && n & 1 == 0 && left >= 2;
+        let is_half = self.pairs() && !raw && n & 1 == 0 && left >= 2;
         let taken = if is_half {
             let high = self.model.literal(side, side.target(n + 1), self.past.high());
             let low = self.model.literal(side, side.target(n), self.past.low(high));
@@ -428,10 +400,10 @@ impl<'a> Machine<'a> {
             2
         } else {
             let byte = side.target(n);
-            let byte = match content {
-                Content::Text => self.model.literal(side, byte, self.past.text()),
-                Content::Code => self.model.literal(side, byte, self.past.single(n)),
-                Content::Raw => raw_byte(side, byte),
+            let byte = if raw {
+                raw_byte(side, byte)
+            } else {
+                self.model.literal(side, byte, self.past.single(n))
             };
             self.append(view, &[byte]);
             1
