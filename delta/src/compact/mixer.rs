@@ -123,49 +123,36 @@ impl Slot {
     }
 }
 
-/// One set of weights for so many inputs, in 1/8192; those of the first set are less what they begin with.
-pub(super) type Weights<const INPUTS: usize> = [i16; INPUTS];
-
 /// 1.0 as a weight.
 const ONE: i32 = 8192;
 
-/// Mixes probabilities with the weights of a set, or of two sets together, and lets them learn from what came.
-pub(super) struct Mixture<const INPUTS: usize> {
-    inputs: [i32; INPUTS],
-    p: u16,
-}
-
-impl<const INPUTS: usize> Mixture<INPUTS> {
-    /// Mixes inputs of the logistic domain with the sum of the sets' weights and of the weights that they begin with.
-    pub(super) fn new(
-        inputs: [i32; INPUTS],
-        first: &Weights<INPUTS>,
-        sets: &[&mut Weights<INPUTS>],
-    ) -> Self {
-        let dot = |set: &Weights<INPUTS>| -> i32 {
-            inputs.iter().zip(set).map(|(x, weight)| x * i32::from(*weight)).sum()
-        };
-        // |x| < 2^12 and |weight| <= 2^15: six inputs of two sets stay below 2^31.
-        let sum: i32 = dot(first) + sets.iter().map(|set| dot(set)).sum::<i32>();
-        Self { inputs, p: squash(sum / ONE) }
-    }
-
-    pub(super) fn p(&self) -> u16 {
-        self.p
-    }
-
-    /// Moves the weights along the gradient of the coding cost.
-    pub(super) fn learn(&self, bit: bool, rate: i32, sets: &mut [&mut Weights<INPUTS>]) {
-        let error = (if bit { 65536 } else { 0 }) - i32::from(self.p);
-        // |error| <= 2^16 and rate < 2^5, so the step's product with |x| < 2^12 stays below 2^28.
-        let error = (error * rate) >> 5;
-        for set in sets {
-            for (x, weight) in self.inputs.iter().zip(set.iter_mut()) {
-                let moved = i32::from(*weight) + ((x * error + (1 << 15)) >> 16);
-                *weight = i16::try_from(moved.clamp(-32768, 32767)).unwrap_or(*weight);
-            }
+/// Mixes inputs of the logistic domain with the sum of the weights in some sets; codes a decision with what comes of it;
+/// and moves the weights of all sets but the first along the gradient of the coding cost.
+pub(super) fn mix(
+    coder: &mut impl BitCoder,
+    bit: bool,
+    inputs: &[i32],
+    first: &[i16],
+    sets: &mut [&mut [i16]],
+    rate: i32,
+) -> bool {
+    let dot = |set: &[i16]| -> i32 {
+        inputs.iter().zip(set).map(|(x, weight)| x * i32::from(*weight)).sum()
+    };
+    // |x| < 2^12 and |weight| <= 2^15: six inputs of three sets stay below 2^31.
+    let sum = sets.iter().fold(dot(first), |sum, set| sum + dot(set));
+    let p = squash(sum / ONE);
+    let bit = coder.bit(bit, p);
+    // |error| <= 2^16 and rate < 2^5, so the step's product with |x| < 2^12 stays below 2^28.
+    let error = (if bit { 65536 } else { 0 }) - i32::from(p);
+    let step = (error * rate) >> 5;
+    for set in sets {
+        for (x, weight) in inputs.iter().zip(set.iter_mut()) {
+            let moved = i32::from(*weight) + ((x * step + (1 << 15)) >> 16);
+            *weight = i16::try_from(moved.clamp(-32768, 32767)).unwrap_or(*weight);
         }
     }
+    bit
 }
 
 /// Codes a whole number from 0 with adaptive Exp-Golomb bits: how long, then what.

@@ -2,9 +2,9 @@
 
 use super::class::Shape;
 use super::coder::BitCoder;
-use super::mixer::{Flag, Mixture, Slot, Weights, stretch};
+use super::mixer::{Flag, Slot, mix, stretch};
 use super::position::Position;
-use super::predict::{KIND_LITERAL, KIND_PLAIN, KIND_POINTER, Predicted};
+use super::predict::{KIND_PLAIN, Predicted};
 use super::{fold, keep, peek, pick};
 
 /// How fast the hit flag's and the bytes' mixers learn.
@@ -29,12 +29,9 @@ mod spot {
 /// Classes of bytes that were predicted wrongly: two for each half of a halfword, four for those by themselves.
 const CLASSES: usize = 8;
 
-/// Finer cases of them.
-const CASES: usize = 20;
-
-/// Mixer sets of bytes, for new ones by their spot and for wrong ones by their case; each has one set for when the first
+/// Mixer sets of bytes, for new ones by their spot and for wrong ones by their class; each has one set for when the first
 /// prediction still stands and one for when not.
-const FAMILIES: usize = spot::COUNT as usize + CASES;
+const FAMILIES: usize = 3 * spot::COUNT as usize;
 
 /// Parts of equal size that the counters of the hit flag are divided into: each context folds its key into one, that of
 /// bytes into two.
@@ -98,11 +95,11 @@ impl Fixed {
     };
 }
 
-/// Weights of the hit flag's mixer, and of the bytes'.
-pub(super) type FlagWeights = Weights<FLAG_INPUTS>;
-pub(super) type ByteWeights = Weights<BYTE_INPUTS>;
+/// One set of weights of the hit flag's mixer, and of the bytes': less what they begin with, in 1/8192.
+pub(super) type FlagWeights = [i16; FLAG_INPUTS];
+pub(super) type ByteWeights = [i16; BYTE_INPUTS];
 
-/// Weights that nothing has been learned with, and what they are counted from.
+/// Weights that nothing has been learned with, and what weights begin with.
 pub(super) const NEW_FLAG_WEIGHTS: FlagWeights = [0; FLAG_INPUTS];
 pub(super) const NEW_BYTE_WEIGHTS: ByteWeights = [0; BYTE_INPUTS];
 const FIRST_FLAG_WEIGHTS: FlagWeights = [1400; FLAG_INPUTS];
@@ -127,6 +124,8 @@ pub(super) struct Past {
     pub(super) run: u32,
     /// One bit per byte, the last in bit 0: set for a miss.
     pub(super) history: u32,
+    /// Misses among the last eight bytes.
+    misses: u32,
     /// Decisions since the last jump.
     pub(super) age: u32,
     /// Whether a byte of the unit at hand has missed.
@@ -139,17 +138,20 @@ pub(super) struct Past {
 
 impl Past {
     pub(super) fn note_hit(&mut self, hit: bool) {
-        self.run = if hit { self.run.saturating_add(1) } else { 0 };
-        self.age = self.age.saturating_add(1);
+        self.run = if hit { self.run + 1 } else { 0 };
+        self.age += 1;
+        let forgotten = self.history >> 7 & 1;
+        self.misses = self.misses + u32::from(!hit) - forgotten;
         self.history = self.history << 1 | u32::from(!hit);
     }
 
     /// Notes bytes that were all hit.
     pub(super) fn note_stride(&mut self, bytes: &[u8]) {
         let len = u32::try_from(bytes.len()).unwrap_or(0);
-        self.run = self.run.saturating_add(len);
-        self.age = self.age.saturating_add(len);
+        self.run += len;
+        self.age += len;
         self.history = self.history.checked_shl(len).unwrap_or(0);
+        self.misses = 0;
         let last = bytes.last_chunk().map_or(self.recent, |last| u64::from_be_bytes(*last));
         if self.position.is_followed() {
             bytes.iter().for_each(|byte| self.position.note(*byte));
@@ -209,11 +211,6 @@ impl Past {
             _ => spot::LOW,
         };
         Spot { place, leading: high, also: self.byte(1) }
-    }
-
-    /// Misses among the last eight bytes.
-    fn misses(&self) -> usize {
-        (self.history & 0xff).count_ones() as usize
     }
 
     /// Whether the next halfword is the second one of a 32-bit instruction.
@@ -300,7 +297,7 @@ impl Model<'_> {
             Some(byte) if byte == predicted.byte => 1,
             Some(_) => 2,
         };
-        let (misses, history) = (past.misses(), past.history as usize);
+        let (misses, history) = (past.misses as usize, past.history as usize);
         // Fields that matter most come lowest: small parts keep no others.
         let by_unit = missed | group << 1 | misses << 7;
         let by_age = past.age_bucket() as usize
@@ -327,17 +324,18 @@ impl Model<'_> {
             &mut self.fixed.by_substitution,
             (substitution * 2 + parity) * 4 + missed * 2 + usize::from(past.run > 8),
         );
-        let mut inputs = [stretch(by_substitution.p()); FLAG_INPUTS];
-        for (input, place) in inputs.iter_mut().zip(places) {
-            *input = stretch(fold(self.flags, place).p());
+        let mut inputs = [0; FLAG_INPUTS];
+        for (input, place) in inputs.iter_mut().zip(&places) {
+            *input = stretch(fold(self.flags, *place).p());
         }
-        let mut weights = [fold(self.flag_weights, set)];
-        let mixture = Mixture::new(inputs, &FIRST_FLAG_WEIGHTS, &weights);
-        let hit = coder.bit(hit, mixture.p());
-        mixture.learn(hit, FLAG_RATE, &mut weights);
+        if let Some(input) = inputs.last_mut() {
+            *input = stretch(by_substitution.p());
+        }
+        let mut weights = [&mut fold(self.flag_weights, set)[..]];
+        let hit = mix(coder, hit, &inputs, &FIRST_FLAG_WEIGHTS, &mut weights, FLAG_RATE);
         by_substitution.update(hit);
-        for place in places {
-            fold(self.flags, place).update(hit);
+        for place in &places {
+            fold(self.flags, *place).update(hit);
         }
         hit
     }
@@ -368,10 +366,10 @@ impl Model<'_> {
         past: &Past,
     ) -> u8 {
         let is_reference = predicted.kind != KIND_PLAIN;
-        let (class, kind_of_spot) = match spot.place {
-            ..spot::HIGH => (usize::from(odd) + 2 * usize::from(is_reference), 1),
-            spot::HIGH..spot::LOW => (4 + usize::from(past.byte(1) != source.before), 2),
-            _ => (6 + usize::from(past.unit_missed), 3),
+        let class = match spot.place {
+            ..spot::HIGH => usize::from(odd) + 2 * usize::from(is_reference),
+            spot::HIGH..spot::LOW => 4 + usize::from(past.byte(1) != source.before),
+            _ => 6 + usize::from(past.unit_missed),
         };
         let [_, context, _] = spot.contexts();
         let [place, _] = self.recent_places(spot);
@@ -396,17 +394,8 @@ impl Model<'_> {
             other,
             cached,
         ];
-        let case = match (spot.place, predicted.kind) {
-            (..spot::HIGH, KIND_PLAIN) => usize::from(odd) * 4,
-            (..spot::HIGH, ..KIND_POINTER) => usize::from(odd) * 4 + 1,
-            (..spot::HIGH, ..KIND_LITERAL) => usize::from(odd) * 4 + 2,
-            (..spot::HIGH, _) => usize::from(odd) * 4 + 3,
-            (place @ ..spot::LOW, _) => 2 * place as usize + class - 4,
-            (place, KIND_PLAIN) => 2 * place as usize + class - 6,
-            _ => 2 * spot::COUNT as usize + class - 6,
-        };
-        let family = spot::COUNT as usize + case;
-        let byte = self.byte(coder, byte, family, kind_of_spot, &[context], &predictions);
+        let family = (spot.place + spot::COUNT * (1 + u32::from(is_reference))) as usize;
+        let byte = self.byte(coder, byte, family, class / 2, &[context], &predictions);
         self.note(spot, byte);
         *pick(&mut self.fixed.last_delta, class) = byte.wrapping_sub(predicted.byte);
         byte
@@ -499,10 +488,11 @@ impl Model<'_> {
             }
             let alive = usize::from(predictions.first().is_some_and(|(guess, _)| stands(*guess)));
             let way = group * paths + way(path, place, paths);
-            let mut weights = [fold(family_weights, family * 2 + alive), fold(path_weights, way)];
-            let mixture = Mixture::new(inputs, &FIRST_BYTE_WEIGHTS, &weights);
-            let bit = coder.bit(bit, mixture.p().clamp(32, 65504));
-            mixture.learn(bit, BYTE_RATE, &mut weights);
+            let mut weights = [
+                &mut fold(family_weights, family * 2 + alive)[..],
+                &mut fold(path_weights, way)[..],
+            ];
+            let bit = mix(coder, bit, &inputs, &FIRST_BYTE_WEIGHTS, &mut weights, BYTE_RATE);
             for index in slot_of.into_iter().take(contexts.len()) {
                 fold(slots, index).update(bit);
             }

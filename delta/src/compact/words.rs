@@ -29,8 +29,6 @@ impl Scores {
 #[derive(Clone, Debug)]
 pub(super) struct Words {
     scores: Scores,
-    /// The last change of a variable.
-    last_of_ram: i32,
     /// The last changes of words at even and at odd places.
     columns: [i32; 2],
 }
@@ -42,12 +40,10 @@ pub(super) struct Cell {
     pub(super) target: Moved,
     /// An old word and its change.
     exact: Moved,
-    /// Old words in a range of 64, and the last change there.
-    near: [Moved; 2],
 }
 
 impl Cell {
-    pub(super) const NEW: Self = Self { target: (0, 0), exact: (0, 0), near: [(0, 0); 2] };
+    pub(super) const NEW: Self = Self { target: (0, 0), exact: (0, 0) };
 }
 
 /// A word of the base whose copy is at hand.
@@ -85,7 +81,7 @@ impl Word {
 }
 
 impl Words {
-    pub(super) const NEW: Self = Self { scores: Scores::NEW, last_of_ram: 0, columns: [0; 2] };
+    pub(super) const NEW: Self = Self { scores: Scores::NEW, columns: [0; 2] };
 
     /// The best guess at what a word has become.
     pub(super) fn guess(&self, cells: &[Cell], word: &Word) -> u32 {
@@ -114,32 +110,15 @@ impl Words {
         let Word { form, old, mapped, .. } = *word;
         let change = new.wrapping_sub(old).cast_signed();
         *super::pick(&mut self.columns, word.column()) = change;
-        if form == Form::RamPointer {
-            self.last_of_ram = change;
-        }
         if change.unsigned_abs() < 0x1_0000 && (mapped != new || form != Form::Pointer) {
             super::fold(cells, hash(old)).exact = (old, change);
-            let range = old >> 6;
-            let near = &mut super::fold(cells, (range >> 1) as usize).near;
-            *super::pick(near, range as usize & 1) = (range, change);
         }
     }
 
     fn guesses(&self, cells: &[Cell], word: &Word) -> [u32; GUESSES] {
-        let Word { form, old, mapped, .. } = *word;
-        let exact = super::folded(cells, hash(old)).unwrap_or(Cell::NEW).exact;
-        let range = old >> 6;
-        let near = super::folded(cells, (range >> 1) as usize).unwrap_or(Cell::NEW).near;
-        let near = super::peek(&near, range as usize & 1);
-        let change = if exact.0 == old {
-            exact.1
-        } else if near.0 == range {
-            near.1
-        } else if form == Form::RamPointer {
-            self.last_of_ram
-        } else {
-            0
-        };
+        let Word { old, mapped, .. } = *word;
+        let known = super::folded(cells, hash(old)).unwrap_or(Cell::NEW).exact;
+        let change = if known.0 == old { known.1 } else { 0 };
         let column = super::peek(&self.columns, word.column());
         [old, mapped, old.wrapping_add_signed(change), old.wrapping_add_signed(column)]
     }

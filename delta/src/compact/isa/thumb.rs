@@ -167,14 +167,6 @@ pub(super) fn step(
         let skips = is_pair && form == super::Form::Plain && short(next).is_none();
         return Step::of(form, if skips { 4 } else { 2 });
     }
-    // Among constants a sweep may take the wrong halfword for the start of a long instruction; what follows tells.
-    let next = bytes.up_to_four(at + 2);
-    let ends_with_ones = own & 0xfe00 == 0xfa00;
-    let is_cut =
-        at & 3 == 2 && references.is_pointer(next) && is_data(references, bytes, at + 2, next);
-    if is_cut || is_call(references, next, at + 2) && !ends_with_ones {
-        return Step::plain(2);
-    }
     if is_movw(own) {
         return step_movw(references, bytes, at, end, own, last);
     }
