@@ -184,14 +184,18 @@ impl Predictor<'_> {
         self.map.source_of(self.references.as_ref()?, n)
     }
 
-    /// Predicts the byte at target offset `n` from the one at `source`.
-    pub(super) fn predict(&self, look: &Look, source: Source, n: u32) -> Predicted {
+    /// Predicts the byte at target offset `n` from the one at `source`, and the byte behind it as far as it is part of the
+    /// same unit.
+    pub(super) fn predict(&self, look: &Look, source: Source, n: u32) -> [Predicted; 2] {
         let Cell { form, index, .. } = look.unit.cell;
-        let plain = Predicted { index: index.into(), ..Predicted::plain(look.raw) };
-        if !form.moves(index) {
-            return plain;
-        }
-        self.unit(&look.unit, source, n).map_or(plain, |unit| unit.byte(look.raw, index))
+        let bytes = [(index, look.raw), (index + 1, look.context.partner)];
+        let unit = bytes.iter().any(|(index, _)| form.moves(*index));
+        let unit = if unit { self.unit(&look.unit, source, n) } else { None };
+        bytes.map(|(index, raw)| {
+            let unit = unit.filter(|_| index < form.len() && form.moves(index));
+            let plain = Predicted { index: index.into(), ..Predicted::plain(raw) };
+            unit.map_or(plain, |unit| unit.byte(raw, index))
+        })
     }
 
     /// Predicts the unit that the byte at target offset `n` is part of; `None` if it is not known to move.

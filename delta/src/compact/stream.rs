@@ -434,9 +434,10 @@ impl<'a> Machine<'a> {
             self.past.position.correct(look.unit.cell.index);
         }
         let predicted = self.predictor.predict(&look, source, n);
-        if let Some(high) = self.high_of_pair(view, &look, source, predicted) {
-            return self.copy_half(side, view, &look, [predicted, high], ends);
+        if self.is_pair(source, predicted) {
+            return self.copy_half(side, view, look.context, predicted, ends);
         }
+        let [predicted, _] = predicted;
         if predicted.index == 0 {
             self.past.unit_missed = false;
         }
@@ -544,55 +545,35 @@ impl<'a> Machine<'a> {
         self.predictor.references.is_some_and(|known| known.set == InstructionSet::Thumb)
     }
 
-    /// The prediction of the high byte, if this byte and the next are coded as a pair.
-    fn high_of_pair(
-        &self,
-        view: &mut impl View,
-        look: &Look,
-        source: Source,
-        low: Predicted,
-    ) -> Option<Predicted> {
-        let is_even = self.n & 1 == 0 && source.offset() & 1 == 0;
-        let is_possible = self.pairs() && is_even && self.n + 1 < self.target_size;
-        if !is_possible || !low.pairs_as_low() {
-            return None;
-        }
-        let next = source.behind(1);
+    /// Whether this byte and the next are coded as a pair: both are there, and neither is part of a four-byte reference.
+    fn is_pair(&self, source: Source, [low, high]: [Predicted; 2]) -> bool {
+        let is_even = (self.n | source.offset()) & 1 == 0;
         let end = if source.is_base() { self.predictor.base_size } else { self.n };
-        if next.offset() >= end {
-            return None;
-        }
-        let known = self.predictor.references.as_ref();
-        if view.plain_run(known, next, 1) == 1 {
-            return Some(Predicted::plain(look.context.partner));
-        }
-        let look = self.look(view, next);
-        let high = self.predictor.predict(&look, next, self.n + 1);
-        (high.kind == KIND_PLAIN).then_some(high)
+        let is_there = self.n + 1 < self.target_size && source.offset() + 1 < end;
+        self.pairs() && is_even && is_there && low.pairs_as_low() && high.kind == KIND_PLAIN
     }
 
     fn copy_half(
         &mut self,
         side: &mut impl Side,
         view: &mut impl View,
-        look: &Look,
+        source: SourceContext,
         [low, high]: [Predicted; 2],
         ends: bool,
     ) {
         let n = self.n;
-        let SourceContext { before, half, .. } = look.context;
         self.past.unit_missed = false;
-        let (context, spot) = (SourceContext { before, partner: low.raw, half }, self.past.high());
-        let high_byte = self.copy_byte(side, n + 1, Some(ends), high, true, context, spot);
+        let spot = self.past.high();
+        let high_byte = self.copy_byte(side, n + 1, Some(ends), high, true, source, spot);
         let Some(high_byte) = high_byte else { return };
         // Behind a wrong opcode, the low byte is no reference either.
         let low = if self.past.unit_missed { Predicted::plain(low.raw) } else { low };
-        let (context, spot) = (look.context, self.past.low(high_byte));
-        let low_byte = self.copy_byte(side, n, None, low, false, context, spot);
+        let spot = self.past.low(high_byte);
+        let low_byte = self.copy_byte(side, n, None, low, false, source, spot);
         let low_byte = low_byte.unwrap_or(low.byte);
 
         let missed = self.past.history & 3 != 0;
-        self.model.note_substitution(context, [low_byte, high_byte], missed);
+        self.model.note_substitution(source, [low_byte, high_byte], missed);
         if missed {
             self.model.note(self.past.high(), high_byte);
             self.model.note(self.past.low(high_byte), low_byte);

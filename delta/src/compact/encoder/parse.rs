@@ -239,7 +239,8 @@ impl Search<'_> {
             Some(raw) => Predicted::plain(raw),
             None => {
                 let look = self.view.look_at(self.predictor.references.as_ref(), source, n);
-                self.predictor.predict(&look, source, n)
+                let [predicted, _] = self.predictor.predict(&look, source, n);
+                predicted
             }
         }
     }
