@@ -63,7 +63,7 @@ pub(super) struct BitReader {
 }
 
 /// Input bytes that are held at most.
-const RING: usize = 228;
+const RING: usize = 256;
 
 /// Bytes that must be at hand before a step begins: a decision needs two at most in the long run, and up to four of what
 /// others before it have left open; a step makes at most [`super::stream::MAX_DECISIONS`].
@@ -96,28 +96,21 @@ impl BitReader {
         for byte in now {
             *super::pick(&mut self.ring, self.taken as usize % RING) = *byte;
             self.taken = self.taken.wrapping_add(1);
-            if self.taken == 4 {
-                for _ in 0..4 {
-                    self.code = (self.code << 8) | u32::from(self.next_byte());
-                }
-            }
         }
         later
     }
 
     /// Whether a whole step can be decoded.
-    pub(super) fn is_ready(&self) -> bool {
-        self.ended || (self.taken >= 4 && self.taken.wrapping_sub(self.used) >= LOOKAHEAD)
+    pub(super) fn is_ready(&mut self) -> bool {
+        let is_ready = self.ended || self.taken.wrapping_sub(self.used) >= LOOKAHEAD;
+        if is_ready && self.used == 0 {
+            (0..4).for_each(|_| self.shift());
+        }
+        is_ready
     }
 
     /// Tells that no input follows.
     pub(super) fn end(&mut self) {
-        if self.taken < 4 {
-            let missing = 4 - self.taken;
-            for _ in 0..missing {
-                self.fill(&[0]);
-            }
-        }
         self.ended = true;
     }
 
@@ -138,14 +131,12 @@ impl BitReader {
         unread <= u32::MAX / 2 && unread > 0
     }
 
-    fn next_byte(&mut self) -> u8 {
-        let byte = if self.used < self.taken {
-            *super::pick(&mut self.ring, self.used as usize % RING)
-        } else {
-            0
-        };
+    /// Takes in the next byte of the point in the interval; behind the payload's end, zeros.
+    fn shift(&mut self) {
+        let byte = super::peek(&self.ring, self.used as usize % RING);
+        let byte = if self.used < self.taken { byte } else { 0 };
         self.used = self.used.wrapping_add(1);
-        byte
+        self.code = (self.code << 8) | u32::from(byte);
     }
 }
 
@@ -155,7 +146,7 @@ impl BitCoder for BitReader {
         let bit = self.code <= split;
         self.interval.narrow(bit, split);
         while self.interval.settled().is_some() {
-            self.code = (self.code << 8) | u32::from(self.next_byte());
+            self.shift();
         }
         bit
     }

@@ -2,7 +2,7 @@
 
 use super::class::Class;
 use super::coder::BitReader;
-use super::isa::{Code, Form, References};
+use super::isa::{Code, References};
 use super::lines::{Cached, Flash, Lines, Which};
 use super::map::{AddressMap, Entry, PackedEntry};
 use super::mixer::{Flag, Slot};
@@ -300,20 +300,6 @@ impl<I: Images> View for ImageView<'_, I> {
                 Unit::read(references.global_pointers[0], &mut image, offset, cell)
             }
             Source::Target(offset) => Unit::call(references, &mut image, offset),
-        }
-    }
-
-    fn plain_run(&mut self, references: Option<&References>, source: Source, limit: u32) -> u32 {
-        let Some(known) = references else { return limit };
-        match source {
-            Source::Base(offset) => {
-                let (mut base, sweep) = self.image(source);
-                sweep.plain_run(known, &mut base, offset, limit)
-            }
-            Source::Target(_) => {
-                let unit = self.unit(references, source);
-                u32::from(unit.cell.form == Form::Plain)
-            }
         }
     }
 

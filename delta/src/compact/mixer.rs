@@ -88,7 +88,7 @@ impl Flag {
     pub(super) fn update(&mut self, bit: bool) {
         let (p, weight) = (self.p(), u16::from(self.seen) + 2);
         let p = if bit { p + (u16::MAX - p) / weight } else { p - p / weight };
-        self.p = (p.clamp(64, 65471) ^ Self::LIKELY).to_le_bytes();
+        self.p = (p ^ Self::LIKELY).to_le_bytes();
         self.seen = (self.seen + 1).min(MOST_SEEN);
     }
 }
@@ -112,7 +112,7 @@ impl Slot {
     pub(super) fn update(&mut self, bit: bool) {
         let (p, seen) = (self.p(), self.0 & 15);
         let p = if bit { p + (u16::MAX - p) / (seen + 3) } else { p - p / (seen + 3) };
-        self.0 = (p.clamp(24, 65511) & 0xfff0 ^ EVEN) | (seen + 1).min(15);
+        self.0 = (p & 0xfff0 ^ EVEN) | (seen + 1).min(15);
     }
 
     /// Codes a decision with this probability alone.
@@ -160,9 +160,8 @@ pub(super) fn mix(
 pub(super) struct Number {
     /// Numbers are lengths and distances: more often long than short.
     length: [Flag; MAX_BITS as usize],
-    second: [Slot; 16],
-    third: [[Slot; 2]; 16],
-    lowest: [Slot; 8],
+    /// By length: of the bits behind the leading one, the first, the second by the first, and the last.
+    behind: [[Slot; 4]; 16],
 }
 
 /// Most bits of a number, besides the leading one.
@@ -173,12 +172,8 @@ pub(super) const NUMBER_DECISIONS: u32 = 2 * MAX_BITS;
 
 impl Number {
     /// Has seen nothing.
-    pub(super) const NEW: Self = Self {
-        length: [Flag::NEW; MAX_BITS as usize],
-        second: [Slot::NEW; 16],
-        third: [[Slot::NEW; 2]; 16],
-        lowest: [Slot::NEW; 8],
-    };
+    pub(super) const NEW: Self =
+        Self { length: [Flag::NEW; MAX_BITS as usize], behind: [[Slot::NEW; 4]; 16] };
 
     /// Codes a number below 2^26.
     pub(super) fn code(&mut self, coder: &mut impl BitCoder, value: u32) -> u32 {
@@ -193,15 +188,13 @@ impl Number {
         let mut number = 1u32;
         for place in (0..length).rev() {
             let bit = (shifted >> place) & 1 == 1;
-            let bit = if place == 0 {
-                pick(&mut self.lowest, length.min(7) as usize).code(coder, bit)
-            } else if place + 1 == length {
-                pick(&mut self.second, length.min(15) as usize).code(coder, bit)
-            } else if place + 2 == length {
-                let third = pick(&mut self.third, length.min(15) as usize);
-                pick(third, number as usize & 1).code(coder, bit)
+            // The first two bits by the path to them, from 1 on; the last one by 0.
+            let path = if length - place <= 2 && place > 0 { number } else { 0 };
+            let bit = if path > 0 || place == 0 {
+                let known = length.min(if path > 0 { 15 } else { 7 });
+                pick(pick(&mut self.behind, known as usize), path as usize).code(coder, bit)
             } else {
-                coder.bit(bit, 1 << 15)
+                coder.bit(bit, EVEN)
             };
             number = (number << 1) | u32::from(bit);
         }

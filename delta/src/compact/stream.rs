@@ -478,14 +478,12 @@ impl<'a> Machine<'a> {
         let (mut references, mut changes, mut at) = (0, false, 0);
         while at < u32::from(STRIDE) {
             let (source, known) = (source.behind(at), self.predictor.references.as_ref());
-            let left = u32::from(STRIDE) - at;
-            let plain = view.plain_run(known, source, left);
-            if plain > 0 {
-                at += plain;
-                continue;
-            }
             let unit = view.unit(known, source);
             let Cell { form, index, .. } = unit.cell;
+            if form == Form::Plain {
+                at += 1;
+                continue;
+            }
             references += 1;
             if form.is_word() && index == 0 && at & 3 == 0 && source.is_base() {
                 *pick(&mut words, at as usize / 4) = (form, unit.code.own);

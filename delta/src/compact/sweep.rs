@@ -82,22 +82,6 @@ impl Sweep {
         Cell { form, index, distance }
     }
 
-    /// How many bytes from an offset on are part of nothing, up to `limit` and as far as they are held.
-    pub(super) fn plain_run(
-        &mut self,
-        references: &References,
-        bytes: &mut impl Bytes,
-        offset: u32,
-        limit: u32,
-    ) -> u32 {
-        if self.cell(references, bytes, offset).form != Form::Plain {
-            return 0;
-        }
-        let place = offset - self.block + UNDERHANG;
-        let next = (self.marked >> place).trailing_zeros();
-        next.min(UNDERHANG + BLOCK - place).min(limit)
-    }
-
     /// The place of an offset, whose block is swept if it is another one than that at hand.
     fn place(&mut self, references: &References, bytes: &mut impl Bytes, offset: u32) -> u32 {
         let block = offset & !(BLOCK - 1);

@@ -132,9 +132,6 @@ pub(super) trait View {
     /// The unit that a source byte is part of.
     fn unit(&mut self, references: Option<&References>, source: Source) -> Unit;
 
-    /// How many bytes from a source on are part of nothing, up to `limit`; perhaps fewer than there are.
-    fn plain_run(&mut self, references: Option<&References>, source: Source, limit: u32) -> u32;
-
     /// Reads source bytes, all of which are there.
     fn read(&mut self, source: Source, into: &mut [u8]);
 

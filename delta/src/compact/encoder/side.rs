@@ -223,15 +223,6 @@ impl View for SliceView<'_> {
         self.unit_at(references, source, self.written)
     }
 
-    fn plain_run(&mut self, references: Option<&References>, source: Source, limit: u32) -> u32 {
-        let is_plain = |off: &u32| {
-            let source = source.behind(*off);
-            self.unit_at(references, source, self.written).cell.form == Form::Plain
-        };
-        let run = (0..limit).take_while(is_plain).count();
-        u32::try_from(run).unwrap_or(limit)
-    }
-
     fn read(&mut self, source: Source, into: &mut [u8]) {
         let image = if source.is_base() { self.base } else { self.target };
         let bytes = image.get(source.offset() as usize..).unwrap_or_default();
