@@ -203,16 +203,6 @@ impl Past {
         Spot { place, leading: self.byte(1), also: self.byte(2) }
     }
 
-    /// Where the low byte of a halfword stands, whose high byte this is.
-    pub(super) fn low(&self, high: u8) -> Spot {
-        let place = match (self.second_half(), high >= 0xe8) {
-            (true, _) => spot::LOW + 1,
-            (_, true) => spot::LOW + 2,
-            _ => spot::LOW,
-        };
-        Spot { place, leading: high, also: self.byte(1) }
-    }
-
     /// Whether the next halfword is the second one of a 32-bit instruction.
     fn second_half(&self) -> bool {
         self.byte(1) >= 0xe8 && self.byte(3) < 0xe8
@@ -240,6 +230,15 @@ pub(super) struct Spot {
 }
 
 impl Spot {
+    /// Where the low byte of the halfword stands whose high byte stood here.
+    pub(super) fn low(self, high: u8) -> Self {
+        let place = match (self.place, high) {
+            (spot::HIGH, 0xe8..) => spot::LOW + 2,
+            (place, _) => place - spot::HIGH + spot::LOW,
+        };
+        Self { place, leading: high, also: self.leading }
+    }
+
     /// Contexts that know nothing else, the leading byte, or both.
     fn contexts(self) -> [u32; 3] {
         let Self { place, leading, also } = self;

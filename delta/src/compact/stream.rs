@@ -394,8 +394,9 @@ impl<'a> Machine<'a> {
         let (n, left) = (self.n, self.left);
         let is_half = self.pairs() && !raw && n & 1 == 0 && left >= 2;
         let taken = if is_half {
-            let high = self.model.literal(side, side.target(n + 1), self.past.high());
-            let low = self.model.literal(side, side.target(n), self.past.low(high));
+            let spot = self.past.high();
+            let high = self.model.literal(side, side.target(n + 1), spot);
+            let low = self.model.literal(side, side.target(n), spot.low(high));
             self.append(view, &[low, high]);
             2
         } else {
@@ -561,20 +562,20 @@ impl<'a> Machine<'a> {
     ) {
         let n = self.n;
         self.past.unit_missed = false;
-        let spot = self.past.high();
-        let high_byte = self.copy_byte(side, n + 1, Some(ends), high, true, source, spot);
+        let high_spot = self.past.high();
+        let high_byte = self.copy_byte(side, n + 1, Some(ends), high, true, source, high_spot);
         let Some(high_byte) = high_byte else { return };
         // Behind a wrong opcode, the low byte is no reference either.
         let low = if self.past.unit_missed { Predicted::plain(low.raw) } else { low };
-        let spot = self.past.low(high_byte);
+        let spot = high_spot.low(high_byte);
         let low_byte = self.copy_byte(side, n, None, low, false, source, spot);
         let low_byte = low_byte.unwrap_or(low.byte);
 
         let missed = self.past.history & 3 != 0;
         self.model.note_substitution(source, [low_byte, high_byte], missed);
         if missed {
-            self.model.note(self.past.high(), high_byte);
-            self.model.note(self.past.low(high_byte), low_byte);
+            self.model.note(high_spot, high_byte);
+            self.model.note(spot, low_byte);
         }
         self.append(view, &[low_byte, high_byte]);
         self.source += 2;
