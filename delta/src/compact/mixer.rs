@@ -139,7 +139,7 @@ pub(super) fn mix(
     let sum = sets.iter().fold(dot(first), |sum, set| sum + dot(set));
     let p = squash(sum / ONE);
     let bit = coder.bit(bit, p);
-    // |error| <= 2^16 and rate < 2^5, so the step's product with |x| < 2^12 stays below 2^28.
+    // |error| <= 2^16 and rate <= 2^5, so the step's product with |x| < 2^12 stays below 2^28.
     let error = (if bit { 65536 } else { 0 }) - i32::from(p);
     let step = (error * rate) >> 5;
     for set in sets {

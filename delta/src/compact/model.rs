@@ -9,7 +9,7 @@ use super::{fold, keep, peek, pick};
 
 /// How fast the hit flag's and the bytes' mixers learn.
 const FLAG_RATE: i32 = 12;
-const BYTE_RATE: i32 = 28;
+const BYTE_RATE: i32 = 32;
 
 /// Inputs of the hit flag's mixer, and of the bytes'.
 const FLAG_INPUTS: usize = 4;
