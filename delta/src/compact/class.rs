@@ -26,22 +26,22 @@ pub enum Class {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     /// Contexts of bytes.
-    pub(super) slots: usize,
+    pub(super) slots: u32,
     /// Entries of the address map.
-    pub(super) map: usize,
+    pub(super) map: u16,
     /// Counters in each part of the hit flag's contexts.
-    pub(super) flags: usize,
+    pub(super) flags: u16,
     /// Mixer sets of the hit flag, and of bytes by what is coded.
-    pub(super) flag_sets: usize,
-    pub(super) family_sets: usize,
+    pub(super) flag_sets: u16,
+    pub(super) family_sets: u16,
     /// Paths through a byte that its mixer tells apart: those of the first bits, and one for each of eight places.
-    pub(super) paths: usize,
+    pub(super) paths: u16,
     /// Bytes last seen, in each table of them.
-    pub(super) recent: usize,
+    pub(super) recent: u16,
     /// Halfwords whose substitution is remembered.
-    pub(super) substitutions: usize,
+    pub(super) substitutions: u16,
     /// What has been seen of references and words.
-    pub(super) cells: usize,
+    pub(super) cells: u16,
 }
 
 const TINY: Shape = Shape {
@@ -102,80 +102,80 @@ const HUGE: Shape = Shape {
 
 /// Tables of the class [`Class::Tiny`].
 pub type TinyTables = Tables<
-    { TINY.slots },
-    { TINY.map },
+    { TINY.slots as usize },
+    { TINY.map as usize },
     { TINY.flag_count() },
-    { TINY.flag_sets },
-    { TINY.family_sets },
+    { TINY.flag_sets as usize },
+    { TINY.family_sets as usize },
     { TINY.path_sets() },
     { TINY.recent_count() },
-    { TINY.substitutions },
-    { TINY.cells },
+    { TINY.substitutions as usize },
+    { TINY.cells as usize },
 >;
 
 /// Tables of the class [`Class::Small`].
 pub type SmallTables = Tables<
-    { SMALL.slots },
-    { SMALL.map },
+    { SMALL.slots as usize },
+    { SMALL.map as usize },
     { SMALL.flag_count() },
-    { SMALL.flag_sets },
-    { SMALL.family_sets },
+    { SMALL.flag_sets as usize },
+    { SMALL.family_sets as usize },
     { SMALL.path_sets() },
     { SMALL.recent_count() },
-    { SMALL.substitutions },
-    { SMALL.cells },
+    { SMALL.substitutions as usize },
+    { SMALL.cells as usize },
 >;
 
 /// Tables of the class [`Class::Medium`].
 pub type MediumTables = Tables<
-    { MEDIUM.slots },
-    { MEDIUM.map },
+    { MEDIUM.slots as usize },
+    { MEDIUM.map as usize },
     { MEDIUM.flag_count() },
-    { MEDIUM.flag_sets },
-    { MEDIUM.family_sets },
+    { MEDIUM.flag_sets as usize },
+    { MEDIUM.family_sets as usize },
     { MEDIUM.path_sets() },
     { MEDIUM.recent_count() },
-    { MEDIUM.substitutions },
-    { MEDIUM.cells },
+    { MEDIUM.substitutions as usize },
+    { MEDIUM.cells as usize },
 >;
 
 /// Tables of the class [`Class::Large`].
 pub type LargeTables = Tables<
-    { LARGE.slots },
-    { LARGE.map },
+    { LARGE.slots as usize },
+    { LARGE.map as usize },
     { LARGE.flag_count() },
-    { LARGE.flag_sets },
-    { LARGE.family_sets },
+    { LARGE.flag_sets as usize },
+    { LARGE.family_sets as usize },
     { LARGE.path_sets() },
     { LARGE.recent_count() },
-    { LARGE.substitutions },
-    { LARGE.cells },
+    { LARGE.substitutions as usize },
+    { LARGE.cells as usize },
 >;
 
 /// Tables of the class [`Class::Huge`].
 pub type HugeTables = Tables<
-    { HUGE.slots },
-    { HUGE.map },
+    { HUGE.slots as usize },
+    { HUGE.map as usize },
     { HUGE.flag_count() },
-    { HUGE.flag_sets },
-    { HUGE.family_sets },
+    { HUGE.flag_sets as usize },
+    { HUGE.family_sets as usize },
     { HUGE.path_sets() },
     { HUGE.recent_count() },
-    { HUGE.substitutions },
-    { HUGE.cells },
+    { HUGE.substitutions as usize },
+    { HUGE.cells as usize },
 >;
 
 impl Shape {
     pub(super) const fn flag_count(self) -> usize {
-        self.flags * model::FLAG_PARTS
+        self.flags as usize * model::FLAG_PARTS
     }
 
     pub(super) const fn path_sets(self) -> usize {
-        self.paths * model::PATH_GROUPS
+        self.paths as usize * model::PATH_GROUPS
     }
 
     pub(super) const fn recent_count(self) -> usize {
-        self.recent * model::RECENT_TABLES
+        self.recent as usize * model::RECENT_TABLES
     }
 }
 

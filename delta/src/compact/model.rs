@@ -106,10 +106,12 @@ const FIRST_FLAG_WEIGHTS: FlagWeights = [1400; FLAG_INPUTS];
 const FIRST_BYTE_WEIGHTS: ByteWeights = [2500, 2500, 2500, 2500, 2500, 0];
 
 /// Mixer sets of the hit flag, where none share one.
-pub(super) const FLAG_SETS: usize = flag_set::COUNT;
+#[allow(clippy::cast_possible_truncation, reason = "few")]
+pub(super) const FLAG_SETS: u16 = flag_set::COUNT as u16;
 
 /// Mixer sets of bytes by family, where none share one.
-pub(super) const FAMILY_SETS: usize = FAMILIES * 2;
+#[allow(clippy::cast_possible_truncation, reason = "few")]
+pub(super) const FAMILY_SETS: u16 = 2 * FAMILIES as u16;
 
 /// Groups of families, each of which has mixer sets of bytes by path: new bytes, and wrong ones by kind of spot.
 pub(super) const PATH_GROUPS: usize = 4;
@@ -270,13 +272,13 @@ pub(super) struct Model<'a> {
 impl Model<'_> {
     /// Keeps as much of the tables as a class has; false if there is not as much.
     pub(super) fn keep(&mut self, shape: &Shape) -> bool {
-        keep(&mut self.slots, shape.slots)
+        keep(&mut self.slots, shape.slots as usize)
             && keep(&mut self.flags, shape.flag_count())
-            && keep(&mut self.flag_weights, shape.flag_sets)
-            && keep(&mut self.family_weights, shape.family_sets)
+            && keep(&mut self.flag_weights, shape.flag_sets.into())
+            && keep(&mut self.family_weights, shape.family_sets.into())
             && keep(&mut self.path_weights, shape.path_sets())
             && keep(&mut self.recent, shape.recent_count())
-            && keep(&mut self.substitutions, shape.substitutions)
+            && keep(&mut self.substitutions, shape.substitutions.into())
     }
 
     /// Codes whether the prediction is right; `odd` for the high byte of a halfword.

@@ -176,7 +176,7 @@ pub(super) struct Predictor<'a> {
 impl Predictor<'_> {
     /// Keeps as much of the tables as a class has; false if there is not as much.
     pub(super) fn keep(&mut self, shape: &Shape) -> bool {
-        self.map.keep(shape.map) && keep(&mut self.learned.cells, shape.cells)
+        self.map.keep(shape.map.into()) && keep(&mut self.learned.cells, shape.cells.into())
     }
 
     /// The offset in the base of what the map says has moved to this offset of the target.

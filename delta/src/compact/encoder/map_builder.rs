@@ -64,7 +64,7 @@ pub(super) fn build(job: &Job<'_>, segments: &[Segment], style: Style) -> Vec<En
         }
     }
     let limit = job.class.shape().map;
-    thin(entries, &votes, limit, style.useless)
+    thin(entries, &votes, limit.into(), style.useless)
 }
 
 /// The place of each byte of the base that is copied, and how far it has moved; the longest segment owns a byte.
