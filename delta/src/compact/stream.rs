@@ -135,7 +135,9 @@ pub(super) trait Side: BitCoder {
 pub(super) struct Corrupt;
 
 /// The numbers of the stream, and how jumps are chosen.
+// Words are cleared by a routine that the decoder uses anyway, other bytes by one more.
 #[derive(Clone, Debug)]
+#[repr(align(4))]
 pub(super) struct Numbers {
     /// How many entries the map has; then lengths of literals.
     counts: Number,
