@@ -41,6 +41,7 @@ pub struct Tables<
     cells: [words::Cell; CELLS],
     learned: predict::Fixed,
     numbers: Numbers,
+    lines: [Lines; 2],
 }
 
 impl<
@@ -69,6 +70,7 @@ impl<
         cells: [words::Cell::NEW; CELLS],
         learned: predict::Fixed::NEW,
         numbers: Numbers::NEW,
+        lines: [Lines::EMPTY; 2],
     };
 
     /// Lends the tables to one decoder, which forgets what they hold.
@@ -92,6 +94,7 @@ impl<
             cells: &mut self.cells,
             learned: &mut self.learned,
             numbers: &mut self.numbers,
+            lines: &mut self.lines,
         }
     }
 }
@@ -112,11 +115,12 @@ pub struct Memory<'a> {
     cells: &'a mut [words::Cell],
     learned: &'a mut predict::Fixed,
     numbers: &'a mut Numbers,
+    lines: &'a mut [Lines; 2],
 }
 
 impl<'a> Memory<'a> {
-    /// A machine that uses all of the tables.
-    pub(super) fn into_machine(self, sizes: Sizes) -> Machine<'a> {
+    /// A machine that uses all of the tables, and what the images are read with.
+    pub(super) fn into_machine(self, sizes: Sizes) -> (Machine<'a>, &'a mut [Lines; 2]) {
         let model = model::Model {
             fixed: self.fixed,
             slots: self.slots,
@@ -130,7 +134,7 @@ impl<'a> Memory<'a> {
         let learned = Learned { cells: self.cells, fixed: self.learned };
         let map = AddressMap::new(self.map);
         let predictor = Predictor { map, learned, references: None, base_size: sizes.base };
-        Machine::new(model, predictor, self.numbers, sizes.target)
+        (Machine::new(model, predictor, self.numbers, sizes.target), self.lines)
     }
 }
 
@@ -151,7 +155,7 @@ pub struct CompactDecoder<'a> {
     /// Whether the first byte, which names the class, has come.
     is_started: bool,
     reader: BitReader,
-    lines: [Lines; 2],
+    lines: &'a mut [Lines; 2],
     sweep: Sweep,
 }
 
@@ -159,15 +163,10 @@ impl<'a> CompactDecoder<'a> {
     /// A decoder with these tables; they may be larger than the stream wants.
     #[must_use]
     pub fn new(sizes: Sizes, memory: Memory<'a>) -> Self {
-        Self {
-            sizes,
-            ram_bytes: memory.ram_bytes,
-            is_started: false,
-            machine: memory.into_machine(sizes),
-            reader: BitReader::new(),
-            lines: [Lines::EMPTY; 2],
-            sweep: Sweep::EMPTY,
-        }
+        let ram_bytes = memory.ram_bytes;
+        let (machine, lines) = memory.into_machine(sizes);
+        let (is_started, reader) = (false, BitReader::new());
+        Self { machine, sizes, ram_bytes, is_started, reader, lines, sweep: Sweep::EMPTY }
     }
 
     /// Keeps as much of the tables as the class has that the first byte names.

@@ -155,7 +155,7 @@ pub(super) fn mix(
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Number {
     /// Numbers are lengths and distances: more often long than short.
-    length: [Flag; MAX_BITS as usize],
+    length: [Flag; 19],
     /// By length: of the bits behind the leading one, the first, the second by the first, and the last.
     behind: [[Slot; 4]; 16],
 }
@@ -168,8 +168,7 @@ pub(super) const NUMBER_DECISIONS: u32 = 2 * MAX_BITS;
 
 impl Number {
     /// Has seen nothing.
-    pub(super) const NEW: Self =
-        Self { length: [Flag::NEW; MAX_BITS as usize], behind: [[Slot::NEW; 4]; 16] };
+    pub(super) const NEW: Self = Self { length: [Flag::NEW; 19], behind: [[Slot::NEW; 4]; 16] };
 
     /// Codes a number below 2^26.
     pub(super) fn code(&mut self, coder: &mut impl BitCoder, value: u32) -> u32 {
@@ -177,7 +176,7 @@ impl Number {
         let bits = shifted.ilog2();
         let mut length = 0;
         while length < MAX_BITS
-            && pick(&mut self.length, length as usize).code(coder, bits > length)
+            && pick(&mut self.length, length.min(18) as usize).code(coder, bits > length)
         {
             length += 1;
         }

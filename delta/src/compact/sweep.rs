@@ -38,8 +38,8 @@ pub(super) struct Sweep {
     forms: [Form; PLACES],
     /// How far behind the other halves of their pairs lie; pairs begin at even offsets.
     distances: [i16; PLACES / 2],
-    /// Offset of the block; no multiple of [`BLOCK`] while nothing is held.
-    block: u32,
+    /// One more than the offset of the block; 0 while nothing is held.
+    held: u32,
     /// The stretch that the sweep is in.
     stretch: u32,
     /// Where the next unit begins.
@@ -54,7 +54,7 @@ impl Sweep {
         marked: 0,
         forms: [Form::Plain; PLACES],
         distances: [0; PLACES / 2],
-        block: 1,
+        held: 0,
         stretch: 0,
         at: 0,
         last: [None; 32],
@@ -85,19 +85,19 @@ impl Sweep {
     /// The place of an offset, whose block is swept if it is another one than that at hand.
     fn place(&mut self, references: &References, bytes: &mut impl Bytes, offset: u32) -> u32 {
         let block = offset & !(BLOCK - 1);
-        if self.block != block {
-            let before = core::mem::replace(&mut self.block, block);
-            self.sweep(references, bytes, block, before);
+        if self.held != block + 1 {
+            self.sweep(references, bytes, block);
+            self.held = block + 1;
         }
         offset - block + UNDERHANG
     }
 
-    fn sweep(&mut self, references: &References, bytes: &mut impl Bytes, block: u32, before: u32) {
+    fn sweep(&mut self, references: &References, bytes: &mut impl Bytes, block: u32) {
         let (ahead, stretch_len) = references.set.sweep_bytes();
         let stretch = block & !(stretch_len - 1);
         // A sweep goes on within its stretch, and need not stop at each block.
-        let goes_on = stretch == self.stretch && before.is_multiple_of(BLOCK) && before < block;
-        if goes_on && before + BLOCK == block {
+        let goes_on = stretch == self.stretch && (1..=block).contains(&self.held);
+        if goes_on && self.held + BLOCK == block + 1 {
             self.keep_the_end();
         } else {
             (self.starts, self.marked) = (0, 0);

@@ -213,7 +213,7 @@ fn code(job: &Job<'_>, segments: &[Segment], map: &[Entry]) -> Option<(Vec<u8>, 
     let mut side = EncoderSide::new(job, segments, map);
     let mut view = SliceView::new(job);
     class::with_memory(job.class, |memory| {
-        let mut machine: Machine<'_> = memory.into_machine(job.sizes());
+        let (mut machine, _): (Machine<'_>, _) = memory.into_machine(job.sizes());
         machine.keep(job.class.shape()).then_some(())?;
         while !machine.is_done() {
             machine.step(&mut side, &mut view).ok()?;
