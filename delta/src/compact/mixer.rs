@@ -13,16 +13,12 @@ const SQUASH: [u16; 49] = [
     65532, 65533, 65534, 65534, 65535, 65535, 65535, 65535, 65535, 65535,
 ];
 
-/// `-256 * ln(p / (1 - p))` for p = 2^e * (1 + (m + 1/2)/8) / 65536: eight for each e, up to p = 1/2.
-const STRETCH: [u16; 121] = [
-    2824, 2795, 2770, 2746, 2725, 2705, 2687, 2670, 2646, 2618, 2592, 2569, 2547, 2528, 2509, 2492,
-    2469, 2440, 2415, 2391, 2370, 2350, 2332, 2315, 2291, 2263, 2237, 2214, 2192, 2173, 2154, 2137,
-    2114, 2085, 2060, 2036, 2015, 1995, 1977, 1960, 1936, 1908, 1882, 1859, 1837, 1818, 1799, 1782,
-    1759, 1730, 1705, 1681, 1660, 1640, 1622, 1605, 1581, 1552, 1527, 1503, 1482, 1462, 1444, 1427,
-    1403, 1374, 1349, 1325, 1304, 1284, 1266, 1248, 1224, 1196, 1170, 1146, 1125, 1105, 1086, 1069,
-    1045, 1016, 990, 966, 944, 924, 905, 887, 863, 834, 807, 783, 760, 739, 720, 702, 677, 646,
-    618, 593, 569, 547, 527, 507, 480, 447, 417, 389, 362, 338, 314, 292, 260, 221, 183, 148, 114,
-    81, 48, 16, 0,
+/// `-256 * ln(p / (1 - p))` for p = 2^e * (1 + (m + 1/2)/4) / 65536: four for each e, up to p = 1/2.
+const STRETCH: [u16; 61] = [
+    2809, 2758, 2715, 2678, 2632, 2580, 2537, 2501, 2454, 2403, 2360, 2323, 2277, 2225, 2182, 2146,
+    2099, 2048, 2005, 1968, 1922, 1870, 1827, 1791, 1744, 1693, 1650, 1613, 1566, 1515, 1472, 1435,
+    1388, 1337, 1294, 1257, 1210, 1158, 1115, 1077, 1030, 978, 934, 896, 848, 794, 750, 711, 661,
+    605, 558, 517, 463, 403, 350, 303, 240, 166, 97, 32, 0,
 ];
 
 /// Largest magnitude in the logistic domain.
@@ -44,8 +40,8 @@ pub(super) fn stretch(p: u16) -> i32 {
     let p = u32::from(p.max(1));
     let rarer = p.min(65536 - p);
     let exponent = rarer.ilog2();
-    // The three bits behind the leading one choose an entry.
-    let index = exponent * 8 + ((rarer << 3 >> exponent) & 7);
+    // The two bits behind the leading one choose an entry.
+    let index = exponent * 4 + ((rarer << 2 >> exponent) & 3);
     let magnitude = STRETCH.get(index as usize).map_or(0, |entry| i32::from(*entry));
     if p < 1 << 15 { -magnitude } else { magnitude }
 }
@@ -227,8 +223,8 @@ mod tests {
         for p in (1..=65535).step_by(13) {
             let q = f64::from(p) / 65536.0;
             let exact = (q / (1.0 - q)).ln() * 256.0;
-            // Half of a step: a sixteenth of p, over 1 - p, which is 3/4 at least.
-            assert!((f64::from(stretch(p)) - exact).abs() <= 256.0 / 16.0 / 0.75 + 1.0, "{p}");
+            // Half of a step: an eighth of p, over 1 - p, which is 1/2 at least.
+            assert!((f64::from(stretch(p)) - exact).abs() <= 256.0 / 8.0 / 0.5 + 1.0, "{p}");
         }
     }
 }
