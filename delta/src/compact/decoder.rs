@@ -175,10 +175,11 @@ impl<'a> CompactDecoder<'a> {
             return Err(DecodeError::Corrupt);
         }
         let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
-        if !self.machine.keep(class.shape()) {
-            let (needed, limit) = (class.ram_bytes(), self.ram_bytes);
+        let (needed, limit) = (class.ram_bytes(), self.ram_bytes);
+        if needed > limit {
             return Err(DecodeError::Memory { needed, limit });
         }
+        self.machine.keep(class.shape());
         self.is_started = true;
         Ok(())
     }

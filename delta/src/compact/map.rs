@@ -55,9 +55,14 @@ impl<'a> AddressMap<'a> {
         Self { entries }
     }
 
-    /// Has so many entries from now on; false if there is no room for as many.
-    pub(super) fn keep(&mut self, entries: usize) -> bool {
-        keep(&mut self.entries, entries)
+    /// Has no more than so many entries from now on.
+    pub(super) fn keep(&mut self, entries: usize) {
+        keep(&mut self.entries, entries);
+    }
+
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// Sets an entry; false if there is none with this number, or a number in it is too large.

@@ -72,10 +72,11 @@ fn within<const N: usize>(index: usize) -> usize {
     if N.is_power_of_two() { index % N } else { index.min(N - 1) }
 }
 
-/// Keeps the first `len` elements; false if there are not as many.
-fn keep<T>(table: &mut &mut [T], len: usize) -> bool {
-    let kept = core::mem::take(table).get_mut(..len);
-    kept.map(|kept| *table = kept).is_some()
+/// Keeps the first `len` elements, or all if there are not as many.
+fn keep<T>(table: &mut &mut [T], len: usize) {
+    let all = core::mem::take(table);
+    let len = len.min(all.len());
+    *table = all.get_mut(..len).unwrap_or_default();
 }
 
 /// The element at an index, which wraps around in a table whose size is a power of two; those that are lent are never

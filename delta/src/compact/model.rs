@@ -270,15 +270,15 @@ pub(super) struct Model<'a> {
 }
 
 impl Model<'_> {
-    /// Keeps as much of the tables as a class has; false if there is not as much.
-    pub(super) fn keep(&mut self, shape: &Shape) -> bool {
-        keep(&mut self.slots, shape.slots as usize)
-            && keep(&mut self.flags, shape.flag_count())
-            && keep(&mut self.flag_weights, shape.flag_sets.into())
-            && keep(&mut self.family_weights, shape.family_sets.into())
-            && keep(&mut self.path_weights, shape.path_sets())
-            && keep(&mut self.recent, shape.recent_count())
-            && keep(&mut self.substitutions, shape.substitutions.into())
+    /// Keeps as much of the tables as a class has.
+    pub(super) fn keep(&mut self, shape: &Shape) {
+        keep(&mut self.slots, shape.slots as usize);
+        keep(&mut self.flags, shape.flag_count());
+        keep(&mut self.flag_weights, shape.flag_sets.into());
+        keep(&mut self.family_weights, shape.family_sets.into());
+        keep(&mut self.path_weights, shape.path_sets());
+        keep(&mut self.recent, shape.recent_count());
+        keep(&mut self.substitutions, shape.substitutions.into());
     }
 
     /// Codes whether the prediction is right; `odd` for the high byte of a halfword.

@@ -174,9 +174,10 @@ pub(super) struct Predictor<'a> {
 }
 
 impl Predictor<'_> {
-    /// Keeps as much of the tables as a class has; false if there is not as much.
-    pub(super) fn keep(&mut self, shape: &Shape) -> bool {
-        self.map.keep(shape.map.into()) && keep(&mut self.learned.cells, shape.cells.into())
+    /// Keeps as much of the tables as a class has.
+    pub(super) fn keep(&mut self, shape: &Shape) {
+        self.map.keep(shape.map.into());
+        keep(&mut self.learned.cells, shape.cells.into());
     }
 
     /// The offset in the base of what the map says has moved to this offset of the target.

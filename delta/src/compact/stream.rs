@@ -237,9 +237,10 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Keeps as much of the tables as a class has; false if there is not as much.
-    pub(super) fn keep(&mut self, shape: &Shape) -> bool {
-        self.model.keep(shape) && self.predictor.keep(shape)
+    /// Keeps as much of the tables as a class has.
+    pub(super) fn keep(&mut self, shape: &Shape) {
+        self.model.keep(shape);
+        self.predictor.keep(shape);
     }
 
     /// Target bytes so far.
@@ -271,9 +272,10 @@ impl<'a> Machine<'a> {
         let sizes = [self.predictor.base_size, self.target_size];
         if part == Part::Done {
             self.left = self.numbers.counts.code(side, side.map_len());
-            if !self.predictor.map.keep(self.left as usize) {
+            if self.left as usize > self.predictor.map.len() {
                 return Err(Corrupt);
             }
+            self.predictor.map.keep(self.left as usize);
             self.mode = Mode::Map;
         } else {
             let known = side.references().copied();

@@ -214,7 +214,7 @@ fn code(job: &Job<'_>, segments: &[Segment], map: &[Entry]) -> Option<(Vec<u8>, 
     let mut view = SliceView::new(job);
     class::with_memory(job.class, |memory| {
         let (mut machine, _): (Machine<'_>, _) = memory.into_machine(job.sizes());
-        machine.keep(job.class.shape()).then_some(())?;
+        machine.keep(job.class.shape());
         while !machine.is_done() {
             machine.step(&mut side, &mut view).ok()?;
         }
