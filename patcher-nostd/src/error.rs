@@ -14,6 +14,8 @@ use crate::verify::KeyId;
 pub enum FlashError {
     /// The base slot cannot be read.
     Base(NorFlashErrorKind),
+    /// The staging region cannot be read.
+    Staging(NorFlashErrorKind),
     /// The target slot cannot be read, erased or written.
     Target(NorFlashErrorKind),
     /// The target slot reads back differently from what was written at this offset.
@@ -158,6 +160,7 @@ impl fmt::Display for FlashError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Base(kind) => write!(f, "base slot: {kind}"),
+            Self::Staging(kind) => write!(f, "staging region: {kind}"),
             Self::Target(kind) => write!(f, "target slot: {kind}"),
             Self::ReadBack { offset } => {
                 write!(f, "target slot reads back differently at {offset}")

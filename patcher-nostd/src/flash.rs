@@ -175,7 +175,12 @@ impl<'b> SlotWriter<'b> {
     }
 }
 
-fn read_back<T: NorFlash>(flash: &mut T, offset: u32, written: &[u8]) -> Result<(), FlashError> {
+/// Compares what was written with what reads back.
+pub(crate) fn read_back<T: NorFlash>(
+    flash: &mut T,
+    offset: u32,
+    written: &[u8],
+) -> Result<(), FlashError> {
     let mut offset = offset;
     for wanted in written.chunks(BOUNCE) {
         let mut bounce = [0; BOUNCE];

@@ -57,6 +57,11 @@ pub enum JournalError {
     },
     /// The region is no even number of sectors, or its write size does not divide 256.
     Geometry,
+    /// The caller's buffer is shorter than the record.
+    BufferTooSmall {
+        /// Bytes that are needed.
+        needed: usize,
+    },
     /// The payload is longer than a record can be.
     TooLong {
         /// Its length in bytes.
@@ -75,6 +80,9 @@ impl fmt::Display for JournalError {
                 write!(f, "records do not fit into a journal bank of {bank} bytes")
             }
             Self::Geometry => f.write_str("journal region is not two banks of whole sectors"),
+            Self::BufferTooSmall { needed } => {
+                write!(f, "record of {needed} bytes does not fit the buffer")
+            }
             Self::TooLong { got, limit } => {
                 write!(f, "record of {got} bytes, the limit is {limit}")
             }
@@ -175,18 +183,19 @@ impl<F: NorFlash> Journal<F> {
         self.flash
     }
 
-    /// Reads the latest record of a kind into `into` and returns its payload; `None` if there is none, or if `into`
-    /// is too short for it.
+    /// Reads the latest record of a kind into `into` and returns its payload; `None` if there is none.
     ///
     /// # Errors
-    /// [`JournalError::Flash`] or [`JournalError::ReadBack`] if the record cannot be read any more.
+    /// [`JournalError::BufferTooSmall`]; [`JournalError::Flash`] or [`JournalError::ReadBack`] if the record cannot be read
+    /// any more.
     pub fn read<'b>(
         &mut self,
         kind: Kind,
         into: &'b mut [u8],
     ) -> Result<Option<&'b [u8]>, JournalError> {
         let Some(place) = self.place(kind) else { return Ok(None) };
-        let Some(payload) = into.get_mut(..place.head.len.into()) else { return Ok(None) };
+        let needed = usize::from(place.head.len);
+        let payload = into.get_mut(..needed).ok_or(JournalError::BufferTooSmall { needed })?;
         if self.is_good(place.offset) != Some(place.head) {
             return Err(JournalError::ReadBack { offset: place.offset });
         }

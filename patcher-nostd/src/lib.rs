@@ -80,32 +80,43 @@ mod blocks;
 mod check;
 mod codec;
 mod document;
+mod download;
 mod draw;
 mod error;
 mod flags;
 mod flash;
+mod install;
 mod journal;
 pub mod life;
 mod patcher;
 mod receiver;
+mod signed_slot;
 mod stage;
+mod staging;
+mod updater;
 mod verify;
 
 pub use admission::Device;
 pub use check::{PackageChecker, authenticate};
 pub use document::DocumentError;
+pub use download::Download;
 pub use draw::{Draw, eligible, place};
 pub use error::{Culprit, FlashError, PatchError};
 pub use flags::{Decision, DeviceFacts, Reason, VerifiedFlags};
 pub use flash::{NoBase, Slots};
 pub use journal::{Journal, JournalError};
+pub use life::{LifeError, ResetCause};
 pub use patcher::{Buffers, Installed, Patcher};
+pub use signed_slot::{TRAILER_BYTES, check_slot, trailer};
 pub use stage::{VerifiedStage, follows};
+pub use staging::StagingError;
+pub use updater::{Boot, UpdateError, Updater, any_signed_slot};
 #[cfg(feature = "ed25519")]
 pub use verify::TrustedKeys;
 pub use verify::{KeyId, PublicKey, VerifiedManifest, Verifier, VerifyError, key_id};
 pub use whittle_delta::{DecodeError, compact};
 pub use whittle_format::journal::Kind as RecordKind;
+pub use whittle_format::life::{Ending, LifeState, Phase, SlotId};
 pub use whittle_format::{FormatError, Manifest, Seed, Share, Stage};
 
 /// Whether a machine wants more bytes.

@@ -39,10 +39,16 @@ pub struct Patcher<'a, V> {
 
 impl<'a, V: Verifier> Patcher<'a, V> {
     /// A patcher for one package.
-    pub fn new(device: &'a Device<'a>, verifier: V, buffers: Buffers<'a>) -> Self {
+    pub fn new(device: &Device<'a>, verifier: V, buffers: Buffers<'a>) -> Self {
         let Buffers { block, page, compact } = buffers;
         let receiver = Receiver::new(device, verifier, block);
         Self { receiver, compact, decoder: None, writer: SlotWriter::new(page) }
+    }
+
+    /// What is being applied, once its envelope has come.
+    #[must_use]
+    pub fn manifest(&self) -> Option<VerifiedManifest> {
+        self.receiver.manifest()
     }
 
     /// Takes the whole chunk, unless the package ends inside it.
