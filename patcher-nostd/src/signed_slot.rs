@@ -91,7 +91,7 @@ pub fn trailer(envelope: &[u8]) -> [u8; TRAILER_LEN] {
 }
 
 /// The envelope that bytes begin with.
-pub(crate) fn envelope_in(bytes: &[u8]) -> Result<&[u8], PatchError> {
+fn envelope_in(bytes: &[u8]) -> Result<&[u8], PatchError> {
     let len = Envelope::length(bytes).map_err(PatchError::Envelope)?;
     len.and_then(|len| bytes.get(..len)).ok_or(PatchError::Truncated)
 }

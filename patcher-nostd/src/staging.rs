@@ -12,12 +12,12 @@ use core::fmt;
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind, ReadNorFlash};
 use whittle_format::block::BlockLayout;
+use whittle_format::envelope::Envelope;
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 use whittle_format::staging::Staging;
 use whittle_format::{Manifest, ShortDigest};
 
 use crate::flash::{is_readable, read_back, read_unaligned};
-use crate::signed_slot::envelope_in;
 use crate::{FlashError, PatchError};
 
 /// Read at a time.
@@ -25,6 +25,9 @@ const PIECE: usize = 64;
 
 /// Written at a time; a multiple of every write size that is supported.
 const CHUNK: usize = 256;
+
+/// Bytes of an envelope that tell its length.
+const HEAD: usize = 32;
 
 const PADDING: u8 = 0xff;
 
@@ -130,12 +133,18 @@ pub(crate) fn read_envelope<'b, S: ReadNorFlash>(
     if !is_readable::<S>() {
         return Err(PatchError::Flash(FlashError::ReadSize { got: S::READ_SIZE }));
     }
-    // A region that is shorter holds no package.
-    let len = region.capacity().min(into.len());
-    let front = into.get_mut(..len).unwrap_or_default();
-    read_unaligned(region, 0, front)
-        .map_err(|kind| PatchError::Flash(FlashError::Staging(kind)))?;
-    envelope_in(front)
+    // What lies behind the envelope may be torn, and a read across it may fail.
+    let (mut len, mut got) = (HEAD, 0);
+    while got < len {
+        let rest = into.get_mut(got..len).ok_or(PatchError::Truncated)?;
+        let at = to_u32(got);
+        read_unaligned(region, at, rest)
+            .map_err(|kind| PatchError::Flash(FlashError::Staging(kind)))?;
+        got = len;
+        let front = into.get(..got).unwrap_or_default();
+        len = Envelope::length(front).map_err(PatchError::Envelope)?.ok_or(PatchError::Truncated)?;
+    }
+    into.get(..len).ok_or(PatchError::Truncated)
 }
 
 /// A staged package, read from its front to its back.

@@ -15,4 +15,5 @@ mod qemu;
 mod reproducible;
 mod stage;
 mod tamper;
+mod update;
 mod wit;

@@ -1,0 +1,144 @@
+//! Packages of small images, signed in a way that a sweep over many thousand boots can afford.
+
+use sha2::{Digest as _, Sha256};
+use whittle_format::block::{self, BlockLayout};
+use whittle_format::envelope::{self, Envelope, KeyId, SIGNATURE_LEN};
+use whittle_format::{Manifest, shorten};
+use whittle_patcher_nostd::{Verifier, VerifyError, authenticate};
+use whittle_release::{CodecChoice, Image};
+
+use crate::support::{code_like, request, test_key};
+
+const KEY_ID: KeyId = *b"sweeping";
+
+/// Stands in for Ed25519, which the other tests use: a digest with a secret in front.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FastVerifier;
+
+fn sign(message: &[u8]) -> [u8; SIGNATURE_LEN] {
+    let mut signature = [0; SIGNATURE_LEN];
+    for (half, secret) in signature.chunks_mut(32).zip(["one", "two"]) {
+        half.copy_from_slice(&Sha256::new().chain_update(secret).chain_update(message).finalize());
+    }
+    signature
+}
+
+impl Verifier for FastVerifier {
+    fn verify(
+        &self,
+        key_id: &KeyId,
+        message: &[u8],
+        signature: &[u8; SIGNATURE_LEN],
+    ) -> Result<(), VerifyError> {
+        if *key_id != KEY_ID {
+            Err(VerifyError::UnknownKey)
+        } else if *signature == sign(message) {
+            Ok(())
+        } else {
+            Err(VerifyError::BadSignature)
+        }
+    }
+}
+
+/// An envelope and the blocks behind it.
+#[derive(Clone, Debug)]
+pub(crate) struct Package {
+    pub(crate) manifest: Manifest,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) envelope_len: usize,
+}
+
+impl Package {
+    /// Signs a manifest over this payload, whatever it said about another one before.
+    fn new(manifest: &Manifest, payload: &[u8]) -> Self {
+        let layout = BlockLayout::new(manifest.payload_size, manifest.block_log2).expect("valid");
+        let mut chain = vec![0; layout.wire_len() as usize];
+        let short = |bytes: &[u8]| shorten(&Sha256::digest(bytes).into());
+        let root = block::emit(payload, layout, &mut chain, short).expect("as long as the layout");
+        let manifest = Manifest { root, ..*manifest };
+
+        let mut signed = [0; 256];
+        let len = manifest.emit(&mut signed).expect("fits");
+        let mut message = [0; 512];
+        let message_len = envelope::tbs(&KEY_ID, &signed[..len], &mut message).expect("fits");
+        let mut bytes = vec![0; 256];
+        let signature = sign(&message[..message_len]);
+        let envelope_len =
+            envelope::emit(&KEY_ID, &signed[..len], &signature, &mut bytes).expect("fits");
+        bytes.truncate(envelope_len);
+        bytes.extend(chain);
+        Self { manifest, bytes, envelope_len }
+    }
+
+    /// The package with the same manifest over a payload with one byte changed: authentic, and made wrongly.
+    fn broken(&self) -> Self {
+        let mut payload = self.payload();
+        let last = payload.len() - 1;
+        payload[last / 2] ^= 0x55;
+        Self::new(&self.manifest, &payload)
+    }
+
+    fn payload(&self) -> Vec<u8> {
+        payload(&self.manifest, &self.bytes[self.envelope_len..])
+    }
+
+    pub(crate) fn envelope(&self) -> &[u8] {
+        &self.bytes[..self.envelope_len]
+    }
+}
+
+fn payload(manifest: &Manifest, chain: &[u8]) -> Vec<u8> {
+    let layout = BlockLayout::new(manifest.payload_size, manifest.block_log2).expect("valid");
+    let (mut chain, mut payload) = (chain, Vec::new());
+    while payload.len() < manifest.payload_size as usize {
+        let shape = layout.block_after(payload.len() as u32);
+        let (block, rest) = chain.split_at(shape.len as usize);
+        payload.extend(block::parse(block, shape.has_next).1);
+        chain = rest;
+    }
+    payload
+}
+
+/// Two releases of a small firmware.
+pub(crate) struct Releases {
+    pub(crate) old: Vec<u8>,
+    pub(crate) new: Vec<u8>,
+    /// The full images.
+    pub(crate) old_full: Package,
+    pub(crate) new_full: Package,
+    pub(crate) delta: Package,
+    pub(crate) broken_delta: Package,
+}
+
+impl Releases {
+    /// Images of about `len` bytes; the new one has parts that the old one has not.
+    pub(crate) fn new(len: usize, block_log2: u8) -> Self {
+        let old = code_like(5, len);
+        let mut new = old.clone();
+        new.splice(len / 2..len / 2, code_like(77, len / 9));
+        for at in (0..new.len()).step_by(331) {
+            new[at] ^= 0x3c;
+        }
+        let delta = release(&[&old, &new], CodecChoice::Compact, block_log2, 8);
+        let old_full = release(&[&old], CodecChoice::Stored, block_log2, 7);
+        let new_full = release(&[&new], CodecChoice::Stored, block_log2, 8);
+        let broken_delta = delta.broken();
+        Self { old, new, old_full, new_full, delta, broken_delta }
+    }
+}
+
+fn release(images: &[&[u8]], codec: CodecChoice, block_log2: u8, counter: u32) -> Package {
+    let key = test_key();
+    let images: Vec<Image> =
+        images.iter().map(|bytes| Image::new(bytes.to_vec()).expect("small")).collect();
+    let mut request = request(&images, &key);
+    request.profile.codec = codec;
+    request.profile.fixed_block_log2 = Some(block_log2);
+    request.security_counter = counter;
+    let built = whittle_release::build::build(&request, &|_| {}).expect("builds");
+    let bytes = &built.files[0].1;
+    let keyring = crate::support::keys();
+    let manifest = *authenticate(bytes, &&keyring, &mut [0; 4096]).expect("authentic");
+    let envelope_len = Envelope::length(bytes).expect("an envelope").expect("whole");
+    Package::new(&manifest, &payload(&manifest, &bytes[envelope_len..]))
+}

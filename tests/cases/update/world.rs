@@ -1,0 +1,300 @@
+//! A device, the server that it asks, and the power that fails: what runs between two power cuts, over and over.
+
+use whittle_flash_sim::{Chip, SimFlash, Supply};
+use whittle_patcher_nostd::{
+    Boot, Buffers, Device, Ending, LifeError, LifeState, PatchError, Phase, ResetCause, SlotId,
+    Status, UpdateError, Updater, compact, trailer,
+};
+
+use super::packages::{FastVerifier, Package, Releases};
+use crate::support::PRODUCT;
+
+pub(crate) const DEVICE: Device<'static> = Device {
+    product: PRODUCT,
+    hardware_revision: 3,
+    security_counter: 0,
+    decoder_ram_bytes: 16 << 20,
+};
+
+/// What the new firmware does when it is on trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    Works,
+    Crashes,
+    FailsItsChecks,
+    /// It works, but the deltas that lead to it were made wrongly.
+    ComesByFullImage,
+}
+
+impl Behaviour {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Works, Self::Crashes, Self::FailsItsChecks, Self::ComesByFullImage];
+
+    /// How the update must end.
+    fn ending(self) -> Ending {
+        match self {
+            Self::Works | Self::ComesByFullImage => Ending::Committed,
+            Self::Crashes => Ending::Crashed,
+            Self::FailsItsChecks => Ending::Unhealthy,
+        }
+    }
+}
+
+/// The flash regions of a device, on one supply.
+#[derive(Clone, Debug)]
+pub(crate) struct Flash<const R: usize, const W: usize, const E: usize> {
+    journal: SimFlash<R, W, E>,
+    slots: [SimFlash<R, W, E>; 2],
+    staging: SimFlash<R, W, E>,
+}
+
+impl<const R: usize, const W: usize, const E: usize> Flash<R, W, E> {
+    /// A device as it leaves the factory: the old image in slot A, its journal begun.
+    pub(crate) fn new(chip: Chip, geometry: Geometry, releases: &Releases, supply: &Supply) -> Self {
+        let slot_len = geometry.slot.next_multiple_of(E);
+        let mut a = vec![0xff; slot_len];
+        a[..releases.old.len()].copy_from_slice(&releases.old);
+        a[slot_len - 256..].copy_from_slice(&trailer(releases.old_full.envelope()));
+        let region = |flash: SimFlash<R, W, E>, name| flash.with(chip).named(name).on(supply);
+        let flash = Self {
+            journal: region(SimFlash::erased(2 * geometry.bank.next_multiple_of(E)), "journal"),
+            slots: [
+                region(SimFlash::holding(&a), "slot A"),
+                region(SimFlash::used(slot_len), "slot B"),
+            ],
+            staging: region(SimFlash::used(geometry.staging), "staging"),
+        };
+        let mut flash = flash;
+        flash.updater().expect("opens");
+        flash
+    }
+
+    fn updater(
+        &mut self,
+    ) -> Result<
+        Updater<'static, &mut SimFlash<R, W, E>, &mut SimFlash<R, W, E>, FastVerifier>,
+        UpdateError,
+    > {
+        let [a, b] = &mut self.slots;
+        Updater::open(&DEVICE, FastVerifier, &mut self.journal, [a, b])
+    }
+}
+
+/// Lengths of regions, at least.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    pub(crate) bank: usize,
+    pub(crate) slot: usize,
+    pub(crate) staging: usize,
+}
+
+/// Why the device stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// It reset itself, or crashed.
+    Reset(ResetCause),
+    /// The update has ended, one way or the other.
+    Over(Ending),
+    /// The flash refused: the power is gone, or the test fails.
+    Failed(UpdateError),
+}
+
+impl From<UpdateError> for Stop {
+    fn from(error: UpdateError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A device in the field with its server.
+pub(crate) struct World<'r, const R: usize, const W: usize, const E: usize> {
+    releases: &'r Releases,
+    behaviour: Behaviour,
+    pub(crate) flash: Flash<R, W, E>,
+    supply: Supply,
+    /// Bytes that the server has sent.
+    pub(crate) fetched: usize,
+    /// Bytes of all packages that were begun anew.
+    pub(crate) wanted: usize,
+    pub(crate) boots: usize,
+    highest_counter: u32,
+}
+
+/// Fetched at a time.
+const CHUNK: usize = 48;
+
+impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
+    pub(crate) fn new(
+        flash: Flash<R, W, E>,
+        releases: &'r Releases,
+        behaviour: Behaviour,
+        supply: &Supply,
+    ) -> Self {
+        let supply = supply.clone();
+        let (fetched, wanted, boots, highest_counter) = (0, 0, 0, 0);
+        Self { releases, behaviour, flash, supply, fetched, wanted, boots, highest_counter }
+    }
+
+    /// Runs until the update is over, or until the power is gone; `true` if it is over.
+    pub(crate) fn run(&mut self, what: &dyn Fn() -> String) -> bool {
+        let mut cause = ResetCause::PowerOn;
+        for _ in 0..40 {
+            match self.boot(cause, what) {
+                Stop::Reset(next) => cause = next,
+                Stop::Over(ending) => {
+                    assert_eq!(ending, self.behaviour.ending(), "{}", what());
+                    return true;
+                }
+                Stop::Failed(error) => {
+                    assert!(self.supply.is_down(), "{error}: {}", what());
+                    return false;
+                }
+            }
+            if self.supply.is_down() {
+                return false;
+            }
+        }
+        panic!("boots without an end: {}", what());
+    }
+
+    /// The boot loader, and the application that it starts.
+    fn boot(&mut self, cause: ResetCause, what: &dyn Fn() -> String) -> Stop {
+        self.boots += 1;
+        let releases = self.releases;
+        let (version, life) = match self.start(cause, what) {
+            Ok(started) => started,
+            Err(error) => return error.into(),
+        };
+        self.supply.note(&format!("boots {version:?}, {:?}", life.phase));
+        assert!(life.security_counter >= self.highest_counter, "the counter falls: {}", what());
+        self.highest_counter = life.security_counter;
+        self.run_application(releases, version, &life).unwrap_or_else(|stop| stop)
+    }
+
+    /// The boot loader: whatever happened, it starts an image that is whole, and the right one.
+    fn start(
+        &mut self,
+        cause: ResetCause,
+        what: &dyn Fn() -> String,
+    ) -> Result<(Version, LifeState), UpdateError> {
+        let mut updater = self.flash.updater()?;
+        let boot = updater.boot(cause)?;
+        let life = *updater.life();
+        let Boot::Slot(slot, manifest) = boot else { panic!("a brick: {}", what()) };
+        let bytes = self.flash.slots[usize::from(slot == SlotId::B)].bytes();
+        let version = [(Version::Old, &self.releases.old), (Version::New, &self.releases.new)]
+            .into_iter()
+            .find(|(_, image)| bytes[..manifest.target_size as usize] == image[..])
+            .unwrap_or_else(|| panic!("boots an image that nobody signed: {}", what()))
+            .0;
+        let expected = match (life.phase, life.ending) {
+            (Phase::Trial, _) => Version::New,
+            (_, Ending::Committed) => Version::New,
+            _ => Version::Old,
+        };
+        assert_eq!(version, expected, "{life:?}: {}", what());
+        Ok((version, life))
+    }
+
+    fn run_application(
+        &mut self,
+        releases: &Releases,
+        version: Version,
+        life: &LifeState,
+    ) -> Result<Stop, Stop> {
+        match life.phase {
+            Phase::Idle => match life.ending {
+                Ending::None | Ending::Abandoned => self.download(releases),
+                ending => Ok(Stop::Over(ending)),
+            },
+            Phase::Downloading => self.download(releases),
+            Phase::Verified => self.install(),
+            Phase::Installed => {
+                self.flash.updater()?.activate()?;
+                Ok(Stop::Reset(ResetCause::Software))
+            }
+            Phase::Pending => Ok(Stop::Reset(ResetCause::Software)),
+            Phase::Trial => self.try_out(version),
+        }
+    }
+
+    fn try_out(&mut self, version: Version) -> Result<Stop, Stop> {
+        assert_eq!(version, Version::New);
+        match self.behaviour {
+            Behaviour::Works | Behaviour::ComesByFullImage => self.flash.updater()?.healthy()?,
+            Behaviour::FailsItsChecks => self.flash.updater()?.unhealthy()?,
+            Behaviour::Crashes => {}
+        }
+        Ok(Stop::Reset(ResetCause::Watchdog))
+    }
+
+    /// Downloads, from where the last download ended.
+    fn download(&mut self, releases: &Releases) -> Result<Stop, Stop> {
+        let delta = match self.behaviour {
+            Behaviour::ComesByFullImage => &releases.broken_delta,
+            _ => &releases.delta,
+        };
+        match self.fetch(delta) {
+            Err(Stop::Failed(UpdateError::Life(LifeError::FullImageWanted))) => {
+                self.fetch(&releases.new_full)?;
+            }
+            other => other?,
+        }
+        self.install()
+    }
+
+    fn fetch(&mut self, package: &Package) -> Result<(), Stop> {
+        let (mut block, fetched, wanted) = ([0; 256], &mut self.fetched, &mut self.wanted);
+        let [a, b] = &mut self.flash.slots;
+        let mut updater = Updater::open(&DEVICE, FastVerifier, &mut self.flash.journal, [a, b])?;
+        let region = &mut self.flash.staging;
+        let is_for = |updater: &Updater<'_, _, _, _>| updater.life().phase == Phase::Downloading;
+        let resumes = is_for(&updater)
+            && updater.resume(region, &mut block)?.is_some_and(|download| {
+                download.manifest().is_some_and(|manifest| manifest.root == package.manifest.root)
+            });
+        // Another look, now that it is known whether to go on.
+        let mut download = if resumes {
+            updater.resume(region, &mut block)?.expect("it was there")
+        } else {
+            *wanted += package.bytes.len();
+            updater.download(region, &mut block)?
+        };
+        let mut status = Status::NeedMore;
+        for mut chunk in package.bytes[download.offset() as usize..].chunks(CHUNK) {
+            *fetched += chunk.len();
+            status = download.push(&mut chunk)?;
+        }
+        if status != Status::Done {
+            download.push(&mut &[][..])?;
+        }
+        download.finish()?;
+        Ok(())
+    }
+
+    fn install(&mut self) -> Result<Stop, Stop> {
+        let (mut block, mut page) = ([0; 256], [0; 256]);
+        let mut tables = compact::TinyTables::NEW;
+        let page = &mut page[..(2 * W).min(256)];
+        let buffers = Buffers { block: &mut block, page, compact: Some(tables.lend()) };
+        let [a, b] = &mut self.flash.slots;
+        let mut updater = Updater::open(&DEVICE, FastVerifier, &mut self.flash.journal, [a, b])?;
+        match updater.install(&mut self.flash.staging, buffers, &mut |_| {}) {
+            Ok(_) => {
+                updater.activate()?;
+                Ok(Stop::Reset(ResetCause::Software))
+            }
+            Err(UpdateError::Patch(PatchError::ImageMismatch | PatchError::Payload(_)))
+                if updater.life().ending == Ending::Abandoned =>
+            {
+                Ok(Stop::Reset(ResetCause::Software))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Old,
+    New,
+}
