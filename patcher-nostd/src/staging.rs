@@ -142,7 +142,8 @@ pub(crate) fn read_envelope<'b, S: ReadNorFlash>(
             .map_err(|kind| PatchError::Flash(FlashError::Staging(kind)))?;
         got = len;
         let front = into.get(..got).unwrap_or_default();
-        len = Envelope::length(front).map_err(PatchError::Envelope)?.ok_or(PatchError::Truncated)?;
+        len =
+            Envelope::length(front).map_err(PatchError::Envelope)?.ok_or(PatchError::Truncated)?;
     }
     into.get(..len).ok_or(PatchError::Truncated)
 }

@@ -192,6 +192,70 @@ fn no_second_cut_during_recovery_does_either() {
 }
 
 #[test]
+fn no_schedule_of_several_cuts_does_either() {
+    let (mut cuts, records) = (0, 8);
+    for seed in 0..60_000u64 {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut draw = |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 16) % below
+        };
+        let chip = [Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED][draw(3) as usize];
+        let supply = Supply::new();
+        let mut flash = SimFlash::<4, 32, 1024>::erased(2048).with(chip).on(&supply);
+        let mut next = append(&mut flash, 0, draw(records) as u8).map_or_else(|n| n, |()| 0);
+        let seen = known(&mut Journal::open(&mut flash).expect("opens"));
+        next = (next..=records as u8).find(|count| after(*count) == seen).expect("a state");
+        let mut counts = next..=next;
+        let mut story = Vec::new();
+        for _ in 0..2 + draw(5) {
+            let cut = Cut { step: draw(12), outcome: Outcome::ALL[draw(6) as usize] };
+            story.push(cut);
+            supply.arm(cut, seed ^ cut.step);
+            // The next look happens under the next cut, so that what is in doubt stays so.
+            let Ok(mut journal) = Journal::open(&mut flash) else {
+                supply.restore();
+                continue;
+            };
+            let seen = known(&mut journal);
+            let now = counts.clone().find(|count| after(*count) == seen);
+            let now =
+                now.unwrap_or_else(|| panic!("{seen:?}, wanted {counts:?}: {story:?}, {seed}"));
+            counts = match append_to(&mut journal, now, now + 3) {
+                Ok(()) => now + 3..=now + 3,
+                Err(n) => n..=n + 1,
+            };
+            cuts += u64::from(supply.is_down());
+            supply.restore();
+        }
+        recovered(&mut flash, counts, &|| format!("{story:?}, {seed}"));
+    }
+    println!("journal: {cuts} cuts in random schedules");
+}
+
+/// Whatever an append has acknowledged stays, wherever in one of the banks a stretch of cells is broken.
+#[test]
+fn broken_cells_lose_no_acknowledged_record() {
+    let mut appended = 0;
+    for start in (0..2048u32).step_by(24).filter(|start| start % 1024 < 864) {
+        let mut flash = SimFlash::<1, 8, 1024>::erased(2048);
+        (start..start + 160).for_each(|at| flash.break_cell(at, 3));
+        for n in 0..12 {
+            let Ok(mut journal) = Journal::open(&mut flash) else { break };
+            if append_to(&mut journal, n, n + 1).is_err() {
+                break;
+            }
+            appended += 1;
+            let seen = Journal::open(&mut flash).map(|mut journal| known(&mut journal));
+            assert_eq!(seen, Ok(after(n + 1)), "broken from {start}, record {n}");
+        }
+    }
+    assert!(appended > 500, "most of the flash works: {appended}");
+}
+
+#[test]
 fn any_flipped_bit_is_survived_without_the_latest_record_being_lost() {
     let mut flash = SimFlash::<1, 4, 1024>::erased(2048);
     append(&mut flash, 0, 11).expect("no cut");

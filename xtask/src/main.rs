@@ -2,6 +2,7 @@
 
 mod ci;
 mod measure;
+mod mutants;
 mod setup;
 mod shell;
 mod tidy;
@@ -18,6 +19,11 @@ enum Task {
     Setup,
     /// Check the rules that crates may depend by, and that device crates build alone.
     Tidy,
+    /// Take the barriers that `tests/mutants` lists away, one at a time, and see that a test fails each time.
+    Mutants {
+        /// Only those with this in their name.
+        only: Option<String>,
+    },
     /// Measure and print a table, and as the last line the figures as `name=value` pairs.
     #[command(subcommand)]
     Measure(measure::Section),
@@ -28,6 +34,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => ci::run(),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),
+        Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),
     }
 }

@@ -15,80 +15,157 @@ struct Count {
     boots: u64,
 }
 
-/// Runs one update with the cuts in turn, each counted in steps from the boot before it, and with power to the end.
-fn run<const R: usize, const W: usize, const E: usize>(
-    factory: &Flash<R, W, E>,
-    releases: &Releases,
-    behaviour: Behaviour,
-    supply: &Supply,
-    cuts: &[Cut],
-) -> Option<Count> {
-    let what = || format!("{W}/{E}, {behaviour:?}, {cuts:?}");
-    let mut world = World::new(factory.clone(), releases, behaviour, supply);
-    supply.restore();
-    let mut came = 0;
-    for (number, cut) in cuts.iter().enumerate() {
-        supply.arm(*cut, cut.step ^ number as u64);
-        let over = world.run(&what);
-        came += u64::from(supply.is_down());
-        supply.restore();
-        if over && number + 1 == cuts.len() && came == 0 {
-            return None;
-        }
+impl Count {
+    fn add<const R: usize, const W: usize, const E: usize>(&mut self, world: &World<'_, R, W, E>) {
+        self.cuts += world.cuts;
+        self.boots += world.boots;
     }
-    assert!(world.run(&what), "it ends: {}", what());
-    assert!(world.run(&what), "and stays so: {}", what());
+
+    /// The line that `cargo xtask measure power-cuts` collects.
+    fn tell(&self, what: &str) {
+        println!(
+            "power cuts: two slots, {what}: {} cuts, {} boots, 0 bricks",
+            self.cuts, self.boots
+        );
+    }
+}
+
+/// A device that has its power cut once; whether the cut came before the update was over.
+fn cut<const R: usize, const W: usize, const E: usize>(
+    world: &mut World<'_, R, W, E>,
+    cut: Cut,
+) -> bool {
+    world.supply.arm(cut, cut.step.wrapping_mul(31) ^ world.cuts);
+    world.run();
+    let came = world.supply.is_down();
+    world.supply.restore();
+    world.cuts += u64::from(came);
+    came
+}
+
+/// Lets a device end its update, and looks whether it stays so.
+fn end<const R: usize, const W: usize, const E: usize>(world: &mut World<'_, R, W, E>) {
+    for _ in 0..2 {
+        assert!(world.run(), "it ends: {}", world.what());
+    }
     // After each cut, the envelope or one block is fetched again at most, and what was in flight.
-    let again = (256 + 48) * came as usize;
-    assert!(world.fetched <= world.wanted + again, "{} of {}: {}", world.fetched, world.wanted, what());
-    Some(Count { cuts: came, boots: world.boots as u64 })
+    let again = (256 + world::CHUNK) * world.cuts as usize;
+    let (fetched, wanted) = (world.fetched, world.wanted);
+    assert!(fetched <= wanted + again, "{fetched} of {wanted}: {}", world.what());
+}
+
+/// Every cut that can hit the update of this device, from the first step to the last, with every outcome.
+fn cuts<'r, const R: usize, const W: usize, const E: usize>(
+    world: &World<'r, R, W, E>,
+) -> impl Iterator<Item = World<'r, R, W, E>> {
+    let all = (0..).flat_map(|step| Outcome::ALL.map(|outcome| Cut { step, outcome }));
+    all.map_while(|next| {
+        let mut world = world.clone();
+        world.story.push(next);
+        cut(&mut world, next).then_some(world)
+    })
+}
+
+fn factory<'r, const R: usize, const W: usize, const E: usize>(
+    chip: Chip,
+    geometry: Geometry,
+    releases: &'r Releases,
+    behaviour: Behaviour,
+) -> World<'r, R, W, E> {
+    let supply = Supply::new();
+    let flash = Flash::<R, W, E>::new(chip, geometry, releases, &supply);
+    World::new(flash, releases, behaviour, &supply)
 }
 
 /// Cuts the power once, at every step and with every outcome.
-fn sweep<const R: usize, const W: usize, const E: usize>(
-    chip: Chip,
-    geometry: Geometry,
-    releases: &Releases,
-) -> Count {
-    let mut total = Count::default();
-    for behaviour in Behaviour::ALL {
-        let supply = Supply::new();
-        let factory = Flash::<R, W, E>::new(chip, geometry, releases, &supply);
-        'steps: for step in 0.. {
-            for outcome in Outcome::ALL {
-                let cuts = [Cut { step, outcome }];
-                match run(&factory, releases, behaviour, &supply, &cuts) {
-                    Some(count) => {
-                        total.cuts += count.cuts;
-                        total.boots += count.boots;
-                    }
-                    None => break 'steps,
-                }
-            }
-        }
-    }
-    total
-}
-
-/// Sweeps over one kind of chip, and tells what there was.
-fn sweep_chip(name: &str, chip: Chip) {
+fn sweep(what: &str, chip: Chip) {
     let releases = Releases::new(600, 6);
     let geometry = Geometry { bank: 1024, slot: 1024, staging: 2048 };
-    let count = sweep::<1, 8, 256>(chip, geometry, &releases);
-    println!("two slots, 8/256, {name}: {} cuts, {} boots, 0 bricks", count.cuts, count.boots);
+    let mut count = Count::default();
+    for behaviour in Behaviour::ALL {
+        for mut world in cuts(&factory::<1, 8, 256>(chip, geometry, &releases, behaviour)) {
+            end(&mut world);
+            count.add(&world);
+        }
+    }
+    count.tell(&format!("single cuts, writes of 8, {what}"));
 }
 
 #[test]
-fn no_cut_bricks_two_slots() {
-    sweep_chip("plain", Chip::PLAIN);
+fn power_cuts_do_not_brick_two_slots() {
+    sweep("plain", Chip::PLAIN);
 }
 
 #[test]
-fn no_cut_bricks_two_slots_with_error_correction() {
-    sweep_chip("error correction", Chip::CORRECTING);
+fn power_cuts_do_not_brick_two_slots_with_error_correction() {
+    sweep("error correction", Chip::CORRECTING);
 }
 
 #[test]
-fn no_cut_bricks_two_slots_that_erase_to_zeros() {
-    sweep_chip("inverted", Chip::INVERTED);
+fn power_cuts_do_not_brick_two_slots_that_erase_to_zeros() {
+    sweep("erased to zeros", Chip::INVERTED);
+}
+
+/// Cuts the power again, anywhere in the recovery and in what comes behind it.
+fn sweep_pairs(behaviour: Behaviour) {
+    let releases = Releases::new(300, 8);
+    let geometry = Geometry { bank: 4096, slot: 1024, staging: 2048 };
+    let mut count = Count::default();
+    let world = factory::<4, 256, 512>(Chip::CORRECTING, geometry, &releases, behaviour);
+    // Without common divisor with the number of outcomes, so that each of them comes first.
+    let every = if is_thorough() { 1 } else { 31 };
+    for once in cuts(&world).step_by(every) {
+        for mut twice in cuts(&once) {
+            end(&mut twice);
+            count.add(&twice);
+        }
+    }
+    count.tell(&format!("pairs of cuts (every {every}th first one), writes of 256, {behaviour:?}"));
+}
+
+#[test]
+fn power_cuts_during_recovery_do_not_brick_two_slots() {
+    sweep_pairs(Behaviour::Works);
+}
+
+#[test]
+fn power_cuts_during_recovery_from_a_crashing_image_do_not_brick_two_slots() {
+    sweep_pairs(Behaviour::Crashes);
+}
+
+/// Whether there is time for everything, as `cargo xtask measure power-cuts` takes it.
+fn is_thorough() -> bool {
+    std::env::var_os("WHITTLE_THOROUGH").is_some()
+}
+
+#[test]
+fn random_schedules_of_power_cuts_do_not_brick_two_slots() {
+    let releases = Releases::new(600, 6);
+    let geometry = Geometry { bank: 1024, slot: 1024, staging: 2048 };
+    let mut count = Count::default();
+    let schedules: u64 = if is_thorough() { 1_000_000 } else { 10_000 };
+    for seed in 0..schedules {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut draw = |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 16) % below
+        };
+        let chip = [Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED][draw(3) as usize];
+        let behaviour = Behaviour::ALL[draw(4) as usize];
+        let mut world = factory::<1, 8, 256>(chip, geometry, &releases, behaviour);
+        for _ in 0..1 + draw(10) {
+            let most = 1 << draw(10);
+            let step = draw(most);
+            let next = Cut { step, outcome: Outcome::ALL[draw(6) as usize] };
+            world.story.push(next);
+            if !cut(&mut world, next) {
+                break;
+            }
+        }
+        end(&mut world);
+        count.add(&world);
+    }
+    count.tell(&format!("{schedules} random schedules, writes of 8"));
 }

@@ -1,6 +1,6 @@
 //! A device, the server that it asks, and the power that fails: what runs between two power cuts, over and over.
 
-use whittle_flash_sim::{Chip, SimFlash, Supply};
+use whittle_flash_sim::{Chip, Cut, SimFlash, Supply};
 use whittle_patcher_nostd::{
     Boot, Buffers, Device, Ending, LifeError, LifeState, PatchError, Phase, ResetCause, SlotId,
     Status, UpdateError, Updater, compact, trailer,
@@ -50,7 +50,12 @@ pub(crate) struct Flash<const R: usize, const W: usize, const E: usize> {
 
 impl<const R: usize, const W: usize, const E: usize> Flash<R, W, E> {
     /// A device as it leaves the factory: the old image in slot A, its journal begun.
-    pub(crate) fn new(chip: Chip, geometry: Geometry, releases: &Releases, supply: &Supply) -> Self {
+    pub(crate) fn new(
+        chip: Chip,
+        geometry: Geometry,
+        releases: &Releases,
+        supply: &Supply,
+    ) -> Self {
         let slot_len = geometry.slot.next_multiple_of(E);
         let mut a = vec![0xff; slot_len];
         a[..releases.old.len()].copy_from_slice(&releases.old);
@@ -106,21 +111,26 @@ impl From<UpdateError> for Stop {
 }
 
 /// A device in the field with its server.
+#[derive(Clone)]
 pub(crate) struct World<'r, const R: usize, const W: usize, const E: usize> {
     releases: &'r Releases,
     behaviour: Behaviour,
     pub(crate) flash: Flash<R, W, E>,
-    supply: Supply,
+    pub(crate) supply: Supply,
     /// Bytes that the server has sent.
     pub(crate) fetched: usize,
     /// Bytes of all packages that were begun anew.
     pub(crate) wanted: usize,
-    pub(crate) boots: usize,
+    pub(crate) boots: u64,
     highest_counter: u32,
+    /// Power cuts so far.
+    pub(crate) cuts: u64,
+    /// What is being tried, for failures to tell.
+    pub(crate) story: Vec<Cut>,
 }
 
 /// Fetched at a time.
-const CHUNK: usize = 48;
+pub(crate) const CHUNK: usize = 48;
 
 impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
     pub(crate) fn new(
@@ -129,23 +139,37 @@ impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
         behaviour: Behaviour,
         supply: &Supply,
     ) -> Self {
-        let supply = supply.clone();
-        let (fetched, wanted, boots, highest_counter) = (0, 0, 0, 0);
-        Self { releases, behaviour, flash, supply, fetched, wanted, boots, highest_counter }
+        Self {
+            releases,
+            behaviour,
+            flash,
+            supply: supply.clone(),
+            fetched: 0,
+            wanted: 0,
+            boots: 0,
+            highest_counter: 0,
+            cuts: 0,
+            story: Vec::new(),
+        }
+    }
+
+    /// Which run this is.
+    pub(crate) fn what(&self) -> String {
+        format!("{W}/{E}, {:?}, {:?}", self.behaviour, self.story)
     }
 
     /// Runs until the update is over, or until the power is gone; `true` if it is over.
-    pub(crate) fn run(&mut self, what: &dyn Fn() -> String) -> bool {
+    pub(crate) fn run(&mut self) -> bool {
         let mut cause = ResetCause::PowerOn;
         for _ in 0..40 {
-            match self.boot(cause, what) {
+            match self.boot(cause) {
                 Stop::Reset(next) => cause = next,
                 Stop::Over(ending) => {
-                    assert_eq!(ending, self.behaviour.ending(), "{}", what());
+                    assert_eq!(ending, self.behaviour.ending(), "{}", self.what());
                     return true;
                 }
                 Stop::Failed(error) => {
-                    assert!(self.supply.is_down(), "{error}: {}", what());
+                    assert!(self.supply.is_down(), "{error}: {}", self.what());
                     return false;
                 }
             }
@@ -153,45 +177,45 @@ impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
                 return false;
             }
         }
-        panic!("boots without an end: {}", what());
+        panic!("boots without an end: {}", self.what());
     }
 
     /// The boot loader, and the application that it starts.
-    fn boot(&mut self, cause: ResetCause, what: &dyn Fn() -> String) -> Stop {
+    fn boot(&mut self, cause: ResetCause) -> Stop {
         self.boots += 1;
         let releases = self.releases;
-        let (version, life) = match self.start(cause, what) {
+        let (version, life) = match self.start(cause) {
             Ok(started) => started,
             Err(error) => return error.into(),
         };
         self.supply.note(&format!("boots {version:?}, {:?}", life.phase));
-        assert!(life.security_counter >= self.highest_counter, "the counter falls: {}", what());
+        assert!(
+            life.security_counter >= self.highest_counter,
+            "the counter falls: {}",
+            self.what()
+        );
         self.highest_counter = life.security_counter;
         self.run_application(releases, version, &life).unwrap_or_else(|stop| stop)
     }
 
     /// The boot loader: whatever happened, it starts an image that is whole, and the right one.
-    fn start(
-        &mut self,
-        cause: ResetCause,
-        what: &dyn Fn() -> String,
-    ) -> Result<(Version, LifeState), UpdateError> {
+    fn start(&mut self, cause: ResetCause) -> Result<(Version, LifeState), UpdateError> {
         let mut updater = self.flash.updater()?;
         let boot = updater.boot(cause)?;
         let life = *updater.life();
-        let Boot::Slot(slot, manifest) = boot else { panic!("a brick: {}", what()) };
+        let Boot::Slot(slot, manifest) = boot else { panic!("a brick: {}", self.what()) };
         let bytes = self.flash.slots[usize::from(slot == SlotId::B)].bytes();
         let version = [(Version::Old, &self.releases.old), (Version::New, &self.releases.new)]
             .into_iter()
             .find(|(_, image)| bytes[..manifest.target_size as usize] == image[..])
-            .unwrap_or_else(|| panic!("boots an image that nobody signed: {}", what()))
+            .unwrap_or_else(|| panic!("boots an image that nobody signed: {}", self.what()))
             .0;
         let expected = match (life.phase, life.ending) {
             (Phase::Trial, _) => Version::New,
             (_, Ending::Committed) => Version::New,
             _ => Version::Old,
         };
-        assert_eq!(version, expected, "{life:?}: {}", what());
+        assert_eq!(version, expected, "{life:?}: {}", self.what());
         Ok((version, life))
     }
 

@@ -80,8 +80,8 @@ pub struct SimFlash<const READ: usize, const WRITE: usize, const ERASE: usize> {
     cells: Cells,
     supply: Supply,
     log: Vec<Access>,
-    /// Written bytes read back with this bit flipped at this offset.
-    stuck_bit: Option<(u32, u8)>,
+    /// Bytes at these offsets read back with these bits flipped.
+    stuck_bits: Vec<(u32, u8)>,
     accesses_until_fault: Option<usize>,
 }
 
@@ -113,7 +113,7 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> SimFlash<READ, W
             cells: Cells::new(bytes, WRITE),
             supply: Supply::new(),
             log: Vec::new(),
-            stuck_bit: None,
+            stuck_bits: Vec::new(),
             accesses_until_fault: None,
         }
     }
@@ -137,9 +137,9 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> SimFlash<READ, W
         Self { chip, cells: Cells::new(bytes, WRITE), ..self }
     }
 
-    /// Makes one cell unable to change: bit `bit` of the byte at `offset` reads back flipped.
+    /// Breaks one cell more: from now on, bit `bit` of the byte at `offset` reads back flipped.
     pub fn break_cell(&mut self, offset: u32, bit: u8) {
-        self.stuck_bit = Some((offset, bit));
+        self.stuck_bits.push((offset, bit));
     }
 
     /// Makes the access after the next `accesses` writes and erases fail.
@@ -211,10 +211,10 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> ReadNorFlash
         if erased == 0 {
             bytes.iter_mut().for_each(|byte| *byte ^= 0xff);
         }
-        if let Some((at, bit)) = self.stuck_bit
-            && let Some(byte) = at.checked_sub(offset).and_then(|at| bytes.get_mut(at as usize))
-        {
-            *byte ^= 1 << bit;
+        for (at, bit) in &self.stuck_bits {
+            if let Some(byte) = at.checked_sub(offset).and_then(|at| bytes.get_mut(at as usize)) {
+                *byte ^= 1 << bit;
+            }
         }
         Ok(())
     }
