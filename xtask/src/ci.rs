@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{setup, shell, tidy};
+use crate::{mutants, setup, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
@@ -26,6 +26,7 @@ pub(crate) fn run() -> Result<()> {
         &["RUSTDOCFLAGS=-D warnings", "cargo", "doc", "--workspace", "--locked", "--no-deps"],
     )?;
     tidy::run()?;
+    mutants::check()?;
     check_decode_bench()?;
     shell::run(
         "cargo",

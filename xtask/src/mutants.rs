@@ -59,14 +59,14 @@ fn test(tree: &Path, filter: &str, build_only: bool) -> Result<bool> {
     if build_only {
         cargo.arg("--no-run");
     }
-    cargo.arg(filter).current_dir(tree).env("CARGO_TARGET_DIR", root().join("target/mutants/build"));
+    cargo
+        .arg(filter)
+        .current_dir(tree)
+        .env("CARGO_TARGET_DIR", root().join("target/mutants/build"));
     // What a mutant breaks is not worth reading.
     let output = cargo.output().context("cannot run `cargo`")?;
     let ran = String::from_utf8_lossy(&output.stdout);
-    ensure!(
-        build_only || !ran.contains("running 0 tests"),
-        "no test has `{filter}` in its name"
-    );
+    ensure!(build_only || !ran.contains("running 0 tests"), "no test has `{filter}` in its name");
     Ok(output.status.success())
 }
 

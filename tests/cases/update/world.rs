@@ -298,7 +298,7 @@ impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
     fn install(&mut self) -> Result<Stop, Stop> {
         let (mut block, mut page) = ([0; 256], [0; 256]);
         let mut tables = compact::TinyTables::NEW;
-        let page = &mut page[..(2 * W).min(256)];
+        let page = &mut page[..(3 * W).min(256)];
         let buffers = Buffers { block: &mut block, page, compact: Some(tables.lend()) };
         let [a, b] = &mut self.flash.slots;
         let mut updater = Updater::open(&DEVICE, FastVerifier, &mut self.flash.journal, [a, b])?;
