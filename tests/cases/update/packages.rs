@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use whittle_format::block::{self, BlockLayout};
 use whittle_format::envelope::{self, Envelope, KeyId, SIGNATURE_LEN};
-use whittle_format::{Manifest, Share, Stage, shorten};
+use whittle_format::{Digest as ImageDigest, Manifest, Share, Stage, shorten};
 use whittle_patcher_nostd::{Verifier, VerifyError, authenticate};
 use whittle_release::flags::FlagsSource;
 use whittle_release::{CodecChoice, Image};
@@ -100,16 +100,10 @@ impl Package {
         Self { manifest, bytes, envelope_len }
     }
 
-    /// The package with the same manifest over a payload with one byte changed: authentic, and made wrongly.
-    fn broken(&self) -> Self {
-        let mut payload = self.payload();
-        let last = payload.len() - 1;
-        payload[last / 2] ^= 0x55;
-        Self::new(&self.manifest, &payload)
-    }
-
-    fn payload(&self) -> Vec<u8> {
-        payload(&self.manifest, &self.bytes[self.envelope_len..])
+    /// The package under a manifest that promises another image of the same size: authentic, and made wrongly.
+    fn promising(&self, target_digest: ImageDigest) -> Self {
+        let payload = payload(&self.manifest, &self.bytes[self.envelope_len..]);
+        Self::new(&Manifest { target_digest, ..self.manifest }, &payload)
     }
 
     pub(crate) fn envelope(&self) -> &[u8] {
@@ -152,7 +146,10 @@ impl Releases {
         let delta = release(&[&old, &new], CodecChoice::Compact, block_log2, 8);
         let old_full = release(&[&old], CodecChoice::Stored, block_log2, 7);
         let new_full = release(&[&new], CodecChoice::Stored, block_log2, 8);
-        let broken_delta = delta.broken();
+        let mut wrong = new.clone();
+        wrong[len / 3] ^= 1;
+        let broken_delta = release(&[&old, &wrong], CodecChoice::Compact, block_log2, 8)
+            .promising(delta.manifest.target_digest);
         Self { old, new, old_full, new_full, delta, broken_delta }
     }
 }
