@@ -86,6 +86,7 @@ mod flags;
 mod flash;
 mod journal;
 pub mod life;
+pub mod mcuboot;
 mod patcher;
 mod receiver;
 mod stage;

@@ -10,6 +10,7 @@ mod device;
 mod flags;
 mod golden;
 mod journal;
+mod mcuboot;
 mod openssl;
 mod qemu;
 mod reproducible;

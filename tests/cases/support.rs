@@ -177,3 +177,15 @@ pub(crate) fn tool(name: &str, package: &str, args: &[&str], directory: &Path) -
     output
         .unwrap_or_else(|error| panic!("`{name}` is needed (Debian package `{package}`): {error}"))
 }
+
+/// Runs MCUboot's imgtool, which `cargo xtask setup` installs; `Err` is what it complains about.
+pub(crate) fn imgtool(args: &[&str], directory: &Path) -> Result<(), String> {
+    let program = root().join("target/test-tools/bin/imgtool");
+    let output = Command::new(program).args(args).current_dir(directory).output();
+    let output = output.expect("`cargo xtask setup` installs imgtool");
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
