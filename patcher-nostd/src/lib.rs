@@ -81,6 +81,7 @@ mod check;
 mod codec;
 mod document;
 mod draw;
+pub mod embassy_boot;
 mod error;
 mod flags;
 mod flash;
