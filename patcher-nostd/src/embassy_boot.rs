@@ -18,9 +18,11 @@
 //!
 //! An update takes three steps: [`check_confirmed`] before the first byte of the image is written, [`mark_updated`] when
 //! the image is whole, and [`mark_booted`] once the new image has shown that it works. The last two do what
-//! `BlockingFirmwareState` of embassy-boot 0.7 does, step by step: they make the progress invalid, erase the partition
-//! and write the magic. What a power cut leaves is therefore what it leaves under embassy-boot's own; each can be called
-//! again.
+//! `BlockingFirmwareState` of embassy-boot 0.7 does: they make the progress invalid, erase the partition and write the
+//! magic. `mark_booted` differs in one word: it makes the progress invalid again in front of the magic. A torn `d0` can
+//! read as `f0`, and embassy-boot would swap what is no image any more; with invalid progress it leaves the images alone.
+//!
+//! Each call can be made again after a power cut, also where error correction refuses to read a word that was torn.
 //!
 //! Flash must erase to ones, as it must for embassy-boot without its feature `flash-erase-zero`.
 
@@ -94,7 +96,7 @@ pub fn max_image_bytes<A: NorFlash, D: NorFlash>(active: &A, dfu: &D) -> usize {
 /// # Errors
 /// [`EmbassyBootError::Geometry`] or [`EmbassyBootError::Flash`].
 pub fn get_state<S: NorFlash>(state: &mut S) -> Result<BootState, EmbassyBootError> {
-    let magic = read_word(state, 0)?;
+    let magic = read_word(state, MAGIC)?;
     Ok(if magic.is_all(magic::SWAP) {
         BootState::Swap
     } else if magic.is_all(magic::REVERT) {
@@ -124,10 +126,16 @@ pub fn check_confirmed<S: NorFlash>(state: &mut S) -> Result<(), EmbassyBootErro
 /// [`EmbassyBootError`]. Unlike embassy-boot, it refuses while the running image is not confirmed: what was taken for a
 /// request would swap back.
 pub fn mark_updated<S: NorFlash>(state: &mut S) -> Result<(), EmbassyBootError> {
-    if get_state(state)? == BootState::Swap && !read_word(state, FIRST_PROGRESS)?.is_all(ERASED) {
-        return Err(EmbassyBootError::NotConfirmed);
+    if says(state, MAGIC, magic::SWAP)? {
+        if !says(state, FIRST_PROGRESS, ERASED)? {
+            return Err(EmbassyBootError::NotConfirmed);
+        }
+        if says(state, VALIDITY, ERASED)? {
+            return Ok(());
+        }
     }
-    set_magic(state, magic::SWAP)
+    clear(state)?;
+    write_magic(state, magic::SWAP)
 }
 
 /// Confirms the image that runs: embassy-boot will not swap back.
@@ -137,21 +145,40 @@ pub fn mark_updated<S: NorFlash>(state: &mut S) -> Result<(), EmbassyBootError> 
 /// # Errors
 /// [`EmbassyBootError`]; the image may or may not be confirmed.
 pub fn mark_booted<S: NorFlash>(state: &mut S) -> Result<(), EmbassyBootError> {
-    set_magic(state, magic::BOOT)
-}
-
-fn set_magic<S: NorFlash>(state: &mut S, magic: u8) -> Result<(), EmbassyBootError> {
-    if read_word(state, 0)?.is_all(magic) {
+    if says(state, MAGIC, magic::BOOT)? {
         return Ok(());
     }
-    if read_word(state, VALIDITY)?.is_all(ERASED) {
+    clear(state)?;
+    // A torn `d0` can be an `f0`; with valid progress that would be a swap.
+    write_word(state, VALIDITY, INVALID)?;
+    write_magic(state, magic::BOOT)
+}
+
+/// Erases the partition. While that is half done, progress that is invalid keeps embassy-boot from going on with it.
+fn clear<S: NorFlash>(state: &mut S) -> Result<(), EmbassyBootError> {
+    if says(state, VALIDITY, ERASED)? {
         write_word(state, VALIDITY, INVALID)?;
     }
     let end = u32::try_from(state.capacity()).unwrap_or(u32::MAX);
-    state.erase(0, end).map_err(|error| EmbassyBootError::Flash(error.kind()))?;
-    write_word(state, 0, magic)?;
-    if read_word(state, 0)?.is_all(magic) { Ok(()) } else { Err(EmbassyBootError::ReadBack) }
+    state.erase(0, end).map_err(|error| EmbassyBootError::Flash(error.kind()))
 }
+
+fn write_magic<S: NorFlash>(state: &mut S, magic: u8) -> Result<(), EmbassyBootError> {
+    write_word(state, MAGIC, magic)?;
+    if says(state, MAGIC, magic)? { Ok(()) } else { Err(EmbassyBootError::ReadBack) }
+}
+
+/// Whether a word consists of this byte alone; one that error correction does not let through says nothing.
+fn says<S: NorFlash>(state: &mut S, number: u32, byte: u8) -> Result<bool, EmbassyBootError> {
+    match read_word(state, number) {
+        Ok(word) => Ok(word.is_all(byte)),
+        Err(EmbassyBootError::Flash(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Number of the word that holds the magic.
+const MAGIC: u32 = 0;
 
 /// Number of the word that is erased as long as the progress counts.
 const VALIDITY: u32 = 1;

@@ -7,6 +7,7 @@ mod archive;
 mod cli;
 mod cose;
 mod device;
+mod embassy_boot;
 mod flags;
 mod golden;
 mod journal;
