@@ -21,6 +21,8 @@
 //! `BlockingFirmwareState` of embassy-boot 0.7 does: they make the progress invalid, erase the partition and write the
 //! magic. `mark_booted` differs in one word: it makes the progress invalid again in front of the magic. A torn `d0` can
 //! read as `f0`, and embassy-boot would swap what is no image any more; with invalid progress it leaves the images alone.
+//! [`mark_booted_rewriting`] also survives an erase that is torn word by word. The repository's `docs/power-cuts.md` counts
+//! what becomes of cuts under embassy-boot with each of them.
 //!
 //! Each call can be made again after a power cut, also where error correction refuses to read a word that was torn.
 //!
@@ -28,7 +30,9 @@
 
 use core::fmt;
 
-use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind};
+use embedded_storage::nor_flash::{
+    MultiwriteNorFlash, NorFlash, NorFlashError as _, NorFlashErrorKind,
+};
 
 use crate::flash::{is_readable, read_unaligned};
 
@@ -152,6 +156,20 @@ pub fn mark_booted<S: NorFlash>(state: &mut S) -> Result<(), EmbassyBootError> {
     // A torn `d0` can be an `f0`; with valid progress that would be a swap.
     write_word(state, VALIDITY, INVALID)?;
     write_magic(state, magic::BOOT)
+}
+
+/// The same as [`mark_booted`], on flash that lets a word be written twice.
+///
+/// It begins with zeros over the magic, which no torn erase makes a swap: otherwise an erase that loses the word of
+/// invalid progress before the magic, and a part of the progress, makes embassy-boot swap again from there.
+///
+/// # Errors
+/// [`EmbassyBootError`]; the image may or may not be confirmed.
+pub fn mark_booted_rewriting<S: MultiwriteNorFlash>(state: &mut S) -> Result<(), EmbassyBootError> {
+    if !says(state, MAGIC, magic::BOOT)? {
+        write_word(state, MAGIC, 0x00)?;
+    }
+    mark_booted(state)
 }
 
 /// Erases the partition. While that is half done, progress that is invalid keeps embassy-boot from going on with it.
