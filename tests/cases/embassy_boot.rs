@@ -7,6 +7,8 @@ use whittle_patcher_nostd::embassy_boot::{
     max_image_bytes,
 };
 
+use crate::support::{build, install, small_series, test_key};
+
 /// Writes what embassy-boot has written when it has swapped: every word of the progress is zero.
 fn swap<const W: usize>(state: &mut SimFlash<1, W, 1024>) {
     for number in 2..10 {
@@ -51,6 +53,23 @@ fn an_update_is_asked_for_once_and_confirmed_once() {
     state.clear_log();
     mark_booted(&mut state).expect("is confirmed");
     assert_eq!(state.log(), []);
+}
+
+#[test]
+fn a_delta_of_the_active_image_ends_in_the_dfu_partition() {
+    type Partition = SimFlash<1, 4, 4096>;
+    let (series, key) = (small_series(), test_key());
+    let built = build(&series[2..], &key);
+    let mut active = Partition::holding(series[2].bytes());
+    let mut dfu = Partition::used(active.capacity() + 4096);
+    let mut state = Partition::erased(4096);
+    assert!(series[3].bytes().len() <= max_image_bytes(&active, &dfu));
+
+    check_confirmed(&mut state).expect("nothing was swapped");
+    install(&built.files[0].1, &mut active, &mut dfu);
+    mark_updated(&mut state).expect("asks");
+    assert!(dfu.bytes().starts_with(series[3].bytes()));
+    assert_eq!(get_state(&mut state), Ok(BootState::Swap));
 }
 
 /// What is done with the state partition.

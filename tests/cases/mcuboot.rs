@@ -6,10 +6,9 @@ use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_patcher_nostd::mcuboot::{
     Algorithm, Flag, Magic, Mcuboot, McubootError, NextBoot, Swap, TrailerState, next_boot,
 };
-use whittle_patcher_nostd::{Buffers, Device, Patcher, Slots, Status, compact};
 use whittle_release::Image;
 
-use crate::support::{COUNTER, PRODUCT, imgtool, keys, request, test_key, thermostat};
+use crate::support::{imgtool, install, request, test_key, thermostat};
 
 /// MCUboot as it is built by default.
 const MCUBOOT: Mcuboot = Mcuboot { max_align: 8, max_sectors: 128, algorithm: Algorithm::Scratch };
@@ -139,33 +138,12 @@ fn a_delta_of_signed_images_ends_in_a_padded_image() {
 
     let (mut primary, mut secondary) = (Slot::holding(&old.1), Slot::erased(SLOT));
     MCUBOOT.withdraw(&mut secondary).expect("erases");
-    apply(package, &mut primary, &mut secondary);
+    install(package, &mut primary, &mut secondary);
     let len = new.0.len() as u32;
     MCUBOOT.request_upgrade(&mut secondary, len, Swap::Test).expect("asks");
     assert!(secondary.bytes() == new.1, "what imgtool pads");
     let states = [&mut primary, &mut secondary].map(|slot| MCUBOOT.state(slot).expect("readable"));
     assert_eq!(next_boot(states[0], states[1]), NextBoot::Test);
-}
-
-fn apply<F: NorFlash>(package: &[u8], base: &mut F, target: &mut F) {
-    let device = Device {
-        product: PRODUCT,
-        hardware_revision: 3,
-        security_counter: COUNTER,
-        decoder_ram_bytes: 16 << 20,
-    };
-    let keys = keys();
-    let (mut block, mut page) = (vec![0; 4096], vec![0; 256]);
-    let mut tables = Box::new(compact::HugeTables::NEW);
-    let mut slots = Slots { base, target };
-    let buffers = Buffers { block: &mut block, page: &mut page, compact: Some(tables.lend()) };
-    let mut patcher = Patcher::new(&device, &keys, buffers);
-    for mut chunk in package.chunks(100) {
-        if patcher.push(&mut chunk, &mut slots).expect("a good package") == Status::Done {
-            break;
-        }
-    }
-    patcher.finish(&mut slots).expect("installs");
 }
 
 #[test]

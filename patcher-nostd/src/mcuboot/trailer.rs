@@ -17,9 +17,10 @@ const MAGIC: [u8; MAGIC_LEN] = [
     0x77, 0xc2, 0x95, 0xf3, 0x60, 0xd2, 0xef, 0x7f, 0x35, 0x52, 0x50, 0x0f, 0x2c, 0xb6, 0x79, 0x80,
 ];
 
-/// What it is otherwise, behind `max_align` in two bytes.
-const WIDE_MAGIC: [u8; 14] =
-    [0x2d, 0xe1, 0x5d, 0x29, 0x41, 0x0b, 0x8d, 0x77, 0x67, 0x9c, 0x11, 0x0f, 0x1f, 0x8a];
+/// What it is otherwise; the first byte is `max_align`.
+const WIDE_MAGIC: [u8; MAGIC_LEN] = [
+    0x00, 0x00, 0x2d, 0xe1, 0x5d, 0x29, 0x41, 0x0b, 0x8d, 0x77, 0x67, 0x9c, 0x11, 0x0f, 0x1f, 0x8a,
+];
 
 const MAGIC_LEN: usize = 16;
 
@@ -35,7 +36,6 @@ const MAX_TAIL: usize = 64;
 const PIECE: usize = 16;
 
 /// Where a slot's trailer is; offsets and lengths are bytes.
-#[derive(Clone, Copy)]
 pub(super) struct Trailer {
     max_align: u32,
     write_size: u32,
@@ -82,16 +82,16 @@ impl Trailer {
         })
     }
 
-    pub(super) fn max_image_bytes(self) -> u32 {
+    pub(super) fn max_image_bytes(&self) -> u32 {
         self.max_image_bytes
     }
 
     /// Whether an image ends in front of the trailer's sectors.
-    pub(super) fn is_clear_of(self, image_bytes: u32) -> bool {
+    pub(super) fn is_clear_of(&self, image_bytes: u32) -> bool {
         self.image_start.saturating_add(image_bytes) <= self.first_sector
     }
 
-    pub(super) fn state<F: NorFlash>(self, slot: &mut F) -> Result<TrailerState, McubootError> {
+    pub(super) fn state<F: NorFlash>(&self, slot: &mut F) -> Result<TrailerState, McubootError> {
         let mut magic = [0; MAGIC_LEN];
         let magic_at = self.capacity.saturating_sub(to_u32(MAGIC_LEN));
         read_unaligned(slot, magic_at, &mut magic).map_err(McubootError::Flash)?;
@@ -109,7 +109,7 @@ impl Trailer {
     }
 
     /// Erases the sectors of the trailer, that of the magic first.
-    pub(super) fn erase<F: NorFlash>(self, slot: &mut F) -> Result<(), McubootError> {
+    pub(super) fn erase<F: NorFlash>(&self, slot: &mut F) -> Result<(), McubootError> {
         let mut end = self.capacity;
         while end > self.first_sector {
             let from = end.saturating_sub(self.sector);
@@ -119,14 +119,14 @@ impl Trailer {
         Ok(())
     }
 
-    pub(super) fn write_image_ok<F: NorFlash>(self, slot: &mut F) -> Result<(), McubootError> {
+    pub(super) fn write_image_ok<F: NorFlash>(&self, slot: &mut F) -> Result<(), McubootError> {
         let word = 0..to_usize(self.write_size);
         let tail = self.tail(Swap::Permanent);
         let word = tail.get(word).unwrap_or_default();
         slot.write(self.image_ok_at(), word).map_err(|error| McubootError::Flash(error.kind()))
     }
 
-    pub(super) fn write_magic<F: NorFlash>(self, slot: &mut F) -> Result<(), McubootError> {
+    pub(super) fn write_magic<F: NorFlash>(&self, slot: &mut F) -> Result<(), McubootError> {
         let words = to_usize(self.max_align)..to_usize(self.tail_len());
         let tail = self.tail(Swap::Test);
         let words = tail.get(words).unwrap_or_default();
@@ -136,7 +136,7 @@ impl Trailer {
 
     /// Wants the trailer to have its ones wherever it shall have them.
     pub(super) fn check_can_become<F: NorFlash>(
-        self,
+        &self,
         slot: &mut F,
         swap: Swap,
     ) -> Result<(), McubootError> {
@@ -145,7 +145,7 @@ impl Trailer {
 
     /// The same of `image ok` and magic alone.
     pub(super) fn check_tail_can_become<F: NorFlash>(
-        self,
+        &self,
         slot: &mut F,
         swap: Swap,
     ) -> Result<(), McubootError> {
@@ -154,7 +154,7 @@ impl Trailer {
 
     /// Wants `image ok` and magic to be what they shall be.
     pub(super) fn read_back<F: NorFlash>(
-        self,
+        &self,
         slot: &mut F,
         swap: Swap,
     ) -> Result<(), McubootError> {
@@ -165,7 +165,7 @@ impl Trailer {
     }
 
     fn check_ones<F: NorFlash>(
-        self,
+        &self,
         slot: &mut F,
         from: u32,
         swap: Swap,
@@ -178,7 +178,7 @@ impl Trailer {
 
     /// Where the first byte is, from `from` to the end of the slot, that is wrong beside the wanted one.
     fn find<F: NorFlash>(
-        self,
+        &self,
         slot: &mut F,
         from: u32,
         swap: Swap,
@@ -203,17 +203,18 @@ impl Trailer {
         Ok(None)
     }
 
-    fn image_ok_at(self) -> u32 {
+    fn image_ok_at(&self) -> u32 {
         self.capacity.saturating_sub(self.tail_len())
     }
 
-    fn tail_len(self) -> u32 {
+    fn tail_len(&self) -> u32 {
         tail_len(self.max_align)
     }
 
-    fn tail(self, swap: Swap) -> Tail {
+    fn tail(&self, swap: Swap) -> Tail {
         let mut tail = [ERASED; MAX_TAIL];
-        if let (Swap::Permanent, [image_ok, ..]) = (swap, &mut tail) {
+        if swap == Swap::Permanent {
+            let [image_ok, ..] = &mut tail;
             *image_ok = SET;
         }
         let magic_at = to_usize(self.tail_len()).saturating_sub(MAGIC_LEN);
@@ -245,11 +246,9 @@ fn magic_bytes(max_align: u32) -> [u8; MAGIC_LEN] {
     if max_align == 8 {
         return MAGIC;
     }
-    let mut magic = [0; MAGIC_LEN];
-    let align = max_align.to_le_bytes();
-    for (to, from) in magic.iter_mut().zip(align.iter().take(2).chain(&WIDE_MAGIC)) {
-        *to = *from;
-    }
+    let mut magic = WIDE_MAGIC;
+    let [align, ..] = &mut magic;
+    [*align, ..] = max_align.to_le_bytes();
     magic
 }
 
