@@ -27,6 +27,22 @@
 //! Each call can be made again after a power cut, also where error correction refuses to read a word that was torn.
 //!
 //! Flash must erase to ones, as it must for embassy-boot without its feature `flash-erase-zero`.
+//!
+//! # Example
+//!
+//! ```
+//! use whittle_patcher_nostd::embassy_boot::{EmbassyBootError, check_confirmed, mark_booted, mark_updated};
+//! # use embedded_storage::nor_flash::NorFlash;
+//! # fn update<S: NorFlash>(state: &mut S) -> Result<(), EmbassyBootError> {
+//! check_confirmed(state)?;
+//! // A `Patcher` writes the image to the DFU partition.
+//! mark_updated(state)
+//! # }
+//! # fn new_image_works<S: NorFlash>(state: &mut S) -> Result<(), EmbassyBootError> {
+//! // After the restart, once the new image has shown that it works:
+//! mark_booted(state)
+//! # }
+//! ```
 
 use core::fmt;
 

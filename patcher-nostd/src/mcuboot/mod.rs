@@ -24,6 +24,23 @@
 //! read a torn `image ok` of the primary slot, where nothing can be erased; MCUboot panics if it cannot read that trailer.
 //!
 //! Flash must erase to ones. Encrypted images, whose trailers hold keys, are not supported.
+//!
+//! # Example
+//!
+//! ```
+//! use whittle_patcher_nostd::mcuboot::{Algorithm, Mcuboot, McubootError, Swap};
+//! # use embedded_storage::nor_flash::NorFlash;
+//! # fn update<F: NorFlash>(secondary: &mut F, image_bytes: u32) -> Result<(), McubootError> {
+//! let mcuboot = Mcuboot { max_align: 8, max_sectors: 128, algorithm: Algorithm::Scratch };
+//! mcuboot.withdraw(secondary)?;
+//! // A `Patcher` writes the image to the secondary slot; its `finish` says how long it is.
+//! mcuboot.request_upgrade(secondary, image_bytes, Swap::Test)
+//! # }
+//! # fn new_image_works<F: NorFlash>(mcuboot: Mcuboot, primary: &mut F) -> Result<(), McubootError> {
+//! // After the restart, once the new image has shown that it works:
+//! mcuboot.confirm(primary)
+//! # }
+//! ```
 
 mod trailer;
 

@@ -82,3 +82,17 @@ fn cuts_between_operations_leave_a_whole_image() {
         }
     }
 }
+
+#[test]
+fn a_confirmation_by_the_adapter_leaves_a_whole_image() {
+    let every = Cuts::Every(&Outcome::ALL);
+    for updater in [Updater::Whittle, Updater::WhittleRewriting] {
+        let tally = sweep::<1, 256>(Chip::PLAIN, updater, Phase::Confirm, every);
+        assert_eq!((tally.mixed, tally.no_boot), (0, 0), "{updater:?}");
+    }
+    for chip in [Chip::PLAIN, Chip { corrects_errors: true, ..Chip::PLAIN }] {
+        let words = Cuts::ErasesByWords;
+        let tally = sweep::<4, 256>(chip, Updater::WhittleRewriting, Phase::Confirm, words);
+        assert_eq!((tally.mixed, tally.no_boot), (0, 0), "{chip:?}");
+    }
+}
