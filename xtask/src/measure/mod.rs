@@ -3,6 +3,7 @@
 mod class;
 mod corpus;
 mod decode;
+mod embassy_boot;
 mod encode;
 mod firmware;
 mod footprint;
@@ -75,6 +76,8 @@ pub(crate) enum Section {
     },
     /// Flash and RAM of the example firmware, and flash of the `compact` decoder alone.
     Footprint,
+    /// What boots after power cuts under embassy-boot, by its own updater and by whittle's adapter.
+    EmbassyBoot,
 }
 
 pub(crate) fn run(section: Section) -> Result<()> {
@@ -85,6 +88,7 @@ pub(crate) fn run(section: Section) -> Result<()> {
         Section::Encode { corpus } => encode::run(&corpus),
         Section::EncodeOnce { base, target, effort } => encode::once(&base, &target, &effort),
         Section::Footprint => footprint::run(),
+        Section::EmbassyBoot => embassy_boot::run(),
     }
 }
 
