@@ -38,6 +38,7 @@ mod decoder;
 mod encoded;
 #[cfg(any(feature = "bsdiff", test))]
 mod in_memory;
+mod in_place;
 #[cfg(any(feature = "zstd", test))]
 mod ops;
 pub mod stored;
@@ -49,3 +50,4 @@ pub use decoder::{DecodeError, Decoder, Images, Sizes};
 pub use encoded::{EncodeError, Encoded};
 #[cfg(any(feature = "bsdiff", test))]
 pub use in_memory::InMemory;
+pub use in_place::InPlace;

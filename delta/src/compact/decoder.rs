@@ -10,8 +10,8 @@ use super::model::{self, ByteWeights, FlagWeights};
 use super::predict::{self, Learned, Moved, Predictor};
 use super::stream::{Fault, Machine, Numbers, Segment, Side};
 use super::sweep::{Cell, Sweep};
-use super::view::{Look, Source, Unit, View, unit_code};
-use crate::{DecodeError, Decoder, Images, Sizes};
+use super::view::{Look, Rest, Source, Unit, View, unit_code};
+use crate::{DecodeError, Decoder, Images, InPlace, Sizes};
 
 /// What the decoder remembers, with room as its memory class says: see [`MediumTables`](super::MediumTables) and its like.
 ///
@@ -129,7 +129,12 @@ impl<'a> Memory<'a> {
     }
 
     /// A machine that uses as much of the tables as the class has; `None` if there is not as much.
-    pub(super) fn into_machine(self, sizes: Sizes, class: Class) -> Option<Machine<'a>> {
+    pub(super) fn into_machine(
+        self,
+        sizes: Sizes,
+        in_place: Option<InPlace>,
+        class: Class,
+    ) -> Option<Machine<'a>> {
         let shape = class.shape();
         let mut model = model::Model {
             fixed: self.fixed,
@@ -146,7 +151,7 @@ impl<'a> Memory<'a> {
         self.numbers.reset();
         let learned = Learned::new(self.learned, self.moved.get_mut(..shape.moved)?);
         let predictor = Predictor { map, learned, references: None, base_size: sizes.base };
-        Some(Machine::new(model, predictor, self.numbers, sizes.target))
+        Some(Machine::new(model, predictor, self.numbers, sizes.target, in_place))
     }
 }
 
@@ -159,6 +164,7 @@ pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
 /// Decodes a `compact` payload.
 pub struct CompactDecoder<'a> {
     sizes: Sizes,
+    in_place: Option<InPlace>,
     stage: Stage<'a>,
 }
 
@@ -171,6 +177,8 @@ enum Stage<'a> {
         reader: BitReader,
         lines: [Lines; 2],
         sweep: Sweep,
+        /// How much of the base is gone for that sweep.
+        gone: u32,
     },
 }
 
@@ -178,7 +186,15 @@ impl<'a> CompactDecoder<'a> {
     /// A decoder with these tables; they may be larger than the stream wants.
     #[must_use]
     pub fn new(sizes: Sizes, memory: Memory<'a>) -> Self {
-        Self { sizes, stage: Stage::Waiting(Some(memory)) }
+        Self { sizes, in_place: None, stage: Stage::Waiting(Some(memory)) }
+    }
+
+    /// A decoder for a payload whose target takes the room of its base: one that was encoded for this.
+    ///
+    /// While it makes a target byte, it reads nothing of the base in front of [`InPlace::gone_bytes`].
+    #[must_use]
+    pub fn in_place(sizes: Sizes, memory: Memory<'a>, in_place: InPlace) -> Self {
+        Self { in_place: Some(in_place), ..Self::new(sizes, memory) }
     }
 
     /// Makes the machine of the class that the first byte names.
@@ -190,29 +206,33 @@ impl<'a> CompactDecoder<'a> {
         }
         let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
         let limit = memory.ram_bytes();
-        let machine = memory.into_machine(self.sizes, class);
+        let machine = memory.into_machine(self.sizes, self.in_place, class);
         let machine = machine.ok_or(DecodeError::Memory { needed: class.ram_bytes(), limit })?;
         self.stage = Stage::Running {
             machine,
             reader: BitReader::new(),
             lines: [Lines::EMPTY; 2],
             sweep: Sweep::EMPTY,
+            gone: 0,
         };
         Ok(())
     }
 
     fn run<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
         let sizes = self.sizes;
-        let Stage::Running { machine, reader, lines, sweep } = &mut self.stage else {
+        let Stage::Running { machine, reader, lines, sweep, gone } = &mut self.stage else {
             return Ok(());
         };
         while !machine.is_done() && reader.is_ready() {
-            machine.step(reader, &mut ImageView { images, sizes, lines, sweep }).map_err(
-                |fault| match fault {
-                    Fault::View(cause) => DecodeError::Images(cause),
-                    Fault::Corrupt => DecodeError::Corrupt,
-                },
-            )?;
+            // What bytes are part of may depend on those that have gone.
+            if machine.gone() != *gone {
+                (*gone, *sweep) = (machine.gone(), Sweep::EMPTY);
+            }
+            let mut view = ImageView { images, sizes, gone: *gone, lines, sweep };
+            machine.step(reader, &mut view).map_err(|fault| match fault {
+                Fault::View(cause) => DecodeError::Images(cause),
+                Fault::Corrupt => DecodeError::Corrupt,
+            })?;
             if reader.is_exhausted() {
                 return Err(DecodeError::Incomplete {
                     written: machine.written(),
@@ -290,6 +310,8 @@ impl Side for BitReader {
 struct ImageView<'x, I> {
     images: &'x mut I,
     sizes: Sizes,
+    /// How much of the base is gone.
+    gone: u32,
     /// Lines of the base and of the target.
     lines: &'x mut [Lines; 2],
     sweep: &'x mut Sweep,
@@ -297,13 +319,13 @@ struct ImageView<'x, I> {
 
 impl<I: Images> ImageView<'_, I> {
     /// The image that a source lies in; of the target, as much as is written.
-    fn image(&mut self, source: Source, written: u32) -> (Cached<'_, I>, &mut Sweep) {
-        let Self { images, sizes, lines: [base, target], sweep } = self;
-        let (lines, which, len) = match source {
-            Source::Base(_) => (base, Which::Base, sizes.base),
-            Source::Target(_) => (target, Which::Target, written),
+    fn image(&mut self, source: Source, written: u32) -> (Rest<Cached<'_, I>>, &mut Sweep) {
+        let Self { images, sizes, gone, lines: [base, target], sweep } = self;
+        let (lines, which, len, gone) = match source {
+            Source::Base(_) => (base, Which::Base, sizes.base, *gone),
+            Source::Target(_) => (target, Which::Target, written, 0),
         };
-        (Cached { lines, images, which, len }, sweep)
+        (Rest { bytes: Cached { lines, images, which, len }, gone }, sweep)
     }
 }
 

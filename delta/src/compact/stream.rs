@@ -29,6 +29,7 @@ use super::position::Position;
 use super::predict::{KIND_PLAIN, Predicted, Predictor};
 use super::sweep::Cell;
 use super::view::{Look, Source, Unit, View};
+use crate::InPlace;
 
 /// Most decisions that one step makes: a number, and what goes with it (a piece of the header most of all).
 pub(super) const MAX_DECISIONS: u32 = NUMBER_DECISIONS + 40;
@@ -228,6 +229,8 @@ pub(super) struct Machine<'a> {
     pub(super) predictor: Predictor<'a>,
     pub(super) numbers: &'a mut Numbers,
     target_size: u32,
+    /// Whether the target takes the room of the base.
+    in_place: Option<InPlace>,
     /// Target bytes that are coded.
     n: u32,
     /// Where the copy reads next; after a copy, where it stopped. In the space of base and target.
@@ -252,12 +255,14 @@ impl<'a> Machine<'a> {
         predictor: Predictor<'a>,
         numbers: &'a mut Numbers,
         target_size: u32,
+        in_place: Option<InPlace>,
     ) -> Self {
         Self {
             model,
             predictor,
             numbers,
             target_size,
+            in_place,
             n: 0,
             source: 0,
             segment: 0,
@@ -278,6 +283,17 @@ impl<'a> Machine<'a> {
 
     pub(super) fn is_done(&self) -> bool {
         self.n == self.target_size
+    }
+
+    /// How many bytes of the base are gone while the next step is made.
+    pub(super) fn gone(&self) -> u32 {
+        self.in_place.map_or(0, |in_place| in_place.gone_bytes(self.n))
+    }
+
+    /// What stands at a place, unless it is gone, or has not come yet.
+    fn source_at(&self, place: u32) -> Option<Source> {
+        let source = Source::from_virtual(place.into(), self.predictor.base_size, self.n)?;
+        (!source.is_base() || source.offset() >= self.gone()).then_some(source)
     }
 
     /// Codes the next thing: at most [`MAX_DECISIONS`] decisions.
@@ -369,10 +385,9 @@ impl<'a> Machine<'a> {
         }
         let kind_and_place = self.jump(side, after_literal, i64::from(next.source.unwrap_or(0)));
         let place = kind_and_place.ok_or(Fault::Corrupt)?;
-        let base_size = self.predictor.base_size;
-        Source::from_virtual(i64::from(place), base_size, self.n).ok_or(Fault::Corrupt)?;
+        self.source_at(place).ok_or(Fault::Corrupt)?;
         let diagonal = i64::from(self.n) - i64::from(place);
-        if place < base_size {
+        if place < self.predictor.base_size {
             move_to_front(&mut self.diagonals, diagonal);
         }
         self.source = place;
@@ -484,12 +499,10 @@ impl<'a> Machine<'a> {
     }
 
     fn copy<V: View>(&mut self, side: &mut impl Side, view: &mut V) -> Result<(), Fault<V::Error>> {
-        let base_size = self.predictor.base_size;
-        let (n, place) = (self.n, i64::from(self.source));
-        let source = Source::from_virtual(place, base_size, n);
-        let crosses = self.source == base_size && !self.fresh;
-        let Some(source) = source.filter(|_| !crosses) else {
-            // The end of the base, or of what is written: nothing to copy, so nothing to be said.
+        let n = self.n;
+        let crosses = self.source == self.predictor.base_size && !self.fresh;
+        let Some(source) = self.source_at(self.source).filter(|_| !crosses) else {
+            // The end of the base, or of what is written, or gone: nothing to copy, so nothing to be said.
             self.mode = Mode::Switch { after_literal: false };
             return Ok(());
         };
@@ -532,8 +545,12 @@ impl<'a> Machine<'a> {
     fn has_stride(&self, source: Source) -> bool {
         let end = if source.is_base() { self.predictor.base_size } else { self.n };
         let left = (end - source.offset()).min(self.target_size - self.n);
+        let is_gone_on_the_way = source.is_base()
+            && self.in_place.is_some_and(|in_place| {
+                source.offset() < in_place.gone_bytes(self.n + u32::from(STRIDE))
+            });
         // Words do not reach over its ends.
-        self.n & 3 == 0 && left >= u32::from(STRIDE)
+        self.n & 3 == 0 && left >= u32::from(STRIDE) && !is_gone_on_the_way
     }
 
     /// Codes whether a whole stride is hit. If it is not, its bytes follow one by one.

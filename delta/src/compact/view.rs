@@ -127,6 +127,30 @@ pub(super) fn unit_code<B: Bytes>(
     Ok(Code { own, other, distance: cell.distance })
 }
 
+/// An image whose first bytes are gone: they read as zeros.
+///
+/// What of a base is gone depends on the target byte at hand ([`InPlace`](crate::InPlace)); of a target, nothing is.
+pub(super) struct Rest<B> {
+    pub(super) bytes: B,
+    pub(super) gone: u32,
+}
+
+impl<B: Bytes> Bytes for Rest<B> {
+    type Error = B::Error;
+
+    fn len(&self) -> u32 {
+        self.bytes.len()
+    }
+
+    fn up_to_four(&mut self, offset: u32) -> Result<u32, B::Error> {
+        match self.gone.saturating_sub(offset) {
+            0 => self.bytes.up_to_four(offset),
+            gone @ 1..4 => Ok(self.bytes.up_to_four(offset + gone)? << (8 * gone)),
+            _ => Ok(0),
+        }
+    }
+}
+
 /// Where source bytes come from and target bytes go.
 pub(super) trait View {
     /// Why bytes are not to be had.

@@ -16,6 +16,7 @@ mod map_builder;
 mod parse;
 mod progress;
 mod side;
+mod units;
 
 use alloc::vec::Vec;
 
@@ -23,13 +24,14 @@ use super::class::{self, Class};
 use super::isa::{InstructionSet, References};
 use super::map::Entry;
 use super::stream::{Machine, Segment};
-use crate::{EncodeError, Encoded, Sizes};
+use crate::{EncodeError, Encoded, InPlace, Sizes};
 
 use costs::Costs;
 pub use effort::Effort;
 use images::Known;
 use progress::Progress;
-use side::{EncoderSide, SliceView, Units};
+use side::{EncoderSide, SliceView};
+use units::Units;
 
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
 const REVISION: u16 = 3;
@@ -57,6 +59,8 @@ pub struct Options {
     pub code: CodeHint,
     /// How hard it tries.
     pub effort: Effort,
+    /// How the target takes the room of the base, if it does: little of the base is used then.
+    pub in_place: Option<InPlace>,
 }
 
 impl Default for Options {
@@ -66,6 +70,7 @@ impl Default for Options {
             load_address: None,
             code: CodeHint::Find,
             effort: Effort::Thorough,
+            in_place: None,
         }
     }
 }
@@ -112,7 +117,7 @@ pub fn encode_reporting(
         count => 2 * count as u64 + u64::from(passes.saturating_sub(1)),
     };
     let progress = Progress::new(trials * target.len() as u64, report);
-    let job = |known| Job::new(base, target, class, options.effort, known, &progress);
+    let job = |known| Job::new(base, target, class, &options, known, &progress);
     let mut trials: Vec<Trial<'_>> =
         candidates.iter().filter_map(|known| Trial::new(job(Some(*known)))).collect();
     if trials.is_empty() {
@@ -136,6 +141,7 @@ struct Job<'a> {
     target: &'a [u8],
     class: Class,
     effort: Effort,
+    in_place: Option<InPlace>,
     known: Option<Known>,
     units: Units,
     progress: &'a Progress<'a>,
@@ -146,12 +152,14 @@ impl<'a> Job<'a> {
         base: &'a [u8],
         target: &'a [u8],
         class: Class,
-        effort: Effort,
+        options: &Options,
         known: Option<Known>,
         progress: &'a Progress<'a>,
     ) -> Self {
-        let units = Units::new(base, target, known.as_ref().map(|known| &known.references));
-        Self { base, target, class, effort, known, units, progress }
+        let Options { effort, in_place, .. } = *options;
+        let references = known.as_ref().map(|known| &known.references);
+        let units = Units::new(base, target, references, in_place);
+        Self { base, target, class, effort, in_place, known, units, progress }
     }
 
     fn references(&self) -> Option<&References> {
@@ -213,7 +221,7 @@ fn code(job: &Job<'_>, segments: &[Segment], map: &[Entry]) -> Option<(Vec<u8>, 
     let mut side = EncoderSide::new(job, segments, map);
     let mut view = SliceView::new(job);
     class::with_memory(job.class, |memory| {
-        let mut machine: Machine<'_> = memory.into_machine(job.sizes(), job.class)?;
+        let mut machine: Machine<'_> = memory.into_machine(job.sizes(), job.in_place, job.class)?;
         while !machine.is_done() {
             machine.step(&mut side, &mut view).ok()?;
         }

@@ -165,6 +165,12 @@ impl InstructionSet {
         cfg!(feature = "thumb") && self.known() == Self::Thumb
     }
 
+    /// Whether words of data may be distances to what lies anywhere.
+    #[cfg(feature = "encode")]
+    pub(super) fn has_far_distances(self) -> bool {
+        matches!(self, Self::Riscv32 | Self::Riscv64 | Self::Aarch64)
+    }
+
     /// Whether what looks like a reference is often none.
     pub(super) fn is_doubtful(self) -> bool {
         cfg!(feature = "xtensa") && self.known() == Self::Xtensa
