@@ -37,6 +37,8 @@ impl InPlace {
     }
 
     /// A room of as many sectors as the larger image takes, and some to spare; the base is moved to its end.
+    ///
+    /// Of the base, erased bytes at its end need not be counted: they read as erased wherever they would lie.
     #[must_use]
     pub fn with_spare(
         sector_bytes: u32,

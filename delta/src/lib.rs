@@ -45,7 +45,7 @@ pub mod stored;
 #[cfg(feature = "zstd")]
 pub mod zstd;
 
-pub use decoder::{DecodeError, Decoder, Images, Sizes};
+pub use decoder::{DecodeError, Decoder, Images, MAX_STEP_BYTES, Sizes, Wants};
 #[cfg(feature = "encode")]
 pub use encoded::{EncodeError, Encoded};
 #[cfg(any(feature = "bsdiff", test))]

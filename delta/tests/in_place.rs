@@ -86,10 +86,10 @@ fn decode(
     let mut tables = TinyTables::NEW;
     let mut decoder = CompactDecoder::in_place(sizes, tables.lend(), in_place);
     let mut room = Room::new(in_place, base, target_len);
-    for chunk in payload.chunks(100) {
-        decoder.push(chunk, &mut room)?;
+    for mut chunk in payload.chunks(100) {
+        let _ = decoder.push(&mut chunk, &mut room)?;
     }
-    decoder.finish(&mut room)?;
+    let _ = decoder.finish(&mut room)?;
     room.bytes.truncate(target_len);
     Ok(room.bytes)
 }

@@ -11,7 +11,7 @@ use super::predict::{self, Learned, Moved, Predictor};
 use super::stream::{Fault, Machine, Numbers, Segment, Side};
 use super::sweep::{Cell, Sweep};
 use super::view::{Look, Rest, Source, Unit, View, unit_code};
-use crate::{DecodeError, Decoder, Images, InPlace, Sizes};
+use crate::{DecodeError, Decoder, Images, InPlace, Sizes, Wants};
 
 /// What the decoder remembers, with room as its memory class says: see [`MediumTables`](super::MediumTables) and its like.
 ///
@@ -218,12 +218,16 @@ impl<'a> CompactDecoder<'a> {
         Ok(())
     }
 
-    fn run<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
+    /// Steps as long as a whole step's input is at hand, and there is room.
+    fn run<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let sizes = self.sizes;
         let Stage::Running { machine, reader, lines, sweep, gone } = &mut self.stage else {
-            return Ok(());
+            return Ok(Wants::Input);
         };
         while !machine.is_done() && reader.is_ready() {
+            if images.room() < machine.step_bytes() {
+                return Ok(Wants::Room);
+            }
             // What bytes are part of may depend on those that have gone.
             if machine.gone() != *gone {
                 (*gone, *sweep) = (machine.gone(), Sweep::EMPTY);
@@ -240,39 +244,44 @@ impl<'a> CompactDecoder<'a> {
                 });
             }
         }
-        Ok(())
+        Ok(Wants::Input)
     }
 }
 
 impl Decoder for CompactDecoder<'_> {
     fn push<I: Images>(
         &mut self,
-        chunk: &[u8],
+        input: &mut &[u8],
         images: &mut I,
-    ) -> Result<(), DecodeError<I::Error>> {
-        let mut chunk = chunk;
+    ) -> Result<Wants, DecodeError<I::Error>> {
         if let Stage::Waiting(_) = self.stage {
-            let Some((code, rest)) = chunk.split_first() else { return Ok(()) };
+            let Some((code, rest)) = input.split_first() else { return Ok(Wants::Input) };
             self.start(*code)?;
-            chunk = rest;
+            *input = rest;
         }
-        while !chunk.is_empty() {
-            let Stage::Running { machine, reader, .. } = &mut self.stage else { return Ok(()) };
-            if machine.is_done() && !reader.is_within_lookahead() {
+        loop {
+            let Stage::Running { machine, reader, .. } = &mut self.stage else {
+                return Ok(Wants::Input);
+            };
+            if !input.is_empty() && machine.is_done() && !reader.is_within_lookahead() {
                 return Err(DecodeError::TrailingBytes);
             }
-            chunk = reader.fill(chunk);
-            self.run(images)?;
+            *input = reader.fill(input);
+            let wants = self.run(images)?;
+            if wants == Wants::Room || input.is_empty() {
+                return Ok(wants);
+            }
         }
-        Ok(())
     }
 
-    fn finish<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
+    fn finish<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let (sizes, incomplete) =
             (self.sizes, DecodeError::Incomplete { written: 0, target: self.sizes.target });
         let Stage::Running { reader, .. } = &mut self.stage else { return Err(incomplete) };
         reader.end();
-        self.run(images)?;
+        if self.run(images)? == Wants::Room {
+            return Ok(Wants::Room);
+        }
         let Stage::Running { machine, reader, .. } = &self.stage else { return Err(incomplete) };
         if !machine.is_done() {
             return Err(DecodeError::Incomplete {
@@ -280,7 +289,7 @@ impl Decoder for CompactDecoder<'_> {
                 target: sizes.target,
             });
         }
-        if reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(()) }
+        if reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(Wants::Nothing) }
     }
 }
 

@@ -76,6 +76,8 @@ impl Segment {
 /// So many bytes are coded by one decision while nothing misses.
 pub(super) const STRIDE: u8 = 16;
 
+const _: () = assert!(STRIDE as u32 <= crate::MAX_STEP_BYTES);
+
 /// Hits in a row before that.
 const CALM: u32 = 16;
 
@@ -279,6 +281,11 @@ impl<'a> Machine<'a> {
     /// Target bytes so far.
     pub(super) fn written(&self) -> u32 {
         self.n
+    }
+
+    /// Most target bytes that the next step makes.
+    pub(super) fn step_bytes(&self) -> u32 {
+        (self.target_size - self.n).min(STRIDE.into())
     }
 
     pub(super) fn is_done(&self) -> bool {

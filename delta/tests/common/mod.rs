@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use whittle_delta::{DecodeError, Decoder, InMemory};
+use whittle_delta::{DecodeError, Decoder, InMemory, Wants};
 
 /// Feeds `payload` in chunks of `chunk_len` and returns the target.
 pub(crate) fn decode(
@@ -12,10 +12,11 @@ pub(crate) fn decode(
     chunk_len: usize,
 ) -> Result<Vec<u8>, DecodeError<Infallible>> {
     let mut images = InMemory::new(base);
-    for chunk in payload.chunks(chunk_len) {
-        decoder.push(chunk, &mut images)?;
+    for mut chunk in payload.chunks(chunk_len) {
+        assert_eq!(decoder.push(&mut chunk, &mut images)?, Wants::Input);
+        assert!(chunk.is_empty());
     }
-    decoder.finish(&mut images)?;
+    let _ = decoder.finish(&mut images)?;
     Ok(images.target)
 }
 

@@ -97,7 +97,9 @@ impl Report {
 /// Encodes in place, and decodes again from a base whose front goes.
 fn encode(base: &[u8], target: &[u8], options: Options, spare: u32) -> Result<Encoded> {
     let len = |bytes: &[u8]| u32::try_from(bytes.len());
-    let in_place = InPlace::with_spare(SECTOR_BYTES, spare, len(base)?, len(target)?);
+    // Erased bytes at the end need no room.
+    let kept = base.iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
+    let in_place = InPlace::with_spare(SECTOR_BYTES, spare, u32::try_from(kept)?, len(target)?);
     let in_place = in_place.context("no room")?;
     let options = Options { in_place: Some(in_place), ..options };
     let encoded = compact::encode(Some(base), target, options)?;
@@ -106,8 +108,8 @@ fn encode(base: &[u8], target: &[u8], options: Options, spare: u32) -> Result<En
     let mut tables = Box::new(LargestTables::NEW);
     let mut decoder = CompactDecoder::in_place(sizes, tables.lend(), in_place);
     let wrong = |error| anyhow!("decoding fails: {error:?}");
-    decoder.push(&encoded.payload, &mut images).map_err(wrong)?;
-    decoder.finish(&mut images).map_err(wrong)?;
+    let _ = decoder.push(&mut &encoded.payload[..], &mut images).map_err(wrong)?;
+    let _ = decoder.finish(&mut images).map_err(wrong)?;
     ensure!(images.images.target == target, "decoding gives another image");
     Ok(encoded)
 }
