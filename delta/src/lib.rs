@@ -41,6 +41,7 @@ mod in_memory;
 mod in_place;
 #[cfg(any(feature = "zstd", test))]
 mod ops;
+mod state;
 pub mod stored;
 #[cfg(feature = "zstd")]
 pub mod zstd;
@@ -51,3 +52,4 @@ pub use encoded::{EncodeError, Encoded};
 #[cfg(any(feature = "bsdiff", test))]
 pub use in_memory::InMemory;
 pub use in_place::InPlace;
+pub use state::{Resume, StateBytes, StateError};

@@ -1,9 +1,12 @@
 //! The image as it is: for images that do not compress and devices that cannot decompress.
 
-use crate::{DecodeError, Decoder, Images, Sizes, Wants};
+use crate::{DecodeError, Decoder, Images, Resume, Sizes, StateBytes, StateError, Wants, state};
 
 /// RAM that the decoder needs, in bytes.
 pub const DECODER_RAM_BYTES: u64 = 64;
+
+/// Bytes of the decoder's state ([`Resume`]).
+pub const STATE_BYTES: u64 = 4;
 
 /// Copies the payload to the target.
 #[derive(Clone, Debug)]
@@ -43,6 +46,15 @@ impl Decoder for StoredDecoder {
         } else {
             Err(DecodeError::Incomplete { written: self.written, target: self.sizes.target })
         }
+    }
+}
+
+impl Resume for StoredDecoder {
+    fn pass_state<S: StateBytes>(&mut self, state: &mut S) -> Result<(), StateError<S::Error>> {
+        state::pass(state, |state| {
+            state.u32(&mut self.written)?;
+            state.check(self.written <= self.sizes.target)
+        })
     }
 }
 

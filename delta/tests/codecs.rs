@@ -1,6 +1,7 @@
 //! Laws that hold for every codec, and the interop of `bsdiff40` with the tools in the field.
 #![allow(missing_docs, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tests")]
 
+#[allow(dead_code, reason = "other tests use more of it")]
 mod common;
 
 use std::process::Command;

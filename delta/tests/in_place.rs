@@ -4,16 +4,21 @@
 #[allow(dead_code, reason = "other tests use more of it")]
 mod common;
 
-use common::{code_like, edited, instructions};
+use common::{Loaded, code_like, edited, instructions, state_of};
 use proptest::prelude::*;
 use whittle_delta::compact::{self, Class, CodeHint, CompactDecoder, InstructionSet, TinyTables};
-use whittle_delta::{DecodeError, Decoder, Images, InPlace, Sizes};
+use whittle_delta::{DecodeError, Decoder, Images, InPlace, MAX_STEP_BYTES, Resume, Sizes, Wants};
 
 /// A room that holds the base, moved up, and takes the target from the front.
 struct Room {
     in_place: InPlace,
     bytes: Vec<u8>,
-    written: u32,
+    /// Bytes of the target whose sectors are written.
+    flushed: usize,
+    /// What comes behind them.
+    page: Vec<u8>,
+    /// Whether decoders pause at the end of each sector.
+    pauses: bool,
 }
 
 /// A read of base bytes that are gone.
@@ -24,24 +29,27 @@ struct Gone {
 }
 
 impl Room {
-    fn new(in_place: InPlace, base: &[u8], target_len: usize) -> Self {
+    fn new(in_place: InPlace, base: &[u8], target_len: usize, pauses: bool) -> Self {
         let sectors = in_place.room_sectors(base.len() as u32, target_len as u32);
         let mut bytes = vec![0xff; (sectors * in_place.sector_bytes()) as usize];
         let moved = (in_place.moved_sectors() * in_place.sector_bytes()) as usize;
         bytes[moved..][..base.len()].copy_from_slice(base);
-        let mut room = Self { in_place, bytes, written: 0 };
-        room.erase_sector_at(0);
-        room
+        Self { in_place, bytes, flushed: 0, page: Vec::new(), pauses }
     }
 
-    /// What is written of the target, and with its last sector what was in that sector's room, is not the base any more.
-    fn erase_sector_at(&mut self, written: u32) {
+    fn written(&self) -> u32 {
+        (self.flushed + self.page.len()) as u32
+    }
+
+    /// Writes the sector that is complete, and half of the next one, as a loss of power may leave it.
+    fn flush(&mut self) {
         let sector = self.in_place.sector_bytes() as usize;
-        let at = written as usize;
-        let end = (at / sector + 1) * sector;
-        if let Some(erased) = self.bytes.get_mut(at..end) {
-            erased.fill(0xa5);
-        }
+        let rest = self.page.split_off(sector.min(self.page.len()));
+        self.bytes[self.flushed..][..self.page.len()].copy_from_slice(&self.page);
+        self.flushed += self.page.len();
+        self.page = rest;
+        let half_erased = self.bytes.iter_mut().skip(self.flushed).take(sector);
+        half_erased.for_each(|byte| *byte = 0xa5);
     }
 }
 
@@ -49,8 +57,8 @@ impl Images for Room {
     type Error = Gone;
 
     fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Gone> {
-        if offset < self.in_place.gone_bytes(self.written) {
-            return Err(Gone { offset, written: self.written });
+        if offset < self.in_place.gone_bytes(self.written()) {
+            return Err(Gone { offset, written: self.written() });
         }
         let at = offset + self.in_place.moved_sectors() * self.in_place.sector_bytes();
         into.copy_from_slice(&self.bytes[at as usize..][..into.len()]);
@@ -58,21 +66,32 @@ impl Images for Room {
     }
 
     fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Gone> {
-        assert!(offset + into.len() as u32 <= self.written);
-        into.copy_from_slice(&self.bytes[offset as usize..][..into.len()]);
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Gone> {
-        for byte in bytes {
-            self.bytes[self.written as usize] = *byte;
-            self.written += 1;
-            if self.written.is_multiple_of(self.in_place.sector_bytes()) {
-                self.erase_sector_at(self.written);
-            }
+        for (byte, at) in into.iter_mut().zip(offset as usize..) {
+            *byte = match at.checked_sub(self.flushed) {
+                Some(in_page) => self.page[in_page],
+                None => self.bytes[at],
+            };
         }
         Ok(())
     }
+
+    fn room(&self) -> u32 {
+        let end = self.in_place.sector_bytes() + MAX_STEP_BYTES - 1;
+        if self.pauses { end - self.page.len() as u32 } else { u32::MAX }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        self.page.extend_from_slice(bytes);
+        if !self.pauses && self.page.len() >= self.in_place.sector_bytes() as usize {
+            self.flush();
+        }
+        Ok(())
+    }
+}
+
+fn sizes(base: &[u8], target_len: usize, payload: &[u8]) -> Sizes {
+    let [base, payload] = [base, payload].map(|bytes| bytes.len() as u32);
+    Sizes { base, target: target_len as u32, payload }
 }
 
 fn decode(
@@ -81,17 +100,52 @@ fn decode(
     target_len: usize,
     payload: &[u8],
 ) -> Result<Vec<u8>, DecodeError<Gone>> {
-    let sizes =
-        Sizes { base: base.len() as u32, target: target_len as u32, payload: payload.len() as u32 };
     let mut tables = TinyTables::NEW;
+    let sizes = sizes(base, target_len, payload);
     let mut decoder = CompactDecoder::in_place(sizes, tables.lend(), in_place);
-    let mut room = Room::new(in_place, base, target_len);
+    let mut room = Room::new(in_place, base, target_len, false);
     for mut chunk in payload.chunks(100) {
         let _ = decoder.push(&mut chunk, &mut room)?;
     }
     let _ = decoder.finish(&mut room)?;
+    room.flush();
     room.bytes.truncate(target_len);
     Ok(room.bytes)
+}
+
+/// Makes every sector twice, as if power went just before it was complete.
+fn decode_twice(in_place: InPlace, base: &[u8], target_len: usize, payload: &[u8]) -> Vec<u8> {
+    let sizes = sizes(base, target_len, payload);
+    let mut room = Room::new(in_place, base, target_len, true);
+    // At the end of a sector: the decoder's state, what of the next sector is there, and how much of the payload is taken.
+    let mut checkpoint: Option<(Vec<u8>, Vec<u8>, usize)> = None;
+    loop {
+        let mut made = [(); 2].map(|()| {
+            let mut tables = TinyTables::NEW;
+            let mut decoder = CompactDecoder::in_place(sizes, tables.lend(), in_place);
+            let mut input = payload;
+            room.page.clear();
+            if let Some((state, page, taken)) = &checkpoint {
+                decoder.pass_state(&mut Loaded(state)).expect("is taken");
+                (room.page, input) = (page.clone(), &payload[*taken..]);
+            }
+            let wants = match decoder.push(&mut input, &mut room).expect("decodes") {
+                Wants::Room => Wants::Room,
+                _ => decoder.finish(&mut room).expect("is complete"),
+            };
+            (wants, state_of(&mut decoder), room.page.clone(), payload.len() - input.len())
+        });
+        assert!(made[0] == made[1], "the second time gives the same");
+        room.flush();
+        let (wants, state, _, taken) =
+            core::mem::replace(&mut made[1], (Wants::Nothing, vec![], vec![], 0));
+        if wants == Wants::Nothing {
+            room.flush();
+            room.bytes.truncate(target_len);
+            return room.bytes;
+        }
+        checkpoint = Some((state, room.page.clone(), taken));
+    }
 }
 
 /// Encodes in place and decodes again; returns how many bytes it takes.
@@ -106,6 +160,8 @@ fn round_trip(base: &[u8], target: &[u8], in_place: InPlace, set: InstructionSet
     let payload = compact::encode(Some(base), target, options).unwrap().payload;
     let decoded = decode(in_place, base, target.len(), &payload);
     let sizes = (base.len(), target.len());
+    let again = decode_twice(in_place, base, target.len(), &payload);
+    assert!(again == target, "twice: {set:?} {sizes:?} {in_place:?}");
     assert!(decoded.as_deref() == Ok(target), "{set:?} {sizes:?} {in_place:?}");
     payload.len()
 }

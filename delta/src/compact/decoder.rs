@@ -165,14 +165,15 @@ pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
 pub struct CompactDecoder<'a> {
     sizes: Sizes,
     in_place: Option<InPlace>,
-    stage: Stage<'a>,
+    pub(super) stage: Stage<'a>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "the large one is the rule, and there is no heap")]
-enum Stage<'a> {
+pub(super) enum Stage<'a> {
     /// The first byte has not come yet.
     Waiting(Option<Memory<'a>>),
     Running {
+        class: Class,
         machine: Machine<'a>,
         reader: BitReader,
         lines: [Lines; 2],
@@ -198,7 +199,7 @@ impl<'a> CompactDecoder<'a> {
     }
 
     /// Makes the machine of the class that the first byte names.
-    fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
+    pub(super) fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
         let Stage::Waiting(memory) = &mut self.stage else { return Ok(()) };
         let memory = memory.take().ok_or(DecodeError::Corrupt)?;
         if self.sizes.base > MAX_IMAGE || self.sizes.target > MAX_IMAGE {
@@ -209,6 +210,7 @@ impl<'a> CompactDecoder<'a> {
         let machine = memory.into_machine(self.sizes, self.in_place, class);
         let machine = machine.ok_or(DecodeError::Memory { needed: class.ram_bytes(), limit })?;
         self.stage = Stage::Running {
+            class,
             machine,
             reader: BitReader::new(),
             lines: [Lines::EMPTY; 2],
@@ -221,7 +223,7 @@ impl<'a> CompactDecoder<'a> {
     /// Steps as long as a whole step's input is at hand, and there is room.
     fn run<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let sizes = self.sizes;
-        let Stage::Running { machine, reader, lines, sweep, gone } = &mut self.stage else {
+        let Stage::Running { machine, reader, lines, sweep, gone, .. } = &mut self.stage else {
             return Ok(Wants::Input);
         };
         while !machine.is_done() && reader.is_ready() {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use whittle_delta::{DecodeError, Decoder, InMemory, Wants};
+use whittle_delta::{DecodeError, Decoder, InMemory, Resume, StateBytes, Wants};
 
 /// Feeds `payload` in chunks of `chunk_len` and returns the target.
 pub(crate) fn decode(
@@ -90,4 +90,40 @@ pub(crate) fn instructions(seed: u32, count: usize) -> Vec<u8> {
         (opening | noise & 0x03f0_01f0 & (at as u32 * 0x55)).to_le_bytes()
     };
     noise.chunks_exact(4).enumerate().flat_map(word).collect()
+}
+
+/// Stores a state.
+#[derive(Default)]
+struct Stored(Vec<u8>);
+
+impl StateBytes for Stored {
+    type Error = Infallible;
+
+    fn pass(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Gives a state back, as far as there is one.
+pub(crate) struct Loaded<'a>(pub(crate) &'a [u8]);
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct End;
+
+impl StateBytes for Loaded<'_> {
+    type Error = End;
+
+    fn pass(&mut self, bytes: &mut [u8]) -> Result<(), End> {
+        let (now, later) = self.0.split_at_checked(bytes.len()).ok_or(End)?;
+        bytes.copy_from_slice(now);
+        self.0 = later;
+        Ok(())
+    }
+}
+
+pub(crate) fn state_of(decoder: &mut impl Resume) -> Vec<u8> {
+    let mut state = Stored::default();
+    decoder.pass_state(&mut state).expect("is stored");
+    state.0
 }
