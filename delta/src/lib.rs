@@ -51,5 +51,5 @@ pub use decoder::{DecodeError, Decoder, Images, MAX_STEP_BYTES, Sizes, Wants};
 pub use encoded::{EncodeError, Encoded};
 #[cfg(any(feature = "bsdiff", test))]
 pub use in_memory::InMemory;
-pub use in_place::InPlace;
+pub use in_place::{InPlace, Move, Moves};
 pub use state::{Resume, StateBytes, StateError};

@@ -7,11 +7,13 @@ mod common;
 use common::{Loaded, code_like, edited, instructions, state_of};
 use proptest::prelude::*;
 use whittle_delta::compact::{self, Class, CodeHint, CompactDecoder, InstructionSet, TinyTables};
-use whittle_delta::{DecodeError, Decoder, Images, InPlace, MAX_STEP_BYTES, Resume, Sizes, Wants};
+use whittle_delta::{
+    DecodeError, Decoder, Images, InPlace, MAX_STEP_BYTES, Move, Resume, Sizes, Wants,
+};
 
-/// A room that holds the base, moved up, and takes the target from the front.
-struct Room {
-    in_place: InPlace,
+/// A room in which the base is rearranged, and which takes the target from the front.
+struct Room<'a> {
+    in_place: InPlace<'a>,
     bytes: Vec<u8>,
     /// Bytes of the target whose sectors are written.
     flushed: usize,
@@ -28,12 +30,17 @@ struct Gone {
     written: u32,
 }
 
-impl Room {
-    fn new(in_place: InPlace, base: &[u8], target_len: usize, pauses: bool) -> Self {
-        let sectors = in_place.room_sectors(base.len() as u32, target_len as u32);
-        let mut bytes = vec![0xff; (sectors * in_place.sector_bytes()) as usize];
-        let moved = (in_place.moved_sectors() * in_place.sector_bytes()) as usize;
-        bytes[moved..][..base.len()].copy_from_slice(base);
+impl<'a> Room<'a> {
+    fn new(in_place: InPlace<'a>, base: &[u8], target_len: usize, pauses: bool) -> Self {
+        let sector = in_place.sector_bytes() as usize;
+        let sectors = room_sectors(in_place.slots(), target_len, sector);
+        let mut bytes = vec![0xff; sectors * sector];
+        bytes[..base.len()].copy_from_slice(base);
+        assert!(in_place.fits(sectors as u16));
+        for Move { from, to } in in_place.moves(sectors as u16) {
+            let from = usize::from(from) * sector;
+            bytes.copy_within(from..from + sector, usize::from(to) * sector);
+        }
         Self { in_place, bytes, flushed: 0, page: Vec::new(), pauses }
     }
 
@@ -53,15 +60,22 @@ impl Room {
     }
 }
 
-impl Images for Room {
+impl Images for Room<'_> {
     type Error = Gone;
 
     fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Gone> {
-        if offset < self.in_place.gone_bytes(self.written()) {
-            return Err(Gone { offset, written: self.written() });
+        let mut offset = offset;
+        let mut into = into;
+        while !into.is_empty() {
+            if self.in_place.is_gone(offset, self.written()) {
+                return Err(Gone { offset, written: self.written() });
+            }
+            let (place, left) = self.in_place.place(offset).expect("in the base");
+            let (now, later) = into.split_at_mut(into.len().min(left as usize));
+            now.copy_from_slice(&self.bytes[place as usize..][..now.len()]);
+            offset += now.len() as u32;
+            into = later;
         }
-        let at = offset + self.in_place.moved_sectors() * self.in_place.sector_bytes();
-        into.copy_from_slice(&self.bytes[at as usize..][..into.len()]);
         Ok(())
     }
 
@@ -89,13 +103,38 @@ impl Images for Room {
     }
 }
 
+/// As many sectors as both images take, and one more than the base.
+fn room_sectors(slots: &[u16], target_len: usize, sector: usize) -> usize {
+    let last = slots.iter().max().map_or(0, |last| usize::from(*last) + 1);
+    last.max(target_len.div_ceil(sector)).max(slots.len() + 1)
+}
+
+/// The slots of a base of so many sectors, each that many further on.
+fn moved_up(base: &[u8], sector_bytes: u32, by: u16) -> Vec<u16> {
+    let sectors = base.len().div_ceil(sector_bytes as usize) as u16;
+    (by..by + sectors).collect()
+}
+
+/// Slots in no order.
+fn shuffled(base: &[u8], sector_bytes: u32, spare: u16, seed: u32) -> Vec<u16> {
+    let sectors = base.len().div_ceil(sector_bytes as usize);
+    let mut slots: Vec<u16> = (0..sectors as u16 + spare).collect();
+    let noise = code_like(seed, 2 * slots.len() + 2);
+    for (at, noise) in noise.chunks_exact(2).enumerate().take(slots.len()) {
+        let other = usize::from(u16::from_le_bytes([noise[0], noise[1]])) % (at + 1);
+        slots.swap(at, other);
+    }
+    slots.truncate(sectors);
+    slots
+}
+
 fn sizes(base: &[u8], target_len: usize, payload: &[u8]) -> Sizes {
     let [base, payload] = [base, payload].map(|bytes| bytes.len() as u32);
     Sizes { base, target: target_len as u32, payload }
 }
 
 fn decode(
-    in_place: InPlace,
+    in_place: InPlace<'_>,
     base: &[u8],
     target_len: usize,
     payload: &[u8],
@@ -114,7 +153,7 @@ fn decode(
 }
 
 /// Makes every sector twice, as if power went just before it was complete.
-fn decode_twice(in_place: InPlace, base: &[u8], target_len: usize, payload: &[u8]) -> Vec<u8> {
+fn decode_twice(in_place: InPlace<'_>, base: &[u8], target_len: usize, payload: &[u8]) -> Vec<u8> {
     let sizes = sizes(base, target_len, payload);
     let mut room = Room::new(in_place, base, target_len, true);
     // At the end of a sector: the decoder's state, what of the next sector is there, and how much of the payload is taken.
@@ -149,15 +188,14 @@ fn decode_twice(in_place: InPlace, base: &[u8], target_len: usize, payload: &[u8
 }
 
 /// Encodes in place and decodes again; returns how many bytes it takes.
-fn round_trip(base: &[u8], target: &[u8], in_place: InPlace, set: InstructionSet) -> usize {
+fn round_trip(base: &[u8], target: &[u8], in_place: InPlace<'_>, set: InstructionSet) -> usize {
     let options = compact::Options {
         decoder_ram_bytes: Class::Tiny.ram_bytes(),
         load_address: Some(0x4020_0000),
         code: CodeHint::Set(set),
         effort: compact::Effort::Quick,
-        in_place: Some(in_place),
     };
-    let payload = compact::encode(Some(base), target, options).unwrap().payload;
+    let payload = compact::encode_in_place(base, target, options, in_place).unwrap().payload;
     let decoded = decode(in_place, base, target.len(), &payload);
     let sizes = (base.len(), target.len());
     let again = decode_twice(in_place, base, target.len(), &payload);
@@ -177,9 +215,14 @@ fn every_instruction_set_is_decoded_in_place() {
     for (seed, set) in (1..).zip(InstructionSet::ALL) {
         let base = instructions(seed, 5000);
         let targets = [edited(&base), moved(&base, 3000), moved(&base, -5000), base.clone()];
-        for target in &targets {
-            for (sector, moved) in [(64, 1), (256, 0), (256, 3), (1024, 2), (4096, 1)] {
-                round_trip(&base, target, InPlace::new(sector, moved).unwrap(), set);
+        for (target, seed) in targets.iter().zip(1..) {
+            for (sector, by) in [(64, 1), (256, 0), (256, 3), (1024, 2), (4096, 1)] {
+                let slots = moved_up(&base, sector, by);
+                round_trip(&base, target, InPlace::new(sector, &slots).unwrap(), set);
+            }
+            for sector in [64, 512, 2048] {
+                let slots = shuffled(&base, sector, 2, seed);
+                round_trip(&base, target, InPlace::new(sector, &slots).unwrap(), set);
             }
         }
     }
@@ -189,15 +232,38 @@ fn every_instruction_set_is_decoded_in_place() {
 fn bytes_whose_source_is_gone_are_made_anew_and_others_are_not() {
     let base = code_like(3, 40_000);
     let [near, far] = [4000, 12_000].map(|by| moved(&base, by));
-    let len = |target: &[u8], moved| {
-        let in_place = InPlace::new(4096, moved).unwrap();
-        round_trip(&base, target, in_place, InstructionSet::Thumb)
+    let len = |target: &[u8], by| {
+        let slots = moved_up(&base, 4096, by);
+        round_trip(&base, target, InPlace::new(4096, &slots).unwrap(), InstructionSet::Thumb)
     };
-    let (new, all) = (len(&near, 3), len(&base[..1], 0) + base.len() / 3);
+    let new = len(&near, 3);
     assert!(len(&near, 2) < new + 30);
-    assert!(len(&far, 2) > all && len(&far, 4) < new * 4);
-    let grown = InPlace::with_spare(4096, 2, 40_000, far.len() as u32).unwrap();
-    assert_eq!(grown.moved_sectors(), 5);
+    assert!(len(&far, 2) > base.len() / 3 && len(&far, 4) < new * 4);
+}
+
+#[test]
+fn a_base_is_rearranged_for_what_is_needed_late() {
+    let base = code_like(3, 60_000);
+    // The parts of the image change places.
+    let parts: Vec<&[u8]> = base.chunks(5000).collect();
+    let order = [7, 2, 9, 0, 11, 4, 1, 10, 6, 3, 8, 5];
+    let target: Vec<u8> = order.iter().flat_map(|part| parts[*part].to_vec()).collect();
+    let options = compact::Options {
+        decoder_ram_bytes: Class::Tiny.ram_bytes(),
+        code: CodeHint::Unknown,
+        ..Default::default()
+    };
+    let room = 60_000u32.div_ceil(1024) + 2;
+    let slots = compact::rearrange(&base, &target, options, 1024, room).unwrap().unwrap();
+    let len = |slots: &[u16]| {
+        let in_place = InPlace::new(1024, slots).unwrap();
+        round_trip(&base, &target, in_place, InstructionSet::Thumb)
+    };
+    let (rearranged, moved) = (len(&slots), len(&moved_up(&base, 1024, 2)));
+    assert!(rearranged * 4 < moved, "{rearranged} {moved}");
+    let same = compact::rearrange(&base, &base, options, 1024, room).unwrap();
+    assert_eq!(same, Some(moved_up(&base, 1024, 2)));
+    assert_eq!(compact::rearrange(&base, &target, options, 1024, 58).unwrap(), None);
 }
 
 proptest! {
@@ -208,7 +274,8 @@ proptest! {
         seed in 1u32..1000,
         is_code in any::<bool>(),
         cuts in proptest::collection::vec((0usize..12_000, 0usize..4000, 0usize..1500), 1..6),
-        (sector_log2, moved) in (6u32..13, 0u32..5),
+        (sector_log2, spare) in (6u32..13, 0u16..5),
+        is_shuffled in any::<bool>(),
         set in proptest::sample::select(InstructionSet::ALL.to_vec()),
     ) {
         let base = if is_code { instructions(seed, 3000) } else { code_like(seed, 12_000) };
@@ -217,18 +284,24 @@ proptest! {
             target.extend(base.iter().skip(from).take(len));
             target.extend(code_like(seed + 1, new));
         }
-        round_trip(&base, &target, InPlace::new(1 << sector_log2, moved).unwrap(), set);
+        let slots = if is_shuffled {
+            shuffled(&base, 1 << sector_log2, spare, seed)
+        } else {
+            moved_up(&base, 1 << sector_log2, spare)
+        };
+        round_trip(&base, &target, InPlace::new(1 << sector_log2, &slots).unwrap(), set);
     }
 
     #[test]
     fn no_stream_reads_what_is_gone(
         stream in proptest::collection::vec(any::<u8>(), 0..2000),
         target_len in 1usize..9000,
-        (sector_log2, moved) in (6u32..11, 0u32..5),
+        (sector_log2, spare) in (6u32..11, 0u16..5),
     ) {
         let base = instructions(3, 2000);
         let payload = [&[0][..], &stream].concat();
-        let in_place = InPlace::new(1 << sector_log2, moved).unwrap();
+        let slots = shuffled(&base, 1 << sector_log2, spare, target_len as u32);
+        let in_place = InPlace::new(1 << sector_log2, &slots).unwrap();
         let decoded = decode(in_place, &base, target_len, &payload);
         prop_assert!(!matches!(decoded, Err(DecodeError::Images(_))), "{decoded:?}");
     }
@@ -237,7 +310,7 @@ proptest! {
     fn no_stream_for_another_room_reads_what_is_gone(
         seed in 1u32..1000,
         by in -3000isize..3000,
-        (sector_log2, moved_sectors) in (6u32..12, 0u32..5),
+        (sector_log2, spare) in (6u32..12, 0u16..5),
         set in proptest::sample::select(InstructionSet::ALL.to_vec()),
     ) {
         let base = instructions(seed, 3000);
@@ -249,7 +322,8 @@ proptest! {
             ..Default::default()
         };
         let payload = compact::encode(Some(&base), &target, options).unwrap().payload;
-        let in_place = InPlace::new(1 << sector_log2, moved_sectors).unwrap();
+        let slots = shuffled(&base, 1 << sector_log2, spare, seed);
+        let in_place = InPlace::new(1 << sector_log2, &slots).unwrap();
         let decoded = decode(in_place, &base, target.len(), &payload);
         prop_assert!(!matches!(decoded, Err(DecodeError::Images(_))), "{set:?}");
     }

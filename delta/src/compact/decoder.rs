@@ -11,6 +11,7 @@ use super::predict::{self, Learned, Moved, Predictor};
 use super::stream::{Fault, Machine, Numbers, Segment, Side};
 use super::sweep::{Cell, Sweep};
 use super::view::{Look, Rest, Source, Unit, View, unit_code};
+use crate::in_place::Gone;
 use crate::{DecodeError, Decoder, Images, InPlace, Sizes, Wants};
 
 /// What the decoder remembers, with room as its memory class says: see [`MediumTables`](super::MediumTables) and its like.
@@ -132,7 +133,7 @@ impl<'a> Memory<'a> {
     pub(super) fn into_machine(
         self,
         sizes: Sizes,
-        in_place: Option<InPlace>,
+        in_place: Option<InPlace<'a>>,
         class: Class,
     ) -> Option<Machine<'a>> {
         let shape = class.shape();
@@ -164,22 +165,27 @@ pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
 /// Decodes a `compact` payload.
 pub struct CompactDecoder<'a> {
     sizes: Sizes,
-    in_place: Option<InPlace>,
     pub(super) stage: Stage<'a>,
+}
+
+/// What a decoder is given before it begins.
+pub(super) struct Lent<'a> {
+    memory: Memory<'a>,
+    in_place: Option<InPlace<'a>>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "the large one is the rule, and there is no heap")]
 pub(super) enum Stage<'a> {
     /// The first byte has not come yet.
-    Waiting(Option<Memory<'a>>),
+    Waiting(Option<Lent<'a>>),
     Running {
         class: Class,
         machine: Machine<'a>,
         reader: BitReader,
         lines: [Lines; 2],
         sweep: Sweep,
-        /// How much of the base is gone for that sweep.
-        gone: u32,
+        /// The slot that the target had reached for that sweep.
+        slot: u32,
     },
 }
 
@@ -187,27 +193,28 @@ impl<'a> CompactDecoder<'a> {
     /// A decoder with these tables; they may be larger than the stream wants.
     #[must_use]
     pub fn new(sizes: Sizes, memory: Memory<'a>) -> Self {
-        Self { sizes, in_place: None, stage: Stage::Waiting(Some(memory)) }
+        Self { sizes, stage: Stage::Waiting(Some(Lent { memory, in_place: None })) }
     }
 
     /// A decoder for a payload whose target takes the room of its base: one that was encoded for this.
     ///
-    /// While it makes a target byte, it reads nothing of the base in front of [`InPlace::gone_bytes`].
+    /// While it makes a target byte, it reads nothing of the base that [`InPlace::is_gone`] then.
     #[must_use]
-    pub fn in_place(sizes: Sizes, memory: Memory<'a>, in_place: InPlace) -> Self {
-        Self { in_place: Some(in_place), ..Self::new(sizes, memory) }
+    pub fn in_place(sizes: Sizes, memory: Memory<'a>, in_place: InPlace<'a>) -> Self {
+        let lent = Lent { memory, in_place: Some(in_place) };
+        Self { sizes, stage: Stage::Waiting(Some(lent)) }
     }
 
     /// Makes the machine of the class that the first byte names.
     pub(super) fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
-        let Stage::Waiting(memory) = &mut self.stage else { return Ok(()) };
-        let memory = memory.take().ok_or(DecodeError::Corrupt)?;
+        let Stage::Waiting(lent) = &mut self.stage else { return Ok(()) };
+        let Lent { memory, in_place } = lent.take().ok_or(DecodeError::Corrupt)?;
         if self.sizes.base > MAX_IMAGE || self.sizes.target > MAX_IMAGE {
             return Err(DecodeError::Corrupt);
         }
         let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
         let limit = memory.ram_bytes();
-        let machine = memory.into_machine(self.sizes, self.in_place, class);
+        let machine = memory.into_machine(self.sizes, in_place, class);
         let machine = machine.ok_or(DecodeError::Memory { needed: class.ram_bytes(), limit })?;
         self.stage = Stage::Running {
             class,
@@ -215,7 +222,7 @@ impl<'a> CompactDecoder<'a> {
             reader: BitReader::new(),
             lines: [Lines::EMPTY; 2],
             sweep: Sweep::EMPTY,
-            gone: 0,
+            slot: 0,
         };
         Ok(())
     }
@@ -223,7 +230,7 @@ impl<'a> CompactDecoder<'a> {
     /// Steps as long as a whole step's input is at hand, and there is room.
     fn run<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let sizes = self.sizes;
-        let Stage::Running { machine, reader, lines, sweep, gone, .. } = &mut self.stage else {
+        let Stage::Running { machine, reader, lines, sweep, slot, .. } = &mut self.stage else {
             return Ok(Wants::Input);
         };
         while !machine.is_done() && reader.is_ready() {
@@ -231,10 +238,11 @@ impl<'a> CompactDecoder<'a> {
                 return Ok(Wants::Room);
             }
             // What bytes are part of may depend on those that have gone.
-            if machine.gone() != *gone {
-                (*gone, *sweep) = (machine.gone(), Sweep::EMPTY);
+            let gone = machine.gone();
+            if gone.slot() != *slot {
+                (*slot, *sweep) = (gone.slot(), Sweep::EMPTY);
             }
-            let mut view = ImageView { images, sizes, gone: *gone, lines, sweep };
+            let mut view = ImageView { images, sizes, gone, lines, sweep };
             machine.step(reader, &mut view).map_err(|fault| match fault {
                 Fault::View(cause) => DecodeError::Images(cause),
                 Fault::Corrupt => DecodeError::Corrupt,
@@ -321,8 +329,8 @@ impl Side for BitReader {
 struct ImageView<'x, I> {
     images: &'x mut I,
     sizes: Sizes,
-    /// How much of the base is gone.
-    gone: u32,
+    /// What of the base is gone.
+    gone: Gone<'x>,
     /// Lines of the base and of the target.
     lines: &'x mut [Lines; 2],
     sweep: &'x mut Sweep,
@@ -330,11 +338,11 @@ struct ImageView<'x, I> {
 
 impl<I: Images> ImageView<'_, I> {
     /// The image that a source lies in; of the target, as much as is written.
-    fn image(&mut self, source: Source, written: u32) -> (Rest<Cached<'_, I>>, &mut Sweep) {
+    fn image(&mut self, source: Source, written: u32) -> (Rest<'_, Cached<'_, I>>, &mut Sweep) {
         let Self { images, sizes, gone, lines: [base, target], sweep } = self;
         let (lines, which, len, gone) = match source {
             Source::Base(_) => (base, Which::Base, sizes.base, *gone),
-            Source::Target(_) => (target, Which::Target, written, 0),
+            Source::Target(_) => (target, Which::Target, written, Gone::NOTHING),
         };
         (Rest { bytes: Cached { lines, images, which, len }, gone }, sweep)
     }

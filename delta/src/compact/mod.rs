@@ -52,7 +52,9 @@ pub use class::{
 };
 pub use decoder::{CompactDecoder, Memory, Tables};
 #[cfg(feature = "encode")]
-pub use encoder::{CodeHint, Effort, Options, encode, encode_reporting};
+pub use encoder::{
+    CodeHint, Effort, Options, encode, encode_in_place, encode_reporting, rearrange,
+};
 pub use isa::InstructionSet;
 
 /// The element at an index that the caller keeps in range, or which wraps round a power of two; some element otherwise,

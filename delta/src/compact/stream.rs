@@ -31,6 +31,7 @@ use super::sweep::Cell;
 use super::view::{Look, Source, Unit, View};
 use super::words::Words;
 use crate::InPlace;
+use crate::in_place::Gone;
 use crate::state::{Passing, Stop};
 
 /// Most decisions that one step makes: a number, and what goes with it (a piece of the header most of all).
@@ -300,7 +301,7 @@ pub(super) struct Machine<'a> {
     pub(super) numbers: &'a mut Numbers,
     target_size: u32,
     /// Whether the target takes the room of the base.
-    in_place: Option<InPlace>,
+    in_place: Option<InPlace<'a>>,
     /// Target bytes that are coded.
     n: u32,
     /// Where the copy reads next; after a copy, where it stopped. In the space of base and target.
@@ -325,7 +326,7 @@ impl<'a> Machine<'a> {
         predictor: Predictor<'a>,
         numbers: &'a mut Numbers,
         target_size: u32,
-        in_place: Option<InPlace>,
+        in_place: Option<InPlace<'a>>,
     ) -> Self {
         Self {
             model,
@@ -396,15 +397,15 @@ impl<'a> Machine<'a> {
         learned.pass_state(state)
     }
 
-    /// How many bytes of the base are gone while the next step is made.
-    pub(super) fn gone(&self) -> u32 {
-        self.in_place.map_or(0, |in_place| in_place.gone_bytes(self.n))
+    /// What of the base is gone while the next step is made.
+    pub(super) fn gone(&self) -> Gone<'a> {
+        self.in_place.map_or(Gone::NOTHING, |in_place| in_place.gone(self.n))
     }
 
     /// What stands at a place, unless it is gone, or has not come yet.
     fn source_at(&self, place: u32) -> Option<Source> {
         let source = Source::from_virtual(place.into(), self.predictor.base_size, self.n)?;
-        (!source.is_base() || source.offset() >= self.gone()).then_some(source)
+        (!source.is_base() || !self.gone().has(source.offset())).then_some(source)
     }
 
     /// Codes the next thing: at most [`MAX_DECISIONS`] decisions.
@@ -656,9 +657,11 @@ impl<'a> Machine<'a> {
     fn has_stride(&self, source: Source) -> bool {
         let end = if source.is_base() { self.predictor.base_size } else { self.n };
         let left = (end - source.offset()).min(self.target_size - self.n);
+        let last = u32::from(STRIDE) - 1;
         let is_gone_on_the_way = source.is_base()
             && self.in_place.is_some_and(|in_place| {
-                source.offset() < in_place.gone_bytes(self.n + u32::from(STRIDE))
+                let gone = in_place.gone(self.n + last);
+                gone.has(source.offset()) || gone.has(source.offset() + last)
             });
         // Words do not reach over its ends.
         self.n & 3 == 0 && left >= u32::from(STRIDE) && !is_gone_on_the_way

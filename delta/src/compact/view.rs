@@ -3,6 +3,7 @@
 use super::isa::{Bytes, Code, Form, References};
 use super::model::SourceContext;
 use super::sweep::Cell;
+use crate::in_place::Gone;
 
 /// A place to copy from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,15 +128,15 @@ pub(super) fn unit_code<B: Bytes>(
     Ok(Code { own, other, distance: cell.distance })
 }
 
-/// An image whose first bytes are gone: they read as zeros.
+/// An image of which some bytes are gone: they read as zeros.
 ///
 /// What of a base is gone depends on the target byte at hand ([`InPlace`](crate::InPlace)); of a target, nothing is.
-pub(super) struct Rest<B> {
+pub(super) struct Rest<'a, B> {
     pub(super) bytes: B,
-    pub(super) gone: u32,
+    pub(super) gone: Gone<'a>,
 }
 
-impl<B: Bytes> Bytes for Rest<B> {
+impl<B: Bytes> Bytes for Rest<'_, B> {
     type Error = B::Error;
 
     fn len(&self) -> u32 {
@@ -143,10 +144,18 @@ impl<B: Bytes> Bytes for Rest<B> {
     }
 
     fn up_to_four(&mut self, offset: u32) -> Result<u32, B::Error> {
-        match self.gone.saturating_sub(offset) {
-            0 => self.bytes.up_to_four(offset),
-            gone @ 1..4 => Ok(self.bytes.up_to_four(offset + gone)? << (8 * gone)),
-            _ => Ok(0),
+        let next = offset.saturating_add(3);
+        match [offset, next].map(|offset| self.gone.has(offset)) {
+            [false, false] => self.bytes.up_to_four(offset),
+            [true, true] => Ok(0),
+            [true, false] => {
+                let gone = self.gone.in_sector(offset);
+                Ok(self.bytes.up_to_four(offset + gone)? << (8 * gone))
+            }
+            [false, true] => {
+                let gone = 4 - self.gone.in_sector(offset);
+                Ok(self.bytes.up_to_four(offset - gone)? >> (8 * gone))
+            }
         }
     }
 }

@@ -94,16 +94,15 @@ impl Report {
     }
 }
 
-/// Encodes in place, and decodes again from a base whose front goes.
+/// Encodes in place, and decodes again from a base whose sectors go one after the other.
 fn encode(base: &[u8], target: &[u8], options: Options, spare: u32) -> Result<Encoded> {
     let len = |bytes: &[u8]| u32::try_from(bytes.len());
-    // Erased bytes at the end need no room.
-    let kept = base.iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
-    let in_place = InPlace::with_spare(SECTOR_BYTES, spare, u32::try_from(kept)?, len(target)?);
-    let in_place = in_place.context("no room")?;
-    let options = Options { in_place: Some(in_place), ..options };
-    let encoded = compact::encode(Some(base), target, options)?;
-    let sizes = Sizes { base: len(base)?, target: len(target)?, payload: len(&encoded.payload)? };
+    let sizes = Sizes { base: len(base)?, target: len(target)?, payload: 0 };
+    let room = sizes.base.max(sizes.target).div_ceil(SECTOR_BYTES) + spare;
+    let slots = compact::rearrange(base, target, options, SECTOR_BYTES, room)?;
+    let slots = slots.context("no room")?;
+    let in_place = InPlace::new(SECTOR_BYTES, &slots).context("no such sectors")?;
+    let encoded = compact::encode_in_place(base, target, options, in_place)?;
     let mut images = Going { images: InMemory::new(base), in_place };
     let mut tables = Box::new(LargestTables::NEW);
     let mut decoder = CompactDecoder::in_place(sizes, tables.lend(), in_place);
@@ -117,7 +116,7 @@ fn encode(base: &[u8], target: &[u8], options: Options, spare: u32) -> Result<En
 /// A base of which more and more cannot be read.
 struct Going<'a> {
     images: InMemory<'a>,
-    in_place: InPlace,
+    in_place: InPlace<'a>,
 }
 
 /// Bytes were asked for that are gone.
@@ -135,7 +134,8 @@ impl Images for Going<'_> {
 
     fn read_base(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Gone> {
         let written = u32::try_from(self.images.target.len()).map_err(|_| Gone)?;
-        if offset < self.in_place.gone_bytes(written) {
+        let end = offset.saturating_add(u32::try_from(into.len()).map_err(|_| Gone)?);
+        if (offset..end).any(|offset| self.in_place.is_gone(offset, written)) {
             return Err(Gone);
         }
         infallible(self.images.read_base(offset, into));

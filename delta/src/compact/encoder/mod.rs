@@ -15,6 +15,7 @@ mod images;
 mod map_builder;
 mod parse;
 mod progress;
+mod rearrange;
 mod side;
 mod units;
 
@@ -59,8 +60,6 @@ pub struct Options {
     pub code: CodeHint,
     /// How hard it tries.
     pub effort: Effort,
-    /// How the target takes the room of the base, if it does: little of the base is used then.
-    pub in_place: Option<InPlace>,
 }
 
 impl Default for Options {
@@ -70,7 +69,6 @@ impl Default for Options {
             load_address: None,
             code: CodeHint::Find,
             effort: Effort::Thorough,
-            in_place: None,
         }
     }
 }
@@ -98,7 +96,49 @@ pub fn encode_reporting(
     options: Options,
     report: &dyn Fn(u32),
 ) -> Result<Encoded, EncodeError> {
-    let base = base.unwrap_or_default();
+    best(base.unwrap_or_default(), target, options, None, report).map(|(encoded, _)| encoded)
+}
+
+/// Encodes `target` for a decoder whose target takes the room of the base ([`CompactDecoder::in_place`]).
+///
+/// [`CompactDecoder::in_place`]: super::CompactDecoder::in_place
+///
+/// # Errors
+/// Those of [`encode`].
+pub fn encode_in_place(
+    base: &[u8],
+    target: &[u8],
+    options: Options,
+    in_place: InPlace<'_>,
+) -> Result<Encoded, EncodeError> {
+    best(base, target, options, Some(in_place), &|_| {}).map(|(encoded, _)| encoded)
+}
+
+/// Where the sectors of a base are best rearranged to, in a room of so many sectors, before `target` takes their place:
+/// the slots for an [`InPlace`]. `None` if a slot has no number, or the room is too small for either image.
+///
+/// # Errors
+/// Those of [`encode`].
+pub fn rearrange(
+    base: &[u8],
+    target: &[u8],
+    options: Options,
+    sector_bytes: u32,
+    room_sectors: u32,
+) -> Result<Option<Vec<u16>>, EncodeError> {
+    let options = Options { effort: Effort::Quick, ..options };
+    let (_, segments) = best(base, target, options, None, &|_| {})?;
+    Ok(rearrange::slots([base, target].map(<[u8]>::len), &segments, sector_bytes, room_sectors))
+}
+
+/// The best payload, and the parse that led to it.
+fn best(
+    base: &[u8],
+    target: &[u8],
+    options: Options,
+    in_place: Option<InPlace<'_>>,
+    report: &dyn Fn(u32),
+) -> Result<(Encoded, Vec<Segment>), EncodeError> {
     let largest = base.len().max(target.len()) as u64;
     if largest > 16 << 20 {
         return Err(EncodeError::TooLarge { got: largest });
@@ -117,7 +157,7 @@ pub fn encode_reporting(
         count => 2 * count as u64 + u64::from(passes.saturating_sub(1)),
     };
     let progress = Progress::new(trials * target.len() as u64, report);
-    let job = |known| Job::new(base, target, class, &options, known, &progress);
+    let job = |known| Job::new(base, target, class, &options, in_place, known, &progress);
     let mut trials: Vec<Trial<'_>> =
         candidates.iter().filter_map(|known| Trial::new(job(Some(*known)))).collect();
     if trials.is_empty() {
@@ -131,8 +171,8 @@ pub fn encode_reporting(
     let best = trials.into_iter().min_by_key(|trial| trial.best.len());
     let best = best.map(|trial| (0..passes).fold(trial, |trial, _| trial.improved()));
     let instruction_set = best.as_ref().and_then(|trial| Some(trial.job.references()?.set));
-    let payload = best.map(|trial| trial.best).unwrap_or_default();
-    Ok(Encoded { payload, decoder_ram_bytes, encoder, instruction_set })
+    let (payload, segments) = best.map(|trial| (trial.best, trial.segments)).unwrap_or_default();
+    Ok((Encoded { payload, decoder_ram_bytes, encoder, instruction_set }, segments))
 }
 
 /// What one encoding is made from.
@@ -141,7 +181,7 @@ struct Job<'a> {
     target: &'a [u8],
     class: Class,
     effort: Effort,
-    in_place: Option<InPlace>,
+    in_place: Option<InPlace<'a>>,
     known: Option<Known>,
     units: Units,
     progress: &'a Progress<'a>,
@@ -153,13 +193,13 @@ impl<'a> Job<'a> {
         target: &'a [u8],
         class: Class,
         options: &Options,
+        in_place: Option<InPlace<'a>>,
         known: Option<Known>,
         progress: &'a Progress<'a>,
     ) -> Self {
-        let Options { effort, in_place, .. } = *options;
         let references = known.as_ref().map(|known| &known.references);
         let units = Units::new(base, target, references, in_place);
-        Self { base, target, class, effort, in_place, known, units, progress }
+        Self { base, target, class, effort: options.effort, in_place, known, units, progress }
     }
 
     fn references(&self) -> Option<&References> {
@@ -182,8 +222,9 @@ struct Trial<'a> {
     job: Job<'a>,
     map: Vec<Entry>,
     costs: Costs,
-    /// The smallest payload so far.
+    /// The smallest payload so far, and the parse behind it.
     best: Vec<u8>,
+    segments: Vec<Segment>,
 }
 
 impl<'a> Trial<'a> {
@@ -191,18 +232,18 @@ impl<'a> Trial<'a> {
     fn new(job: Job<'a>) -> Option<Self> {
         let segments = parse::parse(&job, &[], &Costs::default(), parse::References::Lenient);
         let (map, best, costs) = code_best(&job, &segments)?;
-        Some(Self { job, map, costs, best })
+        Some(Self { job, map, costs, best, segments })
     }
 
     /// Parses with what the last encoding has taught, and encodes again.
     fn improved(self) -> Self {
-        let Self { job, map, costs, best } = self;
-        let segments = parse::parse(&job, &map, &costs, parse::References::Predicted);
-        let Some((map, payload, costs)) = code_best(&job, &segments) else {
-            return Self { job, map, costs, best };
-        };
-        let best = if payload.len() < best.len() { payload } else { best };
-        Self { job, map, costs, best }
+        let segments =
+            parse::parse(&self.job, &self.map, &self.costs, parse::References::Predicted);
+        let Some((map, payload, costs)) = code_best(&self.job, &segments) else { return self };
+        let is_better = payload.len() < self.best.len();
+        let (best, segments) =
+            if is_better { (payload, segments) } else { (self.best, self.segments) };
+        Self { map, costs, best, segments, ..self }
     }
 }
 

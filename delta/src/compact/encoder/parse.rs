@@ -246,7 +246,7 @@ impl Search<'_> {
     /// What stands at a place while the byte at `n` is made, unless it is gone or has not come yet.
     fn source_at(&self, place: i64, n: u32) -> Option<Source> {
         let source = Source::from_virtual(place, self.predictor.base_size, n)?;
-        (!source.is_base() || source.offset() >= self.job.gone(n)).then_some(source)
+        (!source.is_base() || !self.job.gone(n).has(source.offset())).then_some(source)
     }
 
     /// Cost of the byte at `n` along a diagonal, and the history behind it; `None` if nothing is there.
@@ -327,8 +327,9 @@ impl Search<'_> {
             let diagonal = here - i64::try_from(place).unwrap_or(0);
             i32::try_from(diagonal).unwrap_or(LITERAL)
         };
-        let gone = self.job.gone(n32) as usize;
-        let is_known = |place: usize| place < gone || covered.covers(diagonal_of(place), n32);
+        let gone = self.job.gone(n32);
+        let is_gone = |place: usize| u32::try_from(place).is_ok_and(|place| gone.has(place));
+        let is_known = |place: usize| is_gone(place) || covered.covers(diagonal_of(place), n32);
         anchors.matches(n, is_known, found);
         // In the next one, more is gone.
         let sector_end = self

@@ -1,7 +1,7 @@
 //! What each byte of the images is part of: of the base by sweeping it, of the target as far as it is told without.
 //!
-//! Where the target takes the room of the base, what bytes right behind those that are gone are part of depends on how
-//! much is gone; these are swept for each sector by themselves.
+//! Where the target takes the room of the base, what the bytes of a sector are part of depends on which sectors around it
+//! are gone: it is told afresh whenever one of them goes.
 
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -11,6 +11,7 @@ use super::super::sweep::{Cell, Sweep};
 use super::super::view::{Rest, Unit};
 use super::Job;
 use crate::InPlace;
+use crate::in_place::Gone;
 
 /// What each byte is part of; nothing is known of images that are no code.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +19,8 @@ pub(super) struct Units {
     /// As if nothing were gone.
     pub(super) base: Vec<Cell>,
     target: Vec<Cell>,
-    /// For each sector of the target: the first bytes of the base that are not gone.
-    edges: Vec<Vec<Cell>>,
+    /// For each sector of the base: from which slot on its bytes are part of what, in the order of slots.
+    later: Vec<Vec<(u32, Vec<Cell>)>>,
 }
 
 impl Units {
@@ -27,18 +28,18 @@ impl Units {
         base: &[u8],
         target: &[u8],
         references: Option<&References>,
-        in_place: Option<InPlace>,
+        in_place: Option<InPlace<'_>>,
     ) -> Self {
         let Some(references) = references else { return Self::default() };
         let call = |offset| {
             let mut bytes = Slice(target);
             infallible(Unit::call(references, &mut bytes, offset)).cell
         };
-        let edges = in_place.map(|in_place| edges(base, len_of(target), references, in_place));
+        let later = in_place.map(|in_place| later(base, references, in_place));
         Self {
             base: swept(base, references),
             target: (0..len_of(target)).map(call).collect(),
-            edges: edges.unwrap_or_default(),
+            later: later.unwrap_or_default(),
         }
     }
 
@@ -49,45 +50,45 @@ impl Units {
 
 /// What each byte of a base is part of.
 pub(super) fn swept(base: &[u8], references: &References) -> Vec<Cell> {
-    cells(Rest { bytes: Slice(base), gone: 0 }, references, len_of(base))
+    let mut sweep = Sweep::EMPTY;
+    let cell = |offset| infallible(sweep.cell(references, &mut Slice(base), offset));
+    (0..len_of(base)).map(cell).collect()
 }
 
-/// What each byte that is not gone is part of, up to an offset.
-fn cells(mut rest: Rest<Slice<'_>>, references: &References, end: u32) -> Vec<Cell> {
-    let (mut sweep, gone) = (Sweep::EMPTY, rest.gone);
-    let cell = |offset| infallible(sweep.cell(references, &mut rest, offset));
-    (gone..end).map(cell).collect()
-}
-
-/// [`Units::edges`].
-fn edges(
+/// [`Units::later`].
+fn later(
     base: &[u8],
-    target_len: u32,
     references: &References,
-    in_place: InPlace,
-) -> Vec<Vec<Cell>> {
-    /// How far in front of an instruction others may be looked at.
-    const BEFORE: u32 = 4;
-    let (ahead, stretch) = references.set.sweep_bytes();
-    let edge = |sector: u32| {
-        let gone = in_place.gone_bytes(sector * in_place.sector_bytes());
-        if gone == 0 || gone >= len_of(base) {
-            return Vec::new();
-        }
-        let end = (gone + ahead + BEFORE).next_multiple_of(stretch);
-        cells(Rest { bytes: Slice(base), gone }, references, end.min(len_of(base)))
+    in_place: InPlace<'_>,
+) -> Vec<Vec<(u32, Vec<Cell>)>> {
+    let (sector_bytes, slots) = (in_place.sector_bytes(), in_place.slots());
+    let (before, behind) = references.set.looks_at_bytes();
+    let [before, behind] = [before, behind].map(|bytes| bytes.div_ceil(sector_bytes) as usize);
+    let of_sector = |(sector, own): (usize, &u16)| {
+        let around = slots.iter().take(sector + behind + 1).skip(sector.saturating_sub(before));
+        let mut times: Vec<u16> = around.copied().filter(|slot| slot < own).collect();
+        times.sort_unstable();
+        let start = u32::try_from(sector).unwrap_or(u32::MAX) * sector_bytes;
+        let end = (start + sector_bytes).min(len_of(base));
+        let cells = |time: u16| {
+            let gone = in_place.gone(u32::from(time) * sector_bytes);
+            let (mut sweep, mut rest) = (Sweep::EMPTY, Rest { bytes: Slice(base), gone });
+            let cell = |offset| infallible(sweep.cell(references, &mut rest, offset));
+            (u32::from(time), (start..end).map(cell).collect())
+        };
+        times.into_iter().map(cells).collect()
     };
-    (0..target_len.div_ceil(in_place.sector_bytes())).map(edge).collect()
+    slots.iter().enumerate().map(of_sector).collect()
 }
 
 impl<'a> Job<'a> {
-    /// How many bytes of the base are gone while the target byte at `n` is made.
-    pub(super) fn gone(&self, n: u32) -> u32 {
-        self.in_place.map_or(0, |in_place| in_place.gone_bytes(n))
+    /// What of the base is gone while the target byte at `n` is made.
+    pub(super) fn gone(&self, n: u32) -> Gone<'a> {
+        self.in_place.map_or(Gone::NOTHING, |in_place| in_place.gone(n))
     }
 
     /// What is there of the base then.
-    pub(super) fn rest(&self, n: u32) -> Rest<Slice<'a>> {
+    pub(super) fn rest(&self, n: u32) -> Rest<'a, Slice<'a>> {
         Rest { bytes: Slice(self.base), gone: self.gone(n) }
     }
 
@@ -97,21 +98,22 @@ impl<'a> Job<'a> {
         let (Some(in_place), Some(references)) = (self.in_place, self.references()) else {
             return Some(known);
         };
-        let Some(behind) = offset.checked_sub(in_place.gone_bytes(n)) else {
-            return Some(Cell::default());
-        };
-        let edge = self.units.edges.get((n / in_place.sector_bytes()) as usize);
-        if let Some(cell) = edge.and_then(|edge| edge.get(behind as usize)) {
-            return Some(*cell);
+        if let Some(cell) = self.distance_cell(references, offset, n) {
+            return Some(cell);
         }
-        Some(self.distance_cell(references, offset, n).unwrap_or(known))
+        let later = self.units.later.get(in_place.sector(offset) as usize)?;
+        let passed = later.partition_point(|(slot, _)| *slot <= in_place.sector(n));
+        let Some((_, cells)) = passed.checked_sub(1).and_then(|last| later.get(last)) else {
+            return Some(known);
+        };
+        cells.get((offset % in_place.sector_bytes()) as usize).copied()
     }
 
     /// What a word of data is now, if it may be a distance to something that is gone.
     fn distance_cell(&self, references: &References, offset: u32, n: u32) -> Option<Cell> {
         let ((piece, end), word) = (references.base.piece_at(offset), offset & !3);
         let is_word = word >= piece.start && word + 4 <= end;
-        if self.gone(n) == 0 || piece.is_code || !is_word || !references.set.has_far_distances() {
+        if piece.is_code || !is_word || !references.set.has_far_distances() {
             return None;
         }
         let step = infallible(isa::step_data(references, &mut self.rest(n), word));

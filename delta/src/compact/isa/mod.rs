@@ -166,6 +166,15 @@ impl InstructionSet {
         cfg!(feature = "thumb") && self.known() == Self::Thumb
     }
 
+    /// How many bytes in front of an instruction, and behind it, may tell what it is; all but [`Self::has_far_distances`].
+    #[cfg(feature = "encode")]
+    pub(super) fn looks_at_bytes(self) -> (u32, u32) {
+        const BEHIND: u32 = 512;
+        let (ahead, stretch) = self.sweep_bytes();
+        let before = if self == Self::Arm { arm::REACH } else { 0 };
+        (ahead + stretch + before + 8, BEHIND)
+    }
+
     /// Whether words of data may be distances to what lies anywhere.
     #[cfg(feature = "encode")]
     pub(super) fn has_far_distances(self) -> bool {
