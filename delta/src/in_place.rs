@@ -54,7 +54,7 @@ impl<'a> InPlace<'a> {
     pub fn place(self, base_offset: u32) -> Option<(u32, u32)> {
         let sector_bytes = self.sector_bytes();
         let slot = self.slots.get(self.sector(base_offset) as usize)?;
-        let in_sector = base_offset % sector_bytes;
+        let in_sector = base_offset & sector_bytes.saturating_sub(1);
         let start = u32::from(*slot).checked_mul(sector_bytes)?;
         Some((start.checked_add(in_sector)?, sector_bytes.saturating_sub(in_sector)))
     }
@@ -204,7 +204,7 @@ impl Gone<'_> {
     pub(crate) fn in_sector(self, offset: u32) -> u32 {
         self.in_place.map_or(4, |in_place| {
             let sector_bytes = in_place.sector_bytes();
-            sector_bytes.saturating_sub(offset % sector_bytes).min(4)
+            sector_bytes.saturating_sub(offset & sector_bytes.saturating_sub(1)).min(4)
         })
     }
 }

@@ -6,7 +6,7 @@ mod common;
 
 use std::convert::Infallible;
 
-use common::{End, Loaded, code_like, edited, instructions, state_of};
+use common::{End, Loaded, code_like, edited, instructions, program, state_of};
 use proptest::prelude::*;
 use whittle_delta::compact::{
     self, Class, CodeHint, CompactDecoder, HugeTables, InstructionSet, LargestTables, Memory,
@@ -101,7 +101,6 @@ fn compact_encode(base: &[u8], target: &[u8], class: Class, code: CodeHint) -> V
         load_address: Some(0x4020_0000),
         code,
         effort: compact::Effort::Quick,
-        ..Default::default()
     };
     compact::encode(Some(base), target, options).expect("encodes").payload
 }
@@ -131,7 +130,7 @@ fn every_class_goes_on_at_every_page() {
 #[test]
 fn every_instruction_set_goes_on_after_every_step() {
     for (seed, set) in (1..).zip(InstructionSet::ALL) {
-        let base = instructions(seed, 600);
+        let base = program(set, seed, 3000);
         let target = edited(&base);
         let payload = compact_encode(&base, &target, Class::Tiny, CodeHint::Set(set));
         let new = || CompactDecoder::new(sizes(&base, &target, &payload), lent());
@@ -209,7 +208,7 @@ proptest! {
         chunk_len in 1usize..400,
         set in proptest::sample::select(InstructionSet::ALL.to_vec()),
     ) {
-        let base = instructions(seed, 1500);
+        let base = program(set, seed, 6000);
         let mut target = Vec::new();
         for (from, len, new) in cuts {
             target.extend(base.iter().skip(from).take(len));

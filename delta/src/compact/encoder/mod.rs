@@ -9,6 +9,7 @@
 //! that survives at some target byte: few where little has changed, at most as many as states are kept.
 
 mod anchors;
+mod assign;
 mod costs;
 mod effort;
 mod images;
