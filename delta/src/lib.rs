@@ -38,14 +38,18 @@ mod decoder;
 mod encoded;
 #[cfg(any(feature = "bsdiff", test))]
 mod in_memory;
+mod in_place;
 #[cfg(any(feature = "zstd", test))]
 mod ops;
+mod state;
 pub mod stored;
 #[cfg(feature = "zstd")]
 pub mod zstd;
 
-pub use decoder::{DecodeError, Decoder, Images, Sizes};
+pub use decoder::{DecodeError, Decoder, Images, MAX_STEP_BYTES, Sizes, Wants};
 #[cfg(feature = "encode")]
 pub use encoded::{EncodeError, Encoded};
 #[cfg(any(feature = "bsdiff", test))]
 pub use in_memory::InMemory;
+pub use in_place::{InPlace, Move, Moves};
+pub use state::{Resume, StateBytes, StateError};
