@@ -30,6 +30,7 @@ extern crate alloc;
 #[cfg(any(feature = "bsdiff", test))]
 extern crate std as alloc;
 
+mod arrangement;
 #[cfg(feature = "bsdiff")]
 pub mod bsdiff40;
 pub mod compact;
@@ -46,6 +47,9 @@ pub mod stored;
 #[cfg(feature = "zstd")]
 pub mod zstd;
 
+#[cfg(feature = "encode")]
+pub use arrangement::emit_slots;
+pub use arrangement::parse_slots;
 pub use decoder::{DecodeError, Decoder, Images, MAX_STEP_BYTES, Sizes, Wants};
 #[cfg(feature = "encode")]
 pub use encoded::{EncodeError, Encoded};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use whittle_delta::compact::{self, Class, CompactDecoder, LargestTables, Options};
-use whittle_delta::{Decoder, Encoded, Images, InMemory, InPlace, Sizes};
+use whittle_delta::{Decoder, Images, InMemory, InPlace, Sizes, emit_slots};
 
 use super::corpus::{Series, series_in, stem};
 use super::ratio::Geomean;
@@ -56,7 +56,7 @@ impl Report {
                 .to_vec();
             row.extend([base.len(), target.len(), ordinary.payload.len()].map(|n| n.to_string()));
             for (index, spare) in SPARE_SECTORS.into_iter().enumerate() {
-                let in_place = encode(&base, &target, options, spare)?.payload.len() as u64;
+                let in_place = in_place_bytes(&base, &target, options, spare)?;
                 for group in [group, "all"] {
                     let means = self.by_group.entry(group.to_owned()).or_default();
                     means[index].add(in_place, bytes);
@@ -94,8 +94,9 @@ impl Report {
     }
 }
 
-/// Encodes in place, and decodes again from a base whose sectors go one after the other.
-fn encode(base: &[u8], target: &[u8], options: Options, spare: u32) -> Result<Encoded> {
+/// Bytes of the delta in place and of how the base is rearranged; decodes again from a base whose sectors go one after the
+/// other.
+fn in_place_bytes(base: &[u8], target: &[u8], options: Options, spare: u32) -> Result<u64> {
     let len = |bytes: &[u8]| u32::try_from(bytes.len());
     let sizes = Sizes { base: len(base)?, target: len(target)?, payload: 0 };
     let room = sizes.base.max(sizes.target).div_ceil(SECTOR_BYTES) + spare;
@@ -110,7 +111,7 @@ fn encode(base: &[u8], target: &[u8], options: Options, spare: u32) -> Result<En
     let _ = decoder.push(&mut &encoded.payload[..], &mut images).map_err(wrong)?;
     let _ = decoder.finish(&mut images).map_err(wrong)?;
     ensure!(images.images.target == target, "decoding gives another image");
-    Ok(encoded)
+    Ok((encoded.payload.len() + emit_slots(&slots).len()) as u64)
 }
 
 /// A base of which more and more cannot be read.

@@ -77,8 +77,9 @@ pub(crate) enum Section {
     },
     /// Deltas for targets that take the room of their base, against ordinary ones, with 1 to 8 sectors of 4096 bytes to spare.
     ///
-    /// Of each series, the last image against the three before it. Each delta is decoded from a base whose front goes as the
-    /// target grows.
+    /// Of each series, the last image against the three before it. The base is rearranged in a room of as many sectors as
+    /// the larger image takes, and those to spare; how, counts as part of the delta. Each delta is decoded from a base whose
+    /// sectors go as the target grows.
     InPlace {
         /// Directory with one subdirectory per series, holding images that sort by version.
         #[arg(long, value_name = "DIR", default_value = "fixtures")]
