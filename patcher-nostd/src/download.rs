@@ -12,9 +12,10 @@ use whittle_format::staging::{Progress, Staging};
 use crate::life;
 use crate::receiver::{Event, Receiver};
 use crate::signed_slot::image_room;
-use crate::staging::{StagedBlocks, put, read_envelope, read_link, skip_doubtful};
-use crate::updater::{UpdateError, Updater, slot_mut};
-use crate::{LifeError, Status, VerifiedManifest, Verifier};
+use crate::staged::{StagedBlocks, read_envelope, read_link, skip_doubtful};
+use crate::staging::put;
+use crate::updater::{Updater, slot_mut};
+use crate::{LifeError, Status, UpdateError, VerifiedManifest, Verifier};
 
 /// A download of one package, fed with chunks of any size.
 ///
@@ -197,10 +198,10 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         if shorten(&manifest.target_digest) != target || kind(manifest.base()) != package {
             return false;
         }
-        let staged = StagedBlocks::new::<S>(&state, &manifest, self.envelope_len);
+        let staged = StagedBlocks::new(&state, &manifest, self.envelope_len, S::WRITE_SIZE);
         let Ok(mut staged) = staged else { return false };
         let mut last = None;
-        while let Some(block) = staged.next::<S>() {
+        while let Some(block) = staged.next() {
             last = Some(block);
         }
         if let Some(last) = last {
@@ -215,7 +216,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         let next = if staged.is_at_end() {
             Some(state)
         } else {
-            skip_doubtful::<S>(&state, staged.following_len())
+            skip_doubtful(&state, staged.following_len(), S::WRITE_SIZE)
         };
         let Some(next) = next else { return false };
         self.state = next;

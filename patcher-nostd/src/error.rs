@@ -8,6 +8,7 @@ use whittle_format::manifest::Codec;
 use whittle_format::{FormatError, ShortDigest};
 
 use crate::verify::KeyId;
+use crate::{DocumentError, LifeError};
 
 /// A flash access that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +223,158 @@ impl fmt::Display for PatchError {
 
 impl core::error::Error for FlashError {}
 impl core::error::Error for PatchError {}
+
+/// Why the journal could not be read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalError {
+    /// The region cannot be read, erased or written.
+    Flash(NorFlashErrorKind),
+    /// The region reads back differently from what was written.
+    ReadBack {
+        /// Offset in the region, in bytes.
+        offset: u32,
+    },
+    /// The records do not fit into a bank, which is half of the region.
+    Full {
+        /// Length of a bank in bytes.
+        bank: u32,
+    },
+    /// The region is no even number of sectors, or its write size does not divide 256.
+    Geometry,
+    /// The caller's buffer is shorter than the record.
+    BufferTooSmall {
+        /// Bytes that are needed.
+        needed: usize,
+    },
+    /// The payload is longer than a record can be.
+    TooLong {
+        /// Its length in bytes.
+        got: usize,
+        /// The longest, in bytes.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for JournalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flash(kind) => write!(f, "journal: {kind}"),
+            Self::ReadBack { offset } => write!(f, "journal reads back differently at {offset}"),
+            Self::Full { bank } => {
+                write!(f, "records do not fit into a journal bank of {bank} bytes")
+            }
+            Self::Geometry => f.write_str("journal region is not two banks of whole sectors"),
+            Self::BufferTooSmall { needed } => {
+                write!(f, "record of {needed} bytes does not fit the buffer")
+            }
+            Self::TooLong { got, limit } => {
+                write!(f, "record of {got} bytes, the limit is {limit}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for JournalError {}
+
+/// Why the staging region could not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StagingError {
+    /// The region cannot be read, erased or written.
+    Flash(NorFlashErrorKind),
+    /// The region reads back differently from what was written.
+    ReadBack {
+        /// Offset in the region, in bytes.
+        offset: u32,
+    },
+    /// The region has no room for what comes next.
+    Full {
+        /// Bytes that are needed.
+        needed: u32,
+        /// Bytes that the region has.
+        got: usize,
+    },
+    /// The write size does not divide 256, or the read size does not divide 64.
+    Geometry,
+}
+
+impl fmt::Display for StagingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flash(kind) => write!(f, "staging region: {kind}"),
+            Self::ReadBack { offset } => {
+                write!(f, "staging region reads back differently at {offset}")
+            }
+            Self::Full { needed, got } => {
+                write!(f, "staging region has {got} bytes, {needed} are needed")
+            }
+            Self::Geometry => f.write_str("staging region has an unsupported read or write size"),
+        }
+    }
+}
+
+impl core::error::Error for StagingError {}
+
+impl From<FlashError> for StagingError {
+    fn from(error: FlashError) -> Self {
+        match error {
+            FlashError::ReadBack { offset } => Self::ReadBack { offset },
+            FlashError::Base(kind) | FlashError::Staging(kind) | FlashError::Target(kind) => {
+                Self::Flash(kind)
+            }
+            FlashError::ReadSize { .. } | FlashError::PageBuffer { .. } => Self::Geometry,
+        }
+    }
+}
+
+/// Why a step of an update failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// The journal cannot be read or written.
+    Journal(JournalError),
+    /// The journal holds a record that this version does not read.
+    Record(FormatError),
+    /// The step does not fit where the device stands.
+    Life(LifeError),
+    /// The staging region cannot be used.
+    Staging(StagingError),
+    /// The package was refused, or could not be applied.
+    Patch(PatchError),
+    /// The document was refused.
+    Document(DocumentError),
+}
+
+impl fmt::Display for UpdateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Journal(cause) => cause.fmt(f),
+            Self::Record(cause) => write!(f, "journal holds an unknown record: {cause}"),
+            Self::Life(cause) => cause.fmt(f),
+            Self::Staging(cause) => cause.fmt(f),
+            Self::Patch(cause) => cause.fmt(f),
+            Self::Document(cause) => cause.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for UpdateError {}
+
+macro_rules! from {
+    ($($variant:ident($cause:ty)),*) => {$(
+        impl From<$cause> for UpdateError {
+            fn from(cause: $cause) -> Self {
+                Self::$variant(cause)
+            }
+        }
+    )*};
+}
+from!(
+    Journal(JournalError),
+    Life(LifeError),
+    Staging(StagingError),
+    Patch(PatchError),
+    Document(DocumentError)
+);
 
 /// The first four bytes in hexadecimal, as people compare digests.
 struct Hex<'a>(&'a [u8]);

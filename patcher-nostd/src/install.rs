@@ -13,9 +13,9 @@ use crate::flash::read_back;
 use crate::life::Event;
 use crate::patcher::{Buffers, Installed, Patcher};
 use crate::signed_slot::{check_slot, image_room, last_sector, seal, unseal};
-use crate::staging::{StagedBlocks, feed, read_envelope};
-use crate::updater::{UpdateError, Updater};
-use crate::{Device, FlashError, Journal, LifeError, PatchError, Slots, Verifier};
+use crate::staged::{PIECE, StagedBlocks, read_envelope};
+use crate::updater::Updater;
+use crate::{Device, FlashError, Journal, LifeError, PatchError, Slots, UpdateError, Verifier};
 
 impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
     /// Installs the staged package into the other slot; after a power cut it goes on with the sector that was at hand.
@@ -92,9 +92,13 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Installation<'_, '_, J, F, V
         let mut input = envelope;
         patcher.push(&mut input, &mut slots)?;
         let manifest = patcher.manifest().ok_or(PatchError::Truncated)?;
-        let mut blocks = StagedBlocks::new::<S>(staged, &manifest, envelope.len())?;
-        while let Some(block) = blocks.next::<S>() {
-            feed(region, block, |mut piece| patcher.push(&mut piece, &mut slots).map(|_| ()))?;
+        let mut blocks = StagedBlocks::new(staged, &manifest, envelope.len(), S::WRITE_SIZE)?;
+        while let Some(mut block) = blocks.next() {
+            while block.len > 0 {
+                let mut bytes = [0; PIECE];
+                let mut piece = block.take_piece(region, &mut bytes)?;
+                patcher.push(&mut piece, &mut slots)?;
+            }
         }
         let installed = patcher.finish(&mut slots)?;
         seal(self.slot.slot, envelope).map_err(failed)?;

@@ -20,11 +20,12 @@
 //!
 //! A bank may span several sectors. Each rotation erases one bank once.
 
-use core::fmt;
-
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind};
 use whittle_format::journal::{BankHead, CRC_LEN, HEAD_LEN, Kind, MAX_PAYLOAD, RecordHead};
+
+use crate::JournalError;
+use crate::flash::{is_readable, read_unaligned};
 
 /// Written at a time; a multiple of every write size that is supported.
 const CHUNK: usize = 256;
@@ -39,58 +40,6 @@ const PADDING: u8 = 0xff;
 const MARK: [u8; 2] = [0x57, 0xa8];
 
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
-
-/// Why the journal could not be read or written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JournalError {
-    /// The region cannot be read, erased or written.
-    Flash(NorFlashErrorKind),
-    /// The region reads back differently from what was written.
-    ReadBack {
-        /// Offset in the region, in bytes.
-        offset: u32,
-    },
-    /// The records do not fit into a bank, which is half of the region.
-    Full {
-        /// Length of a bank in bytes.
-        bank: u32,
-    },
-    /// The region is no even number of sectors, or its write size does not divide 256.
-    Geometry,
-    /// The caller's buffer is shorter than the record.
-    BufferTooSmall {
-        /// Bytes that are needed.
-        needed: usize,
-    },
-    /// The payload is longer than a record can be.
-    TooLong {
-        /// Its length in bytes.
-        got: usize,
-        /// The longest, in bytes.
-        limit: usize,
-    },
-}
-
-impl fmt::Display for JournalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flash(kind) => write!(f, "journal: {kind}"),
-            Self::ReadBack { offset } => write!(f, "journal reads back differently at {offset}"),
-            Self::Full { bank } => {
-                write!(f, "records do not fit into a journal bank of {bank} bytes")
-            }
-            Self::Geometry => f.write_str("journal region is not two banks of whole sectors"),
-            Self::BufferTooSmall { needed } => {
-                write!(f, "record of {needed} bytes does not fit the buffer")
-            }
-            Self::TooLong { got, limit } => {
-                write!(f, "record of {got} bytes, the limit is {limit}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for JournalError {}
 
 /// A record's good copy.
 #[derive(Clone, Copy, Debug)]
@@ -457,14 +406,14 @@ impl<F: NorFlash> Journal<F> {
         if to_usize(at).saturating_add(into.len()) > self.flash.capacity() {
             return Err(JournalError::Flash(NorFlashErrorKind::OutOfBounds));
         }
-        crate::flash::read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash)
+        read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash)
     }
 
     fn check_geometry(&self) -> Result<(), JournalError> {
         let bank = to_usize(self.bank_len());
         let divides = |part: usize, whole: usize| whole.checked_rem(part) == Some(0);
         let fits = divides(F::WRITE_SIZE, CHUNK)
-            && crate::flash::is_readable::<F>()
+            && is_readable::<F>()
             && divides(F::ERASE_SIZE, bank)
             && bank > 0;
         if fits { Ok(()) } else { Err(JournalError::Geometry) }

@@ -9,6 +9,7 @@
 use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind, ReadNorFlash};
 use sha2::{Digest as _, Sha256};
 use whittle_format::envelope::Envelope;
+use whittle_format::life::SlotId;
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 
 use crate::admission::{Device, hash_flash};
@@ -57,6 +58,32 @@ pub fn check_slot<F: ReadNorFlash>(
     hash_flash(&mut hasher, slot, manifest.target_size).map_err(unreadable)?;
     let digest: whittle_format::Digest = hasher.finalize().into();
     if digest == manifest.target_digest { Ok(manifest) } else { Err(PatchError::ImageMismatch) }
+}
+
+/// The slot with the highest security counter among those that hold a signed image, whole; A if both are alike.
+///
+/// It looks at nothing but the slots: for boot loaders that cannot open the journal.
+pub fn any_signed_slot<F: ReadNorFlash>(
+    device: &Device<'_>,
+    verifier: &impl Verifier,
+    slots: &mut [F; 2],
+) -> Option<(SlotId, VerifiedManifest)> {
+    let [a, b] = slots;
+    let a = check_slot(a, device, verifier).ok().map(|manifest| (SlotId::A, manifest));
+    let b = check_slot(b, device, verifier).ok().map(|manifest| (SlotId::B, manifest));
+    match (a, b) {
+        (Some(a), Some(b)) if b.1.security_counter > a.1.security_counter => Some(b),
+        (a, b) => a.or(b),
+    }
+}
+
+/// What the boot loader must start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// The image in this slot: a trusted key signed it, and every byte of it is as signed.
+    Slot(SlotId, VerifiedManifest),
+    /// No slot holds an image that may boot: the boot loader must offer its recovery, such as an image in ROM.
+    Recovery,
 }
 
 /// Makes sure that the slot does not boot until [`seal`] is called.

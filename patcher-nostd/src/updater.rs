@@ -1,81 +1,18 @@
 //! What a device keeps, and what it does with it: the state machine of [`life`], driven over real flash.
 
-use core::fmt;
-
 use embedded_storage::nor_flash::NorFlash;
 use whittle_format::envelope::Envelope;
 use whittle_format::flags::Flags;
 use whittle_format::journal::Kind;
 use whittle_format::life::{LifeState, Phase, SlotId};
 use whittle_format::limits::{MAX_FLAGS_ENVELOPE_BYTES, MAX_STAGE_ENVELOPE_BYTES};
-use whittle_format::{FormatError, Stage, shorten};
+use whittle_format::{Stage, shorten};
 
-use crate::life::{self, DEFAULT_ATTEMPTS, Event, LifeError, ResetCause};
-use crate::signed_slot::check_slot;
-use crate::staging::StagingError;
+use crate::life::{self, DEFAULT_ATTEMPTS, Event, ResetCause};
+use crate::signed_slot::{any_signed_slot, check_slot};
 use crate::{
-    Device, DocumentError, Journal, JournalError, PatchError, VerifiedFlags, VerifiedManifest,
-    VerifiedStage, Verifier,
+    Boot, Device, Journal, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage, Verifier,
 };
-
-/// Why a step of an update failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UpdateError {
-    /// The journal cannot be read or written.
-    Journal(JournalError),
-    /// The journal holds a record that this version does not read.
-    Record(FormatError),
-    /// The step does not fit where the device stands.
-    Life(LifeError),
-    /// The staging region cannot be used.
-    Staging(StagingError),
-    /// The package was refused, or could not be applied.
-    Patch(PatchError),
-    /// The document was refused.
-    Document(DocumentError),
-}
-
-impl fmt::Display for UpdateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Journal(cause) => cause.fmt(f),
-            Self::Record(cause) => write!(f, "journal holds an unknown record: {cause}"),
-            Self::Life(cause) => cause.fmt(f),
-            Self::Staging(cause) => cause.fmt(f),
-            Self::Patch(cause) => cause.fmt(f),
-            Self::Document(cause) => cause.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for UpdateError {}
-
-macro_rules! from {
-    ($($variant:ident($cause:ty)),*) => {$(
-        impl From<$cause> for UpdateError {
-            fn from(cause: $cause) -> Self {
-                Self::$variant(cause)
-            }
-        }
-    )*};
-}
-from!(
-    Journal(JournalError),
-    Life(LifeError),
-    Staging(StagingError),
-    Patch(PatchError),
-    Document(DocumentError)
-);
-
-/// What the boot loader must start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Boot {
-    /// The image in this slot: a trusted key signed it, and every byte of it is as signed.
-    Slot(SlotId, VerifiedManifest),
-    /// No slot holds an image that may boot: the boot loader must offer its recovery, such as an image in ROM.
-    Recovery,
-}
 
 /// An updater over two slots, either of which runs, and a journal.
 ///
@@ -331,23 +268,6 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
             self.life = life;
         }
         Ok(())
-    }
-}
-
-/// The slot with the highest security counter among those that hold a signed image, whole; A if both are alike.
-///
-/// It looks at nothing but the slots: for boot loaders that cannot open the journal.
-pub fn any_signed_slot<F: NorFlash>(
-    device: &Device<'_>,
-    verifier: &impl Verifier,
-    slots: &mut [F; 2],
-) -> Option<(SlotId, VerifiedManifest)> {
-    let [a, b] = slots;
-    let a = check_slot(a, device, verifier).ok().map(|manifest| (SlotId::A, manifest));
-    let b = check_slot(b, device, verifier).ok().map(|manifest| (SlotId::B, manifest));
-    match (a, b) {
-        (Some(a), Some(b)) if b.1.security_counter > a.1.security_counter => Some(b),
-        (a, b) => a.or(b),
     }
 }
 
