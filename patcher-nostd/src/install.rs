@@ -11,11 +11,14 @@ use whittle_format::staging::{Progress, Staging};
 use crate::error::Culprit;
 use crate::flash::read_back;
 use crate::life::Event;
-use crate::patcher::{Buffers, Installed, Patcher};
+use crate::patcher::Patcher;
 use crate::signed_slot::{check_slot, image_room, last_sector, seal, unseal};
 use crate::staged::{PIECE, StagedBlocks, read_envelope};
 use crate::updater::Updater;
-use crate::{Device, FlashError, Journal, LifeError, PatchError, Slots, UpdateError, Verifier};
+use crate::{
+    Buffers, Device, FlashError, Installed, Journal, LifeError, PatchError, Slots, UpdateError,
+    Verifier,
+};
 
 impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
     /// Installs the staged package into the other slot; after a power cut it goes on with the sector that was at hand.

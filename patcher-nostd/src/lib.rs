@@ -92,6 +92,7 @@ mod install;
 mod journal;
 pub mod life;
 pub mod mcuboot;
+mod page;
 mod patcher;
 mod receiver;
 mod signed_slot;
@@ -111,7 +112,8 @@ pub use flags::{Decision, DeviceFacts, Reason, VerifiedFlags};
 pub use flash::{NoBase, Slots};
 pub use journal::Journal;
 pub use life::{LifeError, ResetCause};
-pub use patcher::{Buffers, Installed, Patcher};
+pub use page::Buffers;
+pub use patcher::Patcher;
 pub use signed_slot::{Boot, TRAILER_BYTES, any_signed_slot, check_slot, trailer};
 pub use stage::{VerifiedStage, follows};
 pub use updater::Updater;
@@ -130,4 +132,11 @@ pub enum Status {
     NeedMore,
     /// The package is complete; the chunk is left at the first byte behind it.
     Done,
+}
+
+/// A target image that stands complete and authentic in its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// What was installed.
+    pub manifest: VerifiedManifest,
 }

@@ -1,41 +1,26 @@
 //! The whole device side in one machine.
 
-use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
+use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, ReadNorFlash};
 use sha2::{Digest as _, Sha256};
 use whittle_delta::Wants;
 use whittle_delta::compact::Memory;
 
 use crate::admission::hash_flash;
 use crate::codec::CodecDecoder;
-use crate::flash::{FlashImages, SlotWriter, Slots};
+use crate::flash::{FlashImages, Slots, read_back};
+use crate::page::Page;
 use crate::receiver::{Event, Receiver};
-use crate::{DecodeError, Device, FlashError, PatchError, Status, VerifiedManifest, Verifier};
-
-/// Memory that the caller lends to the patcher.
-pub struct Buffers<'a> {
-    /// Holds one block: the block size that packages are built with (4096 bytes by default, 65536 for devices with 1 MiB
-    /// of RAM for decoding), or the whole payload where that is smaller.
-    pub block: &'a mut [u8],
-    /// Holds what is written at a time: any multiple of the flash's write size, best a flash page.
-    pub page: &'a mut [u8],
-    /// Holds what the `compact` codec remembers, such as [`compact::MediumTables`](crate::compact::MediumTables);
-    /// without it, packages of that codec are refused.
-    pub compact: Option<Memory<'a>>,
-}
-
-/// A target image that stands complete and authentic in its slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Installed {
-    /// What was installed.
-    pub manifest: VerifiedManifest,
-}
+use crate::{
+    Buffers, DecodeError, Device, FlashError, Installed, PatchError, Status, VerifiedManifest,
+    Verifier,
+};
 
 /// Applies one package to a slot.
 pub struct Patcher<'a, V> {
     receiver: Receiver<'a, V>,
     compact: Option<Memory<'a>>,
     decoder: Option<CodecDecoder<'a>>,
-    writer: SlotWriter<'a>,
+    page: Page<'a>,
 }
 
 impl<'a, V: Verifier> Patcher<'a, V> {
@@ -43,7 +28,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
     pub fn new(device: &Device<'a>, verifier: V, buffers: Buffers<'a>) -> Self {
         let Buffers { block, page, compact } = buffers;
         let receiver = Receiver::new(device, verifier, block);
-        Self { receiver, compact, decoder: None, writer: SlotWriter::new(page) }
+        Self { receiver, compact, decoder: None, page: Page::new(page) }
     }
 
     /// What is being applied, once its envelope has come.
@@ -69,14 +54,9 @@ impl<'a, V: Verifier> Patcher<'a, V> {
             let outcome = match self.receiver.next(input, slots.base, capacity)? {
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
-                Event::Admitted(manifest) => {
-                    prepare::<T>(&manifest, &self.writer, &mut self.compact)
-                        .map(|new| self.decoder = Some(new))
-                }
-                Event::Payload => decode(&mut self.decoder, |decoder| {
-                    let mut payload = self.receiver.payload();
-                    decoder.push(&mut payload, &mut images(&mut self.writer, slots))
-                }),
+                Event::Admitted(manifest) => prepare::<T>(&manifest, &self.page, &mut self.compact)
+                    .map(|new| self.decoder = Some(new)),
+                Event::Payload => self.decode(slots),
             };
             outcome.map_err(|error| self.receiver.fail(error))?;
         }
@@ -92,10 +72,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         slots: &mut Slots<'_, B, T>,
     ) -> Result<Installed, PatchError> {
         let manifest = self.receiver.finish()?;
-        decode(&mut self.decoder, |decoder| decoder.finish(&mut images(&mut self.writer, slots)))?;
-        if self.writer.has_unwritten() {
-            self.writer.flush(slots.target).map_err(PatchError::Flash)?;
-        }
+        self.complete(slots)?;
         let mut hasher = Sha256::new();
         hash_flash(&mut hasher, slots.target, manifest.target_size)
             .map_err(|kind| PatchError::Flash(FlashError::Target(kind)))?;
@@ -106,33 +83,75 @@ impl<'a, V: Verifier> Patcher<'a, V> {
             Err(PatchError::ImageMismatch)
         }
     }
+
+    /// Decodes the payload at hand, and writes a page whenever one is full.
+    fn decode<B: ReadNorFlash, T: NorFlash>(
+        &mut self,
+        slots: &mut Slots<'_, B, T>,
+    ) -> Result<(), PatchError> {
+        let decoder = self.decoder.as_mut().ok_or(PatchError::Truncated)?;
+        let mut payload = self.receiver.payload();
+        loop {
+            let mut images =
+                FlashImages { base: slots.base, target: slots.target, page: &mut self.page };
+            match decoder.push(&mut payload, &mut images).map_err(failed)? {
+                Wants::Room => write(&mut self.page, slots.target)?,
+                Wants::Input | Wants::Nothing => return Ok(()),
+            }
+        }
+    }
+
+    /// Ends the payload, and writes what is left.
+    fn complete<B: ReadNorFlash, T: NorFlash>(
+        &mut self,
+        slots: &mut Slots<'_, B, T>,
+    ) -> Result<(), PatchError> {
+        let decoder = self.decoder.as_mut().ok_or(PatchError::Truncated)?;
+        loop {
+            let mut images =
+                FlashImages { base: slots.base, target: slots.target, page: &mut self.page };
+            let wants = decoder.finish(&mut images).map_err(failed)?;
+            if !self.page.has_unwritten() && wants != Wants::Room {
+                return Ok(());
+            }
+            write(&mut self.page, slots.target)?;
+        }
+    }
 }
 
 fn prepare<'a, T: NorFlash>(
     manifest: &VerifiedManifest,
-    writer: &SlotWriter<'_>,
+    page: &Page<'_>,
     compact: &mut Option<Memory<'a>>,
 ) -> Result<CodecDecoder<'a>, PatchError> {
-    writer.check::<T>().map_err(PatchError::Flash)?;
+    page.check::<T>(T::WRITE_SIZE).map_err(PatchError::Flash)?;
     CodecDecoder::new(manifest, compact.take())
 }
 
-/// Runs a step of the decoder and tells failures of the flash from failures of the payload.
-fn decode(
-    decoder: &mut Option<CodecDecoder<'_>>,
-    step: impl FnOnce(&mut CodecDecoder<'_>) -> Result<Wants, DecodeError<FlashError>>,
-) -> Result<(), PatchError> {
-    let decoder = decoder.as_mut().ok_or(PatchError::Truncated)?;
-    // There is always room.
-    step(decoder).map(|_| ()).map_err(|error| match error {
+/// Tells failures of the flash from failures of the payload.
+fn failed(error: DecodeError<FlashError>) -> PatchError {
+    match error {
         DecodeError::Images(cause) => PatchError::Flash(cause),
         cause => PatchError::Payload(cause),
-    })
+    }
 }
 
-fn images<'x, 'b, B, T>(
-    writer: &'x mut SlotWriter<'b>,
-    slots: &'x mut Slots<'_, B, T>,
-) -> FlashImages<'x, 'b, B, T> {
-    FlashImages { base: slots.base, target: slots.target, writer }
+/// Writes the page, or as much of it as there is, and compares it with what reads back; each sector is erased when its
+/// first byte is wanted.
+fn write<T: NorFlash>(page: &mut Page<'_>, flash: &mut T) -> Result<(), PatchError> {
+    let failed = |cause| PatchError::Flash(FlashError::Target(cause));
+    let sector = u32::try_from(T::ERASE_SIZE).unwrap_or(u32::MAX).max(1);
+    let at = page.flushed;
+    let len = page.next_write(T::WRITE_SIZE).len();
+    let end = at.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+    while page.erased < end {
+        let next = page.erased.saturating_add(sector);
+        flash.erase(page.erased, next).map_err(|error| failed(error.kind()))?;
+        page.erased = next;
+    }
+    let bytes = page.next_write(T::WRITE_SIZE);
+    flash.write(at, bytes).map_err(|error| failed(error.kind()))?;
+    read_back(flash, at, bytes).map_err(PatchError::Flash)?;
+    page.advance(len);
+    Ok(())
 }
