@@ -79,6 +79,7 @@ pub(crate) struct Patch<R: Read> {
     pub(crate) inserts: BzDecoder<R>,
 }
 
+#[cfg(feature = "encode")]
 impl<'a> Patch<&'a [u8]> {
     pub(crate) fn parse(patch: &'a [u8]) -> Option<Self> {
         Self::parse_with(patch, |stream| stream)

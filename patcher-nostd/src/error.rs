@@ -1,5 +1,6 @@
 //! What can go wrong on the device, whose fault it is, and whether the old image still boots.
 
+use core::convert::Infallible;
 use core::fmt;
 
 use embedded_storage::nor_flash::NorFlashErrorKind;
@@ -7,6 +8,8 @@ use whittle_delta::DecodeError;
 use whittle_format::manifest::Codec;
 use whittle_format::{FormatError, ShortDigest};
 
+#[cfg(feature = "async")]
+use crate::turn::Interrupted;
 use crate::verify::KeyId;
 use crate::{DocumentError, LifeError};
 
@@ -134,6 +137,9 @@ pub enum PatchError {
         /// How many.
         extra: usize,
     },
+    /// A future of the patcher was dropped before it ended: begin anew.
+    #[cfg(feature = "async")]
+    Interrupted,
 }
 
 impl PatchError {
@@ -141,6 +147,8 @@ impl PatchError {
     #[must_use]
     pub fn culprit(&self) -> Culprit {
         match self {
+            #[cfg(feature = "async")]
+            Self::Interrupted => Culprit::Caller,
             Self::BlockBuffer { .. }
             | Self::Flash(FlashError::PageBuffer { .. } | FlashError::ReadSize { .. }) => {
                 Culprit::Caller
@@ -217,6 +225,8 @@ impl fmt::Display for PatchError {
             Self::ImageMismatch => f.write_str("the finished image is not the one that was signed"),
             Self::Truncated => f.write_str("the package is incomplete"),
             Self::TrailingBytes { extra } => write!(f, "{extra} bytes follow the package"),
+            #[cfg(feature = "async")]
+            Self::Interrupted => f.write_str("a call before this one was dropped before it ended"),
         }
     }
 }
@@ -226,6 +236,7 @@ impl core::error::Error for PatchError {}
 
 /// Why the journal could not be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JournalError {
     /// The region cannot be read, erased or written.
     Flash(NorFlashErrorKind),
@@ -253,6 +264,9 @@ pub enum JournalError {
         /// The longest, in bytes.
         limit: usize,
     },
+    /// A future that wrote was dropped before it ended, as if power had failed: open the journal again.
+    #[cfg(feature = "async")]
+    Interrupted,
 }
 
 impl fmt::Display for JournalError {
@@ -270,6 +284,8 @@ impl fmt::Display for JournalError {
             Self::TooLong { got, limit } => {
                 write!(f, "record of {got} bytes, the limit is {limit}")
             }
+            #[cfg(feature = "async")]
+            Self::Interrupted => f.write_str("a call before this one was dropped before it ended"),
         }
     }
 }
@@ -375,6 +391,25 @@ from!(
     Patch(PatchError),
     Document(DocumentError)
 );
+
+/// Blocking calls cannot be dropped, so what asks for it is one source with the async ones.
+macro_rules! from_turn {
+    ($($error:ident),*) => {$(
+        impl From<Infallible> for $error {
+            fn from(never: Infallible) -> Self {
+                match never {}
+            }
+        }
+
+        #[cfg(feature = "async")]
+        impl From<Interrupted> for $error {
+            fn from(_: Interrupted) -> Self {
+                Self::Interrupted
+            }
+        }
+    )*};
+}
+from_turn!(JournalError, PatchError);
 
 /// The first four bytes in hexadecimal, as people compare digests.
 struct Hex<'a>(&'a [u8]);

@@ -6,7 +6,7 @@
 //!
 //! So a boot loader believes nothing but signature and hash, and a slot boots even when the journal is lost.
 
-use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind, ReadNorFlash};
+use embedded_storage::nor_flash::ReadNorFlash;
 use sha2::{Digest as _, Sha256};
 use whittle_format::envelope::Envelope;
 use whittle_format::life::SlotId;
@@ -86,25 +86,6 @@ pub enum Boot {
     Recovery,
 }
 
-/// Makes sure that the slot does not boot until [`seal`] is called.
-pub(crate) fn unseal<F: NorFlash>(slot: &mut F) -> Result<(), NorFlashErrorKind> {
-    let from = last_sector(slot);
-    let end = u32::try_from(slot.capacity()).unwrap_or(u32::MAX);
-    slot.erase(from, end).map_err(|error| error.kind())
-}
-
-/// Where the sector begins that the trailer lies in, which [`unseal`] erases.
-pub(crate) fn last_sector<F: NorFlash>(slot: &F) -> u32 {
-    let sector = u32::try_from(F::ERASE_SIZE).unwrap_or(u32::MAX).max(1);
-    let trailer = trailer_at(slot);
-    trailer.saturating_sub(trailer.checked_rem(sector).unwrap_or(0))
-}
-
-/// Writes the envelope of the image that stands in the slot.
-pub(crate) fn seal<F: NorFlash>(slot: &mut F, envelope: &[u8]) -> Result<(), NorFlashErrorKind> {
-    slot.write(trailer_at(slot), &trailer(envelope)).map_err(|error| error.kind())
-}
-
 /// The last bytes of a slot that holds the image of this envelope, for whoever makes the flash of a new device.
 ///
 /// An envelope has at most as many bytes; more are left out.
@@ -123,6 +104,16 @@ fn envelope_in(bytes: &[u8]) -> Result<&[u8], PatchError> {
     len.and_then(|len| bytes.get(..len)).ok_or(PatchError::Truncated)
 }
 
-fn trailer_at<F: ReadNorFlash>(slot: &F) -> u32 {
+/// Where the trailer begins.
+pub(crate) fn trailer_at<F: ReadNorFlash>(slot: &F) -> u32 {
     u32::try_from(image_room(slot)).unwrap_or(u32::MAX)
+}
+
+/// One of both slots.
+pub(crate) fn slot_mut<F>(slots: &mut [F; 2], slot: SlotId) -> &mut F {
+    let [a, b] = slots;
+    match slot {
+        SlotId::A => a,
+        SlotId::B => b,
+    }
 }

@@ -8,9 +8,10 @@
 //! the extent in which a block was being written when the power failed is skipped, and sectors that were not yet
 //! counted as erased are erased again.
 
-use embedded_storage::nor_flash::{NorFlash, NorFlashError as _};
+use embedded_storage::nor_flash::NorFlashError as _;
 use whittle_format::staging::Staging;
 
+use super::{NorFlash, both};
 use crate::StagingError;
 use crate::flash::{is_readable, read_back};
 use crate::staged::{extent, to_u32};
@@ -24,7 +25,8 @@ const PADDING: u8 = 0xff;
 ///
 /// # Errors
 /// [`StagingError`]; the old record still holds.
-pub(crate) fn put<S: NorFlash>(
+#[both]
+pub(crate) async fn put<S: NorFlash>(
     region: &mut S,
     state: &Staging,
     bytes: &[u8],
@@ -36,7 +38,10 @@ pub(crate) fn put<S: NorFlash>(
     }
     let erased = end.next_multiple_of(to_u32(S::ERASE_SIZE).max(1)).max(state.erased);
     if end > state.erased {
-        region.erase(state.erased, erased).map_err(|error| StagingError::Flash(error.kind()))?;
+        region
+            .erase(state.erased, erased)
+            .await
+            .map_err(|error| StagingError::Flash(error.kind()))?;
     }
     let mut at = state.next;
     for piece in bytes.chunks(CHUNK) {
@@ -46,7 +51,7 @@ pub(crate) fn put<S: NorFlash>(
         }
         let len = usize::try_from(extent(piece.len(), S::WRITE_SIZE)).unwrap_or(usize::MAX);
         let chunk = chunk.get(..len).unwrap_or_default();
-        region.write(at, chunk).map_err(|error| StagingError::Flash(error.kind()))?;
+        region.write(at, chunk).await.map_err(|error| StagingError::Flash(error.kind()))?;
         read_back(region, at, chunk)?;
         at = at.saturating_add(to_u32(len));
     }

@@ -21,9 +21,11 @@
 //! A bank may span several sectors. Each rotation erases one bank once.
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
-use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind};
+use embedded_storage::nor_flash::{NorFlashError as _, NorFlashErrorKind};
 use whittle_format::journal::{BankHead, CRC_LEN, HEAD_LEN, Kind, MAX_PAYLOAD, RecordHead};
 
+use super::turn::Turn;
+use super::{NorFlash, both};
 use crate::JournalError;
 use crate::flash::{is_readable, read_unaligned};
 
@@ -63,6 +65,7 @@ pub struct Journal<F> {
     end: u32,
     latest: Latest,
     was_lost: bool,
+    turn: Turn,
 }
 
 /// What a look at one bank told.
@@ -78,6 +81,7 @@ struct Found {
     certain: bool,
 }
 
+#[both]
 impl<F: NorFlash> Journal<F> {
     /// Opens the journal, and rotates it if power failed while it was written.
     ///
@@ -85,7 +89,7 @@ impl<F: NorFlash> Journal<F> {
     ///
     /// # Errors
     /// [`JournalError`]; opening it again is always safe.
-    pub fn open(flash: F) -> Result<Self, JournalError> {
+    pub async fn open(flash: F) -> Result<Self, JournalError> {
         let mut journal = Self {
             flash,
             bank: 0,
@@ -94,6 +98,7 @@ impl<F: NorFlash> Journal<F> {
             end: 0,
             latest: Latest::default(),
             was_lost: false,
+            turn: Turn::default(),
         };
         journal.check_geometry()?;
         let banks = [0, journal.bank_len()].map(|bank| journal.examine(bank));
@@ -116,7 +121,7 @@ impl<F: NorFlash> Journal<F> {
             }
         };
         if !clean {
-            journal.rotate()?;
+            journal.rotate().await?;
         }
         Ok(journal)
     }
@@ -142,6 +147,7 @@ impl<F: NorFlash> Journal<F> {
         kind: Kind,
         into: &'b mut [u8],
     ) -> Result<Option<&'b [u8]>, JournalError> {
+        self.turn.check()?;
         let Some(place) = self.place(kind) else { return Ok(None) };
         let needed = usize::from(place.head.len);
         let payload = into.get_mut(..needed).ok_or(JournalError::BufferTooSmall { needed })?;
@@ -158,7 +164,14 @@ impl<F: NorFlash> Journal<F> {
     ///
     /// # Errors
     /// [`JournalError`]; what was the latest record stays.
-    pub fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
+    pub async fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
+        self.turn.begin()?;
+        let outcome = self.append_somewhere(kind, payload).await;
+        self.turn.end();
+        outcome
+    }
+
+    async fn append_somewhere(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
         let too_long =
             JournalError::TooLong { got: payload.len(), limit: usize::from(MAX_PAYLOAD) };
         let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
@@ -171,20 +184,20 @@ impl<F: NorFlash> Journal<F> {
             end <= journal.bank.saturating_add(journal.bank_len())
         };
         // A copy that does not read back met a word that only looked erased: the other bank takes the record.
-        if fits(self) && self.append_here(head, payload).is_ok() {
+        if fits(self) && self.append_here(head, payload).await.is_ok() {
             return Ok(());
         }
-        self.rotate()?;
+        self.rotate().await?;
         if fits(self) {
-            self.append_here(head, payload)
+            self.append_here(head, payload).await
         } else {
             Err(JournalError::Full { bank: self.bank_len() })
         }
     }
 
-    fn append_here(&mut self, head: RecordHead, payload: &[u8]) -> Result<(), JournalError> {
+    async fn append_here(&mut self, head: RecordHead, payload: &[u8]) -> Result<(), JournalError> {
         let offset = self.end;
-        let end = self.put_twice(offset, head, Source::Payload(payload))?;
+        let end = self.put_twice(offset, head, Source::Payload(payload)).await?;
         self.end = end;
         self.sequence = head.sequence;
         if let Some(kept) = index(head.kind).and_then(|at| self.latest.get_mut(at)) {
@@ -196,13 +209,13 @@ impl<F: NorFlash> Journal<F> {
     /// Begins the other bank with the latest record of each kind.
     ///
     /// It adds nothing, so that as long as its bank record is in doubt both banks tell the same.
-    fn rotate(&mut self) -> Result<(), JournalError> {
+    async fn rotate(&mut self) -> Result<(), JournalError> {
         let (old, len) = (self.bank, self.bank_len());
         let bank = if old == 0 { len } else { 0 };
         if self.epoch > 0 {
-            self.write_mark(old)?;
+            self.write_mark(old).await?;
         }
-        let erased = self.flash.erase(bank, bank.saturating_add(len));
+        let erased = self.flash.erase(bank, bank.saturating_add(len)).await;
         erased.map_err(|error| JournalError::Flash(error.kind()))?;
 
         let head_at = bank.saturating_add(self.mark_len());
@@ -216,17 +229,17 @@ impl<F: NorFlash> Journal<F> {
             if end.saturating_add(self.stride(head).saturating_mul(2)) > bank.saturating_add(len) {
                 return Err(JournalError::Full { bank: len });
             }
-            end = self.put_twice(end, head, Source::Copy(offset))?;
+            end = self.put_twice(end, head, Source::Copy(offset)).await?;
         }
         let epoch = self.epoch.saturating_add(1);
         let payload = BankHead { epoch, snapshot_end: end.saturating_sub(bank) }.emit();
-        self.put_twice(head_at, bank_record, Source::Payload(&payload))?;
+        self.put_twice(head_at, bank_record, Source::Payload(&payload)).await?;
         (self.bank, self.epoch, self.end, self.latest) = (bank, epoch, end, latest);
         Ok(())
     }
 
     /// Writes the mark of a bank, unless a part of it is there, which says the same.
-    fn write_mark(&mut self, bank: u32) -> Result<(), JournalError> {
+    async fn write_mark(&mut self, bank: u32) -> Result<(), JournalError> {
         let len = self.mark_len();
         if self.is_erased(bank, bank.saturating_add(len)) {
             let mut bytes = [0; CHUNK];
@@ -234,13 +247,16 @@ impl<F: NorFlash> Journal<F> {
                 *byte = mark;
             }
             let bytes = bytes.get(..to_usize(len)).unwrap_or_default();
-            self.flash.write(bank, bytes).map_err(|error| JournalError::Flash(error.kind()))?;
+            self.flash
+                .write(bank, bytes)
+                .await
+                .map_err(|error| JournalError::Flash(error.kind()))?;
         }
         Ok(())
     }
 
     /// Writes both copies of a record, compares each with what reads back, and returns where they end.
-    fn put_twice(
+    async fn put_twice(
         &mut self,
         at: u32,
         head: RecordHead,
@@ -248,7 +264,7 @@ impl<F: NorFlash> Journal<F> {
     ) -> Result<u32, JournalError> {
         let second = at.saturating_add(self.stride(head));
         for copy in [at, second] {
-            self.put(copy, head, source)?;
+            self.put(copy, head, source).await?;
             if self.is_good(copy) != Some(head) {
                 return Err(JournalError::ReadBack { offset: copy });
             }
@@ -257,16 +273,21 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// Writes one copy of a record, padded to the write size.
-    fn put(&mut self, at: u32, head: RecordHead, source: Source<'_>) -> Result<(), JournalError> {
+    async fn put(
+        &mut self,
+        at: u32,
+        head: RecordHead,
+        source: Source<'_>,
+    ) -> Result<(), JournalError> {
         let mut copy = CopyWriter { at, chunk: [PADDING; CHUNK], filled: 0 };
         let mut digest = CRC.digest();
         let front = head.emit();
         digest.update(&front);
-        copy.add(&mut self.flash, &front)?;
+        copy.add(&mut self.flash, &front).await?;
         match source {
             Source::Payload(payload) => {
                 digest.update(payload);
-                copy.add(&mut self.flash, payload)?;
+                copy.add(&mut self.flash, payload).await?;
             }
             Source::Copy(offset) => {
                 let (mut from, crc_at) = payload_and_crc(offset, head);
@@ -274,13 +295,13 @@ impl<F: NorFlash> Journal<F> {
                     let mut piece = [0; PIECE];
                     let piece = self.fetch_piece(from, crc_at, &mut piece)?;
                     digest.update(piece);
-                    copy.add(&mut self.flash, piece)?;
+                    copy.add(&mut self.flash, piece).await?;
                     from = from.saturating_add(to_u32(piece.len()));
                 }
             }
         }
-        copy.add(&mut self.flash, &digest.finalize().to_le_bytes())?;
-        copy.finish(&mut self.flash)
+        copy.add(&mut self.flash, &digest.finalize().to_le_bytes()).await?;
+        copy.finish(&mut self.flash).await
     }
 
     /// What a bank holds; `None` if no copy of its bank record is good.
@@ -446,30 +467,31 @@ struct CopyWriter {
     filled: usize,
 }
 
+#[both]
 impl CopyWriter {
-    fn add<F: NorFlash>(&mut self, flash: &mut F, bytes: &[u8]) -> Result<(), JournalError> {
+    async fn add<F: NorFlash>(&mut self, flash: &mut F, bytes: &[u8]) -> Result<(), JournalError> {
         for byte in bytes {
             if let Some(room) = self.chunk.get_mut(self.filled) {
                 *room = *byte;
             }
             self.filled = self.filled.saturating_add(1);
             if self.filled == CHUNK {
-                self.write(flash, CHUNK)?;
+                self.write(flash, CHUNK).await?;
             }
         }
         Ok(())
     }
 
-    fn finish<F: NorFlash>(mut self, flash: &mut F) -> Result<(), JournalError> {
+    async fn finish<F: NorFlash>(mut self, flash: &mut F) -> Result<(), JournalError> {
         match self.filled.next_multiple_of(F::WRITE_SIZE.max(1)) {
             0 => Ok(()),
-            len => self.write(flash, len),
+            len => self.write(flash, len).await,
         }
     }
 
-    fn write<F: NorFlash>(&mut self, flash: &mut F, len: usize) -> Result<(), JournalError> {
+    async fn write<F: NorFlash>(&mut self, flash: &mut F, len: usize) -> Result<(), JournalError> {
         let bytes = self.chunk.get(..len).unwrap_or_default();
-        flash.write(self.at, bytes).map_err(|error| JournalError::Flash(error.kind()))?;
+        flash.write(self.at, bytes).await.map_err(|error| JournalError::Flash(error.kind()))?;
         self.at = self.at.saturating_add(to_u32(len));
         (self.chunk, self.filled) = ([PADDING; CHUNK], 0);
         Ok(())

@@ -1,10 +1,12 @@
 //! The whole device side in one machine.
 
-use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, ReadNorFlash};
+use embedded_storage::nor_flash::{NorFlashError as _, ReadNorFlash};
 use sha2::{Digest as _, Sha256};
 use whittle_delta::Wants;
 use whittle_delta::compact::Memory;
 
+use super::turn::Turn;
+use super::{NorFlash, both};
 use crate::admission::hash_flash;
 use crate::codec::CodecDecoder;
 use crate::flash::{FlashImages, Slots, read_back};
@@ -21,14 +23,16 @@ pub struct Patcher<'a, V> {
     compact: Option<Memory<'a>>,
     decoder: Option<CodecDecoder<'a>>,
     page: Page<'a>,
+    turn: Turn,
 }
 
+#[both]
 impl<'a, V: Verifier> Patcher<'a, V> {
     /// A patcher for one package.
     pub fn new(device: &Device<'a>, verifier: V, buffers: Buffers<'a>) -> Self {
         let Buffers { block, page, compact } = buffers;
         let receiver = Receiver::new(device, verifier, block);
-        Self { receiver, compact, decoder: None, page: Page::new(page) }
+        Self { receiver, compact, decoder: None, page: Page::new(page), turn: Turn::default() }
     }
 
     /// What is being applied, once its envelope has come.
@@ -44,7 +48,18 @@ impl<'a, V: Verifier> Patcher<'a, V> {
     ///
     /// # Errors
     /// [`PatchError`]; the target slot then holds nothing that may boot. Later calls return the same error.
-    pub fn push<B: ReadNorFlash, T: NorFlash>(
+    pub async fn push<B: ReadNorFlash, T: NorFlash>(
+        &mut self,
+        input: &mut &[u8],
+        slots: &mut Slots<'_, B, T>,
+    ) -> Result<Status, PatchError> {
+        self.turn.begin()?;
+        let outcome = self.take(input, slots).await;
+        self.turn.end();
+        outcome
+    }
+
+    async fn take<B: ReadNorFlash, T: NorFlash>(
         &mut self,
         input: &mut &[u8],
         slots: &mut Slots<'_, B, T>,
@@ -56,7 +71,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
                 Event::End => return Ok(Status::Done),
                 Event::Admitted(manifest) => prepare::<T>(&manifest, &self.page, &mut self.compact)
                     .map(|new| self.decoder = Some(new)),
-                Event::Payload => self.decode(slots),
+                Event::Payload => self.decode(slots).await,
             };
             outcome.map_err(|error| self.receiver.fail(error))?;
         }
@@ -67,12 +82,13 @@ impl<'a, V: Verifier> Patcher<'a, V> {
     /// # Errors
     /// [`PatchError::Truncated`] if bytes are missing, [`PatchError::ImageMismatch`], or the error that
     /// [`Self::push`] returned; the target slot then holds nothing that may boot.
-    pub fn finish<B: ReadNorFlash, T: NorFlash>(
+    pub async fn finish<B: ReadNorFlash, T: NorFlash>(
         mut self,
         slots: &mut Slots<'_, B, T>,
     ) -> Result<Installed, PatchError> {
+        self.turn.begin()?;
         let manifest = self.receiver.finish()?;
-        self.complete(slots)?;
+        self.complete(slots).await?;
         let mut hasher = Sha256::new();
         hash_flash(&mut hasher, slots.target, manifest.target_size)
             .map_err(|kind| PatchError::Flash(FlashError::Target(kind)))?;
@@ -85,7 +101,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
     }
 
     /// Decodes the payload at hand, and writes a page whenever one is full.
-    fn decode<B: ReadNorFlash, T: NorFlash>(
+    async fn decode<B: ReadNorFlash, T: NorFlash>(
         &mut self,
         slots: &mut Slots<'_, B, T>,
     ) -> Result<(), PatchError> {
@@ -95,14 +111,14 @@ impl<'a, V: Verifier> Patcher<'a, V> {
             let mut images =
                 FlashImages { base: slots.base, target: slots.target, page: &mut self.page };
             match decoder.push(&mut payload, &mut images).map_err(failed)? {
-                Wants::Room => write(&mut self.page, slots.target)?,
+                Wants::Room => write(&mut self.page, slots.target).await?,
                 Wants::Input | Wants::Nothing => return Ok(()),
             }
         }
     }
 
     /// Ends the payload, and writes what is left.
-    fn complete<B: ReadNorFlash, T: NorFlash>(
+    async fn complete<B: ReadNorFlash, T: NorFlash>(
         &mut self,
         slots: &mut Slots<'_, B, T>,
     ) -> Result<(), PatchError> {
@@ -114,7 +130,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
             if !self.page.has_unwritten() && wants != Wants::Room {
                 return Ok(());
             }
-            write(&mut self.page, slots.target)?;
+            write(&mut self.page, slots.target).await?;
         }
     }
 }
@@ -138,7 +154,8 @@ fn failed(error: DecodeError<FlashError>) -> PatchError {
 
 /// Writes the page, or as much of it as there is, and compares it with what reads back; each sector is erased when its
 /// first byte is wanted.
-fn write<T: NorFlash>(page: &mut Page<'_>, flash: &mut T) -> Result<(), PatchError> {
+#[both]
+async fn write<T: NorFlash>(page: &mut Page<'_>, flash: &mut T) -> Result<(), PatchError> {
     let failed = |cause| PatchError::Flash(FlashError::Target(cause));
     let sector = u32::try_from(T::ERASE_SIZE).unwrap_or(u32::MAX).max(1);
     let at = page.flushed;
@@ -146,11 +163,11 @@ fn write<T: NorFlash>(page: &mut Page<'_>, flash: &mut T) -> Result<(), PatchErr
     let end = at.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
     while page.erased < end {
         let next = page.erased.saturating_add(sector);
-        flash.erase(page.erased, next).map_err(|error| failed(error.kind()))?;
+        flash.erase(page.erased, next).await.map_err(|error| failed(error.kind()))?;
         page.erased = next;
     }
     let bytes = page.next_write(T::WRITE_SIZE);
-    flash.write(at, bytes).map_err(|error| failed(error.kind()))?;
+    flash.write(at, bytes).await.map_err(|error| failed(error.kind()))?;
     read_back(flash, at, bytes).map_err(PatchError::Flash)?;
     page.advance(len);
     Ok(())

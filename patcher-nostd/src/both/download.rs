@@ -1,6 +1,5 @@
 //! A download into the staging region, which goes on after a power cut where the last whole block ended.
 
-use embedded_storage::nor_flash::NorFlash;
 use whittle_format::block::BlockLayout;
 use whittle_format::journal::Kind;
 use whittle_format::life::{PackageKind, Phase};
@@ -9,13 +8,15 @@ use whittle_format::manifest::BaseRef;
 use whittle_format::shorten;
 use whittle_format::staging::{Progress, Staging};
 
+use super::staging::put;
+use super::turn::Turn;
+use super::updater::Updater;
+use super::{NorFlash, both};
 use crate::life;
 use crate::receiver::{Event, Receiver};
-use crate::signed_slot::image_room;
+use crate::signed_slot::{image_room, slot_mut};
 use crate::staged::{StagedBlocks, read_envelope, read_link, skip_doubtful};
-use crate::staging::put;
-use crate::updater::{Updater, slot_mut};
-use crate::{LifeError, Status, UpdateError, VerifiedManifest, Verifier};
+use crate::{JournalError, LifeError, Status, UpdateError, VerifiedManifest, Verifier};
 
 /// A download of one package, fed with chunks of any size.
 ///
@@ -29,8 +30,10 @@ pub struct Download<'u, 'd, J, F, S, V> {
     envelope: [u8; MAX_MANIFEST_ENVELOPE_BYTES],
     envelope_len: usize,
     manifest: Option<VerifiedManifest>,
+    turn: Turn,
 }
 
+#[both]
 impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
     /// Begins the download of a package at its first byte; what was staged before is given up.
     ///
@@ -59,6 +62,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
             envelope: [0; MAX_MANIFEST_ENVELOPE_BYTES],
             envelope_len: 0,
             manifest: None,
+            turn: Turn::default(),
         })
     }
 
@@ -68,7 +72,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`] or [`UpdateError::Record`].
-    pub fn resume<'u, S: NorFlash>(
+    pub async fn resume<'u, S: NorFlash>(
         &'u mut self,
         region: &'u mut S,
         block_buffer: &'u mut [u8],
@@ -85,7 +89,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
             return Ok(None);
         }
         if download.state != state {
-            download.count(download.state)?;
+            download.count(download.state).await?;
         }
         Ok(Some(download))
     }
@@ -100,6 +104,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
     }
 }
 
+#[both]
 impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, S, V> {
     /// Where in the package file the bytes are wanted from, when nothing has been pushed yet.
     #[must_use]
@@ -126,7 +131,14 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     ///
     /// # Errors
     /// [`UpdateError`]; what is staged and counted stays, so that [`Updater::resume`] goes on behind it.
-    pub fn push(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
+    pub async fn push(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
+        self.turn.begin().map_err(JournalError::from)?;
+        let outcome = self.take(input).await;
+        self.turn.end();
+        outcome
+    }
+
+    async fn take(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
         loop {
             let before = *input;
             let base = self.updater.life.committed;
@@ -140,10 +152,10 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
             match event {
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
-                Event::Admitted(manifest) => self.begin(manifest)?,
+                Event::Admitted(manifest) => self.begin(manifest).await?,
                 Event::Payload => {
-                    let next = put(self.region, &self.state, self.receiver.block())?;
-                    self.count(next)?;
+                    let next = put(self.region, &self.state, self.receiver.block()).await?;
+                    self.count(next).await?;
                 }
             }
         }
@@ -154,10 +166,11 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     /// # Errors
     /// [`UpdateError::Patch`] with [`PatchError::Truncated`](crate::PatchError::Truncated) if bytes are missing, or
     /// [`UpdateError::Journal`].
-    pub fn finish(self) -> Result<VerifiedManifest, UpdateError> {
+    pub async fn finish(mut self) -> Result<VerifiedManifest, UpdateError> {
+        self.turn.begin().map_err(JournalError::from)?;
         let manifest = self.receiver.finish()?;
-        self.updater.journal.append(Kind::Progress, &Progress::default().emit())?;
-        self.updater.happen(life::Event::Verified)?;
+        self.updater.journal.append(Kind::Progress, &Progress::default().emit()).await?;
+        self.updater.happen(life::Event::Verified).await?;
         Ok(manifest)
     }
 
@@ -170,16 +183,17 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     }
 
     /// Stages the envelope of an admitted package.
-    fn begin(&mut self, manifest: VerifiedManifest) -> Result<(), UpdateError> {
-        self.updater.happen(life::Event::Download {
+    async fn begin(&mut self, manifest: VerifiedManifest) -> Result<(), UpdateError> {
+        let admitted = self.updater.happen(life::Event::Download {
             target: shorten(&manifest.target_digest),
             security_counter: manifest.security_counter,
             kind: kind(manifest.base()),
-        })?;
-        self.count(Staging::default())?;
+        });
+        admitted.await?;
+        self.count(Staging::default()).await?;
         let envelope = self.envelope.get(..self.envelope_len).unwrap_or_default();
-        let next = put(self.region, &self.state, envelope)?;
-        self.count(next)?;
+        let next = put(self.region, &self.state, envelope).await?;
+        self.count(next).await?;
         self.manifest = Some(manifest);
         Ok(())
     }
@@ -225,9 +239,9 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     }
 
     /// Puts what is staged into the journal.
-    fn count(&mut self, state: Staging) -> Result<(), UpdateError> {
+    async fn count(&mut self, state: Staging) -> Result<(), UpdateError> {
         let mut bytes = [0; Staging::MAX_LEN];
-        self.updater.journal.append(Kind::Staging, state.emit(&mut bytes))?;
+        self.updater.journal.append(Kind::Staging, state.emit(&mut bytes)).await?;
         self.state = state;
         Ok(())
     }

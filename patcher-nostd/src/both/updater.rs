@@ -1,6 +1,5 @@
 //! What a device keeps, and what it does with it: the state machine of [`life`], driven over real flash.
 
-use embedded_storage::nor_flash::NorFlash;
 use whittle_format::envelope::Envelope;
 use whittle_format::flags::Flags;
 use whittle_format::journal::Kind;
@@ -8,11 +7,11 @@ use whittle_format::life::{LifeState, Phase, SlotId};
 use whittle_format::limits::{MAX_FLAGS_ENVELOPE_BYTES, MAX_STAGE_ENVELOPE_BYTES};
 use whittle_format::{Stage, shorten};
 
+use super::journal::Journal;
+use super::{NorFlash, both};
 use crate::life::{self, DEFAULT_ATTEMPTS, Event, ResetCause};
-use crate::signed_slot::{any_signed_slot, check_slot};
-use crate::{
-    Boot, Device, Journal, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage, Verifier,
-};
+use crate::signed_slot::{any_signed_slot, check_slot, slot_mut};
+use crate::{Boot, Device, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage, Verifier};
 
 /// An updater over two slots, either of which runs, and a journal.
 ///
@@ -28,6 +27,7 @@ pub struct Updater<'d, J, F, V> {
     attempts: u8,
 }
 
+#[both]
 impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Opens the journal; `slots` are A and B.
     ///
@@ -37,13 +37,13 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`] or [`UpdateError::Record`]: a boot loader then starts [`any_signed_slot`].
-    pub fn open(
+    pub async fn open(
         device: &Device<'d>,
         verifier: V,
         journal: J,
         slots: [F; 2],
     ) -> Result<Self, UpdateError> {
-        let mut journal = Journal::open(journal)?;
+        let mut journal = Journal::open(journal).await?;
         let mut bytes = [0; LifeState::LEN];
         let stored = match journal.read(Kind::Life, &mut bytes)? {
             Some(bytes) => Some(LifeState::parse(bytes).map_err(UpdateError::Record)?),
@@ -58,7 +58,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
                 updater.life =
                     LifeState::new(slot, found.security_counter.max(life.security_counter));
             }
-            updater.journal.append(Kind::Life, &updater.life.emit())?;
+            updater.journal.append(Kind::Life, &updater.life.emit()).await?;
         }
         Ok(updater)
     }
@@ -89,8 +89,8 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`]: a boot loader then starts [`any_signed_slot`].
-    pub fn boot(&mut self, cause: ResetCause) -> Result<Boot, UpdateError> {
-        self.happen(Event::Boot(cause))?;
+    pub async fn boot(&mut self, cause: ResetCause) -> Result<Boot, UpdateError> {
+        self.happen(Event::Boot(cause)).await?;
         loop {
             let slot = life::boots_from(&self.life);
             if let Some(manifest) = self.bootable(slot) {
@@ -98,7 +98,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
             }
             let was_trial = self.life.phase == Phase::Trial;
             let other = self.bootable(slot.other()).is_some();
-            self.happen(Event::Damaged { other })?;
+            self.happen(Event::Damaged { other }).await?;
             if !was_trial && !other {
                 return Ok(Boot::Recovery);
             }
@@ -120,32 +120,32 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`LifeError::OutOfTurn`] unless something is installed, or [`UpdateError::Journal`].
-    pub fn activate(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Activate)
+    pub async fn activate(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Activate).await
     }
 
     /// All health checks passed: the image on trial is committed, and the security counter rises to its own.
     ///
     /// # Errors
     /// [`LifeError::OutOfTurn`] unless a trial runs, or [`UpdateError::Journal`].
-    pub fn healthy(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Healthy)
+    pub async fn healthy(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Healthy).await
     }
 
     /// A health check failed: the next boot starts the committed image.
     ///
     /// # Errors
     /// [`LifeError::OutOfTurn`] unless a trial runs, or [`UpdateError::Journal`].
-    pub fn unhealthy(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Unhealthy)
+    pub async fn unhealthy(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Unhealthy).await
     }
 
     /// The health checks did not end in time: the next boot starts the committed image.
     ///
     /// # Errors
     /// [`LifeError::OutOfTurn`] unless a trial runs, or [`UpdateError::Journal`].
-    pub fn too_late(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::TooLate)
+    pub async fn too_late(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::TooLate).await
     }
 
     /// Gives up the package that is being downloaded, or that could not be installed; if it is a delta, that counts as
@@ -153,24 +153,24 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`LifeError::OutOfTurn`] unless there is one, or [`UpdateError::Journal`].
-    pub fn abandon(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Failed)
+    pub async fn abandon(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Failed).await
     }
 
     /// Switches features of the running image off, one bit each, because they were found to fail.
     ///
     /// # Errors
     /// [`UpdateError::Journal`].
-    pub fn disable(&mut self, features: u32) -> Result<(), UpdateError> {
-        self.happen(Event::Disable(features))
+    pub async fn disable(&mut self, features: u32) -> Result<(), UpdateError> {
+        self.happen(Event::Disable(features)).await
     }
 
     /// Switches them on again.
     ///
     /// # Errors
     /// [`UpdateError::Journal`].
-    pub fn enable(&mut self, features: u32) -> Result<(), UpdateError> {
-        self.happen(Event::Enable(features))
+    pub async fn enable(&mut self, features: u32) -> Result<(), UpdateError> {
+        self.happen(Event::Enable(features)).await
     }
 
     /// Features of the running image that are switched off, one bit each.
@@ -183,14 +183,14 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Document`] or [`UpdateError::Journal`]; what was kept before still is.
-    pub fn accept_flags(&mut self, envelope: &[u8]) -> Result<(), UpdateError> {
+    pub async fn accept_flags(&mut self, envelope: &[u8]) -> Result<(), UpdateError> {
         let mut bytes = [0; MAX_FLAGS_ENVELOPE_BYTES];
         // It was authentic when it was kept; its key may have been revoked since.
         let kept = self.journal.read(Kind::Flags, &mut bytes)?.map(Envelope::parse);
         let kept = kept.and_then(|envelope| Flags::parse(envelope.ok()?.0.payload).ok());
         let version = kept.map_or(0, |flags| flags.head.version);
         VerifiedFlags::check(envelope, self.device.product, version, &self.verifier)?;
-        Ok(self.journal.append(Kind::Flags, envelope)?)
+        Ok(self.journal.append(Kind::Flags, envelope).await?)
     }
 
     /// The flags document that is kept.
@@ -210,14 +210,14 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Document`] or [`UpdateError::Journal`]; what was kept before still is.
-    pub fn accept_stage(&mut self, envelope: &[u8]) -> Result<VerifiedStage, UpdateError> {
+    pub async fn accept_stage(&mut self, envelope: &[u8]) -> Result<VerifiedStage, UpdateError> {
         let mut bytes = [0; MAX_STAGE_ENVELOPE_BYTES];
         // It was authentic when it was kept; its key may have been revoked since.
         let kept = self.journal.read(Kind::Stage, &mut bytes)?.map(Envelope::parse);
         let kept = kept.and_then(|envelope| Stage::parse(envelope.ok()?.0.payload).ok());
         let product = self.device.product;
         let stage = VerifiedStage::check(envelope, product, kept.as_ref(), &self.verifier)?;
-        self.journal.append(Kind::Stage, envelope)?;
+        self.journal.append(Kind::Stage, envelope).await?;
         Ok(stage)
     }
 
@@ -235,8 +235,8 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`]; what was kept before still is.
-    pub fn keep(&mut self, bytes: &[u8]) -> Result<(), UpdateError> {
-        Ok(self.journal.append(Kind::Application, bytes)?)
+    pub async fn keep(&mut self, bytes: &[u8]) -> Result<(), UpdateError> {
+        Ok(self.journal.append(Kind::Application, bytes).await?)
     }
 
     /// What the application keeps.
@@ -257,24 +257,16 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         Device { security_counter: self.security_counter(), ..self.device }
     }
 
-    pub(crate) fn happen(&mut self, event: Event) -> Result<(), UpdateError> {
-        self.enter(life::next(&self.life, event, self.attempts)?)
+    pub(crate) async fn happen(&mut self, event: Event) -> Result<(), UpdateError> {
+        self.enter(life::next(&self.life, event, self.attempts)?).await
     }
 
     /// Puts a state into the journal, and only then into effect.
-    fn enter(&mut self, life: LifeState) -> Result<(), UpdateError> {
+    async fn enter(&mut self, life: LifeState) -> Result<(), UpdateError> {
         if life != self.life {
-            self.journal.append(Kind::Life, &life.emit())?;
+            self.journal.append(Kind::Life, &life.emit()).await?;
             self.life = life;
         }
         Ok(())
-    }
-}
-
-pub(crate) fn slot_mut<F>(slots: &mut [F; 2], slot: SlotId) -> &mut F {
-    let [a, b] = slots;
-    match slot {
-        SlotId::A => a,
-        SlotId::B => b,
     }
 }
