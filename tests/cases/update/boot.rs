@@ -6,8 +6,8 @@ use whittle_patcher_nostd::{
     Updater, any_signed_slot,
 };
 
+use super::blocking::world::{DEVICE, Flash, Geometry};
 use super::packages::{FastVerifier, Releases, flags, stage};
-use super::world::{DEVICE, Flash, Geometry};
 
 const GEOMETRY: Geometry = Geometry { bank: 1024, slot: 1024, staging: 2048 };
 
