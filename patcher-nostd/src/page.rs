@@ -67,9 +67,17 @@ impl<'b> Page<'b> {
 
     /// Appends bytes, of which there are no more than there is [`Self::room`] for.
     pub(crate) fn append(&mut self, bytes: &[u8]) {
-        let room = self.bytes.iter_mut().chain(&mut self.ahead).skip(self.filled);
-        room.zip(bytes).for_each(|(to, from)| *to = *from);
-        self.filled = self.filled.saturating_add(bytes.len());
+        for byte in bytes {
+            let ahead = self.filled.saturating_sub(self.bytes.len());
+            let room = match self.bytes.get_mut(self.filled) {
+                Some(room) => Some(room),
+                None => self.ahead.get_mut(ahead),
+            };
+            if let Some(room) = room {
+                *room = *byte;
+            }
+            self.filled = self.filled.saturating_add(1);
+        }
     }
 
     /// Parts what stands in flash from what waits here.
@@ -86,9 +94,15 @@ impl<'b> Page<'b> {
 
     /// Reads what waits here, from this offset of the target or from the page's start.
     pub(crate) fn read(&self, offset: u32, into: &mut [u8]) {
-        let skip = usize::try_from(offset.saturating_sub(self.flushed)).unwrap_or(usize::MAX);
-        let bytes = self.bytes.iter().chain(&self.ahead).skip(skip);
-        into.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        let start = usize::try_from(offset.saturating_sub(self.flushed)).unwrap_or(usize::MAX);
+        for (at, byte) in (start..).zip(into) {
+            *byte = self.byte(at);
+        }
+    }
+
+    fn byte(&self, at: usize) -> u8 {
+        let ahead = at.saturating_sub(self.bytes.len());
+        self.bytes.get(at).or_else(|| self.ahead.get(ahead)).copied().unwrap_or(ERASED)
     }
 
     /// Whether bytes wait to be written.
@@ -108,8 +122,9 @@ impl<'b> Page<'b> {
     /// Goes on behind the bytes that were written.
     pub(crate) fn advance(&mut self, written: usize) {
         self.flushed = self.flushed.saturating_add(u32::try_from(written).unwrap_or(u32::MAX));
-        self.filled = self.filled.saturating_sub(written);
-        self.bytes.iter_mut().zip(&self.ahead).for_each(|(to, from)| *to = *from);
-        self.ahead.copy_within(self.bytes.len().min(AHEAD).., 0);
+        let waiting = written..core::mem::take(&mut self.filled);
+        for at in waiting {
+            self.append(&[self.byte(at)]);
+        }
     }
 }

@@ -71,7 +71,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
                 Event::End => return Ok(Status::Done),
                 Event::Admitted(manifest) => prepare::<T>(&manifest, &self.page, &mut self.compact)
                     .map(|new| self.decoder = Some(new)),
-                Event::Payload => self.decode(slots).await,
+                Event::Payload => self.decode(slots, At::Block).await,
             };
             outcome.map_err(|error| self.receiver.fail(error))?;
         }
@@ -88,7 +88,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
     ) -> Result<Installed, PatchError> {
         self.turn.begin()?;
         let manifest = self.receiver.finish()?;
-        self.complete(slots).await?;
+        self.decode(slots, At::End).await?;
         let mut hasher = Sha256::new();
         hash_flash(&mut hasher, slots.target, manifest.target_size)
             .map_err(|kind| PatchError::Flash(FlashError::Target(kind)))?;
@@ -100,39 +100,35 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         }
     }
 
-    /// Decodes the payload at hand, and writes a page whenever one is full.
+    /// Decodes the payload at hand, or what is behind its end, and writes a page whenever one is full.
     async fn decode<B: ReadNorFlash, T: NorFlash>(
         &mut self,
         slots: &mut Slots<'_, B, T>,
+        at: At,
     ) -> Result<(), PatchError> {
         let decoder = self.decoder.as_mut().ok_or(PatchError::Truncated)?;
         let mut payload = self.receiver.payload();
         loop {
             let mut images =
                 FlashImages { base: slots.base, target: slots.target, page: &mut self.page };
-            match decoder.push(&mut payload, &mut images).map_err(failed)? {
-                Wants::Room => write(&mut self.page, slots.target).await?,
-                Wants::Input | Wants::Nothing => return Ok(()),
-            }
-        }
-    }
-
-    /// Ends the payload, and writes what is left.
-    async fn complete<B: ReadNorFlash, T: NorFlash>(
-        &mut self,
-        slots: &mut Slots<'_, B, T>,
-    ) -> Result<(), PatchError> {
-        let decoder = self.decoder.as_mut().ok_or(PatchError::Truncated)?;
-        loop {
-            let mut images =
-                FlashImages { base: slots.base, target: slots.target, page: &mut self.page };
-            let wants = decoder.finish(&mut images).map_err(failed)?;
-            if !self.page.has_unwritten() && wants != Wants::Room {
+            let wants = match at {
+                At::Block => decoder.push(&mut payload, &mut images),
+                At::End => decoder.finish(&mut images),
+            };
+            let is_done = wants.map_err(failed)? != Wants::Room;
+            if is_done && (at == At::Block || !self.page.has_unwritten()) {
                 return Ok(());
             }
             write(&mut self.page, slots.target).await?;
         }
     }
+}
+
+/// Where in the payload the decoder is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Block,
+    End,
 }
 
 fn prepare<'a, T: NorFlash>(

@@ -161,6 +161,8 @@ fn release(images: &[&[u8]], codec: CodecChoice, block_log2: u8, counter: u32) -
     let mut request = request(&images, &key);
     request.profile.codec = codec;
     request.profile.fixed_block_log2 = Some(block_log2);
+    // What the tables of the device are for: others would be refused, and only full images installed.
+    request.profile.decoder_ram_bytes = 4 << 10;
     request.security_counter = counter;
     let built = whittle_release::build::build(&request, &|_| {}).expect("builds");
     let bytes = &built.files[0].1;
