@@ -156,7 +156,7 @@ mod tests {
             let mut bytes = [0; 16];
             let mut page = Page::new(&mut bytes[..page_bytes]);
             page.flushed = flushed;
-            let data: [u8; 40] = core::array::from_fn(|at| u8::try_from(at).unwrap());
+            let data: [u8; 64] = core::array::from_fn(|at| u8::try_from(at).unwrap());
             page.append(&data[flushed as usize..][..appended]);
             let (mut base, end) = (NoBase, flushed + u32::try_from(appended).unwrap());
             let mut images = FlashImages { base: &mut base, target: &mut Words, page: &mut page };

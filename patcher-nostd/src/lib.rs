@@ -55,6 +55,8 @@
 //! # }
 //! ```
 //!
+//! The feature `async` adds `asynchronous`: the same for flash that is erased and written in the background.
+//!
 //! Under a boot loader that exists already, [`mcuboot`] or [`embassy_boot`] asks it to swap the finished image in.
 //!
 //! Two further documents tell the device what to do with what it has installed, and whether to install at all:

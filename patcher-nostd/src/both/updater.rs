@@ -119,7 +119,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Starts what is installed at the next boot.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless something is installed, or [`UpdateError::Journal`].
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless something is installed, or [`UpdateError::Journal`].
     pub async fn activate(&mut self) -> Result<(), UpdateError> {
         self.happen(Event::Activate).await
     }
@@ -127,7 +127,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// All health checks passed: the image on trial is committed, and the security counter rises to its own.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless a trial runs, or [`UpdateError::Journal`].
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
     pub async fn healthy(&mut self) -> Result<(), UpdateError> {
         self.happen(Event::Healthy).await
     }
@@ -135,7 +135,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// A health check failed: the next boot starts the committed image.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless a trial runs, or [`UpdateError::Journal`].
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
     pub async fn unhealthy(&mut self) -> Result<(), UpdateError> {
         self.happen(Event::Unhealthy).await
     }
@@ -143,7 +143,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// The health checks did not end in time: the next boot starts the committed image.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless a trial runs, or [`UpdateError::Journal`].
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
     pub async fn too_late(&mut self) -> Result<(), UpdateError> {
         self.happen(Event::TooLate).await
     }
@@ -152,7 +152,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// one of its failures.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless there is one, or [`UpdateError::Journal`].
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless there is one, or [`UpdateError::Journal`].
     pub async fn abandon(&mut self) -> Result<(), UpdateError> {
         self.happen(Event::Failed).await
     }
