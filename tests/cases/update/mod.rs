@@ -93,6 +93,11 @@ fn power_cuts_during_recovery_from_a_crashing_image_do_not_brick_two_slots() {
     sweep_pairs(Behaviour::Crashes);
 }
 
+#[test]
+fn power_cuts_during_recovery_do_not_brick_two_slots_where_deltas_lead_astray() {
+    sweep_pairs(Behaviour::ComesByFullImage);
+}
+
 /// Whether there is time for everything, as `cargo xtask measure power-cuts` takes it.
 fn is_thorough() -> bool {
     std::env::var_os("WHITTLE_THOROUGH").is_some()
