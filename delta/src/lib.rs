@@ -40,6 +40,7 @@ mod encoded;
 #[cfg(any(feature = "bsdiff", test))]
 mod in_memory;
 mod in_place;
+pub mod in_place_payload;
 #[cfg(any(feature = "zstd", test))]
 mod ops;
 mod state;
@@ -56,4 +57,5 @@ pub use encoded::{EncodeError, Encoded};
 #[cfg(any(feature = "bsdiff", test))]
 pub use in_memory::InMemory;
 pub use in_place::{InPlace, Move, Moves};
+pub use in_place_payload::{Arrangement, ArrangementBuffers, InPlaceDecoder};
 pub use state::{Resume, StateBytes, StateError};

@@ -88,7 +88,9 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
         }
         Ok(Some(download))
     }
+}
 
+impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
     /// The journal's record of what is staged.
     pub(crate) fn staged(&mut self) -> Result<Staging, UpdateError> {
         let mut bytes = [0; Staging::MAX_LEN];

@@ -16,6 +16,10 @@ pub enum FlashError {
     Base(NorFlashErrorKind),
     /// The staging region cannot be read.
     Staging(NorFlashErrorKind),
+    /// The journal cannot be written.
+    Journal,
+    /// The region for the decoder's state cannot be used, is too small, or reads back differently.
+    State,
     /// The target slot cannot be read, erased or written.
     Target(NorFlashErrorKind),
     /// The target slot reads back differently from what was written at this offset.
@@ -161,6 +165,10 @@ impl fmt::Display for FlashError {
         match self {
             Self::Base(kind) => write!(f, "base slot: {kind}"),
             Self::Staging(kind) => write!(f, "staging region: {kind}"),
+            Self::Journal => f.write_str("the journal cannot be written"),
+            Self::State => {
+                f.write_str("the decoder's state cannot be kept, or is not what was kept")
+            }
             Self::Target(kind) => write!(f, "target slot: {kind}"),
             Self::ReadBack { offset } => {
                 write!(f, "target slot reads back differently at {offset}")

@@ -95,6 +95,29 @@ impl<'b> SlotWriter<'b> {
         Self { page, filled: 0, flushed: 0, erased: 0 }
     }
 
+    /// Goes on where `written` bytes stand in flash, whole sectors, and these behind them wait.
+    pub(crate) fn resume(&mut self, written: u32, waiting: &[u8]) {
+        (self.flushed, self.erased, self.filled) = (written, written, waiting.len());
+        for (to, from) in self.page.iter_mut().zip(waiting) {
+            *to = *from;
+        }
+    }
+
+    /// Length of the page.
+    pub(crate) fn page_len(&self) -> u32 {
+        u32::try_from(self.page.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Bytes that stand in flash.
+    pub(crate) fn flushed(&self) -> u32 {
+        self.flushed
+    }
+
+    /// Bytes that wait in the page.
+    pub(crate) fn waiting(&self) -> &[u8] {
+        self.page.get(..self.filled).unwrap_or_default()
+    }
+
     /// Whether the page buffer suits this flash.
     pub(crate) fn check<T: NorFlash>(&self) -> Result<(), FlashError> {
         let whole_writes = self.page.len().checked_rem(T::WRITE_SIZE) == Some(0);
@@ -155,7 +178,7 @@ impl<'b> SlotWriter<'b> {
     }
 
     /// Reads what has been appended, from flash or from the page.
-    fn read<T: NorFlash>(
+    pub(crate) fn read<T: NorFlash>(
         &self,
         offset: u32,
         into: &mut [u8],

@@ -34,15 +34,11 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
         buffers: Buffers<'_>,
         watch: &mut dyn FnMut(u32),
     ) -> Result<Installed, UpdateError> {
-        if self.life.phase != Phase::Verified {
+        if self.life.phase != Phase::Verified || self.is_single {
             return Err(LifeError::OutOfTurn { phase: self.life.phase }.into());
         }
         let staged = self.staged()?;
-        let mut bytes = [0; Progress::LEN];
-        let progress = match self.journal.read(Kind::Progress, &mut bytes)? {
-            Some(bytes) => Progress::parse(bytes).map_err(UpdateError::Record)?,
-            None => Progress::default(),
-        };
+        let progress = self.progress()?;
         let device = self.device_now();
         let (base, target) = both(&mut self.slots, self.life.committed);
         let installation = Installation {
@@ -65,6 +61,17 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
                 self.journal.append(Kind::Progress, &Progress::default().emit())?;
                 Err(error.into())
             }
+        }
+    }
+}
+
+impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
+    /// How far an installation has come.
+    pub(crate) fn progress(&mut self) -> Result<Progress, UpdateError> {
+        let mut bytes = [0; Progress::LEN];
+        match self.journal.read(Kind::Progress, &mut bytes)? {
+            Some(bytes) => Progress::parse(bytes).map_err(UpdateError::Record),
+            None => Ok(Progress::default()),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use sha2::{Digest as _, Sha256};
-use whittle_delta::Wants;
 use whittle_delta::compact::Memory;
+use whittle_delta::{ArrangementBuffers, Wants};
 
 use crate::admission::hash_flash;
 use crate::codec::CodecDecoder;
@@ -34,6 +34,7 @@ pub struct Installed {
 pub struct Patcher<'a, V> {
     receiver: Receiver<'a, V>,
     compact: Option<Memory<'a>>,
+    arrangement: Option<ArrangementBuffers<'a>>,
     decoder: Option<CodecDecoder<'a>>,
     writer: SlotWriter<'a>,
 }
@@ -43,7 +44,14 @@ impl<'a, V: Verifier> Patcher<'a, V> {
     pub fn new(device: &Device<'a>, verifier: V, buffers: Buffers<'a>) -> Self {
         let Buffers { block, page, compact } = buffers;
         let receiver = Receiver::new(device, verifier, block);
-        Self { receiver, compact, decoder: None, writer: SlotWriter::new(page) }
+        let writer = SlotWriter::new(page);
+        Self { receiver, compact, arrangement: None, decoder: None, writer }
+    }
+
+    /// The same that takes deltas made for an application in place too, and applies them to another slot.
+    #[must_use]
+    pub fn with_arrangement(self, buffers: ArrangementBuffers<'a>) -> Self {
+        Self { arrangement: Some(buffers), ..self }
     }
 
     /// What is being applied, once its envelope has come.
@@ -70,7 +78,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
                 Event::Admitted(manifest) => {
-                    prepare::<T>(&manifest, &self.writer, &mut self.compact)
+                    prepare::<T>(&manifest, &self.writer, &mut self.compact, &mut self.arrangement)
                         .map(|new| self.decoder = Some(new))
                 }
                 Event::Payload => decode(&mut self.decoder, |decoder| {
@@ -112,9 +120,10 @@ fn prepare<'a, T: NorFlash>(
     manifest: &VerifiedManifest,
     writer: &SlotWriter<'_>,
     compact: &mut Option<Memory<'a>>,
+    arrangement: &mut Option<ArrangementBuffers<'a>>,
 ) -> Result<CodecDecoder<'a>, PatchError> {
     writer.check::<T>().map_err(PatchError::Flash)?;
-    CodecDecoder::new(manifest, compact.take())
+    CodecDecoder::new(manifest, compact.take(), arrangement.take())
 }
 
 /// Runs a step of the decoder and tells failures of the flash from failures of the payload.

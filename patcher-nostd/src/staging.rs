@@ -76,7 +76,10 @@ impl From<FlashError> for StagingError {
             FlashError::Base(kind) | FlashError::Staging(kind) | FlashError::Target(kind) => {
                 Self::Flash(kind)
             }
-            FlashError::ReadSize { .. } | FlashError::PageBuffer { .. } => Self::Geometry,
+            FlashError::ReadSize { .. }
+            | FlashError::PageBuffer { .. }
+            | FlashError::Journal
+            | FlashError::State => Self::Geometry,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Whole updates over two slots under power cuts: at every word and sector, with every outcome, and again later.
 
 mod boot;
+mod in_place;
 mod packages;
 mod world;
 
