@@ -72,17 +72,20 @@ pub(crate) fn pass<S: StateBytes>(
 }
 
 impl Passing<'_> {
+    #[inline(never)]
     pub(crate) fn bytes(&mut self, bytes: &mut [u8]) -> Result<(), Stop> {
         let Self(pass) = self;
         pass(bytes)
     }
 
     /// A number of one byte, at most `max`.
+    #[inline(never)]
     pub(crate) fn small(&mut self, number: &mut u8, max: u8) -> Result<(), Stop> {
         self.bytes(core::slice::from_mut(number))?;
         self.check(*number <= max)
     }
 
+    #[inline(never)]
     pub(crate) fn flag(&mut self, flag: &mut bool) -> Result<(), Stop> {
         let mut byte = u8::from(*flag);
         self.small(&mut byte, 1)?;
@@ -90,6 +93,7 @@ impl Passing<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     pub(crate) fn u16(&mut self, number: &mut u16) -> Result<(), Stop> {
         let mut bytes = number.to_le_bytes();
         self.bytes(&mut bytes)?;
@@ -97,6 +101,7 @@ impl Passing<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     pub(crate) fn i16(&mut self, number: &mut i16) -> Result<(), Stop> {
         let mut unsigned = number.cast_unsigned();
         self.u16(&mut unsigned)?;
@@ -104,6 +109,7 @@ impl Passing<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     pub(crate) fn u32(&mut self, number: &mut u32) -> Result<(), Stop> {
         let mut bytes = number.to_le_bytes();
         self.bytes(&mut bytes)?;
@@ -111,6 +117,7 @@ impl Passing<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     pub(crate) fn i32(&mut self, number: &mut i32) -> Result<(), Stop> {
         let mut unsigned = number.cast_unsigned();
         self.u32(&mut unsigned)?;

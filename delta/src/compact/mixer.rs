@@ -131,17 +131,17 @@ impl Slot {
 /// One set of weights for so many inputs; 8192 is 1.0.
 pub(super) type Weights<const INPUTS: usize> = [i16; INPUTS];
 
-pub(super) fn pass_weights<const INPUTS: usize>(
-    sets: &mut [Weights<INPUTS>],
-    state: &mut Passing<'_>,
-) -> Result<(), Stop> {
-    sets.as_flattened_mut().iter_mut().try_for_each(|weight| state.i16(weight))
+#[inline(never)]
+pub(super) fn pass_weights(weights: &mut [i16], state: &mut Passing<'_>) -> Result<(), Stop> {
+    weights.iter_mut().try_for_each(|weight| state.i16(weight))
 }
 
+#[inline(never)]
 pub(super) fn pass_flags(flags: &mut [Flag], state: &mut Passing<'_>) -> Result<(), Stop> {
     flags.iter_mut().try_for_each(|flag| flag.pass_state(state))
 }
 
+#[inline(never)]
 pub(super) fn pass_slots(slots: &mut [Slot], state: &mut Passing<'_>) -> Result<(), Stop> {
     slots.iter_mut().try_for_each(|slot| slot.pass_state(state))
 }
@@ -220,6 +220,7 @@ impl Number {
         self.lowest.fill(Slot::NEW);
     }
 
+    #[inline(never)]
     pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
         let Self { length, second, third, lowest } = self;
         for slots in [&mut length[..], second, third.as_flattened_mut(), lowest] {

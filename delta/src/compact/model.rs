@@ -312,9 +312,9 @@ impl Model<'_> {
     pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
         pass_slots(self.slots, state)?;
         pass_flags(self.flags, state)?;
-        pass_weights(self.flag_weights, state)?;
-        pass_weights(self.family_weights, state)?;
-        pass_weights(self.path_weights, state)?;
+        pass_weights(self.flag_weights.as_flattened_mut(), state)?;
+        pass_weights(self.family_weights.as_flattened_mut(), state)?;
+        pass_weights(self.path_weights.as_flattened_mut(), state)?;
         state.bytes(self.recent)?;
         state.bytes(self.substitutions.as_flattened_mut())?;
         let Fixed { by_substitution, leave, confidence, last_delta } = &mut *self.fixed;

@@ -104,6 +104,7 @@ pub(super) struct Learned<'a> {
     trust: &'a mut Trust,
 }
 
+#[inline(never)]
 pub(super) fn pass_moved(cells: &mut [Moved], state: &mut Passing<'_>) -> Result<(), Stop> {
     cells.iter_mut().try_for_each(|(what, shift)| {
         state.u32(what)?;

@@ -389,7 +389,8 @@ impl<'a> Machine<'a> {
         }
         let Predictor { map, learned, references, base_size } = &mut self.predictor;
         References::pass_state(references, [*base_size, self.target_size], state)?;
-        self.past.position = self.past.position.within(references.map(|known| known.set));
+        let set = references.as_ref().map(|known| known.set);
+        self.past.position = self.past.position.within(set);
         map.pass_state(state)?;
         self.map_index = map.len();
         self.numbers.pass_state(state)?;

@@ -412,22 +412,28 @@ impl References {
         [base_size, target_size]: [u32; 2],
         state: &mut Passing<'_>,
     ) -> Result<(), Stop> {
-        let mut code = known.map_or(0, |known| known.set.code());
+        let mut code = known.as_ref().map_or(0, |known| known.set.code());
         state.small(&mut code, u8::MAX)?;
         if code == 0 {
             *known = None;
             return Ok(());
         }
         let set = InstructionSet::from_code(code).ok_or(Stop::Corrupt)?;
-        let Self { set, ram: Ram { start, len }, global_pointers: [old, new], base, target } =
-            known.get_or_insert(Self {
+        state.check(known.as_ref().is_none_or(|known| known.set == set))?;
+        if known.is_none() {
+            *known = Some(Self {
                 set,
                 base: Layout::new(base_size),
                 target: Layout::new(target_size),
                 ram: Ram::default(),
                 global_pointers: [0; 2],
             });
-        state.check(set.code() == code)?;
+        }
+        let Some(Self { ram: Ram { start, len }, global_pointers, base, target, .. }) = known
+        else {
+            return Err(Stop::Corrupt);
+        };
+        let [old, new] = global_pointers;
         for number in [start, len, old, new] {
             state.u32(number)?;
         }
