@@ -4,7 +4,7 @@
 //! A raw image is one piece, an image of several segments has one or more for each of them. A piece is code or data,
 //! which tells whether instructions are looked for in it.
 
-use crate::state::{Passing, Stop};
+use crate::state::Passing;
 
 /// Most pieces of one image.
 pub(super) const MAX_PIECES: usize = 8;
@@ -38,20 +38,20 @@ impl Layout {
     /// Most bytes of its state.
     pub(super) const STATE_BYTES: usize = 1 + MAX_PIECES * (4 + 4 + 1);
 
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
         let mut used = u8::try_from(self.used).unwrap_or(u8::MAX);
-        state.small(&mut used, u8::MAX)?;
+        state.small(&mut used, u8::MAX);
         self.used = used.into();
         let mut last = None;
         // In place: a whole layout would be copied by a call of `memcpy`, which is large.
-        for piece in self.pieces.get_mut(..self.used).ok_or(Stop::Corrupt)? {
-            state.u32(&mut piece.start)?;
-            state.u32(&mut piece.address)?;
-            state.flag(&mut piece.is_code)?;
-            state.check(Self::follows(last, piece.start, self.len))?;
+        state.check(self.used <= MAX_PIECES);
+        for piece in self.pieces.get_mut(..self.used).unwrap_or_default() {
+            state.u32(&mut piece.start);
+            state.u32(&mut piece.address);
+            state.flag(&mut piece.is_code);
+            state.check(Self::follows(last, piece.start, self.len));
             last = Some(piece.start);
         }
-        Ok(())
     }
 
     /// Whether a piece may begin there behind one that begins at `last`.
