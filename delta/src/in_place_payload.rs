@@ -1,8 +1,8 @@
 //! The payload of a delta that is applied in place: how the base is rearranged, and what makes the target.
 //!
 //! ```text
-//! 0 1  sectors of 2^n bytes      1 2  sectors of the room      3 2  length n of the slots
-//! 5 n  slots, see arrangement.rs                               …    a `compact` payload
+//! 0 1  sectors of 2^n bytes      1 2  sectors of the room      3 2  length n of the seats
+//! 5 n  seats, see arrangement.rs                               …    a `compact` payload
 //! ```
 
 #[cfg(feature = "encode")]
@@ -10,25 +10,25 @@ use alloc::{vec, vec::Vec};
 
 use crate::compact::{CompactDecoder, Memory};
 use crate::state::{StateBytes, StateError};
-use crate::{DecodeError, Decoder, Images, InPlace, Resume, Sizes, Wants, parse_slots};
+use crate::{DecodeError, Decoder, Images, InPlace, Resume, Sizes, Wants, parse_seats};
 
-/// Bytes in front of the slots.
+/// Bytes in front of the seats.
 const HEAD_LEN: usize = 5;
 
-/// Longest slots, in bytes: a base that is moved as a whole takes a few, one with a thousand sectors in disorder two each.
-const MAX_SLOTS_LEN: usize = 1024;
+/// Longest seats, in bytes: a base that is moved as a whole takes a few, one with a thousand sectors in disorder two each.
+const MAX_SEATS_LEN: usize = 1024;
 
 /// Puts the arrangement in front of a `compact` payload; `None` if it is too long for a decoder.
 #[cfg(feature = "encode")]
 #[must_use]
 pub fn emit(in_place: InPlace<'_>, room_sectors: u16, compact: &[u8]) -> Option<Vec<u8>> {
-    let slots = crate::emit_slots(in_place.slots());
-    let len = u16::try_from(slots.len()).ok().filter(|_| slots.len() <= MAX_SLOTS_LEN)?;
+    let seats = crate::emit_seats(in_place.seats());
+    let len = u16::try_from(seats.len()).ok().filter(|_| seats.len() <= MAX_SEATS_LEN)?;
     let [log2, ..] = in_place.sector_bytes().trailing_zeros().to_le_bytes();
     let mut payload = vec![log2];
     payload.extend(room_sectors.to_le_bytes());
     payload.extend(len.to_le_bytes());
-    payload.extend(slots);
+    payload.extend(seats);
     payload.extend(compact);
     Some(payload)
 }
@@ -36,7 +36,7 @@ pub fn emit(in_place: InPlace<'_>, room_sectors: u16, compact: &[u8]) -> Option<
 /// How a base is rearranged in its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrangement<'a> {
-    /// The slot of each sector of the base.
+    /// The seat of each sector of the base.
     pub in_place: InPlace<'a>,
     /// Sectors of the room.
     pub room_sectors: u16,
@@ -54,7 +54,7 @@ pub struct InPlaceDecoder<'a> {
 
 #[expect(clippy::large_enum_variant, reason = "the large one is the rule, and there is no heap")]
 enum Stage<'a> {
-    Head { bytes: &'a mut [u8], filled: usize, slots: &'a mut [u16], memory: Option<Memory<'a>> },
+    Head { bytes: &'a mut [u8], filled: usize, seats: &'a mut [u16], memory: Option<Memory<'a>> },
     Body(CompactDecoder<'a>),
 }
 
@@ -62,20 +62,20 @@ enum Stage<'a> {
 #[derive(Debug)]
 pub struct ArrangementBuffers<'a> {
     /// One for each sector of the largest base.
-    pub slots: &'a mut [u16],
+    pub seats: &'a mut [u16],
     /// Holds the head of the payload: [`InPlaceDecoder::HEAD_BYTES`] are always enough.
     pub head: &'a mut [u8],
 }
 
 impl<'a> InPlaceDecoder<'a> {
     /// Longest head.
-    pub const HEAD_BYTES: usize = HEAD_LEN + MAX_SLOTS_LEN;
+    pub const HEAD_BYTES: usize = HEAD_LEN + MAX_SEATS_LEN;
 
     /// A decoder with these tables.
     #[must_use]
     pub fn new(sizes: Sizes, memory: Memory<'a>, buffers: ArrangementBuffers<'a>) -> Self {
-        let ArrangementBuffers { slots, head } = buffers;
-        let stage = Stage::Head { bytes: head, filled: 0, slots, memory: Some(memory) };
+        let ArrangementBuffers { seats, head } = buffers;
+        let stage = Stage::Head { bytes: head, filled: 0, seats, memory: Some(memory) };
         Self { sizes, arrangement: None, stage }
     }
 
@@ -87,14 +87,14 @@ impl<'a> InPlaceDecoder<'a> {
 
     /// Takes the head off the front of the input; whether it is complete.
     fn take_head<E>(&mut self, input: &mut &[u8]) -> Result<bool, DecodeError<E>> {
-        let Stage::Head { bytes, filled, slots, memory } = &mut self.stage else { return Ok(true) };
+        let Stage::Head { bytes, filled, seats, memory } = &mut self.stage else { return Ok(true) };
         let whole = loop {
             let got = bytes.get(..*filled).unwrap_or_default();
             let len = match got {
                 [_, _, _, low, high, ..] => usize::from(u16::from_le_bytes([*low, *high])),
                 _ => 0,
             };
-            if len > MAX_SLOTS_LEN {
+            if len > MAX_SEATS_LEN {
                 return Err(DecodeError::Corrupt);
             }
             if *filled == HEAD_LEN.saturating_add(len) {
@@ -113,11 +113,11 @@ impl<'a> InPlaceDecoder<'a> {
         let room_sectors = u16::from_le_bytes([low, high]);
         let sectors = self.sizes.base.div_ceil(sector_bytes.max(1));
         let needed = u64::from(sectors).saturating_mul(2);
-        let too_few = DecodeError::Memory { needed, limit: slots.len() as u64 };
+        let too_few = DecodeError::Memory { needed, limit: seats.len() as u64 };
         let sectors = usize::try_from(sectors).unwrap_or(usize::MAX);
-        let slots = core::mem::take(slots).get_mut(..sectors).ok_or(too_few)?;
-        parse_slots(&mut coded, slots).filter(|()| coded.is_empty()).ok_or(DecodeError::Corrupt)?;
-        let in_place = InPlace::new(sector_bytes, slots).ok_or(DecodeError::Corrupt)?;
+        let seats = core::mem::take(seats).get_mut(..sectors).ok_or(too_few)?;
+        parse_seats(&mut coded, seats).filter(|()| coded.is_empty()).ok_or(DecodeError::Corrupt)?;
+        let in_place = InPlace::new(sector_bytes, seats).ok_or(DecodeError::Corrupt)?;
         let room = u64::from(room_sectors).saturating_mul(sector_bytes.into());
         if !in_place.fits(room_sectors) || u64::from(self.sizes.target) > room {
             return Err(DecodeError::Corrupt);

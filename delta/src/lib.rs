@@ -11,6 +11,8 @@
 //! it has already written of the target, through [`Images`], and appends to the target through it. Each codec keeps
 //! its decoder and its encoder (feature `encode`) in one module, so that both share one description of the stream.
 //!
+//! A target may take the room of its base ([`InPlace`]), and a decoder that is cut off may be gone on with ([`Resume`]).
+//!
 //! A new codec is one module with a [`Decoder`] and an `encode`; the manifest's codec code and the match in
 //! `patcher-nostd` name it.
 #![cfg_attr(not(any(feature = "bsdiff", test)), no_std)]
@@ -49,8 +51,8 @@ pub mod stored;
 pub mod zstd;
 
 #[cfg(feature = "encode")]
-pub use arrangement::emit_slots;
-pub use arrangement::parse_slots;
+pub use arrangement::emit_seats;
+pub use arrangement::parse_seats;
 pub use decoder::{DecodeError, Decoder, Images, MAX_STEP_BYTES, Sizes, Wants};
 #[cfg(feature = "encode")]
 pub use encoded::{EncodeError, Encoded};

@@ -283,9 +283,9 @@ fn encode_in_place(
     if !InPlaceRoom::is_possible(sector_bytes, sectors) {
         return Err(EncodeError::NoRoom);
     }
-    let slots = compact::rearrange(base, target, options, sector_bytes, sectors.into())?;
-    let slots = slots.ok_or(EncodeError::NoRoom)?;
-    let in_place = InPlace::new(sector_bytes, &slots).ok_or(EncodeError::NoRoom)?;
+    let seats = compact::rearrange(base, target, options, sector_bytes, sectors.into())?;
+    let seats = seats.ok_or(EncodeError::NoRoom)?;
+    let in_place = InPlace::new(sector_bytes, &seats).ok_or(EncodeError::NoRoom)?;
     if !in_place.fits(sectors) {
         return Err(EncodeError::NoRoom);
     }

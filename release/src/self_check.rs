@@ -80,8 +80,8 @@ pub(crate) fn install(
     let mut tables = Box::new(HugeTables::NEW);
     let buffers = Buffers { block: &mut block, page: &mut page, compact: Some(tables.lend()) };
     // Of deltas in place, the base is left where it is: the decoder makes the same of it.
-    let (mut sectors, mut head) = (vec![0; 1 << 16], [0; InPlaceDecoder::HEAD_BYTES]);
-    let arrangement = ArrangementBuffers { slots: &mut sectors, head: &mut head };
+    let (mut seats, mut head) = (vec![0; 1 << 16], [0; InPlaceDecoder::HEAD_BYTES]);
+    let arrangement = ArrangementBuffers { seats: &mut seats, head: &mut head };
     let mut patcher = Patcher::new(device, verifier, buffers).with_arrangement(arrangement);
     for mut chunk in package.chunks(CHUNK) {
         if patcher.push(&mut chunk, &mut slots)? == Status::Done && !chunk.is_empty() {

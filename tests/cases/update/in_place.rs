@@ -124,12 +124,12 @@ impl<'r> World<'r> {
             }
             let (mut block, mut page) = ([0; 256], [0; 16]);
             let mut tables = compact::TinyTables::NEW;
-            let (mut slots, mut head) = ([0; 8], [0; InPlaceDecoder::HEAD_BYTES]);
+            let (mut seats, mut head) = ([0; 8], [0; InPlaceDecoder::HEAD_BYTES]);
             let buffers = InPlaceBuffers {
                 block: &mut block,
                 page: &mut page,
                 compact: Some(tables.lend()),
-                arrangement: ArrangementBuffers { slots: &mut slots, head: &mut head },
+                arrangement: ArrangementBuffers { seats: &mut seats, head: &mut head },
             };
             updater.install_in_place(staging, states, buffers, &mut |_| {}).map(|_| ())
         })
