@@ -12,6 +12,7 @@ mod golden;
 mod journal;
 mod openssl;
 mod qemu;
+mod qemu_update;
 mod reproducible;
 mod stage;
 mod tamper;
