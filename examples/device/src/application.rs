@@ -17,6 +17,7 @@ mod stack;
 mod thermostat;
 mod time;
 
+use core::ffi::CStr;
 use core::hint::black_box;
 
 use semihosting::println;
@@ -31,9 +32,9 @@ use thermostat::{Health, Thermostat, VERSION};
 /// An image on trial that cannot tell for so long whether it is well counts as ill.
 const TRIAL_MS: u32 = 20;
 
-/// What the server calls the package for those who run this release.
-const DELTA: &core::ffi::CStr =
-    if cfg!(feature = "two") { c"from-2.0.0.pkg" } else { c"from-1.0.0.pkg" };
+/// What the server calls the delta for those who run this release, and the full image.
+const DELTA: &CStr = if cfg!(feature = "two") { c"from-2.0.0.pkg" } else { c"from-1.0.0.pkg" };
+const FULL: &CStr = c"full.pkg";
 
 /// Static, so that their cost shows in the link map. A block is what the packages are cut into; a larger page means fewer
 /// and longer writes.
@@ -122,35 +123,37 @@ fn download(
     staging: &mut Region,
     block: &mut [u8],
 ) -> Result<bool, UpdateError> {
-    let Some(delta) = Offer::ask(DELTA) else { return Ok(false) };
-    let mut outcome = fetch(updater, staging, block, delta);
-    if let Err(UpdateError::Life(LifeError::FullImageWanted)) = outcome
-        && let Some(full) = Offer::ask(c"full.pkg")
-    {
+    let mut outcome = fetch(updater, staging, block, DELTA);
+    if let Err(UpdateError::Life(LifeError::FullImageWanted)) = outcome {
         println!("update: asks for the full image");
-        outcome = fetch(updater, staging, block, full);
+        outcome = fetch(updater, staging, block, FULL);
     }
     if let Err(UpdateError::Patch(_)) = outcome
         && updater.life().phase == Phase::Downloading
     {
-        // What was fetched is not what was signed: the next download begins anew.
+        // What was fetched is not what was signed, so there is nothing to go on with.
         updater.abandon()?;
     }
-    outcome.map(|()| true)
+    outcome
 }
 
-/// Downloads a package, from where the last download was interrupted.
+/// Downloads a package, or the rest of the one whose download was interrupted.
 fn fetch(
     updater: &mut ThermostatUpdater<'_>,
     staging: &mut Region,
     block: &mut [u8],
-    mut offer: Offer,
-) -> Result<(), UpdateError> {
+    wanted: &CStr,
+) -> Result<bool, UpdateError> {
     let mut download = match updater.resume(staging, block)? {
         Some(download) => download,
         None => updater.download(staging, block)?,
     };
-    offer.seek(download.offset());
+    let name = match download.manifest().map(|begun| begun.base()) {
+        None => wanted,
+        Some(Some(_)) => DELTA,
+        Some(None) => FULL,
+    };
+    let Some(mut offer) = Offer::ask(name, download.offset()) else { return Ok(false) };
     let mut chunk = [0; 128];
     loop {
         time::feed();
@@ -162,7 +165,7 @@ fn fetch(
     }
     let manifest = download.finish()?;
     println!("update: downloaded {:?}", manifest.target_version);
-    Ok(())
+    Ok(true)
 }
 
 /// Installs what was downloaded.

@@ -34,8 +34,7 @@ fn run() -> ! {
         power::stop(Stop::Recovery)
     };
     let version = core::str::from_utf8(manifest.target_version.as_bytes()).unwrap_or("?");
-    let counter = manifest.security_counter;
-    println!("boot loader: cause={cause:?} slot={slot:?} version={version} counter={counter}");
+    println!("boot loader: cause={cause:?} slot={slot:?} version={version}");
     let [a, b] = &flash.slots;
     let slot = if slot == SlotId::A { a } else { b };
     // SAFETY: a key that we trust signed these bytes as the application of this device.

@@ -9,7 +9,7 @@ pub const SECTOR: usize = 4096;
 pub const JOURNAL: Range<usize> = 0..0x2000;
 pub const SLOT_A: Range<usize> = 0x2000..0x2_2000;
 pub const SLOT_B: Range<usize> = 0x2_2000..0x4_2000;
-pub const STAGING: Range<usize> = 0x4_2000..0x4_a000;
+pub const STAGING: Range<usize> = 0x4_2000..0x6_2000;
 pub const FLASH_BYTES: usize = STAGING.end;
 
 /// Where a program is linked to.

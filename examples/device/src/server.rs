@@ -13,15 +13,11 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Asks for a package; there may be none.
-    pub fn ask(name: &CStr) -> Option<Self> {
-        Some(Self { file: File::open(name).ok()?, at: 0 })
-    }
-
-    /// Begins at this offset of the package.
-    pub fn seek(&mut self, offset: u32) {
-        self.at = offset;
-        self.file.seek(SeekFrom::Start(offset.into())).expect("within the package");
+    /// Asks for a package, from this offset on; there may be none.
+    pub fn ask(name: &CStr, offset: u32) -> Option<Self> {
+        let mut file = File::open(name).ok()?;
+        file.seek(SeekFrom::Start(offset.into())).ok()?;
+        Some(Self { file, at: offset })
     }
 
     /// The next bytes; none at the end.

@@ -19,8 +19,8 @@ use crate::support::{request, test_key, tool};
 /// Blocks of the deltas: a power cut in a download costs one of them.
 const BLOCK_LOG2: u8 = 7;
 
-/// A block with its hash, and what was in flight.
-pub(super) const AGAIN_PER_CUT: usize = (1 << BLOCK_LOG2) + 16 + 128;
+/// What is fetched again after a power cut, at most: the envelope, or a block with its hash; and what was in flight.
+pub(super) const AGAIN_PER_CUT: usize = 256 + 128;
 
 /// What the second release does, by the feature that makes it so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +80,10 @@ impl Firmware {
     pub(super) fn for_rv32() -> &'static Self {
         static FIRMWARE: OnceLock<Firmware> = OnceLock::new();
         FIRMWARE.get_or_init(|| Self::build(RV32, &layout::VIRT))
+    }
+
+    pub(super) fn target(&self) -> &'static str {
+        self.board.target
     }
 
     fn build(board: Board, memory: &layout::Board) -> Self {
@@ -172,9 +176,19 @@ impl Run {
         self.numbers("writes").sum::<usize>() as u32
     }
 
-    /// Bytes that the server has sent.
+    /// Bytes that the server has sent of what the device takes.
     pub(super) fn fetched(&self) -> usize {
-        self.numbers("bytes").sum()
+        let is_refused = self.lines.iter().any(|line| line.starts_with("update: error="));
+        if is_refused { 0 } else { self.numbers("bytes").sum() }
+    }
+
+    /// How much stack a program has used.
+    pub(super) fn stack_bytes(&self, program: &str) -> Option<usize> {
+        let line = self
+            .lines
+            .iter()
+            .find(|line| line.starts_with(program) && line.contains("stack_bytes"))?;
+        line.rsplit('=').next()?.parse().ok()
     }
 
     /// What the device decided, without readings, bytes and figures.
@@ -243,11 +257,17 @@ impl Rig {
         self.cause
     }
 
+    /// Flips one bit of the flash.
+    pub(super) fn flip(&self, at: usize) {
+        let mut flash = self.flash();
+        flash[at] ^= 1;
+        self.put("flash.bin", &flash);
+    }
+
     /// Lets the device run until it resets, or until the power fails at a write to flash.
     pub(super) fn run(&mut self, last_write: Option<u32>) -> Run {
         let board = &self.firmware.board;
-        let memory =
-            if board.target.starts_with("riscv") { &layout::VIRT } else { &layout::MPS2 };
+        let memory = if board.target.starts_with("riscv") { &layout::VIRT } else { &layout::MPS2 };
         let cut = last_write.map(|write| format!(",arg={write}")).unwrap_or_default();
         let cause = self.cause;
         let semihosting = format!("enable=on,target=native,arg=boot-loader,arg={cause}{cut}");
