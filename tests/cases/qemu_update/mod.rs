@@ -289,13 +289,13 @@ fn check_end(runs: &[Run], most_fetched: usize, end: &End) {
 }
 
 fn power_cuts_during_an_update_cost_at_most_a_block(firmware: &'static Firmware) {
-    sweep(firmware, Second::Works, 7, &End { version: "2.0.0", ending: "Committed" });
+    sweep(firmware, Second::Works, 11, &End { version: "2.0.0", ending: "Committed" });
 }
 
 fn power_cuts_during_a_crash_loop_do_not_hide_it(firmware: &'static Firmware) {
-    sweep(firmware, Second::Crashes, 23, &End { version: "1.0.0", ending: "Crashed" });
+    sweep(firmware, Second::Crashes, 41, &End { version: "1.0.0", ending: "Crashed" });
 }
 
 fn power_cuts_during_a_rollback_do_not_undo_it(firmware: &'static Firmware) {
-    sweep(firmware, Second::Ill, 23, &End { version: "1.0.0", ending: "Unhealthy" });
+    sweep(firmware, Second::Ill, 41, &End { version: "1.0.0", ending: "Unhealthy" });
 }
