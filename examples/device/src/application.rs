@@ -8,6 +8,7 @@
 mod board;
 mod device;
 mod flash;
+mod key;
 #[allow(dead_code, reason = "the linker and the boot loader use the rest")]
 mod layout;
 mod power;
@@ -36,9 +37,9 @@ const TRIAL_MS: u32 = 20;
 const DELTA: &CStr = if cfg!(feature = "two") { c"from-2.0.0.pkg" } else { c"from-1.0.0.pkg" };
 const FULL: &CStr = c"full.pkg";
 
-/// Static, so that their cost shows in the link map. A block is what the packages are cut into; a larger page means fewer
-/// and longer writes.
-static mut BLOCK: [u8; 1024] = [0; 1024];
+/// Static, so that their cost shows in the link map. A block is as long as `whittle build` makes them; a larger page means
+/// fewer and longer writes.
+static mut BLOCK: [u8; 4096] = [0; 4096];
 static mut PAGE: [u8; 512] = [0; 512];
 static mut TABLES: compact::MediumTables = compact::MediumTables::NEW;
 

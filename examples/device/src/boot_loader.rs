@@ -8,6 +8,7 @@
 mod board;
 mod device;
 mod flash;
+mod key;
 #[allow(dead_code, reason = "the linker and the application use the rest")]
 mod layout;
 mod power;

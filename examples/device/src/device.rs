@@ -1,8 +1,9 @@
 //! What boot loader and application must agree on: who the device is, whom it trusts, and where its journal lies.
 
-use whittle_patcher_nostd::{Device, PublicKey, TrustedKeys, UpdateError, Updater};
+use whittle_patcher_nostd::{Device, TrustedKeys, UpdateError, Updater};
 
 use crate::flash::Region;
+use crate::key::WHITTLE_PUBLIC_KEY;
 use crate::layout;
 
 /// The device as it left the factory.
@@ -14,12 +15,8 @@ pub const DEVICE: Device<'static> = Device {
     decoder_ram_bytes: 16 * 1024,
 };
 
-/// The key of the project's tests, public and therefore worthless: put the output of
-/// `whittle pubkey keys/release.pub.pem --to rust` here.
-pub const KEYS: TrustedKeys<'static> = TrustedKeys(&[[
-    0xea, 0x4a, 0x6c, 0x63, 0xe2, 0x9c, 0x52, 0x0a, 0xbe, 0xf5, 0x50, 0x7b, 0x13, 0x2e, 0xc5, 0xf9,
-    0x95, 0x47, 0x76, 0xae, 0xbe, 0xbe, 0x7b, 0x92, 0x42, 0x1e, 0xea, 0x69, 0x14, 0x46, 0xd2, 0x2c,
-] as PublicKey]);
+/// The key that signs releases; a list, so that a new one can come before the old one goes.
+pub const KEYS: TrustedKeys<'static> = TrustedKeys(&[WHITTLE_PUBLIC_KEY]);
 
 /// Both programs open the same updater: one to choose a slot, the other to fill it.
 pub type ThermostatUpdater<'f> =
