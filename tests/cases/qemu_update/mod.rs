@@ -243,10 +243,14 @@ struct End {
     ending: &'static str,
 }
 
-/// Cuts the power at every `every`th write of an update, and of every other time again in the recovery.
-fn sweep(firmware: &'static Firmware, second: Second, every: usize, end: &End) {
+/// About as many writes as the download takes.
+const DOWNLOAD: u32 = 60;
+
+/// Cuts the power at every `every`th write of an update, three times as often in its download, and every other time again
+/// in the recovery; returns all runs behind a cut.
+fn sweep(firmware: &'static Firmware, second: Second, every: usize, end: &End) -> Vec<Run> {
     let mut rig = Rig::new(firmware).offering(second);
-    let (mut cuts, mut boots) = (0, 0);
+    let (mut all, mut cuts) = (Vec::new(), 0);
     let mut stop = Stop::Software;
     while stop == Stop::Software {
         let (flash, cause) = (rig.flash(), rig.cause());
@@ -254,7 +258,8 @@ fn sweep(firmware: &'static Firmware, second: Second, every: usize, end: &End) {
         let (after, next_cause) = (rig.flash(), rig.cause());
         // The few writes of a trial are all worth a cut.
         let every = if uncut.writes() < 20 { 1 } else { every };
-        for write in (0..uncut.writes()).step_by(every) {
+        let writes = (0..DOWNLOAD).step_by(every.div_ceil(3)).chain((DOWNLOAD..).step_by(every));
+        for write in writes.take_while(|write| *write < uncut.writes()) {
             rig.go_back(&flash, cause);
             let mut runs = vec![rig.run(Some(write))];
             assert_eq!(runs[0].stop, Stop::PowerLost);
@@ -265,15 +270,15 @@ fn sweep(firmware: &'static Firmware, second: Second, every: usize, end: &End) {
             runs.extend(rig.day());
             let lost = runs.iter().filter(|run| run.stop == Stop::PowerLost).count();
             check_end(&runs, uncut.fetched() + lost * AGAIN_PER_CUT, end);
-            (cuts, boots) = (cuts + lost, boots + runs.len());
+            cuts += lost;
+            all.extend(runs.into_iter().skip(1));
         }
         rig.go_back(&after, next_cause);
         stop = uncut.stop;
     }
-    println!(
-        "power cuts: QEMU, {}, {second:?}: {cuts} cuts, {boots} boots, 0 bricks",
-        firmware.target()
-    );
+    let (target, boots) = (firmware.target(), all.len());
+    println!("power cuts: QEMU, {target}, {second:?}: {cuts} cuts, {boots} boots, 0 bricks");
+    all
 }
 
 #[track_caller]
@@ -289,7 +294,12 @@ fn check_end(runs: &[Run], most_fetched: usize, end: &End) {
 }
 
 fn power_cuts_during_an_update_cost_at_most_a_block(firmware: &'static Firmware) {
-    sweep(firmware, Second::Works, 11, &End { version: "2.0.0", ending: "Committed" });
+    let end = End { version: "2.0.0", ending: "Committed" };
+    let runs = sweep(firmware, Second::Works, 11, &end);
+    let found = |phase| runs.iter().any(|run| run.values("phase").next() == Some(phase));
+    assert!(["Downloading", "Verified", "Trial"].into_iter().all(found), "interrupts each of them");
+    let resumes = |run: &Run| run.numbers("at").next().is_some_and(|at| at > 0);
+    assert!(runs.iter().any(resumes), "no download went on in its middle");
 }
 
 fn power_cuts_during_a_crash_loop_do_not_hide_it(firmware: &'static Firmware) {
