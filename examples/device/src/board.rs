@@ -1,5 +1,8 @@
 //! What differs between the boards: how a program begins, and how the boot loader leaves for the application.
 
+use crate::layout::Stop;
+use crate::power;
+
 #[cfg(target_arch = "arm")]
 pub use crate::layout::MPS2 as BOARD;
 #[cfg(target_arch = "riscv32")]
@@ -15,6 +18,20 @@ fn main() -> ! {
 #[riscv_rt::entry]
 fn main() -> ! {
     crate::run()
+}
+
+/// A fault resets the processor as a panic does: an image on trial that faults has crashed.
+#[cfg(target_arch = "arm")]
+#[cortex_m_rt::exception]
+unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
+    power::stop(Stop::Software)
+}
+
+/// A fault resets the processor as a panic does: an image on trial that faults has crashed.
+#[cfg(target_arch = "riscv32")]
+#[unsafe(export_name = "ExceptionHandler")]
+fn exception(_: &riscv_rt::TrapFrame) -> ! {
+    power::stop(Stop::Software)
 }
 
 /// Copies an image to where it is linked to, and starts it.

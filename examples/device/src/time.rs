@@ -1,7 +1,7 @@
 //! The time since the reset, and a watchdog that ends a program which does not feed it.
 //!
-//! Both boards lack a watchdog of their own under QEMU, so the interrupt of a timer stands in. A product's would be
-//! started by the boot loader, so that it also ends an application that never reaches its first line.
+//! The interrupt of a timer stands in for the watchdog. A product's would be started by the boot loader, so that it also
+//! ends an application that never reaches its first line.
 
 use crate::layout::Stop;
 use crate::power;
