@@ -19,7 +19,7 @@ use std::vec::Vec;
 
 use bzip2::read::BzDecoder;
 
-use crate::{DecodeError, Decoder, Images, InMemory, Sizes};
+use crate::{DecodeError, Decoder, Images, InMemory, Sizes, Wants};
 
 const MAGIC: &[u8; 8] = b"BSDIFF40";
 const HEADER_LEN: usize = 32;
@@ -139,12 +139,12 @@ pub fn apply(
     }
     let mut images = InMemory::new(base);
     let mut decoder = BsdiffDecoder::new(sizes, u64::MAX)?;
-    decoder.push(patch, &mut images)?;
-    decoder.finish(&mut images)?;
+    let _ = decoder.push(&mut &patch[..], &mut images)?;
+    let _ = decoder.finish(&mut images)?;
     Ok(images.target)
 }
 
-/// Collects a patch, then applies it.
+/// Collects a patch, then applies it at once, whatever room there is.
 #[derive(Debug)]
 pub struct BsdiffDecoder {
     sizes: Sizes,
@@ -194,18 +194,18 @@ impl BsdiffDecoder {
 impl Decoder for BsdiffDecoder {
     fn push<I: Images>(
         &mut self,
-        chunk: &[u8],
+        input: &mut &[u8],
         _images: &mut I,
-    ) -> Result<(), DecodeError<I::Error>> {
-        let len = self.patch.len().saturating_add(chunk.len());
+    ) -> Result<Wants, DecodeError<I::Error>> {
+        let len = self.patch.len().saturating_add(input.len());
         if u32::try_from(len).ok().is_none_or(|len| len > self.sizes.payload) {
             return Err(DecodeError::TrailingBytes);
         }
-        self.patch.extend_from_slice(chunk);
-        Ok(())
+        self.patch.extend_from_slice(core::mem::take(input));
+        Ok(Wants::Input)
     }
 
-    fn finish<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
+    fn finish<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let Sizes { base, target, .. } = self.sizes;
         let mut patch = Patch::parse(&self.patch).ok_or(DecodeError::Corrupt)?;
         if patch.target_size != u64::from(target) {
@@ -228,7 +228,7 @@ impl Decoder for BsdiffDecoder {
             })?;
             cursor = cursor.checked_add(control.seek).ok_or(DecodeError::Corrupt)?;
         }
-        Ok(())
+        Ok(Wants::Nothing)
     }
 }
 

@@ -30,6 +30,7 @@ extern crate alloc;
 #[cfg(any(feature = "bsdiff", test))]
 extern crate std as alloc;
 
+mod arrangement;
 #[cfg(feature = "bsdiff")]
 pub mod bsdiff40;
 pub mod compact;
@@ -38,14 +39,21 @@ mod decoder;
 mod encoded;
 #[cfg(any(feature = "bsdiff", test))]
 mod in_memory;
+mod in_place;
 #[cfg(any(feature = "zstd", test))]
 mod ops;
+mod state;
 pub mod stored;
 #[cfg(feature = "zstd")]
 pub mod zstd;
 
-pub use decoder::{DecodeError, Decoder, Images, Sizes};
+#[cfg(feature = "encode")]
+pub use arrangement::emit_slots;
+pub use arrangement::parse_slots;
+pub use decoder::{DecodeError, Decoder, Images, MAX_STEP_BYTES, Sizes, Wants};
 #[cfg(feature = "encode")]
 pub use encoded::{EncodeError, Encoded};
 #[cfg(any(feature = "bsdiff", test))]
 pub use in_memory::InMemory;
+pub use in_place::{InPlace, Move, Moves};
+pub use state::{Resume, StateBytes, StateError};

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use whittle_delta::compact::{CompactDecoder, Memory};
 use whittle_delta::stored::StoredDecoder;
-use whittle_delta::{DecodeError, Decoder, Images, Sizes};
+use whittle_delta::{DecodeError, Decoder, Images, Sizes, Wants};
 use whittle_format::Manifest;
 use whittle_format::manifest::Codec;
 
@@ -63,23 +63,23 @@ impl<'a> CodecDecoder<'a> {
 
     pub(crate) fn push(
         &mut self,
-        payload: &[u8],
+        input: &mut &[u8],
         images: &mut impl Images<Error = FlashError>,
-    ) -> Result<(), DecodeError<FlashError>> {
+    ) -> Result<Wants, DecodeError<FlashError>> {
         match self {
-            Self::Stored(decoder) => decoder.push(payload, images),
-            Self::Compact(decoder) => decoder.push(payload, images),
+            Self::Stored(decoder) => decoder.push(input, images),
+            Self::Compact(decoder) => decoder.push(input, images),
             #[cfg(feature = "zstd")]
-            Self::Zstd(decoder) => decoder.push(payload, images),
+            Self::Zstd(decoder) => decoder.push(input, images),
             #[cfg(feature = "bsdiff")]
-            Self::Bsdiff(decoder) => decoder.push(payload, images),
+            Self::Bsdiff(decoder) => decoder.push(input, images),
         }
     }
 
     pub(crate) fn finish(
         &mut self,
         images: &mut impl Images<Error = FlashError>,
-    ) -> Result<(), DecodeError<FlashError>> {
+    ) -> Result<Wants, DecodeError<FlashError>> {
         match self {
             Self::Stored(decoder) => decoder.finish(images),
             Self::Compact(decoder) => decoder.finish(images),

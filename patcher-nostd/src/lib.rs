@@ -55,6 +55,8 @@
 //! # }
 //! ```
 //!
+//! Under a boot loader that exists already, [`mcuboot`] or [`embassy_boot`] asks it to swap the finished image in.
+//!
 //! Two further documents tell the device what to do with what it has installed, and whether to install at all:
 //! [`VerifiedFlags`] switches features, and [`VerifiedStage`] opens a rollout to a share of the fleet. Both are
 //! borrowed or copied from bytes that the application keeps.
@@ -82,12 +84,14 @@ mod codec;
 mod document;
 mod download;
 mod draw;
+pub mod embassy_boot;
 mod error;
 mod flags;
 mod flash;
 mod install;
 mod journal;
 pub mod life;
+pub mod mcuboot;
 mod patcher;
 mod receiver;
 mod signed_slot;

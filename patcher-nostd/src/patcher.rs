@@ -2,6 +2,7 @@
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use sha2::{Digest as _, Sha256};
+use whittle_delta::Wants;
 use whittle_delta::compact::Memory;
 
 use crate::admission::hash_flash;
@@ -73,7 +74,8 @@ impl<'a, V: Verifier> Patcher<'a, V> {
                         .map(|new| self.decoder = Some(new))
                 }
                 Event::Payload => decode(&mut self.decoder, |decoder| {
-                    decoder.push(self.receiver.payload(), &mut images(&mut self.writer, slots))
+                    let mut payload = self.receiver.payload();
+                    decoder.push(&mut payload, &mut images(&mut self.writer, slots))
                 }),
             };
             outcome.map_err(|error| self.receiver.fail(error))?;
@@ -118,10 +120,11 @@ fn prepare<'a, T: NorFlash>(
 /// Runs a step of the decoder and tells failures of the flash from failures of the payload.
 fn decode(
     decoder: &mut Option<CodecDecoder<'_>>,
-    step: impl FnOnce(&mut CodecDecoder<'_>) -> Result<(), DecodeError<FlashError>>,
+    step: impl FnOnce(&mut CodecDecoder<'_>) -> Result<Wants, DecodeError<FlashError>>,
 ) -> Result<(), PatchError> {
     let decoder = decoder.as_mut().ok_or(PatchError::Truncated)?;
-    step(decoder).map_err(|error| match error {
+    // There is always room.
+    step(decoder).map(|_| ()).map_err(|error| match error {
         DecodeError::Images(cause) => PatchError::Flash(cause),
         cause => PatchError::Payload(cause),
     })

@@ -10,8 +10,9 @@ use super::model::{self, ByteWeights, FlagWeights};
 use super::predict::{self, Learned, Moved, Predictor};
 use super::stream::{Fault, Machine, Numbers, Segment, Side};
 use super::sweep::{Cell, Sweep};
-use super::view::{Look, Source, Unit, View, unit_code};
-use crate::{DecodeError, Decoder, Images, Sizes};
+use super::view::{Look, Rest, Source, Unit, View, unit_code};
+use crate::in_place::Gone;
+use crate::{DecodeError, Decoder, Images, InPlace, Sizes, Wants};
 
 /// What the decoder remembers, with room as its memory class says: see [`MediumTables`](super::MediumTables) and its like.
 ///
@@ -129,7 +130,12 @@ impl<'a> Memory<'a> {
     }
 
     /// A machine that uses as much of the tables as the class has; `None` if there is not as much.
-    pub(super) fn into_machine(self, sizes: Sizes, class: Class) -> Option<Machine<'a>> {
+    pub(super) fn into_machine(
+        self,
+        sizes: Sizes,
+        in_place: Option<InPlace<'a>>,
+        class: Class,
+    ) -> Option<Machine<'a>> {
         let shape = class.shape();
         let mut model = model::Model {
             fixed: self.fixed,
@@ -146,7 +152,7 @@ impl<'a> Memory<'a> {
         self.numbers.reset();
         let learned = Learned::new(self.learned, self.moved.get_mut(..shape.moved)?);
         let predictor = Predictor { map, learned, references: None, base_size: sizes.base };
-        Some(Machine::new(model, predictor, self.numbers, sizes.target))
+        Some(Machine::new(model, predictor, self.numbers, sizes.target, in_place))
     }
 }
 
@@ -159,18 +165,27 @@ pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
 /// Decodes a `compact` payload.
 pub struct CompactDecoder<'a> {
     sizes: Sizes,
-    stage: Stage<'a>,
+    pub(super) stage: Stage<'a>,
+}
+
+/// What a decoder is given before it begins.
+pub(super) struct Lent<'a> {
+    memory: Memory<'a>,
+    in_place: Option<InPlace<'a>>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "the large one is the rule, and there is no heap")]
-enum Stage<'a> {
+pub(super) enum Stage<'a> {
     /// The first byte has not come yet.
-    Waiting(Option<Memory<'a>>),
+    Waiting(Option<Lent<'a>>),
     Running {
+        class: Class,
         machine: Machine<'a>,
         reader: BitReader,
         lines: [Lines; 2],
         sweep: Sweep,
+        /// The slot that the target had reached for that sweep.
+        slot: u32,
     },
 }
 
@@ -178,41 +193,60 @@ impl<'a> CompactDecoder<'a> {
     /// A decoder with these tables; they may be larger than the stream wants.
     #[must_use]
     pub fn new(sizes: Sizes, memory: Memory<'a>) -> Self {
-        Self { sizes, stage: Stage::Waiting(Some(memory)) }
+        Self { sizes, stage: Stage::Waiting(Some(Lent { memory, in_place: None })) }
+    }
+
+    /// A decoder for a payload whose target takes the room of its base: one that was encoded for this.
+    ///
+    /// While it makes a target byte, it reads nothing of the base that [`InPlace::is_gone`] then.
+    #[must_use]
+    pub fn in_place(sizes: Sizes, memory: Memory<'a>, in_place: InPlace<'a>) -> Self {
+        let lent = Lent { memory, in_place: Some(in_place) };
+        Self { sizes, stage: Stage::Waiting(Some(lent)) }
     }
 
     /// Makes the machine of the class that the first byte names.
-    fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
-        let Stage::Waiting(memory) = &mut self.stage else { return Ok(()) };
-        let memory = memory.take().ok_or(DecodeError::Corrupt)?;
+    pub(super) fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
+        let Stage::Waiting(lent) = &mut self.stage else { return Ok(()) };
+        let Lent { memory, in_place } = lent.take().ok_or(DecodeError::Corrupt)?;
         if self.sizes.base > MAX_IMAGE || self.sizes.target > MAX_IMAGE {
             return Err(DecodeError::Corrupt);
         }
         let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
         let limit = memory.ram_bytes();
-        let machine = memory.into_machine(self.sizes, class);
+        let machine = memory.into_machine(self.sizes, in_place, class);
         let machine = machine.ok_or(DecodeError::Memory { needed: class.ram_bytes(), limit })?;
         self.stage = Stage::Running {
+            class,
             machine,
             reader: BitReader::new(),
             lines: [Lines::EMPTY; 2],
             sweep: Sweep::EMPTY,
+            slot: 0,
         };
         Ok(())
     }
 
-    fn run<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
+    /// Steps as long as a whole step's input is at hand, and there is room.
+    fn run<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let sizes = self.sizes;
-        let Stage::Running { machine, reader, lines, sweep } = &mut self.stage else {
-            return Ok(());
+        let Stage::Running { machine, reader, lines, sweep, slot, .. } = &mut self.stage else {
+            return Ok(Wants::Input);
         };
         while !machine.is_done() && reader.is_ready() {
-            machine.step(reader, &mut ImageView { images, sizes, lines, sweep }).map_err(
-                |fault| match fault {
-                    Fault::View(cause) => DecodeError::Images(cause),
-                    Fault::Corrupt => DecodeError::Corrupt,
-                },
-            )?;
+            if images.room() < machine.step_bytes() {
+                return Ok(Wants::Room);
+            }
+            // What bytes are part of may depend on those that have gone.
+            let gone = machine.gone();
+            if gone.slot() != *slot {
+                (*slot, *sweep) = (gone.slot(), Sweep::EMPTY);
+            }
+            let mut view = ImageView { images, sizes, gone, lines, sweep };
+            machine.step(reader, &mut view).map_err(|fault| match fault {
+                Fault::View(cause) => DecodeError::Images(cause),
+                Fault::Corrupt => DecodeError::Corrupt,
+            })?;
             if reader.is_exhausted() {
                 return Err(DecodeError::Incomplete {
                     written: machine.written(),
@@ -220,39 +254,44 @@ impl<'a> CompactDecoder<'a> {
                 });
             }
         }
-        Ok(())
+        Ok(Wants::Input)
     }
 }
 
 impl Decoder for CompactDecoder<'_> {
     fn push<I: Images>(
         &mut self,
-        chunk: &[u8],
+        input: &mut &[u8],
         images: &mut I,
-    ) -> Result<(), DecodeError<I::Error>> {
-        let mut chunk = chunk;
+    ) -> Result<Wants, DecodeError<I::Error>> {
         if let Stage::Waiting(_) = self.stage {
-            let Some((code, rest)) = chunk.split_first() else { return Ok(()) };
+            let Some((code, rest)) = input.split_first() else { return Ok(Wants::Input) };
             self.start(*code)?;
-            chunk = rest;
+            *input = rest;
         }
-        while !chunk.is_empty() {
-            let Stage::Running { machine, reader, .. } = &mut self.stage else { return Ok(()) };
-            if machine.is_done() && !reader.is_within_lookahead() {
+        loop {
+            let Stage::Running { machine, reader, .. } = &mut self.stage else {
+                return Ok(Wants::Input);
+            };
+            if !input.is_empty() && machine.is_done() && !reader.is_within_lookahead() {
                 return Err(DecodeError::TrailingBytes);
             }
-            chunk = reader.fill(chunk);
-            self.run(images)?;
+            *input = reader.fill(input);
+            let wants = self.run(images)?;
+            if wants == Wants::Room || input.is_empty() {
+                return Ok(wants);
+            }
         }
-        Ok(())
     }
 
-    fn finish<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
+    fn finish<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let (sizes, incomplete) =
             (self.sizes, DecodeError::Incomplete { written: 0, target: self.sizes.target });
         let Stage::Running { reader, .. } = &mut self.stage else { return Err(incomplete) };
         reader.end();
-        self.run(images)?;
+        if self.run(images)? == Wants::Room {
+            return Ok(Wants::Room);
+        }
         let Stage::Running { machine, reader, .. } = &self.stage else { return Err(incomplete) };
         if !machine.is_done() {
             return Err(DecodeError::Incomplete {
@@ -260,7 +299,7 @@ impl Decoder for CompactDecoder<'_> {
                 target: sizes.target,
             });
         }
-        if reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(()) }
+        if reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(Wants::Nothing) }
     }
 }
 
@@ -290,6 +329,8 @@ impl Side for BitReader {
 struct ImageView<'x, I> {
     images: &'x mut I,
     sizes: Sizes,
+    /// What of the base is gone.
+    gone: Gone<'x>,
     /// Lines of the base and of the target.
     lines: &'x mut [Lines; 2],
     sweep: &'x mut Sweep,
@@ -297,13 +338,13 @@ struct ImageView<'x, I> {
 
 impl<I: Images> ImageView<'_, I> {
     /// The image that a source lies in; of the target, as much as is written.
-    fn image(&mut self, source: Source, written: u32) -> (Cached<'_, I>, &mut Sweep) {
-        let Self { images, sizes, lines: [base, target], sweep } = self;
-        let (lines, which, len) = match source {
-            Source::Base(_) => (base, Which::Base, sizes.base),
-            Source::Target(_) => (target, Which::Target, written),
+    fn image(&mut self, source: Source, written: u32) -> (Rest<'_, Cached<'_, I>>, &mut Sweep) {
+        let Self { images, sizes, gone, lines: [base, target], sweep } = self;
+        let (lines, which, len, gone) = match source {
+            Source::Base(_) => (base, Which::Base, sizes.base, *gone),
+            Source::Target(_) => (target, Which::Target, written, Gone::NOTHING),
         };
-        (Cached { lines, images, which, len }, sweep)
+        (Rest { bytes: Cached { lines, images, which, len }, gone }, sweep)
     }
 }
 

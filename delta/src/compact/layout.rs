@@ -4,6 +4,8 @@
 //! A raw image is one piece, an image of several segments has one or more for each of them. A piece is code or data,
 //! which tells whether instructions are looked for in it.
 
+use crate::state::{Passing, Stop};
+
 /// Most pieces of one image.
 pub(super) const MAX_PIECES: usize = 8;
 
@@ -31,6 +33,26 @@ impl Layout {
     /// An image of `len` bytes with no pieces yet.
     pub(super) fn new(len: u32) -> Self {
         Self { pieces: [Piece::default(); MAX_PIECES], used: 0, len }
+    }
+
+    /// Most bytes of its state.
+    pub(super) const STATE_BYTES: usize = 1 + MAX_PIECES * (4 + 4 + 1);
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+        let known = *self;
+        let mut used = u8::try_from(known.used).unwrap_or(u8::MAX);
+        state.small(&mut used, u8::MAX)?;
+        *self = Self::new(known.len);
+        for index in 0..usize::from(used) {
+            let Piece { mut start, mut address, mut is_code } =
+                known.pieces.get(index).copied().unwrap_or_default();
+            state.u32(&mut start)?;
+            state.u32(&mut address)?;
+            state.flag(&mut is_code)?;
+            let fits = self.push(Piece { start, address, is_code });
+            state.check(fits)?;
+        }
+        Ok(())
     }
 
     /// Appends a piece; false if there is no room, or it does not begin behind the last one and in the image.

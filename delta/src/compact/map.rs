@@ -2,6 +2,7 @@
 //! ([`References::place_in_base`]), sent in front of everything else.
 
 use super::isa::References;
+use crate::state::{Passing, Stop};
 #[cfg(feature = "encode")]
 use alloc::{vec, vec::Vec};
 
@@ -57,6 +58,22 @@ pub(super) struct AddressMap<'a> {
 impl<'a> AddressMap<'a> {
     pub(super) fn new(entries: &'a mut [PackedEntry]) -> Self {
         Self { entries, used: 0 }
+    }
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+        let mut used = u32::try_from(self.used).unwrap_or(u32::MAX);
+        state.u32(&mut used)?;
+        self.used = used as usize;
+        let entries = self.entries.get_mut(..self.used).ok_or(Stop::Corrupt)?;
+        entries.iter_mut().try_for_each(|PackedEntry { from, shift }| {
+            state.bytes(from)?;
+            state.bytes(shift)
+        })
+    }
+
+    /// How many entries are in use.
+    pub(super) fn len(&self) -> usize {
+        self.used
     }
 
     /// How many entries there is room for.

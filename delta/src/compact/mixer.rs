@@ -4,6 +4,7 @@
 //! "Adaptive weighing of context models for lossless data compression", 2005).
 
 use super::{coder::BitCoder, pick};
+use crate::state::{Passing, Stop};
 
 /// `65536 / (1 + e^(-x))` for x = 0, 1/8, … 12.
 const SQUASH: [u16; 97] = [
@@ -71,6 +72,11 @@ impl Flag {
         Self { p: p.to_le_bytes(), seen: 0 }
     }
 
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+        state.bytes(&mut self.p)?;
+        state.small(&mut self.seen, MOST_SEEN)
+    }
+
     pub(super) fn p(self) -> u16 {
         u16::from_le_bytes(self.p)
     }
@@ -100,6 +106,10 @@ impl Slot {
         Self(p & 0xfff0 | 1)
     }
 
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+        state.u16(&mut self.0)
+    }
+
     pub(super) fn p(self) -> u16 {
         self.0 & 0xfff0 | 8
     }
@@ -120,6 +130,21 @@ impl Slot {
 
 /// One set of weights for so many inputs; 8192 is 1.0.
 pub(super) type Weights<const INPUTS: usize> = [i16; INPUTS];
+
+pub(super) fn pass_weights<const INPUTS: usize>(
+    sets: &mut [Weights<INPUTS>],
+    state: &mut Passing<'_>,
+) -> Result<(), Stop> {
+    sets.as_flattened_mut().iter_mut().try_for_each(|weight| state.i16(weight))
+}
+
+pub(super) fn pass_flags(flags: &mut [Flag], state: &mut Passing<'_>) -> Result<(), Stop> {
+    flags.iter_mut().try_for_each(|flag| flag.pass_state(state))
+}
+
+pub(super) fn pass_slots(slots: &mut [Slot], state: &mut Passing<'_>) -> Result<(), Stop> {
+    slots.iter_mut().try_for_each(|slot| slot.pass_state(state))
+}
 
 /// 1.0 as a weight.
 const ONE: i32 = 8192;
@@ -193,6 +218,14 @@ impl Number {
         self.second.fill(Slot::NEW);
         self.third.fill([Slot::NEW; 2]);
         self.lowest.fill(Slot::NEW);
+    }
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+        let Self { length, second, third, lowest } = self;
+        for slots in [&mut length[..], second, third.as_flattened_mut(), lowest] {
+            pass_slots(slots, state)?;
+        }
+        Ok(())
     }
 
     /// Codes a number below 2^26.

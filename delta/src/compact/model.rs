@@ -1,10 +1,11 @@
 //! What the coder believes: whether a predicted byte is right, and what a byte is when it is not.
 
 use super::coder::BitCoder;
-use super::mixer::{Flag, Mixture, Slot, Weights, stretch};
+use super::mixer::{Flag, Mixture, Slot, Weights, pass_flags, pass_slots, pass_weights, stretch};
 use super::position::Position;
 use super::predict::{KIND_LITERAL, KIND_PLAIN, KIND_POINTER, Predicted};
 use super::{fold, peek, pick};
+use crate::state::{Passing, Stop};
 
 /// How fast the hit flag's and the bytes' mixers learn.
 const FLAG_RATE: i32 = 12;
@@ -140,6 +141,20 @@ pub(super) struct Past {
 }
 
 impl Past {
+    pub(super) const STATE_BYTES: usize = 3 * 4 + 1 + 8 + Position::STATE_BYTES;
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+        let Self { run, history, age, unit_missed, recent, position } = self;
+        for number in [run, history, age] {
+            state.u32(number)?;
+        }
+        state.flag(unit_missed)?;
+        let mut bytes = recent.to_le_bytes();
+        state.bytes(&mut bytes)?;
+        *recent = u64::from_le_bytes(bytes);
+        position.pass_state(state)
+    }
+
     pub(super) fn note_hit(&mut self, hit: bool) {
         self.run = if hit { self.run.saturating_add(1) } else { 0 };
         self.age = self.age.saturating_add(1);
@@ -292,6 +307,21 @@ impl Model<'_> {
         self.fixed.leave.fill(Slot::new(16384));
         self.fixed.confidence.fill(Flag::new(49152));
         self.fixed.last_delta.fill(0);
+    }
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+        pass_slots(self.slots, state)?;
+        pass_flags(self.flags, state)?;
+        pass_weights(self.flag_weights, state)?;
+        pass_weights(self.family_weights, state)?;
+        pass_weights(self.path_weights, state)?;
+        state.bytes(self.recent)?;
+        state.bytes(self.substitutions.as_flattened_mut())?;
+        let Fixed { by_substitution, leave, confidence, last_delta } = &mut *self.fixed;
+        pass_flags(by_substitution, state)?;
+        pass_slots(leave, state)?;
+        pass_flags(confidence, state)?;
+        state.bytes(last_delta)
     }
 
     /// Codes whether the prediction is right; `odd` for the high byte of a halfword.

@@ -5,6 +5,7 @@ use super::map::AddressMap;
 use super::sweep::Cell;
 use super::view::{Look, Source, Unit};
 use super::words::{self, Words};
+use crate::state::{Passing, Stop};
 
 /// A guess at the next target byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,9 @@ impl Predicted {
 /// A target or a word, and how far it has moved.
 pub(super) type Moved = (u32, i32);
 
+/// Bounds of trust, in both directions.
+const MOST_TRUST: i16 = 256;
+
 /// How far references of a kind, and to a part of the image, have been predicted rightly, where plain bytes were not.
 #[derive(Clone, Debug)]
 struct Trust {
@@ -100,6 +104,13 @@ pub(super) struct Learned<'a> {
     trust: &'a mut Trust,
 }
 
+pub(super) fn pass_moved(cells: &mut [Moved], state: &mut Passing<'_>) -> Result<(), Stop> {
+    cells.iter_mut().try_for_each(|(what, shift)| {
+        state.u32(what)?;
+        state.i32(shift)
+    })
+}
+
 fn hash(value: u32) -> usize {
     (value.wrapping_mul(0x9e37_79b1) >> 8) as usize
 }
@@ -113,6 +124,16 @@ impl<'a> Learned<'a> {
         trust.by_target.fill(0);
         let (exact, of_words) = cells.split_at_mut(cells.len() / 4);
         Self { exact, words: Words::new(scores, of_words), trust }
+    }
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+        pass_moved(self.exact, state)?;
+        self.words.pass_state(state)?;
+        let Trust { by_family, by_target } = &mut *self.trust;
+        by_family.iter_mut().chain(by_target).try_for_each(|score| {
+            state.i16(score)?;
+            state.check(score.unsigned_abs() <= MOST_TRUST.unsigned_abs())
+        })
     }
 
     /// Where an old target lies now: an exception that was seen, or what the map says.
@@ -157,9 +178,9 @@ impl Trust {
 
     fn judge(&mut self, family: Family, target: u32, right: bool, unchanged: bool) {
         let goal = if right {
-            256
+            MOST_TRUST
         } else if unchanged {
-            -256
+            -MOST_TRUST
         } else {
             0
         };

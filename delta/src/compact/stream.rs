@@ -22,13 +22,17 @@ use super::coder::BitCoder;
 use super::header::{Header, Part};
 use super::isa::{Form, InstructionSet, References};
 use super::map::Entry;
-use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, signed};
+use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, pass_flags, pass_slots, signed};
 use super::model::{Model, Past, SourceContext, Spot};
 use super::pick;
 use super::position::Position;
 use super::predict::{KIND_PLAIN, Predicted, Predictor};
 use super::sweep::Cell;
 use super::view::{Look, Source, Unit, View};
+use super::words::Words;
+use crate::InPlace;
+use crate::in_place::Gone;
+use crate::state::{Passing, Stop};
 
 /// Most decisions that one step makes: a number, and what goes with it (a piece of the header most of all).
 pub(super) const MAX_DECISIONS: u32 = NUMBER_DECISIONS + 40;
@@ -74,6 +78,8 @@ impl Segment {
 
 /// So many bytes are coded by one decision while nothing misses.
 pub(super) const STRIDE: u8 = 16;
+
+const _: () = assert!(STRIDE as u32 <= crate::MAX_STEP_BYTES);
 
 /// Hits in a row before that.
 const CALM: u32 = 16;
@@ -200,6 +206,21 @@ impl Numbers {
     }
 }
 
+impl Numbers {
+    fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+        let Self { counts, in_base, in_target, signs, is_literal, is_text, is_raw, .. } = self;
+        for number in [counts, in_base, in_target] {
+            number.pass_state(state)?;
+        }
+        for slots in [&mut signs[..], is_literal, is_text] {
+            pass_slots(slots, state)?;
+        }
+        is_raw.pass_state(state)?;
+        pass_slots(self.jump_kind.as_flattened_mut(), state)?;
+        pass_flags(&mut self.stride, state)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Header(Part),
@@ -222,12 +243,65 @@ enum Mode {
     Copy,
 }
 
+impl Mode {
+    const STATE_BYTES: usize = 1 + 4 + 4;
+
+    /// Passes on which mode it is, and up to two numbers of it; `left` bytes of the target are to come.
+    fn pass_state(&mut self, left_of_target: u32, state: &mut Passing<'_>) -> Result<(), Stop> {
+        let (mut code, mut first, mut second) = match *self {
+            Self::Header(Part::Set) => (0, 0, 0),
+            Self::Header(Part::GlobalPointers) => (1, 0, 0),
+            Self::Header(Part::BaseCount) => (2, 0, 0),
+            Self::Header(Part::BasePiece { left }) => (3, left, 0),
+            Self::Header(Part::TargetCount) => (4, 0, 0),
+            Self::Header(Part::TargetPiece { left }) => (5, left, 0),
+            Self::Header(Part::Done) => (6, 0, 0),
+            Self::Map { left } => (7, left, 0),
+            Self::MapShift { left, from } => (8, left, from),
+            Self::Switch { after_literal } => (9, after_literal.into(), 0),
+            Self::Literal { left, content: Content::Code } => (10, left, 0),
+            Self::Literal { left, content: Content::Text } => (10, left, 1),
+            Self::Literal { left, content: Content::Raw } => (10, left, 2),
+            Self::Copy => (11, 0, 0),
+        };
+        state.small(&mut code, u8::MAX)?;
+        state.u32(&mut first)?;
+        state.u32(&mut second)?;
+        let is_some = first > 0;
+        *self = match (code, first, second) {
+            (0, ..) => Self::Header(Part::Set),
+            (1, ..) => Self::Header(Part::GlobalPointers),
+            (2, ..) => Self::Header(Part::BaseCount),
+            (3, left, _) => Self::Header(Part::BasePiece { left }),
+            (4, ..) => Self::Header(Part::TargetCount),
+            (5, left, _) => Self::Header(Part::TargetPiece { left }),
+            (6, ..) => Self::Header(Part::Done),
+            (7, left, _) => Self::Map { left },
+            (8, left, from) if is_some => Self::MapShift { left, from },
+            (9, after_literal, _) => Self::Switch { after_literal: after_literal == 1 },
+            (10, left, content) if is_some && left <= left_of_target => Self::Literal {
+                left,
+                content: match content {
+                    0 => Content::Code,
+                    1 => Content::Text,
+                    _ => Content::Raw,
+                },
+            },
+            (11, ..) => Self::Copy,
+            _ => return Err(Stop::Corrupt),
+        };
+        Ok(())
+    }
+}
+
 /// The machine that both sides run.
 pub(super) struct Machine<'a> {
     pub(super) model: Model<'a>,
     pub(super) predictor: Predictor<'a>,
     pub(super) numbers: &'a mut Numbers,
     target_size: u32,
+    /// Whether the target takes the room of the base.
+    in_place: Option<InPlace<'a>>,
     /// Target bytes that are coded.
     n: u32,
     /// Where the copy reads next; after a copy, where it stopped. In the space of base and target.
@@ -252,12 +326,14 @@ impl<'a> Machine<'a> {
         predictor: Predictor<'a>,
         numbers: &'a mut Numbers,
         target_size: u32,
+        in_place: Option<InPlace<'a>>,
     ) -> Self {
         Self {
             model,
             predictor,
             numbers,
             target_size,
+            in_place,
             n: 0,
             source: 0,
             segment: 0,
@@ -276,8 +352,60 @@ impl<'a> Machine<'a> {
         self.n
     }
 
+    /// Most target bytes that the next step makes.
+    pub(super) fn step_bytes(&self) -> u32 {
+        (self.target_size - self.n).min(STRIDE.into())
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.n == self.target_size
+    }
+
+    /// Bytes of its state besides the tables, most of them.
+    pub(super) const STATE_BYTES: usize = 3 * 4
+        + 3
+        + Mode::STATE_BYTES
+        + Past::STATE_BYTES
+        + DIAGONALS * 4
+        + (1 + 4 * 4)
+        + 4
+        + Words::STATE_BYTES;
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+        state.u32(&mut self.n)?;
+        let left = self.target_size.checked_sub(self.n).ok_or(Stop::Corrupt)?;
+        state.u32(&mut self.source)?;
+        state.u32(&mut self.segment)?;
+        state.flag(&mut self.fresh)?;
+        state.small(&mut self.doubted, STRIDE)?;
+        state.flag(&mut self.was_text)?;
+        self.mode.pass_state(left, state)?;
+        self.past.pass_state(state)?;
+        for diagonal in &mut self.diagonals {
+            // No image is as large as 2^30 bytes.
+            let mut short = i32::try_from(*diagonal).unwrap_or(0);
+            state.i32(&mut short)?;
+            *diagonal = short.into();
+        }
+        let Predictor { map, learned, references, base_size } = &mut self.predictor;
+        References::pass_state(references, [*base_size, self.target_size], state)?;
+        self.past.position = self.past.position.within(references.map(|known| known.set));
+        map.pass_state(state)?;
+        self.map_index = map.len();
+        self.numbers.pass_state(state)?;
+        self.model.pass_state(state)?;
+        learned.pass_state(state)
+    }
+
+    /// What of the base is gone while the next step is made.
+    pub(super) fn gone(&self) -> Gone<'a> {
+        self.in_place.map_or(Gone::NOTHING, |in_place| in_place.gone(self.n))
+    }
+
+    /// What stands at a place, unless it is gone, or has not come yet.
+    fn source_at(&self, place: u32) -> Option<Source> {
+        let source = Source::from_virtual(place.into(), self.predictor.base_size, self.n)?;
+        (!source.is_base() || !self.gone().has(source.offset())).then_some(source)
     }
 
     /// Codes the next thing: at most [`MAX_DECISIONS`] decisions.
@@ -369,10 +497,9 @@ impl<'a> Machine<'a> {
         }
         let kind_and_place = self.jump(side, after_literal, i64::from(next.source.unwrap_or(0)));
         let place = kind_and_place.ok_or(Fault::Corrupt)?;
-        let base_size = self.predictor.base_size;
-        Source::from_virtual(i64::from(place), base_size, self.n).ok_or(Fault::Corrupt)?;
+        self.source_at(place).ok_or(Fault::Corrupt)?;
         let diagonal = i64::from(self.n) - i64::from(place);
-        if place < base_size {
+        if place < self.predictor.base_size {
             move_to_front(&mut self.diagonals, diagonal);
         }
         self.source = place;
@@ -484,12 +611,10 @@ impl<'a> Machine<'a> {
     }
 
     fn copy<V: View>(&mut self, side: &mut impl Side, view: &mut V) -> Result<(), Fault<V::Error>> {
-        let base_size = self.predictor.base_size;
-        let (n, place) = (self.n, i64::from(self.source));
-        let source = Source::from_virtual(place, base_size, n);
-        let crosses = self.source == base_size && !self.fresh;
-        let Some(source) = source.filter(|_| !crosses) else {
-            // The end of the base, or of what is written: nothing to copy, so nothing to be said.
+        let n = self.n;
+        let crosses = self.source == self.predictor.base_size && !self.fresh;
+        let Some(source) = self.source_at(self.source).filter(|_| !crosses) else {
+            // The end of the base, or of what is written, or gone: nothing to copy, so nothing to be said.
             self.mode = Mode::Switch { after_literal: false };
             return Ok(());
         };
@@ -532,8 +657,14 @@ impl<'a> Machine<'a> {
     fn has_stride(&self, source: Source) -> bool {
         let end = if source.is_base() { self.predictor.base_size } else { self.n };
         let left = (end - source.offset()).min(self.target_size - self.n);
+        let last = u32::from(STRIDE) - 1;
+        let is_gone_on_the_way = source.is_base()
+            && self.in_place.is_some_and(|in_place| {
+                let gone = in_place.gone(self.n + last);
+                gone.has(source.offset()) || gone.has(source.offset() + last)
+            });
         // Words do not reach over its ends.
-        self.n & 3 == 0 && left >= u32::from(STRIDE)
+        self.n & 3 == 0 && left >= u32::from(STRIDE) && !is_gone_on_the_way
     }
 
     /// Codes whether a whole stride is hit. If it is not, its bytes follow one by one.

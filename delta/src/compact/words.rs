@@ -4,7 +4,8 @@
 //! columns back did. Which one counts is what has been right for words of this kind.
 
 use super::isa::Form;
-use super::predict::Moved;
+use super::predict::{Moved, pass_moved};
+use crate::state::{Passing, Stop};
 
 /// Guesses at a word.
 const GUESSES: usize = 4;
@@ -45,6 +46,17 @@ impl<'a> Words<'a> {
         }
         let (exact, near) = cells.split_at_mut(cells.len() / 3);
         Self { scores, exact, near, last_of_ram: 0, columns: [0; 2] }
+    }
+
+    pub(super) const STATE_BYTES: usize = 3 * 4;
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+        let Self { scores, exact, near, last_of_ram, columns } = self;
+        scores.0.as_flattened_mut().iter_mut().try_for_each(|score| state.u16(score))?;
+        pass_moved(exact, state)?;
+        pass_moved(near, state)?;
+        state.i32(last_of_ram)?;
+        columns.iter_mut().try_for_each(|change| state.i32(change))
     }
 
     /// The best guess at what an old word has become; `mapped` is what the map says, `place` where it stands now.

@@ -1,5 +1,6 @@
 //! Whole updates over two slots under power cuts: at every word and sector, with every outcome, and again later.
 
+mod boot;
 mod packages;
 mod world;
 

@@ -3,11 +3,12 @@
 use sha2::{Digest as _, Sha256};
 use whittle_format::block::{self, BlockLayout};
 use whittle_format::envelope::{self, Envelope, KeyId, SIGNATURE_LEN};
-use whittle_format::{Manifest, shorten};
+use whittle_format::{Digest as ImageDigest, Manifest, Share, Stage, shorten};
 use whittle_patcher_nostd::{Verifier, VerifyError, authenticate};
+use whittle_release::flags::FlagsSource;
 use whittle_release::{CodecChoice, Image};
 
-use crate::support::{code_like, request, test_key};
+use crate::support::{PRODUCT, code_like, request, test_key};
 
 const KEY_ID: KeyId = *b"sweeping";
 
@@ -40,6 +41,40 @@ impl Verifier for FastVerifier {
     }
 }
 
+/// The signed envelope of anything.
+fn seal(payload: &[u8]) -> Vec<u8> {
+    let (mut message, mut bytes) = ([0; 1200], vec![0; 1200]);
+    let len = envelope::tbs(&KEY_ID, payload, &mut message).expect("fits");
+    let signature = sign(&message[..len]);
+    let len = envelope::emit(&KEY_ID, payload, &signature, &mut bytes).expect("fits");
+    bytes.truncate(len);
+    bytes
+}
+
+/// A flags document of this version.
+pub(crate) fn flags(version: u32) -> Vec<u8> {
+    let json = format!(
+        r#"{{"product": "{PRODUCT}", "version": {version}, "flags": [{{"name": "eco", "default": true}}]}}"#
+    );
+    let source = FlagsSource::parse("flags", json.as_bytes()).expect("valid");
+    seal(&source.compile().expect("compiles"))
+}
+
+/// A stage of one rollout with this number.
+pub(crate) fn stage(number: u32) -> Vec<u8> {
+    let stage = Stage {
+        product: PRODUCT.parse().expect("a label"),
+        target_version: "2".parse().expect("a label"),
+        target_digest: [7; 16],
+        seed: [9; 16],
+        number,
+        share: Share::from_ppm(10_000 * number).expect("in range"),
+    };
+    let mut bytes = [0; 256];
+    let len = stage.emit(&mut bytes).expect("fits");
+    seal(&bytes[..len])
+}
+
 /// An envelope and the blocks behind it.
 #[derive(Clone, Debug)]
 pub(crate) struct Package {
@@ -59,27 +94,16 @@ impl Package {
 
         let mut signed = [0; 256];
         let len = manifest.emit(&mut signed).expect("fits");
-        let mut message = [0; 512];
-        let message_len = envelope::tbs(&KEY_ID, &signed[..len], &mut message).expect("fits");
-        let mut bytes = vec![0; 256];
-        let signature = sign(&message[..message_len]);
-        let envelope_len =
-            envelope::emit(&KEY_ID, &signed[..len], &signature, &mut bytes).expect("fits");
-        bytes.truncate(envelope_len);
+        let mut bytes = seal(&signed[..len]);
+        let envelope_len = bytes.len();
         bytes.extend(chain);
         Self { manifest, bytes, envelope_len }
     }
 
-    /// The package with the same manifest over a payload with one byte changed: authentic, and made wrongly.
-    fn broken(&self) -> Self {
-        let mut payload = self.payload();
-        let last = payload.len() - 1;
-        payload[last / 2] ^= 0x55;
-        Self::new(&self.manifest, &payload)
-    }
-
-    fn payload(&self) -> Vec<u8> {
-        payload(&self.manifest, &self.bytes[self.envelope_len..])
+    /// The package under a manifest that promises another image of the same size: authentic, and made wrongly.
+    fn promising(&self, target_digest: ImageDigest) -> Self {
+        let payload = payload(&self.manifest, &self.bytes[self.envelope_len..]);
+        Self::new(&Manifest { target_digest, ..self.manifest }, &payload)
     }
 
     pub(crate) fn envelope(&self) -> &[u8] {
@@ -122,7 +146,10 @@ impl Releases {
         let delta = release(&[&old, &new], CodecChoice::Compact, block_log2, 8);
         let old_full = release(&[&old], CodecChoice::Stored, block_log2, 7);
         let new_full = release(&[&new], CodecChoice::Stored, block_log2, 8);
-        let broken_delta = delta.broken();
+        let mut wrong = new.clone();
+        wrong[len / 3] ^= 1;
+        let broken_delta = release(&[&old, &wrong], CodecChoice::Compact, block_log2, 8)
+            .promising(delta.manifest.target_digest);
         Self { old, new, old_full, new_full, delta, broken_delta }
     }
 }

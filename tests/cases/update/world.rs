@@ -43,8 +43,8 @@ impl Behaviour {
 /// The flash regions of a device, on one supply.
 #[derive(Clone, Debug)]
 pub(crate) struct Flash<const R: usize, const W: usize, const E: usize> {
-    journal: SimFlash<R, W, E>,
-    slots: [SimFlash<R, W, E>; 2],
+    pub(crate) journal: SimFlash<R, W, E>,
+    pub(crate) slots: [SimFlash<R, W, E>; 2],
     staging: SimFlash<R, W, E>,
 }
 
@@ -74,16 +74,43 @@ impl<const R: usize, const W: usize, const E: usize> Flash<R, W, E> {
         flash
     }
 
-    fn updater(
-        &mut self,
-    ) -> Result<
-        Updater<'static, &mut SimFlash<R, W, E>, &mut SimFlash<R, W, E>, FastVerifier>,
-        UpdateError,
-    > {
+    pub(crate) fn updater(&mut self) -> Result<FlashUpdater<'_, R, W, E>, UpdateError> {
         let [a, b] = &mut self.slots;
         Updater::open(&DEVICE, FastVerifier, &mut self.journal, [a, b])
     }
+
+    /// The same with the staging region beside it.
+    fn with_staging(
+        &mut self,
+    ) -> Result<(FlashUpdater<'_, R, W, E>, &mut SimFlash<R, W, E>), UpdateError> {
+        let [a, b] = &mut self.slots;
+        let updater = Updater::open(&DEVICE, FastVerifier, &mut self.journal, [a, b])?;
+        Ok((updater, &mut self.staging))
+    }
+
+    /// Downloads a package at one go.
+    pub(crate) fn fetch_whole(&mut self, package: &Package) -> Result<(), UpdateError> {
+        let (mut updater, region) = self.with_staging()?;
+        let mut block = [0; 256];
+        let mut download = updater.download(region, &mut block)?;
+        download.push(&mut &package.bytes[..])?;
+        download.finish().map(|_| ())
+    }
+
+    /// Installs what is staged.
+    pub(crate) fn install(&mut self) -> Result<(), UpdateError> {
+        let (mut block, mut page) = ([0; 256], [0; 256]);
+        let mut tables = compact::TinyTables::NEW;
+        // Pages that do not divide sectors, where they can be larger than a write.
+        let page = &mut page[..if W < 80 { 3 * W } else { W }];
+        let buffers = Buffers { block: &mut block, page, compact: Some(tables.lend()) };
+        let (mut updater, region) = self.with_staging()?;
+        updater.install(region, buffers, &mut |_| {}).map(|_| ())
+    }
 }
+
+type FlashUpdater<'f, const R: usize, const W: usize, const E: usize> =
+    Updater<'static, &'f mut SimFlash<R, W, E>, &'f mut SimFlash<R, W, E>, FastVerifier>;
 
 /// Lengths of regions, at least.
 #[derive(Clone, Copy, Debug)]
@@ -268,14 +295,10 @@ impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
 
     fn fetch(&mut self, package: &Package) -> Result<(), Stop> {
         let (mut block, fetched, wanted) = ([0; 256], &mut self.fetched, &mut self.wanted);
-        let [a, b] = &mut self.flash.slots;
-        let mut updater = Updater::open(&DEVICE, FastVerifier, &mut self.flash.journal, [a, b])?;
-        let region = &mut self.flash.staging;
-        let is_for = |updater: &Updater<'_, _, _, _>| updater.life().phase == Phase::Downloading;
-        let resumes = is_for(&updater)
-            && updater.resume(region, &mut block)?.is_some_and(|download| {
-                download.manifest().is_some_and(|manifest| manifest.root == package.manifest.root)
-            });
+        let (mut updater, region) = self.flash.with_staging()?;
+        let resumes = updater.resume(region, &mut block)?.is_some_and(|download| {
+            download.manifest().is_some_and(|manifest| manifest.root == package.manifest.root)
+        });
         // Another look, now that it is known whether to go on.
         let mut download = if resumes {
             updater.resume(region, &mut block)?.expect("it was there")
@@ -296,19 +319,13 @@ impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
     }
 
     fn install(&mut self) -> Result<Stop, Stop> {
-        let (mut block, mut page) = ([0; 256], [0; 256]);
-        let mut tables = compact::TinyTables::NEW;
-        let page = &mut page[..(3 * W).min(256)];
-        let buffers = Buffers { block: &mut block, page, compact: Some(tables.lend()) };
-        let [a, b] = &mut self.flash.slots;
-        let mut updater = Updater::open(&DEVICE, FastVerifier, &mut self.flash.journal, [a, b])?;
-        match updater.install(&mut self.flash.staging, buffers, &mut |_| {}) {
-            Ok(_) => {
-                updater.activate()?;
+        match self.flash.install() {
+            Ok(()) => {
+                self.flash.updater()?.activate()?;
                 Ok(Stop::Reset(ResetCause::Software))
             }
             Err(UpdateError::Patch(PatchError::ImageMismatch | PatchError::Payload(_)))
-                if updater.life().ending == Ending::Abandoned =>
+                if self.flash.updater()?.life().ending == Ending::Abandoned =>
             {
                 Ok(Stop::Reset(ResetCause::Software))
             }
