@@ -167,5 +167,9 @@ fn steps_out_of_turn_are_refused() {
     // A rolled back target does not come back, and one below the counter never comes.
     flash.updater().expect("opens").unhealthy().expect("rolls back");
     refused(flash.fetch_whole(&releases.delta));
-    assert!(flash.fetch_whole(&releases.old_full).is_ok());
+    // The next installation knows nothing of the progress of the one before.
+    flash.fetch_whole(&releases.old_full).expect("another target");
+    flash.install().expect("installs");
+    flash.updater().expect("opens").activate().expect("activates");
+    assert!(matches!(boot(&mut flash), Boot::Slot(SlotId::B, _)));
 }
