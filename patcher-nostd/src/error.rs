@@ -153,7 +153,8 @@ impl PatchError {
         }
     }
 
-    /// Whether the image that was running still boots: it is never written to, so it does.
+    /// Whether the image that was running still boots: a patcher never writes to it, so it does. An installation in place
+    /// does write to it, and is not asked.
     #[must_use]
     pub fn old_image_boots(&self) -> bool {
         true
@@ -224,6 +225,16 @@ impl fmt::Display for PatchError {
             Self::ImageMismatch => f.write_str("the finished image is not the one that was signed"),
             Self::Truncated => f.write_str("the package is incomplete"),
             Self::TrailingBytes { extra } => write!(f, "{extra} bytes follow the package"),
+        }
+    }
+}
+
+impl From<DecodeError<FlashError>> for PatchError {
+    /// Tells failures of the flash from those of the payload.
+    fn from(error: DecodeError<FlashError>) -> Self {
+        match error {
+            DecodeError::Images(cause) => Self::Flash(cause),
+            cause => Self::Payload(cause),
         }
     }
 }

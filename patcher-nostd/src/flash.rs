@@ -42,8 +42,11 @@ pub(crate) fn is_readable<F: ReadNorFlash>() -> bool {
     BOUNCE.checked_rem(F::READ_SIZE) == Some(0)
 }
 
-/// What stands in a page's bytes behind the image's end: NOR flash erases to ones.
-const ERASED: u8 = 0xff;
+/// What fills write units up behind what is written: NOR flash erases to ones.
+pub(crate) const ERASED: u8 = 0xff;
+
+/// Written at a time where no caller lends a page; a multiple of every write size that is supported.
+pub(crate) const CHUNK: usize = 256;
 
 /// Reads at any offset and length, whatever the flash's read size.
 pub(crate) fn read_unaligned<F: ReadNorFlash>(

@@ -7,13 +7,12 @@
 //! ```
 //!
 //! The application runs from the slot, so this is the boot loader's work. The application downloads the package, and says
-//! when it is to be installed. From then on the slot holds no image that boots until the installation is done, and the boot
-//! loader goes on with it after every reset: each step can be made again. Sectors of the base are moved one by one, each
+//! when it is to be installed. From the first change on the slot holds no image that boots until the installation is done, and
+//! the boot loader goes on with it after every reset: each step can be made again. Sectors of the base are moved one by one, each
 //! into a slot that nothing needs; a sector of the target is made from what does not lie in its own place. The decoder's
 //! state at the beginning of a sector lies in one of two banks of a region of its own, and the journal says in which.
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind};
-use sha2::{Digest as _, Sha256};
 use whittle_delta::compact::Memory;
 use whittle_delta::{
     Arrangement, ArrangementBuffers, Images, InPlace, Move, StateBytes, StateError, Wants,
@@ -23,24 +22,20 @@ use whittle_format::life::Phase;
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 use whittle_format::staging::{Progress, Staging};
 
-use crate::admission::{Room, admit, hash_flash};
+use crate::admission::{Room, admit, check_image};
 use crate::blocks::BlockReader;
 use crate::codec::CodecDecoder;
 use crate::error::Culprit;
-use crate::flash::{SlotWriter, read_back, read_unaligned};
+use crate::flash::{CHUNK, SlotWriter, read_back, read_unaligned};
 use crate::life::Event;
+use crate::numbers::{to_u32, to_usize};
 use crate::patcher::Installed;
 use crate::signed_slot::{check_slot, last_sector, seal, unseal};
 use crate::staging::{StagedBlocks, feed, read_envelope};
 use crate::state_banks::{StateBanks, StateLoader};
 use crate::updater::{UpdateError, Updater, slot_mut};
 use crate::verify::verify_manifest;
-use crate::{
-    DecodeError, Device, FlashError, Journal, LifeError, PatchError, VerifiedManifest, Verifier,
-};
-
-/// Copied at a time; a multiple of every write size that is supported.
-const CHUNK: usize = 256;
+use crate::{Device, FlashError, Journal, LifeError, PatchError, VerifiedManifest, Verifier};
 
 /// Memory for an installation in place.
 pub struct InPlaceBuffers<'a> {
@@ -153,12 +148,7 @@ fn seal_image<F: NorFlash>(
     manifest: &VerifiedManifest,
 ) -> Result<(), PatchError> {
     let failed = |kind| PatchError::Flash(FlashError::Target(kind));
-    let mut hasher = Sha256::new();
-    hash_flash(&mut hasher, slot, manifest.target_size).map_err(failed)?;
-    let digest: whittle_format::Digest = hasher.finalize().into();
-    if digest != manifest.target_digest {
-        return Err(PatchError::ImageMismatch);
-    }
+    check_image(slot, manifest)?;
     unseal(slot).map_err(failed)?;
     seal(slot, envelope).map_err(failed)
 }
@@ -193,7 +183,7 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
         }
         let InPlaceBuffers { block, page, compact, arrangement } = buffers;
         if self.place.progress.moves == 0 {
-            let slot = usize::try_from(last_sector(self.place.slot)).unwrap_or(usize::MAX);
+            let slot = to_usize(last_sector(self.place.slot));
             let room = Room { slot, block_buffer: block.len() };
             admit(&manifest, device, room, self.place.slot)?;
         }
@@ -233,7 +223,7 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
         loop {
             let known = target.resumed_at.saturating_sub(target.consumed);
             if known > 0 && !target.is_closed {
-                let known = usize::try_from(known).unwrap_or(usize::MAX).min(input.len());
+                let known = to_usize(known).min(input.len());
                 input = input.get(known..).unwrap_or_default();
                 target.consumed = target.consumed.saturating_add(to_u32(known));
                 if input.is_empty() {
@@ -242,7 +232,7 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
             }
             let before = input.len();
             let mut images = target.images(self.place.slot);
-            let wants = decoder.push(&mut input, &mut images).map_err(decode_error)?;
+            let wants = decoder.push(&mut input, &mut images)?;
             let taken = before.saturating_sub(input.len());
             target.consumed = target.consumed.saturating_add(to_u32(taken));
             match wants {
@@ -259,7 +249,7 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
     ) -> Result<(), PatchError> {
         loop {
             let mut images = target.images(self.place.slot);
-            match decoder.finish(&mut images).map_err(decode_error)? {
+            match decoder.finish(&mut images)? {
                 Wants::Room => self.pause(decoder, target)?,
                 Wants::Nothing => break,
                 Wants::Input => return Err(PatchError::Truncated),
@@ -305,7 +295,7 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
         }
         let page = target.writer.page_len();
         if sector_bytes.checked_rem(page) != Some(0) {
-            let (got, write_size) = (usize::try_from(page).unwrap_or(usize::MAX), F::WRITE_SIZE);
+            let (got, write_size) = (to_usize(page), F::WRITE_SIZE);
             return Err(PatchError::Flash(FlashError::PageBuffer { got, write_size }));
         }
         let mut made = 0u16;
@@ -392,7 +382,7 @@ impl<J: NorFlash, F: NorFlash> Place<'_, J, F> {
         let mut done = 0u32;
         while done < sector_bytes {
             let mut chunk = [0; CHUNK];
-            let left = usize::try_from(sector_bytes.saturating_sub(done)).unwrap_or(usize::MAX);
+            let left = to_usize(sector_bytes.saturating_sub(done));
             let chunk = chunk.get_mut(..left.min(CHUNK)).unwrap_or_default();
             read_unaligned(self.slot, from.saturating_add(done), chunk).map_err(failed)?;
             let at = to.saturating_add(done);
@@ -490,7 +480,7 @@ impl<F: NorFlash> Images for SlotImages<'_, '_, F> {
             let place = self.target.in_place.and_then(|in_place| in_place.place(offset));
             let out_of_bounds = FlashError::Base(NorFlashErrorKind::OutOfBounds);
             let (at, left) = place.ok_or(out_of_bounds)?;
-            let len = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+            let len = to_usize(left).min(rest.len());
             let (now, later) = rest.split_at_mut_checked(len).ok_or(out_of_bounds)?;
             read_unaligned(self.slot, at, now).map_err(FlashError::Base)?;
             offset = offset.saturating_add(to_u32(len));
@@ -515,20 +505,9 @@ impl<F: NorFlash> Images for SlotImages<'_, '_, F> {
     }
 }
 
-fn decode_error(error: DecodeError<FlashError>) -> PatchError {
-    match error {
-        DecodeError::Images(cause) => PatchError::Flash(cause),
-        cause => PatchError::Payload(cause),
-    }
-}
-
 fn state_error(error: StateError<FlashError>) -> PatchError {
     match error {
         StateError::Bytes(cause) => PatchError::Flash(cause),
         StateError::Corrupt => PatchError::Flash(FlashError::State),
     }
-}
-
-fn to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
 }

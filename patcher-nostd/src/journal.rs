@@ -26,19 +26,17 @@ use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind};
 use whittle_format::journal::{BankHead, CRC_LEN, HEAD_LEN, Kind, MAX_PAYLOAD, RecordHead};
 
-/// Written at a time; a multiple of every write size that is supported.
-const CHUNK: usize = 256;
+use crate::flash::{CHUNK, ERASED, is_readable, read_unaligned};
+use crate::numbers::{to_u32, to_usize};
 
 /// Read at a time.
 const PIECE: usize = 64;
 
-/// What stands behind a copy up to the end of its last write unit.
-const PADDING: u8 = 0xff;
-
 /// What the mark consists of; neither byte is what flash erases to.
 const MARK: [u8; 2] = [0x57, 0xa8];
 
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+/// The checksum of what the journal holds, or vouches for.
+pub(crate) const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// Why the journal could not be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,7 +307,7 @@ impl<F: NorFlash> Journal<F> {
 
     /// Writes one copy of a record, padded to the write size.
     fn put(&mut self, at: u32, head: RecordHead, source: Source<'_>) -> Result<(), JournalError> {
-        let mut copy = CopyWriter { at, chunk: [PADDING; CHUNK], filled: 0 };
+        let mut copy = CopyWriter { at, chunk: [ERASED; CHUNK], filled: 0 };
         let mut digest = CRC.digest();
         let front = head.emit();
         digest.update(&front);
@@ -431,7 +429,7 @@ impl<F: NorFlash> Journal<F> {
         while from < to {
             let mut piece = [0; PIECE];
             let Ok(piece) = self.fetch_piece(from, to, &mut piece) else { return false };
-            let erased = *erased.get_or_insert(piece.first().copied().unwrap_or(PADDING));
+            let erased = *erased.get_or_insert(piece.first().copied().unwrap_or(ERASED));
             if !matches!(erased, 0 | 0xff) || piece.iter().any(|byte| *byte != erased) {
                 return false;
             }
@@ -457,14 +455,14 @@ impl<F: NorFlash> Journal<F> {
         if to_usize(at).saturating_add(into.len()) > self.flash.capacity() {
             return Err(JournalError::Flash(NorFlashErrorKind::OutOfBounds));
         }
-        crate::flash::read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash)
+        read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash)
     }
 
     fn check_geometry(&self) -> Result<(), JournalError> {
         let bank = to_usize(self.bank_len());
         let divides = |part: usize, whole: usize| whole.checked_rem(part) == Some(0);
         let fits = divides(F::WRITE_SIZE, CHUNK)
-            && crate::flash::is_readable::<F>()
+            && is_readable::<F>()
             && divides(F::ERASE_SIZE, bank)
             && bank > 0;
         if fits { Ok(()) } else { Err(JournalError::Geometry) }
@@ -522,7 +520,7 @@ impl CopyWriter {
         let bytes = self.chunk.get(..len).unwrap_or_default();
         flash.write(self.at, bytes).map_err(|error| JournalError::Flash(error.kind()))?;
         self.at = self.at.saturating_add(to_u32(len));
-        (self.chunk, self.filled) = ([PADDING; CHUNK], 0);
+        (self.chunk, self.filled) = ([ERASED; CHUNK], 0);
         Ok(())
     }
 }
@@ -545,14 +543,6 @@ fn index(kind: Kind) -> Option<usize> {
     Kind::KEPT.iter().position(|kept| *kept == kind)
 }
 
-fn to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
-}
-
 fn to_u16(len: usize) -> u16 {
     u16::try_from(len).unwrap_or(u16::MAX)
-}
-
-fn to_usize(len: u32) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
 }

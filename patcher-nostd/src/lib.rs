@@ -93,6 +93,7 @@ mod install;
 mod journal;
 pub mod life;
 pub mod mcuboot;
+mod numbers;
 mod partition;
 mod patcher;
 mod receiver;

@@ -1,11 +1,10 @@
 //! The whole device side in one machine.
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
-use sha2::{Digest as _, Sha256};
 use whittle_delta::compact::Memory;
 use whittle_delta::{ArrangementBuffers, Wants};
 
-use crate::admission::hash_flash;
+use crate::admission::check_image;
 use crate::codec::CodecDecoder;
 use crate::flash::{FlashImages, SlotWriter, Slots};
 use crate::receiver::{Event, Receiver};
@@ -104,15 +103,8 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         if self.writer.has_unwritten() {
             self.writer.flush(slots.target).map_err(PatchError::Flash)?;
         }
-        let mut hasher = Sha256::new();
-        hash_flash(&mut hasher, slots.target, manifest.target_size)
-            .map_err(|kind| PatchError::Flash(FlashError::Target(kind)))?;
-        let digest: whittle_format::Digest = hasher.finalize().into();
-        if digest == manifest.target_digest {
-            Ok(Installed { manifest })
-        } else {
-            Err(PatchError::ImageMismatch)
-        }
+        check_image(slots.target, &manifest)?;
+        Ok(Installed { manifest })
     }
 }
 
@@ -126,17 +118,14 @@ fn prepare<'a, T: NorFlash>(
     CodecDecoder::new(manifest, compact.take(), arrangement.take())
 }
 
-/// Runs a step of the decoder and tells failures of the flash from failures of the payload.
+/// Runs a step of the decoder.
 fn decode(
     decoder: &mut Option<CodecDecoder<'_>>,
     step: impl FnOnce(&mut CodecDecoder<'_>) -> Result<Wants, DecodeError<FlashError>>,
 ) -> Result<(), PatchError> {
     let decoder = decoder.as_mut().ok_or(PatchError::Truncated)?;
     // There is always room.
-    step(decoder).map(|_| ()).map_err(|error| match error {
-        DecodeError::Images(cause) => PatchError::Flash(cause),
-        cause => PatchError::Payload(cause),
-    })
+    step(decoder).map(|_| ()).map_err(PatchError::from)
 }
 
 fn images<'x, 'b, B, T>(

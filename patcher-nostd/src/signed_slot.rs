@@ -7,12 +7,11 @@
 //! So a boot loader believes nothing but signature and hash, and a slot boots even when the journal is lost.
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind, ReadNorFlash};
-use sha2::{Digest as _, Sha256};
 use whittle_format::envelope::Envelope;
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 
-use crate::admission::{Device, hash_flash};
-use crate::flash::{is_readable, read_unaligned};
+use crate::admission::{Device, check_image};
+use crate::flash::{ERASED, is_readable, read_unaligned};
 use crate::verify::{VerifiedManifest, Verifier, verify_manifest};
 use crate::{FlashError, PatchError};
 
@@ -21,9 +20,6 @@ pub const TRAILER_BYTES: u32 = 256;
 
 const TRAILER_LEN: usize = MAX_MANIFEST_ENVELOPE_BYTES;
 const _: () = assert!(TRAILER_LEN == TRAILER_BYTES as usize);
-
-/// What stands in the trailer behind the envelope.
-const PADDING: u8 = 0xff;
 
 /// Bytes of a slot that an image may take.
 pub(crate) fn image_room<F: ReadNorFlash>(slot: &F) -> usize {
@@ -53,10 +49,8 @@ pub fn check_slot<F: ReadNorFlash>(
     if manifest.target_size > room {
         return Err(PatchError::TargetTooLarge { got: manifest.target_size, slot: room });
     }
-    let mut hasher = Sha256::new();
-    hash_flash(&mut hasher, slot, manifest.target_size).map_err(unreadable)?;
-    let digest: whittle_format::Digest = hasher.finalize().into();
-    if digest == manifest.target_digest { Ok(manifest) } else { Err(PatchError::ImageMismatch) }
+    check_image(slot, &manifest)?;
+    Ok(manifest)
 }
 
 /// Makes sure that the slot does not boot until [`seal`] is called.
@@ -83,7 +77,7 @@ pub(crate) fn seal<F: NorFlash>(slot: &mut F, envelope: &[u8]) -> Result<(), Nor
 /// An envelope has at most as many bytes; more are left out.
 #[must_use]
 pub fn trailer(envelope: &[u8]) -> [u8; TRAILER_LEN] {
-    let mut trailer = [PADDING; TRAILER_LEN];
+    let mut trailer = [ERASED; TRAILER_LEN];
     for (to, from) in trailer.iter_mut().zip(envelope) {
         *to = *from;
     }

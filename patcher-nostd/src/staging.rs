@@ -17,19 +17,15 @@ use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 use whittle_format::staging::Staging;
 use whittle_format::{Manifest, ShortDigest};
 
-use crate::flash::{is_readable, read_back, read_unaligned};
+use crate::flash::{CHUNK, ERASED, is_readable, read_back, read_unaligned};
+use crate::numbers::{to_u32, to_usize};
 use crate::{FlashError, PatchError};
 
 /// Read at a time.
 const PIECE: usize = 64;
 
-/// Written at a time; a multiple of every write size that is supported.
-const CHUNK: usize = 256;
-
 /// Bytes of an envelope that tell its length.
 const HEAD: usize = 32;
-
-const PADDING: u8 = 0xff;
 
 /// Why the staging region could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,11 +100,11 @@ pub(crate) fn put<S: NorFlash>(
     }
     let mut at = state.next;
     for piece in bytes.chunks(CHUNK) {
-        let mut chunk = [PADDING; CHUNK];
+        let mut chunk = [ERASED; CHUNK];
         for (to, from) in chunk.iter_mut().zip(piece) {
             *to = *from;
         }
-        let len = usize::try_from(extent::<S>(piece.len())).unwrap_or(usize::MAX);
+        let len = to_usize(extent::<S>(piece.len()));
         let chunk = chunk.get(..len).unwrap_or_default();
         region.write(at, chunk).map_err(|error| StagingError::Flash(error.kind()))?;
         read_back(region, at, chunk)?;
@@ -123,7 +119,7 @@ pub(crate) fn put<S: NorFlash>(
 /// The record after a restart: what may have been begun of the next block is skipped; `None` if there is no room for
 /// more gaps.
 pub(crate) fn skip_doubtful<S: NorFlash>(state: &Staging, block_len: u32) -> Option<Staging> {
-    let extent = extent::<S>(usize::try_from(block_len).unwrap_or(usize::MAX));
+    let extent = extent::<S>(to_usize(block_len));
     let doubtful = extent.min(state.erased.saturating_sub(state.next));
     if doubtful == 0 { Some(*state) } else { state.skip(doubtful) }
 }
@@ -187,7 +183,7 @@ impl StagedBlocks {
         let at = self.at.saturating_add(self.state.gap_before(self.block));
         self.consumed = self.consumed.saturating_add(shape.data_len);
         self.block = self.block.saturating_add(1);
-        self.at = at.saturating_add(extent::<S>(usize::try_from(shape.len).unwrap_or(usize::MAX)));
+        self.at = at.saturating_add(extent::<S>(to_usize(shape.len)));
         Some(Extent { at, len: shape.len })
     }
 
@@ -222,7 +218,7 @@ pub(crate) fn feed<S: ReadNorFlash>(
     let mut at = block.at;
     while at < end {
         let mut piece = [0; PIECE];
-        let len = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(PIECE);
+        let len = to_usize(end.saturating_sub(at)).min(PIECE);
         let piece = piece.get_mut(..len).unwrap_or_default();
         let unreadable = |kind| PatchError::Flash(FlashError::Staging(kind));
         read_unaligned(region, at, piece).map_err(unreadable)?;
@@ -240,8 +236,4 @@ fn check_geometry<S: NorFlash>() -> Result<(), StagingError> {
 /// Bytes that something takes in the region: whole write units.
 fn extent<S: NorFlash>(len: usize) -> u32 {
     to_u32(len.next_multiple_of(S::WRITE_SIZE.max(1)))
-}
-
-fn to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
 }

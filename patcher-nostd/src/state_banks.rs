@@ -2,19 +2,14 @@
 //!
 //! Which of them it is, and the CRC of the state, stand in the journal.
 
-use crc::{CRC_32_ISO_HDLC, Crc, Digest, NoTable};
+use crc::{Digest, NoTable};
 use embedded_storage::nor_flash::NorFlash;
 use whittle_delta::StateBytes;
 
 use crate::FlashError;
-use crate::flash::{read_back, read_unaligned};
-
-/// Written at a time; a multiple of every write size that is supported.
-const CHUNK: usize = 256;
-
-const PADDING: u8 = 0xff;
-
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+use crate::flash::{CHUNK, ERASED, read_back, read_unaligned};
+use crate::journal::CRC;
+use crate::numbers::to_u32;
 
 pub(crate) struct StateBanks<'x, C> {
     region: &'x mut C,
@@ -30,7 +25,7 @@ impl<'x, C: NorFlash> StateBanks<'x, C> {
         let (at, end) = self.bank(second);
         let digest = CRC.digest();
         let region = &mut *self.region;
-        StateSaver { region, at, erased: at, end, chunk: [PADDING; CHUNK], filled: 0, digest }
+        StateSaver { region, at, erased: at, end, chunk: [ERASED; CHUNK], filled: 0, digest }
     }
 
     /// Gives a state back.
@@ -80,7 +75,7 @@ impl<C: NorFlash> StateSaver<'_, C> {
         }
         self.region.write(self.at, chunk).map_err(|_| FlashError::State)?;
         read_back(self.region, self.at, chunk).map_err(|_| FlashError::State)?;
-        (self.at, self.chunk, self.filled) = (next, [PADDING; CHUNK], 0);
+        (self.at, self.chunk, self.filled) = (next, [ERASED; CHUNK], 0);
         Ok(())
     }
 }
@@ -129,8 +124,4 @@ impl<C: NorFlash> StateBytes for StateLoader<'_, C> {
         self.at = next;
         Ok(())
     }
-}
-
-fn to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
 }
