@@ -11,6 +11,10 @@
 //! the boot loader goes on with it after every reset: each step can be made again. Sectors of the base are moved one by one, each
 //! into a slot that nothing needs; a sector of the target is made from what does not lie in its own place. The decoder's
 //! state at the beginning of a sector lies in one of two banks of a region of its own, and the journal says in which.
+//!
+//! **Not ready for devices in the field.** Power cuts at every step are survived, but what the lent memory and regions are too
+//! small for, and what the payload's head asks for, is found only when the base has been moved, and an error of the flash
+//! that looks like one of the package ends the update. Then nothing boots but a recovery.
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind};
 use whittle_delta::compact::Memory;
@@ -20,6 +24,7 @@ use whittle_delta::{
 use whittle_format::journal::Kind;
 use whittle_format::life::Phase;
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
+use whittle_format::manifest::Codec;
 use whittle_format::staging::{Progress, Staging};
 
 use crate::admission::{Room, admit, check_image};
@@ -41,12 +46,18 @@ use crate::{Device, FlashError, Journal, LifeError, PatchError, VerifiedManifest
 pub struct InPlaceBuffers<'a> {
     /// As in [`Buffers`](crate::Buffers).
     pub block: &'a mut [u8],
-    /// Holds what is written at a time: a multiple of the flash's write size that divides a sector.
+    /// Holds what is written at a time: [`InPlaceBuffers::PAGE_BYTES`], which the flash's write size must divide.
     pub page: &'a mut [u8],
     /// As in [`Buffers`](crate::Buffers).
     pub compact: Option<Memory<'a>>,
     /// For how the base is rearranged.
     pub arrangement: ArrangementBuffers<'a>,
+}
+
+impl InPlaceBuffers<'_> {
+    /// As much as a decoder's step makes at most: a longer page could hold more behind a sector's end than is kept with the
+    /// state, and a shorter one could be written beyond it before the state is kept.
+    pub const PAGE_BYTES: usize = TAIL;
 }
 
 impl<'d, J: NorFlash, F: NorFlash + Clone, V: Verifier> Updater<'d, J, F, V> {
@@ -181,6 +192,10 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
         if self.place.progress.written >= manifest.target_size {
             return Ok(());
         }
+        // Other decoders cannot tell their state.
+        if !matches!(manifest.codec, Codec::Stored | Codec::Compact | Codec::InPlace) {
+            return Err(PatchError::UnsupportedCodec { codec: manifest.codec });
+        }
         let InPlaceBuffers { block, page, compact, arrangement } = buffers;
         if self.place.progress.moves == 0 {
             let slot = to_usize(last_sector(self.place.slot));
@@ -294,7 +309,8 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
             (moves, in_place) = (Some(known.moves(room_sectors)), Some(known));
         }
         let page = target.writer.page_len();
-        if sector_bytes.checked_rem(page) != Some(0) {
+        if to_usize(page) != InPlaceBuffers::PAGE_BYTES || sector_bytes.checked_rem(page) != Some(0)
+        {
             let (got, write_size) = (to_usize(page), F::WRITE_SIZE);
             return Err(PatchError::Flash(FlashError::PageBuffer { got, write_size }));
         }

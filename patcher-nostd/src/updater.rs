@@ -221,7 +221,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     }
 
     /// Gives up the package that is being downloaded, or that could not be installed; if it is a delta, that counts as
-    /// one of its failures.
+    /// one of its failures. Where an installation in place has begun, nothing boots then but a recovery.
     ///
     /// # Errors
     /// [`LifeError::OutOfTurn`] unless there is one, or [`UpdateError::Journal`].

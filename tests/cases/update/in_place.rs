@@ -118,11 +118,15 @@ impl<'r> World<'r> {
     }
 
     fn go_on(&mut self) -> Result<(), UpdateError> {
+        self.go_on_with(InPlaceBuffers::PAGE_BYTES)
+    }
+
+    fn go_on_with(&mut self, page_bytes: usize) -> Result<(), UpdateError> {
         self.with(|updater, staging, states| {
             if !updater.is_in_place_wanted()? {
                 return Ok(());
             }
-            let (mut block, mut page) = ([0; 256], [0; 16]);
+            let (mut block, mut page) = ([0; 256], vec![0; page_bytes]);
             let mut tables = compact::TinyTables::NEW;
             let (mut seats, mut head) = ([0; 8], [0; InPlaceDecoder::HEAD_BYTES]);
             let buffers = InPlaceBuffers {
@@ -209,9 +213,13 @@ fn what_does_not_suit_a_single_slot_is_refused_before_anything_is_changed() {
         updater.install(staging, buffers, &mut |_| {}).map(|_| ())
     });
     assert!(matches!(refused, Err(UpdateError::Life(_))), "{refused:?}");
+    world.with(|updater, _, _| updater.request_in_place()).expect("wanted");
+    for page_bytes in [8, 32] {
+        let refused = world.go_on_with(page_bytes);
+        assert!(matches!(refused, Err(UpdateError::Patch(PatchError::Flash(_)))), "{refused:?}");
+    }
     // An unrelated base.
     world.chip.break_cell(77, 1);
-    world.with(|updater, _, _| updater.request_in_place()).expect("wanted");
     let refused = world.go_on();
     assert!(
         matches!(refused, Err(UpdateError::Patch(PatchError::BaseMismatch { .. }))),

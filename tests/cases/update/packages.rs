@@ -107,6 +107,12 @@ impl Package {
         Self::new(&Manifest { target_digest, ..self.manifest }, &payload)
     }
 
+    /// The package signed anew with this security counter.
+    pub(crate) fn under_counter(&self, security_counter: u32) -> Self {
+        let payload = payload(&self.manifest, &self.bytes[self.envelope_len..]);
+        Self::new(&Manifest { security_counter, ..self.manifest }, &payload)
+    }
+
     pub(crate) fn envelope(&self) -> &[u8] {
         &self.bytes[..self.envelope_len]
     }

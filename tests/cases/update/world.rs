@@ -80,7 +80,7 @@ impl<const R: usize, const W: usize, const E: usize> Flash<R, W, E> {
     }
 
     /// The same with the staging region beside it.
-    fn with_staging(
+    pub(crate) fn with_staging(
         &mut self,
     ) -> Result<(FlashUpdater<'_, R, W, E>, &mut SimFlash<R, W, E>), UpdateError> {
         let [a, b] = &mut self.slots;
