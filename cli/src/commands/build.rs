@@ -77,6 +77,8 @@ pub(crate) struct Args {
 
     /// Make deltas for a device with this single slot, which is erased in sectors of so many bytes: the target takes the
     /// room of its base. The slot's last sector is left free, for the image's signed envelope.
+    ///
+    /// The device's side is not ready for devices in the field yet.
     #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "slot_size")]
     in_place: Option<u64>,
 
