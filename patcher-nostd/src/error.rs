@@ -20,6 +20,10 @@ pub enum FlashError {
     Base(NorFlashErrorKind),
     /// The staging region cannot be read.
     Staging(NorFlashErrorKind),
+    /// The journal cannot be written.
+    Journal,
+    /// The region for the decoder's state cannot be used, is too small, or reads back differently.
+    State,
     /// The target slot cannot be read, erased or written.
     Target(NorFlashErrorKind),
     /// The target slot reads back differently from what was written at this offset.
@@ -158,7 +162,8 @@ impl PatchError {
         }
     }
 
-    /// Whether the image that was running still boots: it is never written to, so it does.
+    /// Whether the image that was running still boots: a patcher never writes to it, so it does. An installation in place
+    /// does write to it, and is not asked.
     #[must_use]
     pub fn old_image_boots(&self) -> bool {
         true
@@ -170,6 +175,10 @@ impl fmt::Display for FlashError {
         match self {
             Self::Base(kind) => write!(f, "base slot: {kind}"),
             Self::Staging(kind) => write!(f, "staging region: {kind}"),
+            Self::Journal => f.write_str("the journal cannot be written"),
+            Self::State => {
+                f.write_str("the decoder's state cannot be kept, or is not what was kept")
+            }
             Self::Target(kind) => write!(f, "target slot: {kind}"),
             Self::ReadBack { offset } => {
                 write!(f, "target slot reads back differently at {offset}")
@@ -227,6 +236,16 @@ impl fmt::Display for PatchError {
             Self::TrailingBytes { extra } => write!(f, "{extra} bytes follow the package"),
             #[cfg(feature = "async")]
             Self::Interrupted => f.write_str("a call before this one was dropped before it ended"),
+        }
+    }
+}
+
+impl From<DecodeError<FlashError>> for PatchError {
+    /// Tells failures of the flash from those of the payload.
+    fn from(error: DecodeError<FlashError>) -> Self {
+        match error {
+            DecodeError::Images(cause) => Self::Flash(cause),
+            cause => Self::Payload(cause),
         }
     }
 }
@@ -337,7 +356,10 @@ impl From<FlashError> for StagingError {
             FlashError::Base(kind) | FlashError::Staging(kind) | FlashError::Target(kind) => {
                 Self::Flash(kind)
             }
-            FlashError::ReadSize { .. } | FlashError::PageBuffer { .. } => Self::Geometry,
+            FlashError::ReadSize { .. }
+            | FlashError::PageBuffer { .. }
+            | FlashError::Journal
+            | FlashError::State => Self::Geometry,
         }
     }
 }

@@ -41,6 +41,12 @@ pub(crate) fn is_readable<F: ReadNorFlash>() -> bool {
     BOUNCE.checked_rem(F::READ_SIZE) == Some(0)
 }
 
+/// What fills write units up behind what is written: NOR flash erases to ones.
+pub(crate) const ERASED: u8 = 0xff;
+
+/// Written at a time where no caller lends a page; a multiple of every write size that is supported.
+pub(crate) const CHUNK: usize = 256;
+
 /// Reads at any offset and length, whatever the flash's read size.
 pub(crate) fn read_unaligned<F: ReadNorFlash>(
     flash: &mut F,
@@ -93,6 +99,19 @@ pub(crate) fn read_back<T: ReadNorFlash>(
     Ok(())
 }
 
+/// Reads the target, from flash or from the page in front of it.
+pub(crate) fn read_written<T: ReadNorFlash>(
+    flash: &mut T,
+    page: &Page<'_>,
+    offset: u32,
+    into: &mut [u8],
+) -> Result<(), FlashError> {
+    let (in_flash, in_page) = page.split(offset, into);
+    read_unaligned(flash, offset, in_flash).map_err(FlashError::Target)?;
+    page.read(offset, in_page);
+    Ok(())
+}
+
 /// What the decoder sees: the flash, and the page in front of it.
 pub(crate) struct FlashImages<'x, 'b, B, T> {
     pub(crate) base: &'x mut B,
@@ -108,10 +127,7 @@ impl<B: ReadNorFlash, T: ReadNorFlash> Images for FlashImages<'_, '_, B, T> {
     }
 
     fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), FlashError> {
-        let (in_flash, in_page) = self.page.split(offset, into);
-        read_unaligned(self.target, offset, in_flash).map_err(FlashError::Target)?;
-        self.page.read(offset, in_page);
-        Ok(())
+        read_written(self.target, self.page, offset, into)
     }
 
     fn room(&self) -> u32 {

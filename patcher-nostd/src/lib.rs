@@ -91,13 +91,17 @@ pub mod embassy_boot;
 mod error;
 mod flags;
 mod flash;
+mod in_place;
 pub mod life;
 pub mod mcuboot;
+mod numbers;
 mod page;
+mod partition;
 mod receiver;
 mod signed_slot;
 mod stage;
 mod staged;
+mod state_banks;
 mod turn;
 mod verify;
 
@@ -113,6 +117,7 @@ mod blocking {
     pub(crate) mod install;
     pub(crate) mod journal;
     pub(crate) mod patcher;
+    pub(crate) mod single_slot;
     pub(crate) mod staging;
     pub(crate) mod updater;
 }
@@ -157,6 +162,7 @@ pub mod asynchronous {
     pub(crate) mod install;
     pub(crate) mod journal;
     pub(crate) mod patcher;
+    pub(crate) mod single_slot;
     pub(crate) mod staging;
     pub(crate) mod updater;
 
@@ -178,14 +184,16 @@ pub use draw::{Draw, eligible, place};
 pub use error::{Culprit, FlashError, JournalError, PatchError, StagingError, UpdateError};
 pub use flags::{Decision, DeviceFacts, Reason, VerifiedFlags};
 pub use flash::{NoBase, Slots};
+pub use in_place::InPlaceBuffers;
 pub use life::{LifeError, ResetCause};
 pub use page::Buffers;
+pub use partition::Partition;
 pub use signed_slot::{Boot, TRAILER_BYTES, any_signed_slot, check_slot, trailer};
 pub use stage::{VerifiedStage, follows};
 #[cfg(feature = "ed25519")]
 pub use verify::TrustedKeys;
 pub use verify::{KeyId, PublicKey, VerifiedManifest, Verifier, VerifyError, key_id};
-pub use whittle_delta::{DecodeError, compact};
+pub use whittle_delta::{ArrangementBuffers, DecodeError, InPlaceDecoder, compact};
 pub use whittle_format::journal::Kind as RecordKind;
 pub use whittle_format::life::{Ending, LifeState, Phase, SlotId};
 pub use whittle_format::{FormatError, Manifest, Seed, Share, Stage};

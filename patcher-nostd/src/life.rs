@@ -11,6 +11,8 @@
 //!     └─────────────────────────────────────────────────────────────────────┴───────────┘
 //! ```
 //!
+//! On a device with a single slot, the target replaces its base (`Replaced`): verified ──▶ idle, committed.
+//!
 //! It knows no flash: whoever drives it writes the new state to the journal *before* acting on it, and boots what
 //! [`boots_from`] says.
 
@@ -69,6 +71,8 @@ pub enum Event {
     Verified,
     /// The target stands in the other slot, and its hash is the signed one.
     Installed,
+    /// The target has taken the place of its base, and its hash is the signed one: there is nothing to roll back to.
+    Replaced,
     /// The download or the installation failed.
     Failed,
     /// The application wants the target to start at the next boot.
@@ -150,6 +154,7 @@ pub fn next(state: &LifeState, event: Event, attempts: u8) -> Result<LifeState, 
         }
         (Phase::Downloading, Event::Verified) => Ok(in_phase(state, Phase::Verified)),
         (Phase::Verified, Event::Installed) => Ok(in_phase(state, Phase::Installed)),
+        (Phase::Verified, Event::Replaced) => Ok(replaced(state)),
         (Phase::Downloading | Phase::Verified, Event::Failed) => Ok(failed(state)),
         (Phase::Installed, Event::Activate) => Ok(in_phase(state, Phase::Pending)),
         (Phase::Pending, Event::Boot(_)) => {
@@ -243,6 +248,15 @@ fn committed(state: &LifeState) -> LifeState {
 
 fn rolled_back(state: &LifeState, ending: Ending) -> LifeState {
     LifeState { rejected: state.target, ..at_rest(state, ending) }
+}
+
+/// What ran before is gone, so that nothing older can run any more.
+fn replaced(state: &LifeState) -> LifeState {
+    LifeState {
+        security_counter: state.security_counter.max(state.target_counter),
+        disabled: 0,
+        ..at_rest(state, Ending::Committed)
+    }
 }
 
 /// The other slot takes over; what was at hand was there and is gone with it.

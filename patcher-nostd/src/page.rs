@@ -5,7 +5,8 @@ use whittle_delta::MAX_STEP_BYTES;
 use whittle_delta::compact::Memory;
 
 use crate::FlashError;
-use crate::flash::is_readable;
+use crate::flash::{ERASED, is_readable};
+use crate::numbers::{to_u32, to_usize};
 
 /// Memory that the caller lends to the patcher.
 pub struct Buffers<'a> {
@@ -20,10 +21,7 @@ pub struct Buffers<'a> {
 }
 
 /// A decoder that pauses at a page's end has begun the next page by at most so many bytes.
-const AHEAD: usize = MAX_STEP_BYTES as usize - 1;
-
-/// What stands in a page's bytes behind the image's end: NOR flash erases to ones.
-const ERASED: u8 = 0xff;
+pub(crate) const AHEAD: usize = MAX_STEP_BYTES as usize - 1;
 
 /// Collects the target until a page is full, and knows where in the slot it goes.
 ///
@@ -47,6 +45,22 @@ impl<'b> Page<'b> {
         Self { bytes, ahead: [0; AHEAD], filled: 0, flushed: 0, erased: 0 }
     }
 
+    /// Goes on where `written` bytes stand in flash, whole sectors, and these behind them wait.
+    pub(crate) fn resume(&mut self, written: u32, waiting: &[u8]) {
+        (self.flushed, self.erased, self.filled) = (written, written, 0);
+        self.append(waiting);
+    }
+
+    /// Length of a page in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.filled
+    }
+
     /// Whether the buffer suits flash with this write size.
     pub(crate) fn check<T: ReadNorFlash>(&self, write_size: usize) -> Result<(), FlashError> {
         let whole_writes = self.bytes.len().checked_rem(write_size) == Some(0);
@@ -62,7 +76,7 @@ impl<'b> Page<'b> {
     /// Bytes that can be appended: enough for a step of any decoder unless the page is full.
     pub(crate) fn room(&self) -> u32 {
         let room = self.bytes.len().saturating_add(AHEAD).saturating_sub(self.filled);
-        u32::try_from(room).unwrap_or(u32::MAX)
+        to_u32(room)
     }
 
     /// Appends bytes, of which there are no more than there is [`Self::room`] for.
@@ -86,15 +100,13 @@ impl<'b> Page<'b> {
         offset: u32,
         into: &'x mut [u8],
     ) -> (&'x mut [u8], &'x mut [u8]) {
-        let in_flash = usize::try_from(self.flushed.saturating_sub(offset))
-            .unwrap_or(usize::MAX)
-            .min(into.len());
+        let in_flash = to_usize(self.flushed.saturating_sub(offset)).min(into.len());
         into.split_at_mut_checked(in_flash).unwrap_or((&mut [], &mut []))
     }
 
     /// Reads what waits here, from this offset of the target or from the page's start.
     pub(crate) fn read(&self, offset: u32, into: &mut [u8]) {
-        let start = usize::try_from(offset.saturating_sub(self.flushed)).unwrap_or(usize::MAX);
+        let start = to_usize(offset.saturating_sub(self.flushed));
         for (at, byte) in (start..).zip(into) {
             *byte = self.byte(at);
         }
@@ -121,7 +133,7 @@ impl<'b> Page<'b> {
 
     /// Goes on behind the bytes that were written.
     pub(crate) fn advance(&mut self, written: usize) {
-        self.flushed = self.flushed.saturating_add(u32::try_from(written).unwrap_or(u32::MAX));
+        self.flushed = self.flushed.saturating_add(to_u32(written));
         let waiting = written..core::mem::take(&mut self.filled);
         for at in waiting {
             self.append(&[self.byte(at)]);

@@ -7,13 +7,13 @@
 //! So a boot loader believes nothing but signature and hash, and a slot boots even when the journal is lost.
 
 use embedded_storage::nor_flash::ReadNorFlash;
-use sha2::{Digest as _, Sha256};
 use whittle_format::envelope::Envelope;
 use whittle_format::life::SlotId;
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 
-use crate::admission::{Device, hash_flash};
-use crate::flash::{is_readable, read_unaligned};
+use crate::admission::{Device, check_image};
+use crate::flash::{ERASED, is_readable, read_unaligned};
+use crate::numbers::to_u32;
 use crate::verify::{VerifiedManifest, Verifier, verify_manifest};
 use crate::{FlashError, PatchError};
 
@@ -22,9 +22,6 @@ pub const TRAILER_BYTES: u32 = 256;
 
 const TRAILER_LEN: usize = MAX_MANIFEST_ENVELOPE_BYTES;
 const _: () = assert!(TRAILER_LEN == TRAILER_BYTES as usize);
-
-/// What stands in the trailer behind the envelope.
-const PADDING: u8 = 0xff;
 
 /// Bytes of a slot that an image may take.
 pub(crate) fn image_room<F: ReadNorFlash>(slot: &F) -> usize {
@@ -50,14 +47,12 @@ pub fn check_slot<F: ReadNorFlash>(
     read_unaligned(slot, trailer_at(slot), &mut trailer).map_err(unreadable)?;
     let manifest = verify_manifest(envelope_in(&trailer)?, verifier)?;
     device.check(&manifest)?;
-    let room = u32::try_from(image_room(slot)).unwrap_or(u32::MAX);
+    let room = to_u32(image_room(slot));
     if manifest.target_size > room {
         return Err(PatchError::TargetTooLarge { got: manifest.target_size, slot: room });
     }
-    let mut hasher = Sha256::new();
-    hash_flash(&mut hasher, slot, manifest.target_size).map_err(unreadable)?;
-    let digest: whittle_format::Digest = hasher.finalize().into();
-    if digest == manifest.target_digest { Ok(manifest) } else { Err(PatchError::ImageMismatch) }
+    check_image(slot, &manifest)?;
+    Ok(manifest)
 }
 
 /// The slot with the highest security counter among those that hold a signed image, whole; A if both are alike.
@@ -91,7 +86,7 @@ pub enum Boot {
 /// An envelope has at most as many bytes; more are left out.
 #[must_use]
 pub fn trailer(envelope: &[u8]) -> [u8; TRAILER_LEN] {
-    let mut trailer = [PADDING; TRAILER_LEN];
+    let mut trailer = [ERASED; TRAILER_LEN];
     for (to, from) in trailer.iter_mut().zip(envelope) {
         *to = *from;
     }
@@ -106,7 +101,14 @@ fn envelope_in(bytes: &[u8]) -> Result<&[u8], PatchError> {
 
 /// Where the trailer begins.
 pub(crate) fn trailer_at<F: ReadNorFlash>(slot: &F) -> u32 {
-    u32::try_from(image_room(slot)).unwrap_or(u32::MAX)
+    to_u32(image_room(slot))
+}
+
+/// Where the sector begins that the trailer lies in, which an installation erases first.
+pub(crate) fn last_sector<F: ReadNorFlash>(slot: &F, erase_size: usize) -> u32 {
+    let sector = to_u32(erase_size).max(1);
+    let trailer = trailer_at(slot);
+    trailer.saturating_sub(trailer.checked_rem(sector).unwrap_or(0))
 }
 
 /// One of both slots.

@@ -8,6 +8,7 @@ use whittle_format::staging::Staging;
 use whittle_format::{Manifest, ShortDigest};
 
 use crate::flash::{is_readable, read_unaligned};
+use crate::numbers::{to_u32, to_usize};
 use crate::{FlashError, PatchError, StagingError};
 
 /// Read at a time.
@@ -19,7 +20,7 @@ const HEAD: usize = 32;
 /// The record after a restart: what may have been begun of the next block is skipped; `None` if there is no room for
 /// more gaps.
 pub(crate) fn skip_doubtful(state: &Staging, block_len: u32, write_size: usize) -> Option<Staging> {
-    let extent = extent(usize::try_from(block_len).unwrap_or(usize::MAX), write_size);
+    let extent = extent(to_usize(block_len), write_size);
     let doubtful = extent.min(state.erased.saturating_sub(state.next));
     if doubtful == 0 { Some(*state) } else { state.skip(doubtful) }
 }
@@ -86,7 +87,7 @@ impl StagedBlocks {
         let at = self.at.saturating_add(self.state.gap_before(self.block));
         self.consumed = self.consumed.saturating_add(shape.data_len);
         self.block = self.block.saturating_add(1);
-        let len = usize::try_from(shape.len).unwrap_or(usize::MAX);
+        let len = to_usize(shape.len);
         self.at = at.saturating_add(extent(len, self.write_size));
         Some(Extent { at, len: shape.len })
     }
@@ -119,7 +120,7 @@ impl Extent {
         region: &mut S,
         into: &'b mut [u8; PIECE],
     ) -> Result<&'b [u8], PatchError> {
-        let len = usize::try_from(self.len).unwrap_or(usize::MAX).min(PIECE);
+        let len = to_usize(self.len).min(PIECE);
         let piece = into.get_mut(..len).unwrap_or_default();
         let unreadable = |kind| PatchError::Flash(FlashError::Staging(kind));
         read_unaligned(region, self.at, piece).map_err(unreadable)?;
@@ -132,8 +133,4 @@ impl Extent {
 /// Bytes that something takes in the region: whole write units.
 pub(crate) fn extent(len: usize, write_size: usize) -> u32 {
     to_u32(len.next_multiple_of(write_size.max(1)))
-}
-
-pub(crate) fn to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
 }

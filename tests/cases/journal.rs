@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_patcher_nostd::{Journal, JournalError, RecordKind};
 
+use crate::support::Draws;
+
 const KINDS: [RecordKind; 3] = [RecordKind::Life, RecordKind::Progress, RecordKind::Flags];
 
 /// The payload of the `n`-th record of a run, long or short by its kind.
@@ -195,23 +197,17 @@ fn no_second_cut_during_recovery_does_either() {
 fn no_schedule_of_several_cuts_does_either() {
     let (mut cuts, records) = (0, 8);
     for seed in 0..60_000u64 {
-        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut draw = |below: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            (random >> 16) % below
-        };
-        let chip = [Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED][draw(3) as usize];
+        let mut draws = Draws::new(seed);
+        let chip = draws.one_of(&[Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED]);
         let supply = Supply::new();
         let mut flash = SimFlash::<4, 32, 1024>::erased(2048).with(chip).on(&supply);
-        let mut next = append(&mut flash, 0, draw(records) as u8).map_or_else(|n| n, |()| 0);
+        let mut next = append(&mut flash, 0, draws.below(records) as u8).map_or_else(|n| n, |()| 0);
         let seen = known(&mut Journal::open(&mut flash).expect("opens"));
         next = (next..=records as u8).find(|count| after(*count) == seen).expect("a state");
         let mut counts = next..=next;
         let mut story = Vec::new();
-        for _ in 0..2 + draw(5) {
-            let cut = Cut { step: draw(12), outcome: Outcome::ALL[draw(6) as usize] };
+        for _ in 0..2 + draws.below(5) {
+            let cut = Cut { step: draws.below(12), outcome: draws.one_of(&Outcome::ALL) };
             story.push(cut);
             supply.arm(cut, seed ^ cut.step);
             // The next look happens under the next cut, so that what is in doubt stays so.

@@ -16,7 +16,7 @@ use crate::life;
 use crate::receiver::{Event, Receiver};
 use crate::signed_slot::{image_room, slot_mut};
 use crate::staged::{StagedBlocks, read_envelope, read_link, skip_doubtful};
-use crate::{JournalError, LifeError, Status, UpdateError, VerifiedManifest, Verifier};
+use crate::{JournalError, LifeError, PatchError, Status, UpdateError, VerifiedManifest, Verifier};
 
 /// A download of one package, fed with chunks of any size.
 ///
@@ -93,7 +93,9 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
         }
         Ok(Some(download))
     }
+}
 
+impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
     /// The journal's record of what is staged.
     pub(crate) fn staged(&mut self) -> Result<Staging, UpdateError> {
         let mut bytes = [0; Staging::MAX_LEN];
@@ -130,7 +132,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     /// Nothing is written before the signature, the fitness for this device and the base's hash have been checked.
     ///
     /// # Errors
-    /// [`UpdateError`]; what is staged and counted stays, so that [`Updater::resume`] goes on behind it.
+    /// [`UpdateError`]; what is staged and counted stays, so that [`Updater::resume`] goes on behind it. This value does not.
     pub async fn push(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
         self.turn.begin().map_err(JournalError::from)?;
         let outcome = self.take(input).await;
@@ -149,22 +151,29 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
                 let taken = before.len().saturating_sub(input.len());
                 self.keep_envelope(before.get(..taken).unwrap_or_default());
             }
-            match event {
+            let staged = match event {
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
-                Event::Admitted(manifest) => self.begin(manifest).await?,
-                Event::Payload => {
-                    let next = put(self.region, &self.state, self.receiver.block()).await?;
-                    self.count(next).await?;
-                }
+                Event::Admitted(manifest) => self.begin(manifest).await,
+                Event::Payload => self.stage_block().await,
+            };
+            if staged.is_err() {
+                // What the receiver has passed on is not staged, so it must not go on.
+                self.receiver.fail(PatchError::Truncated);
             }
+            staged?;
         }
+    }
+
+    async fn stage_block(&mut self) -> Result<(), UpdateError> {
+        let next = put(self.region, &self.state, self.receiver.block()).await?;
+        self.count(next).await
     }
 
     /// Ends the download: the package is whole, and can be installed.
     ///
     /// # Errors
-    /// [`UpdateError::Patch`] with [`PatchError::Truncated`](crate::PatchError::Truncated) if bytes are missing, or
+    /// [`UpdateError::Patch`] with [`PatchError::Truncated`] if bytes are missing, or
     /// [`UpdateError::Journal`].
     pub async fn finish(mut self) -> Result<VerifiedManifest, UpdateError> {
         self.turn.begin().map_err(JournalError::from)?;
@@ -203,13 +212,17 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         let Ok(envelope) = read_envelope(self.region, &mut self.envelope) else { return false };
         self.envelope_len = envelope.len();
         let life = &self.updater.life;
-        let (target, package, base) = (life.target, life.kind, life.committed);
+        let (target, counter) = (life.target, life.target_counter);
+        let (package, base) = (life.kind, life.committed);
         let slots = &mut self.updater.slots;
         let room = image_room(slot_mut(slots, base.other()));
         let mut input = envelope;
         let event = self.receiver.next(&mut input, slot_mut(slots, base), room);
         let Ok(Event::Admitted(manifest)) = event else { return false };
-        if shorten(&manifest.target_digest) != target || kind(manifest.base()) != package {
+        let is_this = shorten(&manifest.target_digest) == target
+            && kind(manifest.base()) == package
+            && manifest.security_counter == counter;
+        if !is_this {
             return false;
         }
         let staged = StagedBlocks::new(&state, &manifest, self.envelope_len, S::WRITE_SIZE);

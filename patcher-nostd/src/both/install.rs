@@ -13,7 +13,7 @@ use super::{NorFlash, both};
 use crate::error::Culprit;
 use crate::flash::read_back;
 use crate::life::Event;
-use crate::signed_slot::{check_slot, image_room, trailer, trailer_at};
+use crate::signed_slot::{check_slot, image_room, last_sector, trailer, trailer_at};
 use crate::staged::{PIECE, StagedBlocks, read_envelope};
 use crate::{
     Buffers, Device, FlashError, Installed, LifeError, PatchError, Slots, UpdateError, Verifier,
@@ -37,15 +37,11 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
         buffers: Buffers<'_>,
         watch: &mut dyn FnMut(u32),
     ) -> Result<Installed, UpdateError> {
-        if self.life.phase != Phase::Verified {
+        if self.life.phase != Phase::Verified || self.is_single {
             return Err(LifeError::OutOfTurn { phase: self.life.phase }.into());
         }
         let staged = self.staged()?;
-        let mut bytes = [0; Progress::LEN];
-        let progress = match self.journal.read(Kind::Progress, &mut bytes)? {
-            Some(bytes) => Progress::parse(bytes).map_err(UpdateError::Record)?,
-            None => Progress::default(),
-        };
+        let progress = self.progress()?;
         let device = self.device_now();
         let (base, target) = by_role(&mut self.slots, self.life.committed);
         let installation = Installation {
@@ -68,6 +64,17 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
                 self.journal.append(Kind::Progress, &Progress::default().emit()).await?;
                 Err(error.into())
             }
+        }
+    }
+}
+
+impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
+    /// How far an installation has come.
+    pub(crate) fn progress(&mut self) -> Result<Progress, UpdateError> {
+        let mut bytes = [0; Progress::LEN];
+        match self.journal.read(Kind::Progress, &mut bytes)? {
+            Some(bytes) => Progress::parse(bytes).map_err(UpdateError::Record),
+            None => Ok(Progress::default()),
         }
     }
 }
@@ -131,7 +138,7 @@ impl<J: NorFlash, F: NorFlash> TargetSlot<'_, J, F> {
     /// Takes away what makes the slot boot.
     async fn begin(&mut self) -> Result<(), NorFlashErrorKind> {
         // The image may reach into the trailer's sector.
-        self.progress.written = self.progress.written.min(last_sector(self.slot));
+        self.progress.written = self.progress.written.min(last_sector(self.slot, F::ERASE_SIZE));
         unseal(self.slot).await
     }
 }
@@ -199,21 +206,17 @@ fn by_role<F>(slots: &mut [F; 2], committed: SlotId) -> (&mut F, &mut F) {
 
 /// Makes sure that the slot does not boot until [`seal`] is called.
 #[both]
-async fn unseal<F: NorFlash>(slot: &mut F) -> Result<(), NorFlashErrorKind> {
-    let from = last_sector(slot);
+pub(crate) async fn unseal<F: NorFlash>(slot: &mut F) -> Result<(), NorFlashErrorKind> {
+    let from = last_sector(slot, F::ERASE_SIZE);
     let end = u32::try_from(slot.capacity()).unwrap_or(u32::MAX);
     slot.erase(from, end).await.map_err(|error| error.kind())
 }
 
-/// Where the sector begins that the trailer lies in, which [`unseal`] erases.
-fn last_sector<F: NorFlash>(slot: &F) -> u32 {
-    let sector = u32::try_from(F::ERASE_SIZE).unwrap_or(u32::MAX).max(1);
-    let trailer = trailer_at(slot);
-    trailer.saturating_sub(trailer.checked_rem(sector).unwrap_or(0))
-}
-
 /// Writes the envelope of the image that stands in the slot.
 #[both]
-async fn seal<F: NorFlash>(slot: &mut F, envelope: &[u8]) -> Result<(), NorFlashErrorKind> {
+pub(crate) async fn seal<F: NorFlash>(
+    slot: &mut F,
+    envelope: &[u8],
+) -> Result<(), NorFlashErrorKind> {
     slot.write(trailer_at(slot), &trailer(envelope)).await.map_err(|error| error.kind())
 }

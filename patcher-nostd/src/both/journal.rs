@@ -27,21 +27,17 @@ use whittle_format::journal::{BankHead, CRC_LEN, HEAD_LEN, Kind, MAX_PAYLOAD, Re
 use super::turn::Turn;
 use super::{NorFlash, both};
 use crate::JournalError;
-use crate::flash::{is_readable, read_unaligned};
-
-/// Written at a time; a multiple of every write size that is supported.
-const CHUNK: usize = 256;
+use crate::flash::{CHUNK, ERASED, is_readable, read_unaligned};
+use crate::numbers::{to_u32, to_usize};
 
 /// Read at a time.
 const PIECE: usize = 64;
 
-/// What stands behind a copy up to the end of its last write unit.
-const PADDING: u8 = 0xff;
-
 /// What the mark consists of; neither byte is what flash erases to.
 const MARK: [u8; 2] = [0x57, 0xa8];
 
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+/// The checksum of what the journal holds, or vouches for.
+pub(crate) const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// A record's good copy.
 #[derive(Clone, Copy, Debug)]
@@ -279,7 +275,7 @@ impl<F: NorFlash> Journal<F> {
         head: RecordHead,
         source: Source<'_>,
     ) -> Result<(), JournalError> {
-        let mut copy = CopyWriter { at, chunk: [PADDING; CHUNK], filled: 0 };
+        let mut copy = CopyWriter { at, chunk: [ERASED; CHUNK], filled: 0 };
         let mut digest = CRC.digest();
         let front = head.emit();
         digest.update(&front);
@@ -401,7 +397,7 @@ impl<F: NorFlash> Journal<F> {
         while from < to {
             let mut piece = [0; PIECE];
             let Ok(piece) = self.fetch_piece(from, to, &mut piece) else { return false };
-            let erased = *erased.get_or_insert(piece.first().copied().unwrap_or(PADDING));
+            let erased = *erased.get_or_insert(piece.first().copied().unwrap_or(ERASED));
             if !matches!(erased, 0 | 0xff) || piece.iter().any(|byte| *byte != erased) {
                 return false;
             }
@@ -493,7 +489,7 @@ impl CopyWriter {
         let bytes = self.chunk.get(..len).unwrap_or_default();
         flash.write(self.at, bytes).await.map_err(|error| JournalError::Flash(error.kind()))?;
         self.at = self.at.saturating_add(to_u32(len));
-        (self.chunk, self.filled) = ([PADDING; CHUNK], 0);
+        (self.chunk, self.filled) = ([ERASED; CHUNK], 0);
         Ok(())
     }
 }
@@ -516,14 +512,6 @@ fn index(kind: Kind) -> Option<usize> {
     Kind::KEPT.iter().position(|kept| *kept == kind)
 }
 
-fn to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
-}
-
 fn to_u16(len: usize) -> u16 {
     u16::try_from(len).unwrap_or(u16::MAX)
-}
-
-fn to_usize(len: u32) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
 }

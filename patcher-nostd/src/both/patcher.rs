@@ -1,26 +1,25 @@
 //! The whole device side in one machine.
 
 use embedded_storage::nor_flash::{NorFlashError as _, ReadNorFlash};
-use sha2::{Digest as _, Sha256};
-use whittle_delta::Wants;
 use whittle_delta::compact::Memory;
+use whittle_delta::{ArrangementBuffers, Wants};
 
 use super::turn::Turn;
 use super::{NorFlash, both};
-use crate::admission::hash_flash;
+use crate::admission::check_image;
 use crate::codec::CodecDecoder;
 use crate::flash::{FlashImages, Slots, read_back};
 use crate::page::Page;
 use crate::receiver::{Event, Receiver};
 use crate::{
-    Buffers, DecodeError, Device, FlashError, Installed, PatchError, Status, VerifiedManifest,
-    Verifier,
+    Buffers, Device, FlashError, Installed, PatchError, Status, VerifiedManifest, Verifier,
 };
 
 /// Applies one package to a slot.
 pub struct Patcher<'a, V> {
     receiver: Receiver<'a, V>,
     compact: Option<Memory<'a>>,
+    arrangement: Option<ArrangementBuffers<'a>>,
     decoder: Option<CodecDecoder<'a>>,
     page: Page<'a>,
     turn: Turn,
@@ -32,7 +31,14 @@ impl<'a, V: Verifier> Patcher<'a, V> {
     pub fn new(device: &Device<'a>, verifier: V, buffers: Buffers<'a>) -> Self {
         let Buffers { block, page, compact } = buffers;
         let receiver = Receiver::new(device, verifier, block);
-        Self { receiver, compact, decoder: None, page: Page::new(page), turn: Turn::default() }
+        let (page, turn) = (Page::new(page), Turn::default());
+        Self { receiver, compact, arrangement: None, decoder: None, page, turn }
+    }
+
+    /// The same that takes deltas made for an application in place too, and applies them to another slot.
+    #[must_use]
+    pub fn with_arrangement(self, buffers: ArrangementBuffers<'a>) -> Self {
+        Self { arrangement: Some(buffers), ..self }
     }
 
     /// What is being applied, once its envelope has come.
@@ -69,8 +75,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
             let outcome = match self.receiver.next(input, slots.base, capacity)? {
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
-                Event::Admitted(manifest) => prepare::<T>(&manifest, &self.page, &mut self.compact)
-                    .map(|new| self.decoder = Some(new)),
+                Event::Admitted(manifest) => self.prepare::<T>(&manifest),
                 Event::Payload => self.decode(slots, At::Block).await,
             };
             outcome.map_err(|error| self.receiver.fail(error))?;
@@ -89,15 +94,15 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         self.turn.begin()?;
         let manifest = self.receiver.finish()?;
         self.decode(slots, At::End).await?;
-        let mut hasher = Sha256::new();
-        hash_flash(&mut hasher, slots.target, manifest.target_size)
-            .map_err(|kind| PatchError::Flash(FlashError::Target(kind)))?;
-        let digest: whittle_format::Digest = hasher.finalize().into();
-        if digest == manifest.target_digest {
-            Ok(Installed { manifest })
-        } else {
-            Err(PatchError::ImageMismatch)
-        }
+        check_image(slots.target, &manifest)?;
+        Ok(Installed { manifest })
+    }
+
+    fn prepare<T: NorFlash>(&mut self, manifest: &VerifiedManifest) -> Result<(), PatchError> {
+        self.page.check::<T>(T::WRITE_SIZE).map_err(PatchError::Flash)?;
+        let (compact, arrangement) = (self.compact.take(), self.arrangement.take());
+        self.decoder = Some(CodecDecoder::new(manifest, compact, arrangement)?);
+        Ok(())
     }
 
     /// Decodes the payload at hand, or what is behind its end, and writes a page whenever one is full.
@@ -115,7 +120,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
                 At::Block => decoder.push(&mut payload, &mut images),
                 At::End => decoder.finish(&mut images),
             };
-            let is_done = wants.map_err(failed)? != Wants::Room;
+            let is_done = wants? != Wants::Room;
             if is_done && (at == At::Block || !self.page.has_unwritten()) {
                 return Ok(());
             }
@@ -131,27 +136,13 @@ enum At {
     End,
 }
 
-fn prepare<'a, T: NorFlash>(
-    manifest: &VerifiedManifest,
-    page: &Page<'_>,
-    compact: &mut Option<Memory<'a>>,
-) -> Result<CodecDecoder<'a>, PatchError> {
-    page.check::<T>(T::WRITE_SIZE).map_err(PatchError::Flash)?;
-    CodecDecoder::new(manifest, compact.take())
-}
-
-/// Tells failures of the flash from failures of the payload.
-fn failed(error: DecodeError<FlashError>) -> PatchError {
-    match error {
-        DecodeError::Images(cause) => PatchError::Flash(cause),
-        cause => PatchError::Payload(cause),
-    }
-}
-
 /// Writes the page, or as much of it as there is, and compares it with what reads back; each sector is erased when its
 /// first byte is wanted.
 #[both]
-async fn write<T: NorFlash>(page: &mut Page<'_>, flash: &mut T) -> Result<(), PatchError> {
+pub(crate) async fn write<T: NorFlash>(
+    page: &mut Page<'_>,
+    flash: &mut T,
+) -> Result<(), PatchError> {
     let failed = |cause| PatchError::Flash(FlashError::Target(cause));
     let sector = u32::try_from(T::ERASE_SIZE).unwrap_or(u32::MAX).max(1);
     let at = page.flushed;

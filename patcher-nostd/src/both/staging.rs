@@ -13,13 +13,9 @@ use whittle_format::staging::Staging;
 
 use super::{NorFlash, both};
 use crate::StagingError;
-use crate::flash::{is_readable, read_back};
-use crate::staged::{extent, to_u32};
-
-/// Written at a time; a multiple of every write size that is supported.
-const CHUNK: usize = 256;
-
-const PADDING: u8 = 0xff;
+use crate::flash::{CHUNK, ERASED, is_readable, read_back};
+use crate::numbers::{to_u32, to_usize};
+use crate::staged::extent;
 
 /// Writes what comes next, the envelope or a block, and returns the record that counts it.
 ///
@@ -45,11 +41,11 @@ pub(crate) async fn put<S: NorFlash>(
     }
     let mut at = state.next;
     for piece in bytes.chunks(CHUNK) {
-        let mut chunk = [PADDING; CHUNK];
+        let mut chunk = [ERASED; CHUNK];
         for (to, from) in chunk.iter_mut().zip(piece) {
             *to = *from;
         }
-        let len = usize::try_from(extent(piece.len(), S::WRITE_SIZE)).unwrap_or(usize::MAX);
+        let len = to_usize(extent(piece.len(), S::WRITE_SIZE));
         let chunk = chunk.get(..len).unwrap_or_default();
         region.write(at, chunk).await.map_err(|error| StagingError::Flash(error.kind()))?;
         read_back(region, at, chunk)?;

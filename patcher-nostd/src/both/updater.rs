@@ -25,6 +25,8 @@ pub struct Updater<'d, J, F, V> {
     pub(crate) slots: [F; 2],
     pub(crate) life: LifeState,
     attempts: u8,
+    /// Both slots are one and the same.
+    pub(crate) is_single: bool,
 }
 
 #[both]
@@ -50,8 +52,15 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
             None => None,
         };
         let life = stored.unwrap_or(LifeState::new(SlotId::A, device.security_counter));
-        let mut updater =
-            Self { device: *device, verifier, journal, slots, life, attempts: DEFAULT_ATTEMPTS };
+        let mut updater = Self {
+            device: *device,
+            verifier,
+            journal,
+            slots,
+            life,
+            attempts: DEFAULT_ATTEMPTS,
+            is_single: false,
+        };
         if stored.is_none() {
             let found = any_signed_slot(device, &updater.verifier, &mut updater.slots);
             if let Some((slot, found)) = found {
@@ -149,7 +158,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     }
 
     /// Gives up the package that is being downloaded, or that could not be installed; if it is a delta, that counts as
-    /// one of its failures.
+    /// one of its failures. Where an installation in place has begun, nothing boots then but a recovery.
     ///
     /// # Errors
     /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless there is one, or [`UpdateError::Journal`].

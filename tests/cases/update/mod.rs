@@ -3,10 +3,12 @@
 mod awaited;
 mod boot;
 mod cancel;
+mod in_place;
 mod packages;
 
 use whittle_flash_sim::{Chip, Cut, Outcome};
 
+use crate::support::Draws;
 use blocking::sweep::{Count, cut, cuts, end, factory, sweep};
 use blocking::world::{Behaviour, Geometry};
 use packages::Releases;
@@ -110,20 +112,14 @@ fn random_schedules_of_power_cuts_do_not_brick_two_slots() {
     let mut count = Count::default();
     let schedules: u64 = if is_thorough() { 1_000_000 } else { 10_000 };
     for seed in 0..schedules {
-        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut draw = |below: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            (random >> 16) % below
-        };
-        let chip = [Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED][draw(3) as usize];
-        let behaviour = Behaviour::ALL[draw(4) as usize];
+        let mut draws = Draws::new(seed);
+        let chip = draws.one_of(&[Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED]);
+        let behaviour = draws.one_of(&Behaviour::ALL);
         let mut world = factory::<1, 8, 256>(chip, geometry, &releases, behaviour);
-        for _ in 0..1 + draw(10) {
-            let most = 1 << draw(10);
-            let step = draw(most);
-            let next = Cut { step, outcome: Outcome::ALL[draw(6) as usize] };
+        for _ in 0..1 + draws.below(10) {
+            let most = 1 << draws.below(10);
+            let step = draws.below(most);
+            let next = Cut { step, outcome: draws.one_of(&Outcome::ALL) };
             world.story.push(next);
             if !cut(&mut world, next) {
                 break;
