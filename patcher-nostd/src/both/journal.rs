@@ -10,19 +10,27 @@
 //! record with one good copy, bytes that are not erased behind the last record), the journal **rotates** into the other
 //! bank before anybody acts on what was read: a cell that was torn may read differently next time.
 //!
-//! Three rules make every cut harmless, whatever it leaves:
+//! Four rules make every cut harmless, whatever it leaves, and every read that fails for a while:
 //!
 //! * Of a record with one good copy nobody knows whether it will be good again. It is used only after it stands in a new
 //!   bank; until then nobody has acted on it.
 //! * The same holds for a bank record with one good copy, unless something was written behind the snapshot, which begins
 //!   after both copies were done. A rotation adds nothing, so that until then both banks tell the same.
 //! * Before a bank is erased, the mark of the other one is written, so that from then on no doubt about that one is left.
+//! * A read that fails is tried again. Words that were torn may be refused for ever by a chip that corrects errors, so a bank
+//!   whose bank record cannot be read does not count; but where neither can, the journal is not taken for lost, and no bank is
+//!   erased unless the one that counts has just been read.
+//!
+//! Where the device stands in an update can always be told: records of other kinds that would leave no room for that are
+//! refused.
 //!
 //! A bank may span several sectors. Each rotation erases one bank once.
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use embedded_storage::nor_flash::{NorFlashError as _, NorFlashErrorKind};
 use whittle_format::journal::{BankHead, CRC_LEN, HEAD_LEN, Kind, MAX_PAYLOAD, RecordHead};
+use whittle_format::life::LifeState;
+use whittle_format::staging::Progress;
 
 use super::turn::Turn;
 use super::{NorFlash, both};
@@ -32,6 +40,12 @@ use crate::numbers::{to_u32, to_usize};
 
 /// Read at a time.
 const PIECE: usize = 64;
+
+/// How often a read is tried.
+const READS: u8 = 3;
+
+/// The kinds without which nothing goes on, and the lengths of their payloads in bytes: there is always room for them.
+const NEEDED: [(Kind, usize); 2] = [(Kind::Life, LifeState::LEN), (Kind::Progress, Progress::LEN)];
 
 /// What the mark consists of; neither byte is what flash erases to.
 const MARK: [u8; 2] = [0x57, 0xa8];
@@ -84,7 +98,8 @@ impl<F: NorFlash> Journal<F> {
     /// A region in which no bank counts, such as an erased one, becomes an empty journal; [`Self::was_lost`] tells.
     ///
     /// # Errors
-    /// [`JournalError`]; opening it again is always safe.
+    /// [`JournalError`]; opening it again is always safe. [`JournalError::Flash`] also where neither bank can be read: it may
+    /// be there next time.
     pub async fn open(flash: F) -> Result<Self, JournalError> {
         let mut journal = Self {
             flash,
@@ -98,6 +113,11 @@ impl<F: NorFlash> Journal<F> {
         };
         journal.check_geometry()?;
         let banks = [0, journal.bank_len()].map(|bank| journal.examine(bank));
+        if let [Err(error), Err(_)] = banks {
+            return Err(error);
+        }
+        let is_readable = banks.iter().all(Result::is_ok);
+        let banks = banks.map(|bank| bank.ok().flatten());
         let newest = banks.iter().flatten().map(|found| found.epoch).max();
         let found = banks.into_iter().flatten().max_by_key(|found| (found.certain, found.epoch));
         let clean = match found {
@@ -107,8 +127,8 @@ impl<F: NorFlash> Journal<F> {
                 journal.sequence = found.sequence;
                 journal.end = found.end;
                 journal.latest = found.latest;
-                // A newer bank whose bank record is in doubt might be certain next time.
-                found.clean && newest == Some(found.epoch)
+                // A newer bank whose bank record is in doubt, or unreadable, might count next time.
+                found.clean && newest == Some(found.epoch) && is_readable
             }
             None => {
                 journal.was_lost = true;
@@ -159,7 +179,8 @@ impl<F: NorFlash> Journal<F> {
     /// When it returns, the record is there whatever happens; if power fails before, it is there or the one before it is.
     ///
     /// # Errors
-    /// [`JournalError`]; what was the latest record stays.
+    /// [`JournalError`]; what was the latest record stays. [`JournalError::Full`] also where there would be no room left
+    /// for where the device stands.
     pub async fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
         self.turn.begin()?;
         let outcome = self.append_somewhere(kind, payload).await;
@@ -175,6 +196,9 @@ impl<F: NorFlash> Journal<F> {
             return Err(too_long);
         }
         let head = RecordHead { kind, len, sequence: self.sequence.saturating_add(1) };
+        if !is_needed(kind) && self.full_snapshot(head) > self.bank_len() {
+            return Err(JournalError::Full { bank: self.bank_len() });
+        }
         let fits = |journal: &Self| {
             let end = journal.end.saturating_add(journal.stride(head).saturating_mul(2));
             end <= journal.bank.saturating_add(journal.bank_len())
@@ -209,14 +233,16 @@ impl<F: NorFlash> Journal<F> {
         let (old, len) = (self.bank, self.bank_len());
         let bank = if old == 0 { len } else { 0 };
         if self.epoch > 0 {
+            // What is to be copied must be readable before the other bank goes.
+            let head_at = old.saturating_add(self.mark_len());
+            self.good_bank_head(head_at)?.ok_or(JournalError::ReadBack { offset: head_at })?;
             self.write_mark(old).await?;
         }
         let erased = self.flash.erase(bank, bank.saturating_add(len)).await;
         erased.map_err(|error| JournalError::Flash(error.kind()))?;
 
         let head_at = bank.saturating_add(self.mark_len());
-        let bank_record =
-            RecordHead { kind: Kind::Bank, len: to_u16(BankHead::LEN), sequence: self.sequence };
+        let bank_record = RecordHead { sequence: self.sequence, ..BANK_RECORD };
         let mut end = head_at.saturating_add(self.stride(bank_record).saturating_mul(2));
         let mut latest = Latest::default();
         for (kept, place) in latest.iter_mut().zip(self.latest) {
@@ -300,22 +326,18 @@ impl<F: NorFlash> Journal<F> {
         copy.finish(&mut self.flash).await
     }
 
-    /// What a bank holds; `None` if no copy of its bank record is good.
-    fn examine(&mut self, bank: u32) -> Option<Found> {
+    /// What a bank holds; `None` if no copy of its bank record is good, although both can be read.
+    fn examine(&mut self, bank: u32) -> Result<Option<Found>, JournalError> {
         let bank_end = bank.saturating_add(self.bank_len());
         let head_at = bank.saturating_add(self.mark_len());
-        let record = RecordHead { kind: Kind::Bank, len: to_u16(BankHead::LEN), sequence: 0 };
-        let stride = self.stride(record);
-        let copies = [head_at, head_at.saturating_add(stride)];
-        let good = copies.map(|at| self.bank_head(at));
-        let (sequence, head) = good.into_iter().flatten().next()?;
+        let Some((good, both)) = self.good_bank_head(head_at)? else { return Ok(None) };
+        let (sequence, head) = good;
         let snapshot_end = bank.saturating_add(head.snapshot_end).min(bank_end);
-        let both = good.iter().all(Option::is_some);
         let mut found = Found {
             bank,
             epoch: head.epoch,
             sequence,
-            end: copies[1].saturating_add(stride),
+            end: head_at.saturating_add(self.stride(BANK_RECORD).saturating_mul(2)),
             latest: Latest::default(),
             clean: both,
             certain: both
@@ -335,7 +357,23 @@ impl<F: NorFlash> Journal<F> {
                 *kept = Some(place);
             }
         }
-        Some(found)
+        Ok(Some(found))
+    }
+
+    /// The bank record at an offset, and whether both copies of it are good; `None` if neither is, although both can be read.
+    fn good_bank_head(&mut self, at: u32) -> Result<Option<((u32, BankHead), bool)>, JournalError> {
+        let second = at.saturating_add(self.stride(BANK_RECORD));
+        let good = [at, second].map(|at| self.bank_head(at));
+        let both = good.iter().all(Option::is_some);
+        let Some(one) = good.into_iter().flatten().next() else {
+            let (mut from, end) = (at, second.saturating_add(self.stride(BANK_RECORD)));
+            while from < end {
+                from = from
+                    .saturating_add(to_u32(self.fetch_piece(from, end, &mut [0; PIECE])?.len()));
+            }
+            return Ok(None);
+        };
+        Ok(Some((one, both)))
     }
 
     fn bank_head(&mut self, at: u32) -> Option<(u32, BankHead)> {
@@ -423,7 +461,14 @@ impl<F: NorFlash> Journal<F> {
         if to_usize(at).saturating_add(into.len()) > self.flash.capacity() {
             return Err(JournalError::Flash(NorFlashErrorKind::OutOfBounds));
         }
-        read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash)
+        let mut outcome = Ok(());
+        for _ in 0..READS {
+            outcome = read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
 
     fn check_geometry(&self) -> Result<(), JournalError> {
@@ -438,6 +483,20 @@ impl<F: NorFlash> Journal<F> {
 
     fn place(&self, kind: Kind) -> Option<Place> {
         index(kind).and_then(|at| self.latest.get(at).copied().flatten())
+    }
+
+    /// What a bank holds at most before it must be rotated again: the latest record of each kind, with this one among them,
+    /// those that are needed, and one more of these.
+    fn full_snapshot(&self, new: RecordHead) -> u32 {
+        let pair = |head: RecordHead| self.stride(head).saturating_mul(2);
+        let needed = NEEDED.map(|(kind, len)| pair(RecordHead { kind, len: to_u16(len), ..new }));
+        let others = Kind::KEPT.into_iter().filter(|kind| !is_needed(*kind)).map(|kind| {
+            let kept = self.place(kind).map(|place| place.head);
+            if kind == new.kind { pair(new) } else { kept.map_or(0, pair) }
+        });
+        let more = needed.into_iter().max().unwrap_or(0);
+        let front = self.mark_len().saturating_add(pair(BANK_RECORD)).saturating_add(more);
+        needed.into_iter().chain(others).fold(front, u32::saturating_add)
     }
 
     fn bank_len(&self) -> u32 {
@@ -500,12 +559,21 @@ fn payload_and_crc(at: u32, head: RecordHead) -> (u32, u32) {
     (at.saturating_add(to_u32(HEAD_LEN)), end.saturating_sub(to_u32(CRC_LEN)))
 }
 
+/// The head of every bank record, but for its sequence number.
+const BANK_RECORD: RecordHead =
+    RecordHead { kind: Kind::Bank, len: BankHead::LEN as u16, sequence: 0 };
+const _: () = assert!(BankHead::LEN <= u16::MAX as usize);
+
 /// Where a payload comes from.
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Payload(&'a [u8]),
     /// A copy of the same record at this offset.
     Copy(u32),
+}
+
+fn is_needed(kind: Kind) -> bool {
+    NEEDED.iter().any(|(needed, _)| *needed == kind)
 }
 
 fn index(kind: Kind) -> Option<usize> {
