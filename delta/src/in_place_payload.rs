@@ -160,6 +160,13 @@ impl Decoder for InPlaceDecoder<'_> {
 }
 
 impl Resume for InPlaceDecoder<'_> {
+    fn state_bytes(&self) -> u64 {
+        match &self.stage {
+            Stage::Body(decoder) => decoder.state_bytes(),
+            Stage::Head { .. } => 0,
+        }
+    }
+
     /// The head is not part of the state: the new decoder is given it first, up to where it pauses.
     fn pass_state<S: StateBytes>(&mut self, state: &mut S) -> Result<(), StateError<S::Error>> {
         match &mut self.stage {

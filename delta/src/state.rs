@@ -4,6 +4,9 @@ use crate::Decoder;
 
 /// A decoder that can be stopped where it pauses, and gone on with by another one.
 pub trait Resume: Decoder {
+    /// Most bytes of the state, as far as what has come of the payload tells.
+    fn state_bytes(&self) -> u64;
+
     /// Passes on the whole state in a fixed order, piece by piece.
     ///
     /// A decoder that has run tells its state; a new one, made from the same sizes, takes it. What it had taken of the

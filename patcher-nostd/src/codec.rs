@@ -114,6 +114,17 @@ impl<'a> CodecDecoder<'a> {
         }
     }
 
+    /// Most bytes of the decoder's state, as far as that is known.
+    pub(crate) fn state_bytes(&self) -> u64 {
+        match self {
+            Self::Stored(decoder) => decoder.state_bytes(),
+            Self::Compact(decoder) => decoder.state_bytes(),
+            Self::InPlace(decoder) => decoder.state_bytes(),
+            #[cfg(any(feature = "zstd", feature = "bsdiff"))]
+            _ => u64::MAX,
+        }
+    }
+
     /// Passes on the decoder's state; codecs that cannot be stopped have none.
     pub(crate) fn pass_state<S: StateBytes>(
         &mut self,

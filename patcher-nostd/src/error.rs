@@ -134,6 +134,13 @@ pub enum PatchError {
     /// The finished image is not the one that was signed, although every page read back as it was written: the
     /// package was built wrongly.
     ImageMismatch,
+    /// A bank of the region for the decoder's state is too small, during an installation in place.
+    StateRoom {
+        /// Bytes that the state may have.
+        needed: u64,
+        /// Length of a bank in bytes.
+        got: u32,
+    },
     /// The bytes ended before the package did.
     Truncated,
     /// Bytes follow the package where exactly one was wanted.
@@ -154,6 +161,7 @@ impl PatchError {
             #[cfg(feature = "async")]
             Self::Interrupted => Culprit::Caller,
             Self::BlockBuffer { .. }
+            | Self::StateRoom { .. }
             | Self::Flash(FlashError::PageBuffer { .. } | FlashError::ReadSize { .. }) => {
                 Culprit::Caller
             }
@@ -232,6 +240,9 @@ impl fmt::Display for PatchError {
             Self::Payload(cause) => write!(f, "payload cannot be decoded: {cause}"),
             Self::Flash(cause) => cause.fmt(f),
             Self::ImageMismatch => f.write_str("the finished image is not the one that was signed"),
+            Self::StateRoom { needed, got } => {
+                write!(f, "the decoder's state takes {needed} bytes, a bank for it has {got}")
+            }
             Self::Truncated => f.write_str("the package is incomplete"),
             Self::TrailingBytes { extra } => write!(f, "{extra} bytes follow the package"),
             #[cfg(feature = "async")]

@@ -12,9 +12,10 @@
 //! into a slot that nothing needs; a sector of the target is made from what does not lie in its own place. The decoder's
 //! state at the beginning of a sector lies in one of two banks of a region of its own, and the journal says in which.
 //!
-//! **Not ready for devices in the field.** Power cuts at every step are survived, but what the lent memory and regions are too
-//! small for, and what the payload's head asks for, is found only when the base has been moved, and an error of the flash
-//! that looks like one of the package ends the update. Then nothing boots but a recovery.
+//! Before the first change, every block of the staged package is compared with its hash, and the decoder has read all that
+//! stands in front of the target: what does not suit the package, the lent memory or the regions is refused while the old
+//! image is whole. From then on no error ends the installation: each call goes on with it, until it is done or given up
+//! ([`Updater::abandon`]). Flash that stays broken leaves a device that boots nothing but its recovery.
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind};
 use whittle_delta::compact::Memory;
@@ -41,8 +42,8 @@ use crate::staged::{PIECE, StagedBlocks, read_envelope};
 use crate::state_banks::{StateBanks, StateLoader};
 use crate::verify::verify_manifest;
 use crate::{
-    Device, FlashError, Installed, Journal, LifeError, PatchError, UpdateError, Updater,
-    VerifiedManifest, Verifier,
+    DecodeError, Device, FlashError, Installed, Journal, LifeError, PatchError, UpdateError,
+    Updater, VerifiedManifest, Verifier,
 };
 
 /// Memory for an installation in place.
@@ -60,13 +61,14 @@ pub struct InPlaceBuffers<'a> {
 impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
     /// Installs the staged package in the place of the running image, or goes on with it.
     ///
-    /// `states` keeps the decoder's state: twice as many bytes as that has, in whole sectors. `watch` is called for each
-    /// sector, with the bytes of the target that are written.
+    /// `states` keeps the decoder's state twice, each time in whole sectors: [`IN_PLACE_STATE_BYTES`] and what
+    /// [`Class::state_bytes`](crate::compact::Class::state_bytes) tells. `watch` is called for each block of the package
+    /// that is read, and for each sector that is written, with the bytes of the target that are written.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless it [is wanted](Self::is_in_place_wanted). [`UpdateError::Patch`]: if its
-    /// [`culprit`](PatchError::culprit) is the package, the update has failed, and if that was found only when the base had
-    /// been changed, nothing boots any more but a recovery; otherwise calling it again goes on.
+    /// [`LifeError::OutOfTurn`] unless it [is wanted](Self::is_in_place_wanted). [`UpdateError::Patch`]: if nothing has been
+    /// changed yet and its [`culprit`](PatchError::culprit) is the package, the update has failed, and the old image
+    /// boots; otherwise calling it again goes on.
     pub fn install_in_place<S: NorFlash, C: NorFlash>(
         &mut self,
         region: &mut S,
@@ -80,6 +82,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
         let (staged, progress) = (self.staged()?, self.progress()?);
         let device = self.device_now();
         let mut envelope = [0; MAX_MANIFEST_ENVELOPE_BYTES];
+        let mut is_begun = progress.moves > 0;
         let outcome = read_envelope(region, &mut envelope).and_then(|envelope| {
             let slot = slot_mut(&mut self.slots, self.life.committed);
             let manifest = verify_manifest(envelope, &self.verifier)?;
@@ -87,7 +90,9 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
             let place = Place { slot, journal: &mut self.journal, progress, watch };
             let states = StateBanks::new(states);
             let mut replacement = Replacement { manifest, place, states };
-            replacement.run(region, &staged, envelope.len(), &device, buffers)?;
+            let outcome = replacement.run(region, &staged, envelope.len(), &device, buffers);
+            is_begun = replacement.place.progress.moves > 0;
+            outcome?;
             seal_image(replacement.place.slot, envelope, &manifest)?;
             check_slot(replacement.place.slot, &device, &self.verifier)?;
             Ok(Installed { manifest })
@@ -97,7 +102,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
                 self.happen(Event::Replaced)?;
                 Ok(installed)
             }
-            Err(error) if error.culprit() == Culprit::Package => {
+            Err(error) if !is_begun && error.culprit() == Culprit::Package => {
                 self.happen(Event::Failed)?;
                 Err(error.into())
             }
@@ -116,6 +121,40 @@ fn seal_image<F: NorFlash>(
     check_image(slot, manifest)?;
     unseal(slot).map_err(failed)?;
     seal(slot, envelope).map_err(failed)
+}
+
+/// A package in the staging region.
+struct Staged<'x> {
+    state: &'x Staging,
+    manifest: &'x VerifiedManifest,
+    envelope_len: usize,
+}
+
+impl Staged<'_> {
+    /// Hands on the payload of each block, once it has turned out to be authentic.
+    fn each_block<S: NorFlash>(
+        &self,
+        region: &mut S,
+        buffer: &mut [u8],
+        mut take: impl FnMut(&[u8]) -> Result<(), PatchError>,
+    ) -> Result<(), PatchError> {
+        let mut blocks = BlockReader::new(self.manifest, buffer)?;
+        let mut extents =
+            StagedBlocks::new(self.state, self.manifest, self.envelope_len, S::WRITE_SIZE)?;
+        while let Some(mut extent) = extents.next() {
+            let mut is_whole = false;
+            while extent.len > 0 {
+                let mut bytes = [0; PIECE];
+                let mut piece = extent.take_piece(region, &mut bytes)?;
+                is_whole = blocks.push(&mut piece)?;
+            }
+            if !is_whole {
+                return Err(PatchError::Truncated);
+            }
+            take(blocks.data())?;
+        }
+        if blocks.is_done() { Ok(()) } else { Err(PatchError::Truncated) }
+    }
 }
 
 /// The slot and how far it has been changed.
@@ -146,9 +185,10 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
         if self.place.progress.written >= manifest.target_size {
             return Ok(());
         }
-        // Other decoders cannot tell their state.
-        if !matches!(manifest.codec, Codec::Stored | Codec::Compact | Codec::InPlace) {
-            return Err(PatchError::UnsupportedCodec { codec: manifest.codec });
+        // Other decoders cannot tell their state, and other deltas want their base where it was.
+        match (manifest.codec, manifest.base()) {
+            (Codec::InPlace, Some(_)) | (Codec::Stored | Codec::Compact, None) => {}
+            (codec, _) => return Err(PatchError::UnsupportedCodec { codec }),
         }
         let InPlaceBuffers { block, page, compact, arrangement } = buffers;
         if self.place.progress.moves == 0 {
@@ -156,29 +196,22 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
             let room = Room { slot, block_buffer: block.len() };
             admit(&manifest, device, room, self.place.slot)?;
         }
+        let package = Staged { state: staged, manifest: &manifest, envelope_len };
+        if self.place.progress.moves == 0 {
+            let watch = &mut *self.place.watch;
+            package.each_block(region, block, |_| {
+                watch(0);
+                Ok(())
+            })?;
+        }
         let mut decoder = CodecDecoder::new(&manifest, compact, Some(arrangement))?;
-        let mut target = Target::new(page, manifest.base().is_some());
+        let is_resumed = self.place.progress.written > 0;
+        let mut target = Target::new(page, manifest.base().is_some() || !is_resumed);
         target.page.check::<F>(F::WRITE_SIZE).map_err(PatchError::Flash)?;
         if !target.is_closed {
-            self.open(&mut decoder, &mut target, None)?;
+            self.open(&mut decoder, &mut target)?;
         }
-        let mut blocks = BlockReader::new(&manifest, block)?;
-        let mut extents = StagedBlocks::new(staged, &manifest, envelope_len, S::WRITE_SIZE)?;
-        while let Some(mut extent) = extents.next() {
-            let mut is_whole = false;
-            while extent.len > 0 {
-                let mut bytes = [0; PIECE];
-                let mut piece = extent.take_piece(region, &mut bytes)?;
-                is_whole = blocks.push(&mut piece)?;
-            }
-            if !is_whole {
-                return Err(PatchError::Truncated);
-            }
-            self.take(blocks.data(), &mut decoder, &mut target)?;
-        }
-        if !blocks.is_done() {
-            return Err(PatchError::Truncated);
-        }
+        package.each_block(region, block, |data| self.take(data, &mut decoder, &mut target))?;
         self.finish(&mut decoder, &mut target)
     }
 
@@ -197,6 +230,7 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
                 input = input.get(known..).unwrap_or_default();
                 target.consumed = target.consumed.saturating_add(to_u32(known));
                 if input.is_empty() {
+                    (self.place.watch)(self.place.progress.written);
                     return Ok(());
                 }
             }
@@ -239,8 +273,13 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
         target: &mut Target<'a>,
     ) -> Result<(), PatchError> {
         if target.is_closed {
-            let arrangement = decoder.arrangement().ok_or(PatchError::Truncated)?;
-            return self.open(decoder, target, Some(arrangement));
+            let is_resumed = self.place.progress.written > 0;
+            if !target.is_asked && !is_resumed {
+                // It goes on up to its first byte of the target, and so tells all that it asks for.
+                target.is_asked = true;
+                return Ok(());
+            }
+            return self.open(decoder, target);
         }
         write(&mut target.page, self.place.slot)?;
         if target.page.flushed.checked_rem(target.sector_bytes) == Some(0) {
@@ -254,12 +293,11 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
         &mut self,
         decoder: &mut CodecDecoder<'a>,
         target: &mut Target<'a>,
-        arrangement: Option<Arrangement<'a>>,
     ) -> Result<(), PatchError> {
         let sector = to_u32(F::ERASE_SIZE).max(1);
         let room = last_sector(self.place.slot, F::ERASE_SIZE);
         let (mut moves, mut in_place, mut sector_bytes) = (None, None, sector);
-        if let Some(Arrangement { in_place: known, room_sectors }) = arrangement {
+        if let Some(Arrangement { in_place: known, room_sectors }) = decoder.arrangement() {
             sector_bytes = known.sector_bytes();
             let wanted = u32::from(room_sectors).saturating_mul(sector_bytes);
             if wanted > room || sector_bytes.checked_rem(sector) != Some(0) {
@@ -271,9 +309,20 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
         if to_usize(sector_bytes).checked_rem(got) != Some(0) {
             return Err(PatchError::Flash(FlashError::PageBuffer { got, write_size }));
         }
+        if self.place.progress.moves == 0 {
+            let needed = decoder.state_bytes().saturating_add(IN_PLACE_STATE_BYTES);
+            let got = self.states.bank_bytes();
+            if needed > got.into() {
+                return Err(PatchError::StateRoom { needed, got });
+            }
+        }
         let mut made = 0u16;
         for one in moves.into_iter().flatten() {
-            made = made.saturating_add(1);
+            // The first sector counts as one more.
+            made = made
+                .checked_add(1)
+                .filter(|made| *made < u16::MAX)
+                .ok_or(PatchError::Payload(DecodeError::Corrupt))?;
             if made > self.place.progress.moves {
                 self.place.carry_out(one, sector_bytes)?;
                 self.place.count(Progress { moves: made, ..self.place.progress })?;
@@ -363,6 +412,9 @@ impl<J: NorFlash, F: NorFlash> Place<'_, J, F> {
     }
 }
 
+/// Bytes that are kept in front of the decoder's state.
+pub const IN_PLACE_STATE_BYTES: u64 = 1 + AHEAD as u64 + 4;
+
 /// What is kept in front of the decoder's state.
 #[derive(Default)]
 struct Head {
@@ -392,6 +444,8 @@ struct Target<'a> {
     sector_bytes: u32,
     /// No target byte may be made before the base is rearranged.
     is_closed: bool,
+    /// The decoder has been asked to go on nevertheless, up to where it makes one.
+    is_asked: bool,
     /// Bytes of the payload that the decoder has taken.
     consumed: u32,
     /// Bytes that it had taken when its state was kept.
@@ -405,6 +459,7 @@ impl<'a> Target<'a> {
             in_place: None,
             sector_bytes: 1,
             is_closed,
+            is_asked: false,
             consumed: 0,
             resumed_at: 0,
         }

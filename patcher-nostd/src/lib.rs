@@ -184,7 +184,7 @@ pub use draw::{Draw, eligible, place};
 pub use error::{Culprit, FlashError, JournalError, PatchError, StagingError, UpdateError};
 pub use flags::{Decision, DeviceFacts, Reason, VerifiedFlags};
 pub use flash::{NoBase, Slots};
-pub use in_place::InPlaceBuffers;
+pub use in_place::{IN_PLACE_STATE_BYTES, InPlaceBuffers};
 pub use life::{LifeError, ResetCause};
 pub use page::Buffers;
 pub use partition::Partition;

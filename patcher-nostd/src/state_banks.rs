@@ -20,6 +20,12 @@ impl<'x, C: NorFlash> StateBanks<'x, C> {
         Self { region }
     }
 
+    /// Bytes that a state may have.
+    pub(crate) fn bank_bytes(&self) -> u32 {
+        let (at, end) = self.bank(false);
+        end.saturating_sub(at)
+    }
+
     /// Takes a state into a bank.
     pub(crate) fn saver(&mut self, second: bool) -> StateSaver<'_, C> {
         let (at, end) = self.bank(second);

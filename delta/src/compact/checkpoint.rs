@@ -59,6 +59,13 @@ impl Class {
 }
 
 impl Resume for CompactDecoder<'_> {
+    fn state_bytes(&self) -> u64 {
+        match &self.stage {
+            Stage::Waiting(_) => 1,
+            Stage::Running { class, .. } => class.state_bytes(),
+        }
+    }
+
     fn pass_state<S: StateBytes>(&mut self, state: &mut S) -> Result<(), StateError<S::Error>> {
         let outcome = state::pass(state, |state| self.pass_parts(state));
         if outcome.is_err() {

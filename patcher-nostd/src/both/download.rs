@@ -193,6 +193,9 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
 
     /// Stages the envelope of an admitted package.
     async fn begin(&mut self, manifest: VerifiedManifest) -> Result<(), UpdateError> {
+        if self.updater.is_being_replaced()? {
+            return Err(LifeError::OutOfTurn { phase: self.updater.life.phase }.into());
+        }
         let admitted = self.updater.happen(life::Event::Download {
             target: shorten(&manifest.target_digest),
             security_counter: manifest.security_counter,

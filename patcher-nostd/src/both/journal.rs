@@ -78,6 +78,14 @@ pub struct Journal<F> {
     turn: Turn,
 }
 
+/// What a bank begins with.
+struct BankRecord {
+    sequence: u32,
+    head: BankHead,
+    /// Both copies are good.
+    both: bool,
+}
+
 /// What a look at one bank told.
 struct Found {
     bank: u32,
@@ -235,15 +243,15 @@ impl<F: NorFlash> Journal<F> {
         if self.epoch > 0 {
             // What is to be copied must be readable before the other bank goes.
             let head_at = old.saturating_add(self.mark_len());
-            self.good_bank_head(head_at)?.ok_or(JournalError::ReadBack { offset: head_at })?;
+            self.bank_record(head_at)?.ok_or(JournalError::ReadBack { offset: head_at })?;
             self.write_mark(old).await?;
         }
         let erased = self.flash.erase(bank, bank.saturating_add(len)).await;
         erased.map_err(|error| JournalError::Flash(error.kind()))?;
 
         let head_at = bank.saturating_add(self.mark_len());
-        let bank_record = RecordHead { sequence: self.sequence, ..BANK_RECORD };
-        let mut end = head_at.saturating_add(self.stride(bank_record).saturating_mul(2));
+        let record = bank_record(self.sequence);
+        let mut end = head_at.saturating_add(self.stride(record).saturating_mul(2));
         let mut latest = Latest::default();
         for (kept, place) in latest.iter_mut().zip(self.latest) {
             let Some(Place { offset, head }) = place else { continue };
@@ -255,7 +263,7 @@ impl<F: NorFlash> Journal<F> {
         }
         let epoch = self.epoch.saturating_add(1);
         let payload = BankHead { epoch, snapshot_end: end.saturating_sub(bank) }.emit();
-        self.put_twice(head_at, bank_record, Source::Payload(&payload)).await?;
+        self.put_twice(head_at, record, Source::Payload(&payload)).await?;
         (self.bank, self.epoch, self.end, self.latest) = (bank, epoch, end, latest);
         Ok(())
     }
@@ -330,14 +338,14 @@ impl<F: NorFlash> Journal<F> {
     fn examine(&mut self, bank: u32) -> Result<Option<Found>, JournalError> {
         let bank_end = bank.saturating_add(self.bank_len());
         let head_at = bank.saturating_add(self.mark_len());
-        let Some((good, both)) = self.good_bank_head(head_at)? else { return Ok(None) };
-        let (sequence, head) = good;
+        let Some(record) = self.bank_record(head_at)? else { return Ok(None) };
+        let BankRecord { sequence, head, both } = record;
         let snapshot_end = bank.saturating_add(head.snapshot_end).min(bank_end);
         let mut found = Found {
             bank,
             epoch: head.epoch,
             sequence,
-            end: head_at.saturating_add(self.stride(BANK_RECORD).saturating_mul(2)),
+            end: head_at.saturating_add(self.stride(bank_record(0)).saturating_mul(2)),
             latest: Latest::default(),
             clean: both,
             certain: both
@@ -360,20 +368,20 @@ impl<F: NorFlash> Journal<F> {
         Ok(Some(found))
     }
 
-    /// The bank record at an offset, and whether both copies of it are good; `None` if neither is, although both can be read.
-    fn good_bank_head(&mut self, at: u32) -> Result<Option<((u32, BankHead), bool)>, JournalError> {
-        let second = at.saturating_add(self.stride(BANK_RECORD));
+    /// The bank record at an offset; `None` if neither copy is good, although both can be read.
+    fn bank_record(&mut self, at: u32) -> Result<Option<BankRecord>, JournalError> {
+        let second = at.saturating_add(self.stride(bank_record(0)));
         let good = [at, second].map(|at| self.bank_head(at));
         let both = good.iter().all(Option::is_some);
-        let Some(one) = good.into_iter().flatten().next() else {
-            let (mut from, end) = (at, second.saturating_add(self.stride(BANK_RECORD)));
-            while from < end {
-                from = from
-                    .saturating_add(to_u32(self.fetch_piece(from, end, &mut [0; PIECE])?.len()));
-            }
-            return Ok(None);
-        };
-        Ok(Some((one, both)))
+        if let Some((sequence, head)) = good.into_iter().flatten().next() {
+            return Ok(Some(BankRecord { sequence, head, both }));
+        }
+        let (mut from, end) = (at, second.saturating_add(self.stride(bank_record(0))));
+        while from < end {
+            let read = self.fetch_piece(from, end, &mut [0; PIECE])?.len();
+            from = from.saturating_add(to_u32(read));
+        }
+        Ok(None)
     }
 
     fn bank_head(&mut self, at: u32) -> Option<(u32, BankHead)> {
@@ -495,7 +503,7 @@ impl<F: NorFlash> Journal<F> {
             if kind == new.kind { pair(new) } else { kept.map_or(0, pair) }
         });
         let more = needed.into_iter().max().unwrap_or(0);
-        let front = self.mark_len().saturating_add(pair(BANK_RECORD)).saturating_add(more);
+        let front = self.mark_len().saturating_add(pair(bank_record(0))).saturating_add(more);
         needed.into_iter().chain(others).fold(front, u32::saturating_add)
     }
 
@@ -559,10 +567,10 @@ fn payload_and_crc(at: u32, head: RecordHead) -> (u32, u32) {
     (at.saturating_add(to_u32(HEAD_LEN)), end.saturating_sub(to_u32(CRC_LEN)))
 }
 
-/// The head of every bank record, but for its sequence number.
-const BANK_RECORD: RecordHead =
-    RecordHead { kind: Kind::Bank, len: BankHead::LEN as u16, sequence: 0 };
-const _: () = assert!(BankHead::LEN <= u16::MAX as usize);
+/// The head of a bank record.
+fn bank_record(sequence: u32) -> RecordHead {
+    RecordHead { kind: Kind::Bank, len: to_u16(BankHead::LEN), sequence }
+}
 
 /// Where a payload comes from.
 #[derive(Clone, Copy)]

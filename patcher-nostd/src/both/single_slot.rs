@@ -53,4 +53,9 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
     pub fn is_in_place_wanted(&mut self) -> Result<bool, UpdateError> {
         Ok(self.is_single && self.life.phase == Phase::Verified && self.progress()?.is_wanted)
     }
+
+    /// Whether the slot has been changed, so that nothing boots until the installation is done.
+    pub(crate) fn is_being_replaced(&mut self) -> Result<bool, UpdateError> {
+        Ok(self.is_in_place_wanted()? && self.progress()?.moves > 0)
+    }
 }

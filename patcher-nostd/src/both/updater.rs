@@ -103,6 +103,10 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         loop {
             let slot = life::boots_from(&self.life);
             if let Some(manifest) = self.bootable(slot) {
+                if slot == self.life.committed {
+                    let counter = manifest.security_counter;
+                    self.enter(life::with_committed_counter(&self.life, counter)).await?;
+                }
                 return Ok(Boot::Slot(slot, manifest));
             }
             let was_trial = self.life.phase == Phase::Trial;

@@ -4,13 +4,15 @@ use std::cell::RefCell;
 
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_patcher_nostd::{
-    ArrangementBuffers, Boot, Ending, InPlaceBuffers, InPlaceDecoder, Partition, PatchError, Phase,
-    ResetCause, Status, UpdateError, Updater, compact, trailer,
+    ArrangementBuffers, Boot, Culprit, Ending, InPlaceBuffers, InPlaceDecoder, Partition,
+    PatchError, Phase, ResetCause, Status, UpdateError, Updater, compact, trailer,
 };
 use whittle_release::InPlaceRoom;
 
 use super::blocking::world::DEVICE;
+use super::is_thorough;
 use super::packages::{FastVerifier, InPlaceReleases, Package};
+use crate::support::Draws;
 
 const SECTOR: usize = 256;
 
@@ -20,34 +22,53 @@ mod region {
 
     pub(super) const SLOT: (usize, usize) = (0, 9 * SECTOR);
     pub(super) const STAGING: (usize, usize) = (9 * SECTOR, 10 * SECTOR);
-    pub(super) const JOURNAL: (usize, usize) = (19 * SECTOR, 8 * SECTOR);
-    pub(super) const STATES: (usize, usize) = (27 * SECTOR, 40 * SECTOR);
-    pub(super) const END: usize = 67 * SECTOR;
+    pub(super) const STATES: (usize, usize) = (19 * SECTOR, 40 * SECTOR);
+    pub(super) const END: usize = 91 * SECTOR;
+
+    /// Banks of a size that makes the journal rotate often.
+    pub(super) const fn journal(write_size: usize) -> (usize, usize) {
+        (59 * SECTOR, if write_size < 256 { 8 * SECTOR } else { 32 * SECTOR })
+    }
 }
 
 const ROOM: InPlaceRoom = InPlaceRoom { sector_bytes: SECTOR as u32, sectors: 8 };
 
-type Sim = SimFlash<1, 8, SECTOR>;
+/// What the device lends for an installation.
+#[derive(Clone, Copy)]
+struct Lent {
+    page: usize,
+    seats: usize,
+    states: (usize, usize),
+}
 
+const LENT: Lent = Lent { page: 64, seats: 8, states: region::STATES };
+
+/// A device whose flash is written in units of `W`.
 #[derive(Clone)]
-struct World<'r> {
+struct World<'r, const W: usize> {
     releases: &'r InPlaceReleases,
     package: &'r Package,
-    chip: Sim,
+    lent: Lent,
+    chip: SimFlash<1, W, SECTOR>,
     supply: Supply,
+    cuts: u64,
     boots: u64,
     story: Vec<Cut>,
 }
 
-impl<'r> World<'r> {
+type Part<'c, const W: usize> = Partition<'c, SimFlash<1, W, SECTOR>>;
+
+impl<'r, const W: usize> World<'r, W> {
     fn new(chip: Chip, releases: &'r InPlaceReleases, package: &'r Package) -> Self {
+        let lent = Lent { page: LENT.page.max(W), ..LENT };
         let supply = Supply::new();
         let mut bytes = vec![0xff; region::END];
         bytes[..releases.old.len()].copy_from_slice(&releases.old);
         let slot_end = region::SLOT.1;
         bytes[slot_end - 256..slot_end].copy_from_slice(&trailer(releases.old_full.envelope()));
         let chip = SimFlash::holding(&bytes).with(chip).on(&supply);
-        let mut world = Self { releases, package, chip, supply, boots: 0, story: Vec::new() };
+        let mut world =
+            Self { releases, package, lent, chip, supply, cuts: 0, boots: 0, story: Vec::new() };
         world.with(|_, _, _| Ok(())).expect("opens");
         world
     }
@@ -60,20 +81,26 @@ impl<'r> World<'r> {
     fn with<T>(
         &mut self,
         work: impl FnOnce(
-            &mut Updater<'_, Partition<'_, Sim>, Partition<'_, Sim>, FastVerifier>,
-            &mut Partition<'_, Sim>,
-            &mut Partition<'_, Sim>,
+            &mut Updater<'_, Part<'_, W>, Part<'_, W>, FastVerifier>,
+            &mut Part<'_, W>,
+            &mut Part<'_, W>,
         ) -> Result<T, UpdateError>,
     ) -> Result<T, UpdateError> {
         // The chip is lent for as long as the updater lives.
+        let lent = self.lent;
         let chip = RefCell::new(self.chip.clone());
         let outcome = {
             let part = |(offset, len): (usize, usize)| {
                 Partition::new(&chip, offset as u32, len as u32).expect("whole sectors")
             };
-            let (mut staging, mut states) = (part(region::STAGING), part(region::STATES));
-            Updater::open_single(&DEVICE, FastVerifier, part(region::JOURNAL), part(region::SLOT))
-                .and_then(|mut updater| work(&mut updater, &mut staging, &mut states))
+            let (mut staging, mut states) = (part(region::STAGING), part(lent.states));
+            Updater::open_single(
+                &DEVICE,
+                FastVerifier,
+                part(region::journal(W)),
+                part(region::SLOT),
+            )
+            .and_then(|mut updater| work(&mut updater, &mut staging, &mut states))
         };
         self.chip = chip.into_inner();
         outcome
@@ -118,17 +145,14 @@ impl<'r> World<'r> {
     }
 
     fn go_on(&mut self) -> Result<(), UpdateError> {
-        self.go_on_with(64)
-    }
-
-    fn go_on_with(&mut self, page_bytes: usize) -> Result<(), UpdateError> {
+        let lent = self.lent;
         self.with(|updater, staging, states| {
             if !updater.is_in_place_wanted()? {
                 return Ok(());
             }
-            let (mut block, mut page) = ([0; 256], vec![0; page_bytes]);
+            let (mut block, mut page) = ([0; 256], vec![0; lent.page]);
             let mut tables = compact::TinyTables::NEW;
-            let (mut seats, mut head) = ([0; 8], [0; InPlaceDecoder::HEAD_BYTES]);
+            let (mut seats, mut head) = (vec![0; lent.seats], [0; InPlaceDecoder::HEAD_BYTES]);
             let buffers = InPlaceBuffers {
                 block: &mut block,
                 page: &mut page,
@@ -156,53 +180,134 @@ impl<'r> World<'r> {
     }
 }
 
+impl<const W: usize> World<'_, W> {
+    /// Lets the power fail once; whether that came before the update was over.
+    fn cut(&mut self, cut: Cut) -> bool {
+        self.story.push(cut);
+        self.supply.arm(cut, cut.step ^ 0x55 ^ self.cuts);
+        self.run();
+        let came = self.supply.is_down();
+        self.supply.restore();
+        self.cuts += u64::from(came);
+        came
+    }
+
+    fn end(&mut self) {
+        assert!(self.run() && self.run(), "it ends: {}", self.what());
+    }
+}
+
 /// Every cut that can hit this device from where it stands.
-fn cuts<'r>(world: &World<'r>) -> impl Iterator<Item = World<'r>> {
+fn cuts<'r, const W: usize>(world: &World<'r, W>) -> impl Iterator<Item = World<'r, W>> {
     let all = (0..).flat_map(|step| Outcome::ALL.map(|outcome| Cut { step, outcome }));
     all.map_while(|cut| {
         // A clone of the flash hangs on the same supply.
         let mut world = world.clone();
-        world.story.push(cut);
-        world.supply.arm(cut, cut.step ^ 0x55);
-        world.run();
-        let came = world.supply.is_down();
-        world.supply.restore();
-        came.then_some(world)
+        world.cut(cut).then_some(world)
     })
 }
 
-fn sweep(what: &str, chip: Chip, package: impl Fn(&InPlaceReleases) -> &Package) {
-    let releases = InPlaceReleases::new(1200, 7, ROOM);
-    let (mut cuts_made, mut boots) = (0u64, 0);
-    for mut world in cuts(&World::new(chip, &releases, package(&releases))) {
-        assert!(world.run() && world.run(), "it ends: {}", world.what());
-        cuts_made += 1;
-        boots += world.boots;
+/// Counts what a sweep did.
+#[derive(Default)]
+struct Count {
+    cuts: u64,
+    boots: u64,
+}
+
+impl Count {
+    fn add<const W: usize>(&mut self, world: &World<'_, W>) {
+        self.cuts += world.cuts;
+        self.boots += world.boots;
     }
-    println!(
-        "power cuts: one slot, single cuts, {what}: {cuts_made} cuts, {boots} boots, 0 bricks"
-    );
+
+    fn tell(&self, what: &str) {
+        println!(
+            "power cuts: one slot, {what}: {} cuts, {} boots, 0 bricks",
+            self.cuts, self.boots
+        );
+    }
+}
+
+fn sweep<const W: usize>(
+    what: &str,
+    chip: Chip,
+    page: usize,
+    package: impl Fn(&InPlaceReleases) -> &Package,
+) {
+    let releases = InPlaceReleases::new(1200, 7, ROOM);
+    let mut count = Count::default();
+    let mut world = World::<W>::new(chip, &releases, package(&releases));
+    world.lent.page = page;
+    for mut world in cuts(&world) {
+        world.end();
+        count.add(&world);
+    }
+    count.tell(&format!("single cuts, writes of {W}, pages of {page}, {what}"));
 }
 
 #[test]
 fn power_cuts_do_not_brick_a_single_slot() {
-    sweep("delta, plain", Chip::PLAIN, |releases| &releases.delta);
+    sweep::<8>("delta, plain", Chip::PLAIN, 64, |releases| &releases.delta);
 }
 
 #[test]
 fn power_cuts_do_not_brick_a_single_slot_with_error_correction() {
-    sweep("delta, error correction", Chip::CORRECTING, |releases| &releases.delta);
+    sweep::<32>("delta, error correction", Chip::CORRECTING, 32, |releases| &releases.delta);
+}
+
+#[test]
+fn power_cuts_do_not_brick_a_single_slot_that_erases_to_zeros() {
+    sweep::<4>("delta, erased to zeros", Chip::INVERTED, 256, |releases| &releases.delta);
 }
 
 #[test]
 fn power_cuts_do_not_brick_a_single_slot_that_takes_a_full_image() {
-    sweep("full image, plain", Chip::PLAIN, |releases| &releases.new_full);
+    sweep::<8>("full image, plain", Chip::PLAIN, 8, |releases| &releases.new_full);
+}
+
+#[test]
+fn power_cuts_during_recovery_do_not_brick_a_single_slot() {
+    let releases = InPlaceReleases::new(600, 8, ROOM);
+    let mut count = Count::default();
+    let world = World::<256>::new(Chip::CORRECTING, &releases, &releases.delta);
+    let every = if is_thorough() { 1 } else { 61 };
+    for once in cuts(&world).step_by(every) {
+        for mut twice in cuts(&once) {
+            twice.end();
+            count.add(&twice);
+        }
+    }
+    count.tell(&format!("pairs of cuts (every {every}th first one), writes of 256"));
+}
+
+#[test]
+fn random_schedules_of_power_cuts_do_not_brick_a_single_slot() {
+    let releases = InPlaceReleases::new(1200, 7, ROOM);
+    let mut count = Count::default();
+    let schedules: u64 = if is_thorough() { 1_000_000 } else { 10_000 };
+    for seed in 0..schedules {
+        let mut draws = Draws::new(seed);
+        let chip = draws.one_of(&[Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED]);
+        let package = draws.one_of(&[&releases.delta, &releases.new_full]);
+        let mut world = World::<32>::new(chip, &releases, package);
+        world.lent.page = draws.one_of(&[32, 64, 128, 256]);
+        for _ in 0..1 + draws.below(10) {
+            let most = 1 << draws.below(11);
+            let next = Cut { step: draws.below(most), outcome: draws.one_of(&Outcome::ALL) };
+            if !world.cut(next) {
+                break;
+            }
+        }
+        world.end();
+        count.add(&world);
+    }
+    count.tell(&format!("{schedules} random schedules, writes of 32"));
 }
 
 #[test]
 fn what_does_not_suit_a_single_slot_is_refused_before_anything_is_changed() {
     let releases = InPlaceReleases::new(1200, 7, ROOM);
-    let mut world = World::new(Chip::PLAIN, &releases, &releases.delta);
+    let mut world = World::<8>::new(Chip::PLAIN, &releases, &releases.delta);
     let before = world.chip.bytes();
     world.with(|updater, _, _| updater.request_in_place()).expect_err("nothing is staged");
     world.fetch().expect("fetched");
@@ -214,10 +319,21 @@ fn what_does_not_suit_a_single_slot_is_refused_before_anything_is_changed() {
     });
     assert!(matches!(refused, Err(UpdateError::Life(_))), "{refused:?}");
     world.with(|updater, _, _| updater.request_in_place()).expect("wanted");
-    for page_bytes in [4, 48, 512] {
-        let refused = world.go_on_with(page_bytes);
-        assert!(matches!(refused, Err(UpdateError::Patch(PatchError::Flash(_)))), "{refused:?}");
+    let short = (region::STATES.0, 16 * SECTOR);
+    for lent in [
+        Lent { page: 4, ..LENT },
+        Lent { page: 48, ..LENT },
+        Lent { page: 512, ..LENT },
+        Lent { states: short, ..LENT },
+    ] {
+        world.lent = lent;
+        let refused = world.go_on();
+        assert!(
+            matches!(&refused, Err(UpdateError::Patch(error)) if error.culprit() == Culprit::Caller),
+            "{refused:?}"
+        );
     }
+    world.lent = LENT;
     // An unrelated base.
     world.chip.break_cell(77, 1);
     let refused = world.go_on();
@@ -228,4 +344,73 @@ fn what_does_not_suit_a_single_slot_is_refused_before_anything_is_changed() {
     let slot = region::SLOT.1;
     let after = world.chip.bytes();
     assert!(before[..slot] == after[..slot]);
+}
+
+#[test]
+fn tables_that_are_too_small_are_found_before_anything_is_changed() {
+    let releases = InPlaceReleases::new(1200, 7, ROOM);
+    let mut world = World::<8>::new(Chip::PLAIN, &releases, &releases.delta);
+    let before = world.chip.bytes();
+    world.fetch().expect("fetched");
+    world.with(|updater, _, _| updater.request_in_place()).expect("wanted");
+    world.lent.seats = 1;
+    let refused = world.go_on();
+    assert!(matches!(refused, Err(UpdateError::Patch(PatchError::Payload(_)))), "{refused:?}");
+    assert!(before[..region::SLOT.1] == world.chip.bytes()[..region::SLOT.1]);
+    let life = world.with(|updater, _, _| Ok(*updater.life())).expect("opens");
+    assert_eq!((life.phase, life.ending), (Phase::Idle, Ending::Abandoned));
+}
+
+#[test]
+fn errors_on_the_way_end_no_installation_that_has_begun() {
+    let releases = InPlaceReleases::new(1200, 7, ROOM);
+    let mut world = World::<8>::new(Chip::PLAIN, &releases, &releases.delta);
+    world.fetch().expect("fetched");
+    world.with(|updater, _, _| updater.request_in_place()).expect("wanted");
+    world.chip.refuse_reads(0..0);
+    let reads = {
+        let mut world = world.clone();
+        world.go_on().expect("installs");
+        world.chip.reads()
+    };
+    let mut begun = 0;
+    for from in (0..reads).step_by(13) {
+        let mut world = world.clone();
+        world.chip.refuse_reads(from..from + 1000);
+        let failed = world.go_on();
+        world.chip.refuse_reads(0..0);
+        let life = world.with(|updater, _, _| Ok(*updater.life())).expect("opens");
+        if failed.is_err() && life.phase == Phase::Verified {
+            begun += 1;
+            let boot = world.with(|updater, _, _| updater.boot(ResetCause::PowerOn));
+            if boot == Ok(Boot::Recovery) {
+                let mut other = World { package: &releases.new_full, ..world.clone() };
+                let refused = other.fetch();
+                assert!(matches!(refused, Err(UpdateError::Life(_))), "read {from}: {refused:?}");
+            }
+        }
+        world.end();
+    }
+    assert!(begun > 20, "{begun} installations went on");
+}
+
+#[test]
+fn a_package_that_was_made_wrongly_ends_in_recovery_and_with_a_full_image() {
+    let releases = InPlaceReleases::new(1200, 7, ROOM);
+    let wrong = releases.delta.promising([7; 32]);
+    let mut world = World::<8>::new(Chip::PLAIN, &releases, &wrong);
+    world.fetch().expect("fetched");
+    world.with(|updater, _, _| updater.request_in_place()).expect("wanted");
+    for _ in 0..3 {
+        let failed = world.go_on();
+        assert_eq!(failed, Err(UpdateError::Patch(PatchError::ImageMismatch)));
+        let boot = world.with(|updater, _, _| updater.boot(ResetCause::PowerOn));
+        assert_eq!(boot, Ok(Boot::Recovery));
+    }
+    // The recovery gives it up, and asks for the full image.
+    world.package = &releases.new_full;
+    world.with(|updater, _, _| updater.abandon()).expect("given up");
+    world.fetch().expect("fetched");
+    world.with(|updater, _, _| updater.request_in_place()).expect("wanted");
+    world.end();
 }

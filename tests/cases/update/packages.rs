@@ -102,7 +102,7 @@ impl Package {
     }
 
     /// The package under a manifest that promises another image of the same size: authentic, and made wrongly.
-    fn promising(&self, target_digest: ImageDigest) -> Self {
+    pub(crate) fn promising(&self, target_digest: ImageDigest) -> Self {
         let payload = payload(&self.manifest, &self.bytes[self.envelope_len..]);
         Self::new(&Manifest { target_digest, ..self.manifest }, &payload)
     }
