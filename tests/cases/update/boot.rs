@@ -2,8 +2,8 @@
 
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_patcher_nostd::{
-    Boot, Device, DocumentError, Ending, LifeState, Phase, ResetCause, SlotId, UpdateError,
-    Updater, any_signed_slot,
+    Boot, Device, DocumentError, Ending, Journal, LifeState, Phase, RecordKind, ResetCause, SlotId,
+    UpdateError, Updater, any_signed_slot,
 };
 
 use super::blocking::world::{DEVICE, Flash, Geometry};
@@ -64,6 +64,18 @@ fn the_other_slot_takes_over_from_a_damaged_committed_one_unless_it_was_rejected
     damage(&mut flash, SlotId::B);
     assert_eq!(boot(&mut flash), Boot::Recovery);
     assert_eq!(boot(&mut flash), Boot::Recovery, "again and again");
+}
+
+#[test]
+fn the_counter_is_never_below_that_of_the_committed_image() {
+    let releases = Releases::new(600, 6);
+    let mut flash = Flash::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let stale = LifeState::new(SlotId::A, 1);
+    let mut journal = Journal::open(&mut flash.journal).expect("opens");
+    journal.append(RecordKind::Life, &stale.emit()).expect("written");
+    assert_eq!(life(&mut flash).security_counter, 1);
+    boot(&mut flash);
+    assert_eq!(life(&mut flash).security_counter, 7);
 }
 
 #[test]
