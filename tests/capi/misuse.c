@@ -349,9 +349,13 @@ static void failing_flash(void) {
     staging_chip.fails_to_read = 0;
     journal.fails_to_write = 1;
     EXPECT(ERROR_JOURNAL_FLASH, whittle_keep(&updater, block, 4));
-    EXPECT(ERROR_JOURNAL_FLASH, whittle_open(&updater, &config));
-    EXPECT(ERROR_NOT_OPEN, whittle_state(&updater, &state));
     journal.fails_to_write = 0;
+    struct chip blank = {.fails_to_erase = 1};
+    struct whittle_config begun = config;
+    begun.journal = flash(&blank, JOURNAL);
+    EXPECT(ERROR_JOURNAL_FLASH, whittle_open(&updater, &begun));
+    EXPECT(ERROR_NOT_OPEN, whittle_state(&updater, &state));
+    free(blank.cells);
     EXPECT(OK, whittle_open(&updater, &config));
     EXPECT(OK, whittle_state(&updater, &state));
     CHECK(state.phase == WHITTLE_PHASE_VERIFIED);

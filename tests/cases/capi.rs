@@ -35,7 +35,7 @@ impl Bench {
         let key = ["--key", "keys/release.key.pem"];
         bench.run(&[&["flags", "sign", "flags.json", "--out", "flags.bin"], &key[..]].concat());
         let of = ["--product", "thermostat", "--target-version", "1.2.2", "--target", "1.2.2"];
-        let stage = ["stage", "sign", "--share", "100", "--out", "stage.bin"];
+        let stage = ["stage", "sign", "--share", "100%", "--out", "stage.bin"];
         bench.run(&[&stage[..], &of, &key].concat());
         bench
     }
