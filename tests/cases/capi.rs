@@ -165,8 +165,7 @@ fn firmware_in_c_updates_itself() {
 /// Bytes of code and constants that the linker took from the library, told by its map.
 fn library_bytes(map: &str) -> u64 {
     let (_, placed) = map.split_once("Linker script and memory map").expect("a map");
-    let hex = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
-    let hex = |word: Option<&str>| word.and_then(|word| hex(word));
+    let hex = |word: Option<&str>| u64::from_str_radix(word?.strip_prefix("0x")?, 16).ok();
     // A long name stands on a line of its own, with the rest on the next one.
     let mut name = "";
     let mut bytes = 0;
@@ -187,33 +186,48 @@ fn library_bytes(map: &str) -> u64 {
     bytes
 }
 
-#[test]
-fn what_c_does_wrongly_is_an_error() {
-    let bench = Bench::new();
-    let target = root().join("target/capi-host");
-    let library = ["--lib", "--profile", "firmware", "--crate-type", "staticlib"];
-    let status = Command::new(env!("CARGO"))
+/// Builds the library for the host, with other units than the defaults if they are named.
+fn host_library(units: Option<(&str, &str)>) -> PathBuf {
+    let (write, erase) = units.unwrap_or_default();
+    let target = root().join(format!("target/capi-host{write}"));
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
         .args(["rustc", "--quiet", "--locked", "-p", "whittle-capi", "--features", "panic-handler"])
-        .args(library)
-        .arg("--target-dir")
+        .args(["--lib", "--profile", "firmware", "--crate-type", "staticlib", "--target-dir"])
         .arg(&target)
         .current_dir(root())
-        .env_remove("RUSTFLAGS")
-        .status()
-        .expect("cargo runs");
-    assert!(status.success(), "the library builds for the host");
+        .env_remove("RUSTFLAGS");
+    if units.is_some() {
+        cargo.env("WHITTLE_WRITE_UNIT", write).env("WHITTLE_ERASE_UNIT", erase);
+    }
+    assert!(cargo.status().expect("cargo runs").success(), "the library builds for the host");
+    target.join("firmware/libwhittle.a")
+}
+
+fn misuse(library: PathBuf) {
+    let bench = Bench::new();
     let directory = bench.0.path();
     let path = |path: PathBuf| path.display().to_string();
     let source = path(root().join("tests/capi/misuse.c"));
     let include = format!("-I{}", path(root().join("patcher-nostd/capi")));
-    let library = path(target.join("firmware/libwhittle.a"));
+    let library = path(library);
     let strict = ["-std=c11", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
     let watched = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I."];
     let files = [&include, &source, &library, "-o", "misuse"];
     run(("gcc", "gcc"), &[&strict[..], &watched, &files].concat(), directory);
-    let misuse = path(bench.path("misuse"));
     // What the operating system takes back is no leak.
-    let text = run(("env", "coreutils"), &["ASAN_OPTIONS=detect_leaks=0", &misuse], directory);
+    let program = path(bench.path("misuse"));
+    let text = run(("env", "coreutils"), &["ASAN_OPTIONS=detect_leaks=0", &program], directory);
     print!("misuse of whittle.h: {text}");
     assert!(text.ends_with(" checks\n"), "{text}");
+}
+
+#[test]
+fn what_c_does_wrongly_is_an_error() {
+    misuse(host_library(None));
+}
+
+#[test]
+fn a_library_for_small_sectors_does_the_same() {
+    misuse(host_library(Some(("8", "2048"))));
 }

@@ -197,7 +197,7 @@ unsafe fn start(
         let place = Handle::value(handle);
         (&raw mut (*place).region).write(region);
         (&raw mut (*place).updater).write(owner);
-        let begun = begin(&mut *Handle::value(owner), &mut *(&raw mut (*place).region), block);
+        let begun = begin(&mut *Handle::value(owner), &mut (*place).region, block);
         match begun {
             Ok(Some(inner)) => {
                 (&raw mut (*place).inner).write(inner);
@@ -227,7 +227,7 @@ unsafe fn take(download: *mut Download) -> Result<Use<OpenDownload>, Error> {
 /// The download itself; it refers to its neighbour, so no reference to the whole is made.
 fn inner(open: &mut Use<OpenDownload>) -> &mut InnerDownload {
     // SAFETY: an open download has been written, and `open` keeps every other call from it.
-    unsafe { &mut *(&raw mut (*open.as_ptr()).inner) }
+    unsafe { &mut (*open.as_ptr()).inner }
 }
 
 /// Closes the download's handle; the updater is given back when nothing refers to it any more.

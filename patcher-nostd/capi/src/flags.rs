@@ -104,7 +104,7 @@ pub unsafe extern "C" fn whittle_read_flags(updater: *mut Updater, flags: *mut F
             Handle::close(handle);
             let place = Handle::value(handle);
             (&raw mut (*place).bytes).write([0; MAX_FLAGS_ENVELOPE_BYTES]);
-            let Some(read) = updater.flags(&mut *(&raw mut (*place).bytes))? else {
+            let Some(read) = updater.flags(&mut (*place).bytes)? else {
                 return Ok(WHITTLE_NOTHING);
             };
             (&raw mut (*place).flags).write(read);
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn whittle_flag(
                 false => Some(pointer::string(facts.region.cast())?),
             };
             let id = pointer::slice(facts.id, facts.id_len)?;
-            let read = &*(&raw const (*open.as_ptr()).flags);
+            let read = &(*open.as_ptr()).flags;
             let Some(decided) = read.decide(name, &DeviceFacts { id, groups, region }) else {
                 return Ok(WHITTLE_NOTHING);
             };
