@@ -347,8 +347,9 @@ impl Parts {
             )
         };
         // Keys that nobody would look at are a mistake, and so is a device that trusts nobody.
-        let has_keys = cfg!(feature = "ed25519") && !keys.is_empty();
-        if has_keys == config.verify.is_some() {
+        let has_keys = !keys.is_empty();
+        let looks_at_keys = cfg!(feature = "ed25519") && config.verify.is_none();
+        if has_keys != looks_at_keys || !has_keys && config.verify.is_none() {
             return Err(Error::BadArgument);
         }
         let [a, b] = &config.slots;
@@ -359,7 +360,12 @@ impl Parts {
                 security_counter: config.security_counter,
                 decoder_ram_bytes: config.decoder_ram_bytes,
             },
-            verifier: Verifier { keys, function: config.verify, context: config.verify_context },
+            verifier: Verifier {
+                #[cfg(feature = "ed25519")]
+                keys,
+                function: config.verify,
+                context: config.verify_context,
+            },
             journal: Region::new(&config.journal)?,
             slots: [Region::new(a)?, Region::new(b)?],
             attempts: if config.attempts == 0 { DEFAULT_ATTEMPTS } else { config.attempts },

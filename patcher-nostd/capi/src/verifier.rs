@@ -2,10 +2,9 @@
 
 use core::ffi::{c_int, c_void};
 
-use whittle_patcher_nostd::{KeyId, PublicKey, VerifyError};
-
+use whittle_patcher_nostd::{KeyId, VerifyError};
 #[cfg(feature = "ed25519")]
-use whittle_patcher_nostd::TrustedKeys;
+use whittle_patcher_nostd::{PublicKey, TrustedKeys};
 
 /// Checks an Ed25519 signature (64 bytes) over a message by the key with this id (8 bytes: the first of the SHA-256 of
 /// the public key).
@@ -25,6 +24,7 @@ pub type Verify = Option<
 /// Whoever checks signatures.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verifier {
+    #[cfg(feature = "ed25519")]
     pub(crate) keys: &'static [PublicKey],
     pub(crate) function: Verify,
     pub(crate) context: *mut c_void,
