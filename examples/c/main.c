@@ -122,7 +122,7 @@ int main(void) {
     uint32_t offset = 0;
     step("resume", whittle_download_resume(&download, &updater, &staging, block, sizeof block));
     step("offset", whittle_download_offset(&download, &offset));
-    print(offset > 0 && offset <= len / 2 ? "  goes on in the middle\n" : "  begins anew\n");
+    print(offset > len / 4 && offset <= len / 2 ? "  goes on in the middle\n" : "  begins anew\n");
     step("push", push(offset, len));
     step("finish", whittle_download_finish(&download));
     install();

@@ -30,7 +30,9 @@ impl Bench {
             std::fs::write(bench.path(version), thermostat(version).bytes()).expect("writes");
         }
         bench.build("first", "1.2.1", &["--security-counter", "3"]);
-        bench.build("update", "1.2.2", &["--security-counter", "4", "--base", "1.2.1"]);
+        // In several blocks, so that a download can be interrupted between them.
+        let update = ["--security-counter", "4", "--base", "1.2.1", "--block-size", "256"];
+        bench.build("update", "1.2.2", &update);
         std::fs::write(bench.path("flags.json"), FLAGS).expect("writes");
         let key = ["--key", "keys/release.key.pem"];
         bench.run(&[&["flags", "sign", "flags.json", "--out", "flags.bin"], &key[..]].concat());
