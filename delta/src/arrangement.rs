@@ -1,9 +1,9 @@
-//! The slots of a rearranged base as bytes.
+//! The seats of a rearranged base as bytes.
 //!
 //! ```text
-//! slots  = run …           until every sector of the base has a slot
-//! run    = zigzag LEB128   its first slot, counted from the one behind the last run's end
-//!          LEB128          how many sectors after the first one follow in the next slots
+//! seats  = run …           until every sector of the base has a seat
+//! run    = zigzag LEB128   its first seat, counted from the one behind the last run's end
+//!          LEB128          how many sectors after the first one follow in the next seats
 //! ```
 //!
 //! A base that is moved as a whole takes one run.
@@ -11,13 +11,13 @@
 #[cfg(feature = "encode")]
 use alloc::vec::Vec;
 
-/// The bytes that stand for the slots of an [`InPlace`](crate::InPlace).
+/// The bytes that stand for the seats of an [`InPlace`](crate::InPlace).
 #[cfg(feature = "encode")]
 #[must_use]
-pub fn emit_slots(slots: &[u16]) -> Vec<u8> {
+pub fn emit_seats(seats: &[u16]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut next = 0u16;
-    for run in slots.chunk_by(|slot, next| slot.checked_add(1) == Some(*next)) {
+    for run in seats.chunk_by(|seat, next| seat.checked_add(1) == Some(*next)) {
         let first = run.first().copied().unwrap_or(next);
         let step = i32::from(first).wrapping_sub(next.into());
         emit((step.wrapping_shl(1) ^ (step >> 31)).cast_unsigned(), &mut bytes);
@@ -40,9 +40,9 @@ fn emit(mut number: u32, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Fills the slots of all sectors of a base off the front of their bytes; `None` if they are not there, or no slots.
-pub fn parse_slots(bytes: &mut &[u8], slots: &mut [u16]) -> Option<()> {
-    let mut rest = slots;
+/// Fills the seats of all sectors of a base off the front of their bytes; `None` if they are not there, or no seats.
+pub fn parse_seats(bytes: &mut &[u8], seats: &mut [u16]) -> Option<()> {
+    let mut rest = seats;
     let mut next = 0u16;
     while !rest.is_empty() {
         let step = take(bytes)?;
@@ -51,8 +51,8 @@ pub fn parse_slots(bytes: &mut &[u8], slots: &mut [u16]) -> Option<()> {
         let len = usize::try_from(take(bytes)?).ok()?.checked_add(1)?;
         let (run, behind) = rest.split_at_mut_checked(len)?;
         next = first;
-        for slot in run {
-            *slot = next;
+        for seat in run {
+            *seat = next;
             next = next.checked_add(1)?;
         }
         rest = behind;
@@ -78,30 +78,30 @@ fn take(bytes: &mut &[u8]) -> Option<u32> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{emit_slots, parse_slots};
+    use super::{emit_seats, parse_seats};
 
     #[test]
     fn a_base_that_is_moved_as_a_whole_takes_one_run() {
-        let slots: Vec<u16> = (2..59).collect();
-        assert_eq!(emit_slots(&slots), [4, 56]);
-        assert_eq!(emit_slots(&[5, 6, 1, 2, 3]), [10, 1, 11, 2]);
-        assert_eq!(emit_slots(&[]), []);
+        let seats: Vec<u16> = (2..59).collect();
+        assert_eq!(emit_seats(&seats), [4, 56]);
+        assert_eq!(emit_seats(&[5, 6, 1, 2, 3]), [10, 1, 11, 2]);
+        assert_eq!(emit_seats(&[]), []);
     }
 
     proptest! {
         #[test]
-        fn slots_are_read_as_they_were_written(
-            slots in proptest::collection::vec(0u16..=65_534, 0..100),
+        fn seats_are_read_as_they_were_written(
+            seats in proptest::collection::vec(0u16..=65_534, 0..100),
             runs in proptest::collection::vec((0u16..60_000, 1u16..300), 0..10),
         ) {
             let runs = runs.iter().flat_map(|(first, len)| *first..first + len);
-            let slots: Vec<u16> = slots.into_iter().chain(runs).collect();
-            let mut bytes = emit_slots(&slots);
+            let seats: Vec<u16> = seats.into_iter().chain(runs).collect();
+            let mut bytes = emit_seats(&seats);
             bytes.push(7);
-            let mut parsed = vec![0; slots.len()];
+            let mut parsed = vec![0; seats.len()];
             let mut rest = &bytes[..];
-            prop_assert_eq!(parse_slots(&mut rest, &mut parsed), Some(()));
-            prop_assert_eq!((parsed, rest), (slots, &[7][..]));
+            prop_assert_eq!(parse_seats(&mut rest, &mut parsed), Some(()));
+            prop_assert_eq!((parsed, rest), (seats, &[7][..]));
         }
 
         #[test]
@@ -109,7 +109,7 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..100),
             count in 0usize..300,
         ) {
-            let _ = parse_slots(&mut &bytes[..], &mut vec![0; count]);
+            let _ = parse_seats(&mut &bytes[..], &mut vec![0; count]);
         }
     }
 }

@@ -4,6 +4,9 @@ use crate::Decoder;
 
 /// A decoder that can be stopped where it pauses, and gone on with by another one.
 pub trait Resume: Decoder {
+    /// Most bytes of the state, as far as what has come of the payload tells.
+    fn state_bytes(&self) -> u64;
+
     /// Passes on the whole state in a fixed order, piece by piece.
     ///
     /// A decoder that has run tells its state; a new one, made from the same sizes, takes it. What it had taken of the
@@ -14,7 +17,7 @@ pub trait Resume: Decoder {
     /// of the caller's can tell.
     ///
     /// # Errors
-    /// [`StateError`]; a decoder that was to take the state is of no further use then.
+    /// [`StateError`]; the decoder is of no further use then.
     fn pass_state<S: StateBytes>(&mut self, state: &mut S) -> Result<(), StateError<S::Error>>;
 }
 
@@ -39,87 +42,82 @@ pub enum StateError<E> {
     Corrupt,
 }
 
-/// [`StateError`], with the error of the bytes kept elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    Bytes,
-    Corrupt,
-}
-
-/// A state that is being passed on.
+/// A state that is being passed on, until something fails: what follows then is left as it is.
 ///
 /// The code that goes over all parts is there once, not for each direction: it does not know who is behind this.
-pub(crate) struct Passing<'a>(&'a mut dyn FnMut(&mut [u8]) -> Result<(), Stop>);
+pub(crate) struct Passing<'a> {
+    /// Returns whether it could pass the bytes on.
+    pass: &'a mut dyn FnMut(&mut [u8]) -> bool,
+    is_failed: bool,
+}
 
 /// Passes on what `parts` goes over.
 pub(crate) fn pass<S: StateBytes>(
     state: &mut S,
-    parts: impl FnOnce(&mut Passing<'_>) -> Result<(), Stop>,
+    parts: impl FnOnce(&mut Passing<'_>),
 ) -> Result<(), StateError<S::Error>> {
-    let mut failed = None;
+    let mut outcome = Ok(());
     let mut bytes = |bytes: &mut [u8]| {
-        state.pass(bytes).map_err(|error| {
-            failed = Some(error);
-            Stop::Bytes
-        })
+        outcome = state.pass(bytes);
+        outcome.is_ok()
     };
-    let outcome = parts(&mut Passing(&mut bytes));
-    match (outcome, failed) {
-        (Ok(()), _) => Ok(()),
-        (Err(_), Some(error)) => Err(StateError::Bytes(error)),
-        (Err(_), None) => Err(StateError::Corrupt),
-    }
+    let mut passing = Passing { pass: &mut bytes, is_failed: false };
+    parts(&mut passing);
+    let is_failed = passing.is_failed;
+    outcome.map_err(StateError::Bytes)?;
+    if is_failed { Err(StateError::Corrupt) } else { Ok(()) }
 }
 
 impl Passing<'_> {
-    pub(crate) fn bytes(&mut self, bytes: &mut [u8]) -> Result<(), Stop> {
-        let Self(pass) = self;
-        pass(bytes)
+    #[inline(never)]
+    pub(crate) fn bytes(&mut self, bytes: &mut [u8]) {
+        self.is_failed = self.is_failed || !(self.pass)(bytes);
     }
 
     /// A number of one byte, at most `max`.
-    pub(crate) fn small(&mut self, number: &mut u8, max: u8) -> Result<(), Stop> {
-        self.bytes(core::slice::from_mut(number))?;
-        self.check(*number <= max)
+    #[inline(never)]
+    pub(crate) fn small(&mut self, number: &mut u8, max: u8) {
+        self.bytes(core::slice::from_mut(number));
+        self.check(*number <= max);
     }
 
-    pub(crate) fn flag(&mut self, flag: &mut bool) -> Result<(), Stop> {
+    #[inline(never)]
+    pub(crate) fn flag(&mut self, flag: &mut bool) {
         let mut byte = u8::from(*flag);
-        self.small(&mut byte, 1)?;
+        self.small(&mut byte, 1);
         *flag = byte == 1;
-        Ok(())
     }
 
-    pub(crate) fn u16(&mut self, number: &mut u16) -> Result<(), Stop> {
+    #[inline(never)]
+    pub(crate) fn u16(&mut self, number: &mut u16) {
         let mut bytes = number.to_le_bytes();
-        self.bytes(&mut bytes)?;
+        self.bytes(&mut bytes);
         *number = u16::from_le_bytes(bytes);
-        Ok(())
     }
 
-    pub(crate) fn i16(&mut self, number: &mut i16) -> Result<(), Stop> {
+    #[inline(never)]
+    pub(crate) fn i16(&mut self, number: &mut i16) {
         let mut unsigned = number.cast_unsigned();
-        self.u16(&mut unsigned)?;
+        self.u16(&mut unsigned);
         *number = unsigned.cast_signed();
-        Ok(())
     }
 
-    pub(crate) fn u32(&mut self, number: &mut u32) -> Result<(), Stop> {
+    #[inline(never)]
+    pub(crate) fn u32(&mut self, number: &mut u32) {
         let mut bytes = number.to_le_bytes();
-        self.bytes(&mut bytes)?;
+        self.bytes(&mut bytes);
         *number = u32::from_le_bytes(bytes);
-        Ok(())
     }
 
-    pub(crate) fn i32(&mut self, number: &mut i32) -> Result<(), Stop> {
+    #[inline(never)]
+    pub(crate) fn i32(&mut self, number: &mut i32) {
         let mut unsigned = number.cast_unsigned();
-        self.u32(&mut unsigned)?;
+        self.u32(&mut unsigned);
         *number = unsigned.cast_signed();
-        Ok(())
     }
 
-    /// Ends it, unless something holds that every decoder relies on.
-    pub(crate) fn check(&mut self, holds: bool) -> Result<(), Stop> {
-        if holds { Ok(()) } else { Err(Stop::Corrupt) }
+    /// Fails unless something holds that every decoder relies on.
+    pub(crate) fn check(&mut self, holds: bool) {
+        self.is_failed |= !holds;
     }
 }

@@ -50,10 +50,14 @@ impl Decoder for StoredDecoder {
 }
 
 impl Resume for StoredDecoder {
+    fn state_bytes(&self) -> u64 {
+        STATE_BYTES
+    }
+
     fn pass_state<S: StateBytes>(&mut self, state: &mut S) -> Result<(), StateError<S::Error>> {
         state::pass(state, |state| {
-            state.u32(&mut self.written)?;
-            state.check(self.written <= self.sizes.target)
+            state.u32(&mut self.written);
+            state.check(self.written <= self.sizes.target);
         })
     }
 }

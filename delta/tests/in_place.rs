@@ -33,7 +33,7 @@ struct Gone {
 impl<'a> Room<'a> {
     fn new(in_place: InPlace<'a>, base: &[u8], target_len: usize, pauses: bool) -> Self {
         let sector = in_place.sector_bytes() as usize;
-        let sectors = room_sectors(in_place.slots(), target_len, sector);
+        let sectors = room_sectors(in_place.seats(), target_len, sector);
         let mut bytes = vec![0xff; sectors * sector];
         bytes[..base.len()].copy_from_slice(base);
         assert!(in_place.fits(sectors as u16));
@@ -104,28 +104,28 @@ impl Images for Room<'_> {
 }
 
 /// As many sectors as both images take, and one more than the base.
-fn room_sectors(slots: &[u16], target_len: usize, sector: usize) -> usize {
-    let last = slots.iter().max().map_or(0, |last| usize::from(*last) + 1);
-    last.max(target_len.div_ceil(sector)).max(slots.len() + 1)
+fn room_sectors(seats: &[u16], target_len: usize, sector: usize) -> usize {
+    let last = seats.iter().max().map_or(0, |last| usize::from(*last) + 1);
+    last.max(target_len.div_ceil(sector)).max(seats.len() + 1)
 }
 
-/// The slots of a base of so many sectors, each that many further on.
+/// The seats of a base of so many sectors, each that many further on.
 fn moved_up(base: &[u8], sector_bytes: u32, by: u16) -> Vec<u16> {
     let sectors = base.len().div_ceil(sector_bytes as usize) as u16;
     (by..by + sectors).collect()
 }
 
-/// Slots in no order.
+/// Seats in no order.
 fn shuffled(base: &[u8], sector_bytes: u32, spare: u16, seed: u32) -> Vec<u16> {
     let sectors = base.len().div_ceil(sector_bytes as usize);
-    let mut slots: Vec<u16> = (0..sectors as u16 + spare).collect();
-    let noise = code_like(seed, 2 * slots.len() + 2);
-    for (at, noise) in noise.chunks_exact(2).enumerate().take(slots.len()) {
+    let mut seats: Vec<u16> = (0..sectors as u16 + spare).collect();
+    let noise = code_like(seed, 2 * seats.len() + 2);
+    for (at, noise) in noise.chunks_exact(2).enumerate().take(seats.len()) {
         let other = usize::from(u16::from_le_bytes([noise[0], noise[1]])) % (at + 1);
-        slots.swap(at, other);
+        seats.swap(at, other);
     }
-    slots.truncate(sectors);
-    slots
+    seats.truncate(sectors);
+    seats
 }
 
 fn sizes(base: &[u8], target_len: usize, payload: &[u8]) -> Sizes {
@@ -217,12 +217,12 @@ fn every_instruction_set_is_decoded_in_place() {
         let targets = [edited(&base), moved(&base, 3000), moved(&base, -5000), base.clone()];
         for (target, seed) in targets.iter().zip(1..) {
             for (sector, by) in [(64, 3), (256, 0), (1024, 1)] {
-                let slots = moved_up(&base, sector, by);
-                round_trip(&base, target, InPlace::new(sector, &slots).unwrap(), set);
+                let seats = moved_up(&base, sector, by);
+                round_trip(&base, target, InPlace::new(sector, &seats).unwrap(), set);
             }
             for sector in [64, 512] {
-                let slots = shuffled(&base, sector, 2, seed);
-                round_trip(&base, target, InPlace::new(sector, &slots).unwrap(), set);
+                let seats = shuffled(&base, sector, 2, seed);
+                round_trip(&base, target, InPlace::new(sector, &seats).unwrap(), set);
             }
         }
     }
@@ -233,8 +233,8 @@ fn bytes_whose_source_is_gone_are_made_anew_and_others_are_not() {
     let base = code_like(3, 40_000);
     let [near, far] = [4000, 12_000].map(|by| moved(&base, by));
     let len = |target: &[u8], by| {
-        let slots = moved_up(&base, 4096, by);
-        round_trip(&base, target, InPlace::new(4096, &slots).unwrap(), InstructionSet::Thumb)
+        let seats = moved_up(&base, 4096, by);
+        round_trip(&base, target, InPlace::new(4096, &seats).unwrap(), InstructionSet::Thumb)
     };
     let new = len(&near, 3);
     assert!(len(&near, 2) < new + 30);
@@ -254,16 +254,16 @@ fn a_base_is_rearranged_for_what_is_needed_late() {
         ..Default::default()
     };
     let room = 60_000u32.div_ceil(1024) + 2;
-    let slots = compact::rearrange(&base, &target, options, 1024, room).unwrap().unwrap();
-    let len = |slots: &[u16]| {
-        let in_place = InPlace::new(1024, slots).unwrap();
+    let seats = compact::rearrange(&base, &target, options, 1024, room).unwrap().unwrap();
+    let len = |seats: &[u16]| {
+        let in_place = InPlace::new(1024, seats).unwrap();
         round_trip(&base, &target, in_place, InstructionSet::Thumb)
     };
-    let (rearranged, moved) = (len(&slots), len(&moved_up(&base, 1024, 2)));
+    let (rearranged, moved) = (len(&seats), len(&moved_up(&base, 1024, 2)));
     assert!(rearranged * 4 < moved, "{rearranged} {moved}");
     let same = compact::rearrange(&base, &base, options, 1024, room).unwrap();
     assert_eq!(same, Some(moved_up(&base, 1024, 2)));
-    assert_eq!(compact::rearrange(&base, &target, options, 1024, 58).unwrap(), None);
+    assert_eq!(compact::rearrange(&base, &target, options, 1024, 59).unwrap(), None);
 }
 
 proptest! {
@@ -284,12 +284,12 @@ proptest! {
             target.extend(base.iter().skip(from).take(len));
             target.extend(code_like(seed + 1, new));
         }
-        let slots = if is_shuffled {
+        let seats = if is_shuffled {
             shuffled(&base, 1 << sector_log2, spare, seed)
         } else {
             moved_up(&base, 1 << sector_log2, spare)
         };
-        round_trip(&base, &target, InPlace::new(1 << sector_log2, &slots).unwrap(), set);
+        round_trip(&base, &target, InPlace::new(1 << sector_log2, &seats).unwrap(), set);
     }
 
     #[test]
@@ -300,8 +300,8 @@ proptest! {
     ) {
         let base = instructions(3, 2000);
         let payload = [&[0][..], &stream].concat();
-        let slots = shuffled(&base, 1 << sector_log2, spare, target_len as u32);
-        let in_place = InPlace::new(1 << sector_log2, &slots).unwrap();
+        let seats = shuffled(&base, 1 << sector_log2, spare, target_len as u32);
+        let in_place = InPlace::new(1 << sector_log2, &seats).unwrap();
         let decoded = decode(in_place, &base, target_len, &payload);
         prop_assert!(!matches!(decoded, Err(DecodeError::Images(_))), "{decoded:?}");
     }
@@ -322,8 +322,8 @@ proptest! {
             ..Default::default()
         };
         let payload = compact::encode(Some(&base), &target, options).unwrap().payload;
-        let slots = shuffled(&base, 1 << sector_log2, spare, seed);
-        let in_place = InPlace::new(1 << sector_log2, &slots).unwrap();
+        let seats = shuffled(&base, 1 << sector_log2, spare, seed);
+        let in_place = InPlace::new(1 << sector_log2, &seats).unwrap();
         let decoded = decode(in_place, &base, target.len(), &payload);
         prop_assert!(!matches!(decoded, Err(DecodeError::Images(_))), "{set:?}");
     }

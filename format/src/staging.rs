@@ -4,6 +4,8 @@
 //! staging    0 4  complete blocks     4 4  where the next one goes     8 4  the region is erased up to here
 //!           12 8n gaps: 0 4 number of the block behind it, 4 4 its length; from the front to the back
 //! progress   0 4  bytes of the target that are written
+//!            4 2  moves of sectors that are made      6 1  bit 0: installation in place is wanted, bit 1: bank of the state
+//!            7 1  zero                                8 4  CRC-32 of the decoder's state in that bank
 //! ```
 //!
 //! A gap is what a power cut has left: the extent of a block of which nobody knows whether it is whole.
@@ -24,7 +26,11 @@ mod field {
     pub(super) const GAP_SIZE: usize = GAP_LEN.end();
 
     pub(super) const WRITTEN: Field<u32> = Field::first();
-    pub(super) const PROGRESS_LEN: usize = WRITTEN.end();
+    pub(super) const MOVES: Field<u16> = WRITTEN.then();
+    pub(super) const BITS: Field<u8> = MOVES.then();
+    pub(super) const ZERO: Field<u8> = BITS.then();
+    pub(super) const STATE_CRC: Field<u32> = ZERO.then();
+    pub(super) const PROGRESS_LEN: usize = STATE_CRC.end();
 }
 
 /// Most gaps that are kept: a download that power cuts interrupt more often begins anew.
@@ -120,12 +126,23 @@ impl Staging {
     }
 }
 
-/// How much of the target is written.
+/// How far an installation has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes from the slot's start that are written for good, whole sectors.
     pub written: u32,
+    /// In place: how many sectors of the base have been moved.
+    pub moves: u16,
+    /// In place: the application wants the base to be replaced.
+    pub is_wanted: bool,
+    /// In place: whether the decoder's state lies in the second bank.
+    pub in_second_bank: bool,
+    /// In place: CRC-32 of the decoder's state.
+    pub state_crc: u32,
 }
+
+const WANTED: u8 = 1;
+const SECOND_BANK: u8 = 2;
 
 impl Progress {
     /// Length in bytes.
@@ -134,17 +151,32 @@ impl Progress {
     /// Parses a payload.
     ///
     /// # Errors
-    /// [`FormatError::Truncated`].
+    /// [`FormatError::Truncated`] or [`FormatError::UnknownCode`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        Ok(Self { written: field::WRITTEN.get(bytes)? })
+        let (bits, zero) = (field::BITS.get(bytes)?, field::ZERO.get(bytes)?);
+        if bits & !(WANTED | SECOND_BANK) != 0 || zero != 0 {
+            return Err(FormatError::UnknownCode { field: "progress", got: bits });
+        }
+        Ok(Self {
+            written: field::WRITTEN.get(bytes)?,
+            moves: field::MOVES.get(bytes)?,
+            is_wanted: bits & WANTED != 0,
+            in_second_bank: bits & SECOND_BANK != 0,
+            state_crc: field::STATE_CRC.get(bytes)?,
+        })
     }
 
     /// Emits the payload.
     #[must_use]
     pub fn emit(&self) -> [u8; Self::LEN] {
+        let wanted = if self.is_wanted { WANTED } else { 0 };
+        let bank = if self.in_second_bank { SECOND_BANK } else { 0 };
         let mut out = [0; Self::LEN];
-        // The field lies within an array of its own length.
+        // The fields lie within an array of their own length.
         let _ = field::WRITTEN.set(&mut out, self.written);
+        let _ = field::MOVES.set(&mut out, self.moves);
+        let _ = field::BITS.set(&mut out, wanted | bank);
+        let _ = field::STATE_CRC.set(&mut out, self.state_crc);
         out
     }
 }
@@ -172,7 +204,13 @@ mod tests {
             }
             let sum: u32 = (0..=state.complete).map(|block| state.gap_before(block)).sum();
             prop_assert_eq!((sum, state.next), (skipped, 256 + skipped));
-            let progress = Progress { written: skipped };
+            let progress = Progress {
+                written: skipped,
+                moves: 7,
+                is_wanted: skipped % 2 == 0,
+                in_second_bank: skipped % 3 == 0,
+                state_crc: skipped << 20,
+            };
             prop_assert_eq!(Progress::parse(&progress.emit()), Ok(progress));
         }
     }

@@ -1,7 +1,8 @@
 #ifndef WHITTLE_H
 #define WHITTLE_H
 
-/* The device side of whittle for C: signed delta updates over two slots that survive power cuts at any time.
+/* The device side of whittle for C: signed delta updates of two slots, or of one, that survive power cuts at any
+ * time.
  *
  * Made by `cargo xtask header`; change the Rust sources beside it instead.
  *
@@ -69,6 +70,11 @@
 #define WHITTLE_TABLES_64K 65536
 
 /**
+ * Bytes that are always enough for `head` in `struct whittle_in_place_buffers`.
+ */
+#define WHITTLE_HEAD_BYTES 1029
+
+/**
  * Words of `struct whittle_flags`.
  */
 #define WHITTLE_FLAGS_WORDS 160
@@ -128,7 +134,8 @@ enum whittle_phase
    */
   WHITTLE_PHASE_DOWNLOADING = 1,
   /**
-   * The whole package is there and authentic: whittle_install() is next.
+   * The whole package is there and authentic: whittle_install() is next, or
+   * whittle_request_in_place().
    */
   WHITTLE_PHASE_VERIFIED = 2,
   /**
@@ -268,7 +275,8 @@ typedef uint32_t whittle_reason;
 #endif // __cplusplus
 
 /**
- * Why a function failed. Whatever it is, the image that was running still boots.
+ * Why a function failed. Whatever it is, the image that was running still boots, unless an installation in place has
+ * begun to change it.
  */
 enum whittle_error
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -315,6 +323,10 @@ enum whittle_error
    * The staging region is smaller than the package.
    */
   WHITTLE_ERROR_STAGING_FULL = 109,
+  /**
+   * Half of the region for the decoder's state is smaller than the state.
+   */
+  WHITTLE_ERROR_STATES_FULL = 110,
   /**
    * The bytes are not a signed envelope.
    */
@@ -439,6 +451,10 @@ enum whittle_error
    * The other slot reads back differently from what was written.
    */
   WHITTLE_ERROR_TARGET_READ_BACK = 307,
+  /**
+   * What the decoder knows cannot be kept, or is not what was kept.
+   */
+  WHITTLE_ERROR_STATES_FLASH = 308,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -641,7 +657,8 @@ struct whittle_config {
    */
   struct whittle_flash journal;
   /**
-   * The two slots that images run from.
+   * The two slots that images run from; a device with a single one names it twice, and opens it by
+   * whittle_open_single().
    */
   struct whittle_flash slots[2];
 };
@@ -739,6 +756,32 @@ struct whittle_install_buffers {
  * show progress. It must not call functions of this header for the same handle.
  */
 typedef void (*whittle_watch)(void *context, uint32_t written);
+
+/**
+ * Memory for an installation in place. It may hold anything, and is the caller's again when the installation returns.
+ */
+struct whittle_in_place_buffers {
+  /**
+   * As for whittle_install(); whittle_erase_unit() is a multiple of the page.
+   */
+  struct whittle_install_buffers install;
+  /**
+   * Holds where each sector of the base lies: one number for each sector of the largest base.
+   */
+  uint16_t *seats;
+  /**
+   * How many they are.
+   */
+  size_t seat_count;
+  /**
+   * Holds how the base is rearranged, as the package tells it: `WHITTLE_HEAD_BYTES`.
+   */
+  uint8_t *head;
+  /**
+   * Bytes of it.
+   */
+  size_t head_len;
+};
 
 /**
  * A flags document whose signature has been checked; every byte of it belongs to the library. It must stay where it
@@ -860,6 +903,12 @@ int32_t whittle_state(struct whittle_updater *updater, struct whittle_state *sta
  */
 int32_t whittle_open(struct whittle_updater *updater,
                      const struct whittle_config *config);
+
+/**
+ * The same for a device with a single slot, the first of `slots`: packages are installed by whittle_install_in_place().
+ */
+int32_t whittle_open_single(struct whittle_updater *updater,
+                            const struct whittle_config *config);
 
 /**
  * Tells which slot to start: called once by the boot loader. `cause` is one of `enum whittle_reset_cause`.
@@ -1010,6 +1059,37 @@ int32_t whittle_install(struct whittle_updater *updater,
                         whittle_watch watch,
                         void *watch_context,
                         struct whittle_signed_image *image);
+
+/**
+ * Asks the boot loader to install what is staged in the place of the running image.
+ */
+int32_t whittle_request_in_place(struct whittle_updater *updater);
+
+/**
+ * Tells whether an installation in place is wanted, or under way; `WHITTLE_NOTHING` if none is.
+ *
+ * The boot loader then calls whittle_install_in_place() before whittle_boot().
+ */
+int32_t whittle_is_in_place_wanted(struct whittle_updater *updater);
+
+/**
+ * Installs the staged package in the place of the running image, or goes on with it after a power cut.
+ *
+ * `states` is a region that keeps what the decoder knows, twice: each half of it is whole erase units, and at least as
+ * large as the tables that the packages were built for, such as `WHITTLE_TABLES_16K`. `watch` is also called for each
+ * block that is read; it and `image` may be null.
+ *
+ * Before the first change everything is checked: if the culprit of an error is the package, whittle_is_in_place_wanted()
+ * then says `WHITTLE_NOTHING`, and the old image boots. From the first change on no image boots until the installation is
+ * done, and calling this again goes on with it.
+ */
+int32_t whittle_install_in_place(struct whittle_updater *updater,
+                                 const struct whittle_flash *staging,
+                                 const struct whittle_flash *states,
+                                 const struct whittle_in_place_buffers *buffers,
+                                 whittle_watch watch,
+                                 void *watch_context,
+                                 struct whittle_signed_image *image);
 
 /**
  * Checks a flags document and keeps it; its version is never below that of the one that is kept.

@@ -2,8 +2,8 @@
 
 use embedded_storage::nor_flash::ReadNorFlash;
 use sha2::{Digest as _, Sha256};
-use whittle_format::ShortDigest;
 use whittle_format::manifest::BaseRef;
+use whittle_format::{Digest, ShortDigest};
 
 use crate::codec;
 use crate::flash::{is_readable, read_unaligned};
@@ -104,8 +104,20 @@ fn digest_of<B: ReadNorFlash>(
     Ok(short_digest(hasher))
 }
 
+/// Compares the hash of what stands in a slot with the signed one.
+pub(crate) fn check_image<F: ReadNorFlash>(
+    slot: &mut F,
+    manifest: &VerifiedManifest,
+) -> Result<(), PatchError> {
+    let mut hasher = Sha256::new();
+    hash_flash(&mut hasher, slot, manifest.target_size)
+        .map_err(|kind| PatchError::Flash(FlashError::Target(kind)))?;
+    let digest: Digest = hasher.finalize().into();
+    if digest == manifest.target_digest { Ok(()) } else { Err(PatchError::ImageMismatch) }
+}
+
 /// Feeds the first `size` bytes of a flash to a hasher.
-pub(crate) fn hash_flash<F: ReadNorFlash>(
+fn hash_flash<F: ReadNorFlash>(
     hasher: &mut Sha256,
     flash: &mut F,
     size: u32,

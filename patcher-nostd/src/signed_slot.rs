@@ -6,13 +6,14 @@
 //!
 //! So a boot loader believes nothing but signature and hash, and a slot boots even when the journal is lost.
 
-use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind, ReadNorFlash};
-use sha2::{Digest as _, Sha256};
+use embedded_storage::nor_flash::ReadNorFlash;
 use whittle_format::envelope::Envelope;
+use whittle_format::life::SlotId;
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 
-use crate::admission::{Device, hash_flash};
-use crate::flash::{is_readable, read_unaligned};
+use crate::admission::{Device, check_image};
+use crate::flash::{ERASED, is_readable, read_unaligned};
+use crate::numbers::to_u32;
 use crate::verify::{VerifiedManifest, Verifier, verify_manifest};
 use crate::{FlashError, PatchError};
 
@@ -21,9 +22,6 @@ pub const TRAILER_BYTES: u32 = 256;
 
 const TRAILER_LEN: usize = MAX_MANIFEST_ENVELOPE_BYTES;
 const _: () = assert!(TRAILER_LEN == TRAILER_BYTES as usize);
-
-/// What stands in the trailer behind the envelope.
-const PADDING: u8 = 0xff;
 
 /// Bytes of a slot that an image may take.
 pub(crate) fn image_room<F: ReadNorFlash>(slot: &F) -> usize {
@@ -49,33 +47,38 @@ pub fn check_slot<F: ReadNorFlash>(
     read_unaligned(slot, trailer_at(slot), &mut trailer).map_err(unreadable)?;
     let manifest = verify_manifest(envelope_in(&trailer)?, verifier)?;
     device.check(&manifest)?;
-    let room = u32::try_from(image_room(slot)).unwrap_or(u32::MAX);
+    let room = to_u32(image_room(slot));
     if manifest.target_size > room {
         return Err(PatchError::TargetTooLarge { got: manifest.target_size, slot: room });
     }
-    let mut hasher = Sha256::new();
-    hash_flash(&mut hasher, slot, manifest.target_size).map_err(unreadable)?;
-    let digest: whittle_format::Digest = hasher.finalize().into();
-    if digest == manifest.target_digest { Ok(manifest) } else { Err(PatchError::ImageMismatch) }
+    check_image(slot, &manifest)?;
+    Ok(manifest)
 }
 
-/// Makes sure that the slot does not boot until [`seal`] is called.
-pub(crate) fn unseal<F: NorFlash>(slot: &mut F) -> Result<(), NorFlashErrorKind> {
-    let from = last_sector(slot);
-    let end = u32::try_from(slot.capacity()).unwrap_or(u32::MAX);
-    slot.erase(from, end).map_err(|error| error.kind())
+/// The slot with the highest security counter among those that hold a signed image, whole; A if both are alike.
+///
+/// It looks at nothing but the slots: for boot loaders that cannot open the journal.
+pub fn any_signed_slot<F: ReadNorFlash>(
+    device: &Device<'_>,
+    verifier: &impl Verifier,
+    slots: &mut [F; 2],
+) -> Option<(SlotId, VerifiedManifest)> {
+    let [a, b] = slots;
+    let a = check_slot(a, device, verifier).ok().map(|manifest| (SlotId::A, manifest));
+    let b = check_slot(b, device, verifier).ok().map(|manifest| (SlotId::B, manifest));
+    match (a, b) {
+        (Some(a), Some(b)) if b.1.security_counter > a.1.security_counter => Some(b),
+        (a, b) => a.or(b),
+    }
 }
 
-/// Where the sector begins that the trailer lies in, which [`unseal`] erases.
-pub(crate) fn last_sector<F: NorFlash>(slot: &F) -> u32 {
-    let sector = u32::try_from(F::ERASE_SIZE).unwrap_or(u32::MAX).max(1);
-    let trailer = trailer_at(slot);
-    trailer.saturating_sub(trailer.checked_rem(sector).unwrap_or(0))
-}
-
-/// Writes the envelope of the image that stands in the slot.
-pub(crate) fn seal<F: NorFlash>(slot: &mut F, envelope: &[u8]) -> Result<(), NorFlashErrorKind> {
-    slot.write(trailer_at(slot), &trailer(envelope)).map_err(|error| error.kind())
+/// What the boot loader must start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// The image in this slot: a trusted key signed it, and every byte of it is as signed.
+    Slot(SlotId, VerifiedManifest),
+    /// No slot holds an image that may boot: the boot loader must offer its recovery, such as an image in ROM.
+    Recovery,
 }
 
 /// The last bytes of a slot that holds the image of this envelope, for whoever makes the flash of a new device.
@@ -83,7 +86,7 @@ pub(crate) fn seal<F: NorFlash>(slot: &mut F, envelope: &[u8]) -> Result<(), Nor
 /// An envelope has at most as many bytes; more are left out.
 #[must_use]
 pub fn trailer(envelope: &[u8]) -> [u8; TRAILER_LEN] {
-    let mut trailer = [PADDING; TRAILER_LEN];
+    let mut trailer = [ERASED; TRAILER_LEN];
     for (to, from) in trailer.iter_mut().zip(envelope) {
         *to = *from;
     }
@@ -96,6 +99,23 @@ fn envelope_in(bytes: &[u8]) -> Result<&[u8], PatchError> {
     len.and_then(|len| bytes.get(..len)).ok_or(PatchError::Truncated)
 }
 
-fn trailer_at<F: ReadNorFlash>(slot: &F) -> u32 {
-    u32::try_from(image_room(slot)).unwrap_or(u32::MAX)
+/// Where the trailer begins.
+pub(crate) fn trailer_at<F: ReadNorFlash>(slot: &F) -> u32 {
+    to_u32(image_room(slot))
+}
+
+/// Where the sector begins that the trailer lies in, which an installation erases first.
+pub(crate) fn last_sector<F: ReadNorFlash>(slot: &F, erase_size: usize) -> u32 {
+    let sector = to_u32(erase_size).max(1);
+    let trailer = trailer_at(slot);
+    trailer.saturating_sub(trailer.checked_rem(sector).unwrap_or(0))
+}
+
+/// One of both slots.
+pub(crate) fn slot_mut<F>(slots: &mut [F; 2], slot: SlotId) -> &mut F {
+    let [a, b] = slots;
+    match slot {
+        SlotId::A => a,
+        SlotId::B => b,
+    }
 }

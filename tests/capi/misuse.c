@@ -1,6 +1,6 @@
 /* Everything that C can do wrongly with whittle.h, on the host: each call must return its error and touch nothing.
  *
- * Runs in a directory with first.pkg, update.pkg, flags.bin and stage.bin. */
+ * Runs in a directory with first.pkg, update.pkg, in-place.pkg, flags.bin and stage.bin. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +168,7 @@ static void handles(void) {
     size_t len;
     bool is_eligible;
     const struct whittle_install_buffers lent = buffers();
+    const struct whittle_in_place_buffers lent_in_place = {lent, NULL, 0, NULL, 0};
     memset(&updater, 0xa5, sizeof updater);
     memset(&download, 0xa5, sizeof download);
     memset(&flags, 0xa5, sizeof flags);
@@ -188,6 +189,9 @@ static void handles(void) {
         SAYS(whittle_keep(u, block, 1));
         SAYS(whittle_kept(u, block, 1, &len));
         SAYS(whittle_install(u, &staging, &lent, NULL, NULL, NULL));
+        SAYS(whittle_request_in_place(u));
+        SAYS(whittle_is_in_place_wanted(u));
+        SAYS(whittle_install_in_place(u, &staging, &staging, &lent_in_place, NULL, NULL, NULL));
         SAYS(whittle_accept_flags(u, block, 1));
         SAYS(whittle_read_flags(u, &flags));
         SAYS(whittle_accept_stage(u, block, 1, &stage));
@@ -262,6 +266,8 @@ static void wrong_order(const struct file *first) {
     EXPECT(ERROR_OUT_OF_TURN, whittle_too_late(&updater));
     EXPECT(ERROR_OUT_OF_TURN, whittle_abandon(&updater));
     EXPECT(ERROR_OUT_OF_TURN, whittle_install(&updater, &staging, &lent, NULL, NULL, NULL));
+    EXPECT(ERROR_OUT_OF_TURN, whittle_request_in_place(&updater));
+    EXPECT(NOTHING, whittle_is_in_place_wanted(&updater));
 
     /* While a download lasts, it has the updater. */
     struct whittle_state state;
@@ -440,6 +446,67 @@ static void documents(const struct file *flags_file, const struct file *stage_fi
     CHECK(!is_eligible); /* the stage is for 1.2.2, and this is 1.2.1 */
 }
 
+/* A device with a single slot, from the factory to an update in place that a failing flash interrupts. */
+static void single_slot(const struct file *first, const struct file *in_place) {
+    static uint16_t seats[SLOT / 4096];
+    static uint8_t head[WHITTLE_HEAD_BYTES];
+    struct whittle_in_place_buffers lent = {buffers(), seats, SLOT / 4096, head, sizeof head};
+    static struct chip slot, kept, one_journal;
+    struct whittle_flash states = flash(&kept, 2 * WHITTLE_TABLES_16K);
+    struct whittle_config single = config;
+    single.journal = flash(&one_journal, JOURNAL);
+    single.slots[0] = single.slots[1] = flash(&slot, SLOT);
+    struct whittle_boot_choice choice;
+    struct whittle_state state;
+    struct whittle_signed_image image;
+#define INSTALL() whittle_install_in_place(&updater, &staging, &states, &lent, NULL, NULL, &image)
+
+    EXPECT(OK, whittle_open_single(&updater, &single));
+    EXPECT(OK, whittle_boot(&updater, WHITTLE_RESET_CAUSE_POWER_ON, &choice));
+    CHECK(choice.slot == WHITTLE_SLOT_NONE);
+    EXPECT(ERROR_OUT_OF_TURN, whittle_request_in_place(&updater));
+    fetch(first);
+    EXPECT(ERROR_OUT_OF_TURN, whittle_install(&updater, &staging, &lent.install, NULL, NULL, NULL));
+    EXPECT(ERROR_OUT_OF_TURN, INSTALL());
+    EXPECT(NOTHING, whittle_is_in_place_wanted(&updater));
+    EXPECT(OK, whittle_request_in_place(&updater));
+    EXPECT(OK, whittle_is_in_place_wanted(&updater));
+    EXPECT(OK, INSTALL());
+    EXPECT(OK, whittle_boot(&updater, WHITTLE_RESET_CAUSE_SOFTWARE, &choice));
+    CHECK(choice.slot == WHITTLE_SLOT_A && strcmp(choice.image.version, "1.2.1") == 0);
+
+    fetch(in_place);
+    EXPECT(OK, whittle_request_in_place(&updater));
+    const unsigned before = slot.changes;
+    states.size = whittle_erase_unit() * 2;
+    EXPECT(ERROR_STATES_FULL, INSTALL());
+    states.size = 2 * WHITTLE_TABLES_16K;
+    lent.seat_count = SIZE_MAX;
+    EXPECT(ERROR_BAD_ARGUMENT, INSTALL());
+    lent.seat_count = SLOT / 4096;
+    lent.seats = NULL;
+    EXPECT(ERROR_NULL_ARGUMENT, INSTALL());
+    lent.seats = seats;
+    EXPECT(ERROR_NULL_ARGUMENT, whittle_install_in_place(&updater, &staging, NULL, &lent, NULL, NULL, NULL));
+    EXPECT(ERROR_NULL_ARGUMENT, whittle_install_in_place(&updater, &staging, &states, NULL, NULL, NULL, NULL));
+    CHECK(slot.changes == before);
+
+    kept.fails_to_write = 1;
+    EXPECT(ERROR_STATES_FLASH, INSTALL());
+    CHECK(slot.changes > before);
+    kept.fails_to_write = 0;
+    EXPECT(OK, whittle_open_single(&updater, &single));
+    EXPECT(OK, whittle_is_in_place_wanted(&updater));
+    EXPECT(OK, INSTALL());
+    CHECK(strcmp(image.version, "1.2.2") == 0 && image.is_delta == 1);
+    EXPECT(NOTHING, whittle_is_in_place_wanted(&updater));
+    EXPECT(OK, whittle_boot(&updater, WHITTLE_RESET_CAUSE_SOFTWARE, &choice));
+    CHECK(choice.slot == WHITTLE_SLOT_A && strcmp(choice.image.version, "1.2.2") == 0);
+    EXPECT(OK, whittle_state(&updater, &state));
+    CHECK(state.phase == WHITTLE_PHASE_IDLE && state.ending == WHITTLE_ENDING_COMMITTED);
+    CHECK(state.security_counter == 4);
+}
+
 /* Crypto in ROM: believes whatever it is told to. */
 static int verdict, asked;
 static int verify(void *context, const uint8_t *key_id, const uint8_t *message, size_t len, const uint8_t *signature) {
@@ -475,6 +542,7 @@ static void texts(void) {
 
 int main(void) {
     const struct file first = read_file("first.pkg"), update = read_file("update.pkg");
+    const struct file in_place = read_file("in-place.pkg");
     const struct file flags_file = read_file("flags.bin"), stage_file = read_file("stage.bin");
     staging = flash(&staging_chip, SLOT);
     config = (struct whittle_config){
@@ -497,6 +565,7 @@ int main(void) {
     packages(&update);
     documents(&flags_file, &stage_file);
     crypto_in_rom();
+    single_slot(&first, &in_place);
     printf("%d checks\n", checks);
     return 0;
 }

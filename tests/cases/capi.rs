@@ -33,6 +33,8 @@ impl Bench {
         // In several blocks, so that a download can be interrupted between them.
         let update = ["--security-counter", "4", "--base", "1.2.1", "--block-size", "256"];
         bench.build("update", "1.2.2", &update);
+        let in_place = ["--in-place", "4K", "--slot-size", "256K"];
+        bench.build("in-place", "1.2.2", &[&update[..4], &in_place].concat());
         std::fs::write(bench.path("flags.json"), FLAGS).expect("writes");
         let key = ["--key", "keys/release.key.pem"];
         bench.run(&[&["flags", "sign", "flags.json", "--out", "flags.bin"], &key[..]].concat());

@@ -3,7 +3,11 @@
 use std::ops::RangeInclusive;
 
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
+use whittle_format::life::LifeState;
+use whittle_format::staging::Progress;
 use whittle_patcher_nostd::{Journal, JournalError, RecordKind};
+
+use crate::support::Draws;
 
 const KINDS: [RecordKind; 3] = [RecordKind::Life, RecordKind::Progress, RecordKind::Flags];
 
@@ -195,23 +199,17 @@ fn no_second_cut_during_recovery_does_either() {
 fn no_schedule_of_several_cuts_does_either() {
     let (mut cuts, records) = (0, 8);
     for seed in 0..60_000u64 {
-        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut draw = |below: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            (random >> 16) % below
-        };
-        let chip = [Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED][draw(3) as usize];
+        let mut draws = Draws::new(seed);
+        let chip = draws.one_of(&[Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED]);
         let supply = Supply::new();
         let mut flash = SimFlash::<4, 32, 1024>::erased(2048).with(chip).on(&supply);
-        let mut next = append(&mut flash, 0, draw(records) as u8).map_or_else(|n| n, |()| 0);
+        let mut next = append(&mut flash, 0, draws.below(records) as u8).map_or_else(|n| n, |()| 0);
         let seen = known(&mut Journal::open(&mut flash).expect("opens"));
         next = (next..=records as u8).find(|count| after(*count) == seen).expect("a state");
         let mut counts = next..=next;
         let mut story = Vec::new();
-        for _ in 0..2 + draw(5) {
-            let cut = Cut { step: draw(12), outcome: Outcome::ALL[draw(6) as usize] };
+        for _ in 0..2 + draws.below(5) {
+            let cut = Cut { step: draws.below(12), outcome: draws.one_of(&Outcome::ALL) };
             story.push(cut);
             supply.arm(cut, seed ^ cut.step);
             // The next look happens under the next cut, so that what is in doubt stays so.
@@ -253,6 +251,69 @@ fn broken_cells_lose_no_acknowledged_record() {
         }
     }
     assert!(appended > 500, "most of the flash works: {appended}");
+}
+
+/// A journal whose banks both hold records, and how many reads opening it takes.
+fn filled() -> (SimFlash<1, 8, 1024>, usize) {
+    let mut flash = SimFlash::<1, 8, 1024>::erased(2048);
+    append(&mut flash, 0, 11).expect("no cut");
+    flash.refuse_reads(0..0);
+    Journal::open(&mut flash).expect("opens");
+    let reads = flash.reads();
+    (flash, reads)
+}
+
+#[test]
+fn a_read_that_fails_once_costs_nothing() {
+    let (filled, reads) = filled();
+    for n in 0..reads {
+        for count in [1, 2] {
+            let mut flash = filled.clone();
+            flash.refuse_reads(n..n + count);
+            let seen = known(&mut Journal::open(&mut flash).expect("opens"));
+            assert_eq!(seen, after(11), "read {n}, {count} times");
+        }
+    }
+}
+
+#[test]
+fn flash_that_cannot_be_read_for_a_while_loses_no_record() {
+    let (filled, reads) = filled();
+    for n in 0..reads {
+        let mut flash = filled.clone();
+        flash.refuse_reads(n..usize::MAX);
+        // Whatever is tried meanwhile, over and over.
+        for _ in 0..3 {
+            if let Ok(mut journal) = Journal::open(&mut flash) {
+                journal.append(KINDS[0], &payload(12)).expect_err("it does not read back");
+            }
+        }
+        flash.refuse_reads(0..0);
+        let [life, progress, flags] = known(&mut Journal::open(&mut flash).expect("opens"));
+        let [old, ..] = after(11);
+        assert_eq!([None, progress, flags], [None, after(11)[1], after(11)[2]], "from read {n} on");
+        // What was refused may have been written all the same.
+        assert!(life == old || life == Some(12), "from read {n} on: {life:?}");
+    }
+}
+
+#[test]
+fn what_the_device_needs_always_has_room() {
+    let needed = [(RecordKind::Life, LifeState::LEN), (RecordKind::Progress, Progress::LEN)];
+    for others in 1..1024 {
+        let mut journal = Journal::open(SimFlash::<1, 8, 1024>::erased(2048)).expect("opens");
+        let fits = journal.append(RecordKind::Application, &vec![1; others]).is_ok();
+        if !fits {
+            assert!(others > 100, "most of a bank is free");
+            return;
+        }
+        for _ in 0..20 {
+            for (kind, len) in needed {
+                journal.append(kind, &vec![2; len]).expect("there is room");
+            }
+        }
+    }
+    panic!("a bank of 1024 bytes holds everything");
 }
 
 #[test]

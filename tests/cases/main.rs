@@ -15,6 +15,7 @@ mod journal;
 mod mcuboot;
 mod openssl;
 mod qemu;
+mod qemu_update;
 mod reproducible;
 mod stage;
 mod tamper;

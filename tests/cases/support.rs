@@ -49,6 +49,28 @@ pub(crate) fn code_like(seed: u32, len: usize) -> Vec<u8> {
     (0..len).map(|at| words[(next() % 300) as usize][at % 2]).collect()
 }
 
+/// Numbers that look random, the same for the same seed (xorshift64, Marsaglia 2003).
+pub(crate) struct Draws(u64);
+
+impl Draws {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below this one.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) % limit
+    }
+
+    /// One of these.
+    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize]
+    }
+}
+
 /// Three bases and a target, each a small step from the one before.
 pub(crate) fn small_series() -> Vec<Image> {
     let mut bytes = code_like(1, 20_000);

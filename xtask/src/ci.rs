@@ -7,9 +7,14 @@ use crate::{mutants, setup, shell, tidy};
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
     shell::run("cargo", &["fmt", "--all", "--check"])?;
-    for alone in
-        ["benches", "examples/decode-bench", "examples/receiver", "tests/embassy-comparison"]
-    {
+    let workspaces = [
+        "benches",
+        "examples/decode-bench",
+        "examples/device",
+        "examples/receiver",
+        "tests/embassy-comparison",
+    ];
+    for alone in workspaces {
         shell::run_in(&shell::root().join(alone), "cargo", &["fmt", "--check"])?;
     }
     let locked = ["--workspace", "--locked", "--all-targets"];

@@ -8,13 +8,13 @@ use cbindgen::{Builder, Config, DocumentationStyle, EnumConfig, Language, Rename
 use crate::shell;
 
 /// Sources in the order in which a reader of the header wants them.
-const SOURCES: [&str; 10] = [
-    "error", "flash", "verifier", "image", "state", "updater", "download", "install", "flags",
-    "stage",
+const SOURCES: [&str; 11] = [
+    "error", "flash", "verifier", "image", "state", "updater", "download", "install", "in_place",
+    "flags", "stage",
 ];
 
 /// Types, and their names in C.
-const NAMES: [(&str, &str); 21] = [
+const NAMES: [(&str, &str); 22] = [
     ("BootChoice", "whittle_boot_choice"),
     ("Config", "whittle_config"),
     ("Culprit", "whittle_culprit"),
@@ -25,6 +25,7 @@ const NAMES: [(&str, &str); 21] = [
     ("Facts", "whittle_facts"),
     ("Flags", "whittle_flags"),
     ("Flash", "whittle_flash"),
+    ("InPlaceBuffers", "whittle_in_place_buffers"),
     ("InstallBuffers", "whittle_install_buffers"),
     ("Phase", "whittle_phase"),
     ("Reason", "whittle_reason"),
@@ -39,7 +40,8 @@ const NAMES: [(&str, &str); 21] = [
 ];
 
 const TOP: &str = "\
-/* The device side of whittle for C: signed delta updates over two slots that survive power cuts at any time.
+/* The device side of whittle for C: signed delta updates of two slots, or of one, that survive power cuts at any
+ * time.
  *
  * Made by `cargo xtask header`; change the Rust sources beside it instead.
  *

@@ -7,12 +7,22 @@ use anyhow::{Context, Result, bail};
 use crate::{header, setup, shell};
 
 /// What a crate of ours may depend on, besides crates that only its tests use.
-const ALLOWED: [(&str, &[&str]); 4] = [
+const ALLOWED: [(&str, &[&str]); 5] = [
+    ("whittle-both", &[]),
     ("whittle-format", &[]),
     ("whittle-delta", &["bzip2", "qbsdiff", "ruzstd", "zstd"]),
     (
         "whittle-patcher-nostd",
-        &["crc", "ed25519-dalek", "embedded-storage", "sha2", "whittle-delta", "whittle-format"],
+        &[
+            "crc",
+            "ed25519-dalek",
+            "embedded-storage",
+            "embedded-storage-async",
+            "sha2",
+            "whittle-both",
+            "whittle-delta",
+            "whittle-format",
+        ],
     ),
     ("whittle-capi", &["embedded-storage", "whittle-format", "whittle-patcher-nostd"]),
 ];
@@ -22,10 +32,11 @@ const FORBIDDEN: [(&str, &[&str]); 1] =
     [("whittle-release", &["clap", "indicatif", "comfy-table", "whittle-cli", "wasmtime"])];
 
 /// Builds that prove that a crate needs no std, and no heap unless it says so; on top of the default features.
-const ALONE: [(&str, &str); 5] = [
+const ALONE: [(&str, &str); 6] = [
     ("whittle-format", ""),
     ("whittle-delta", ""),
     ("whittle-patcher-nostd", ""),
+    ("whittle-patcher-nostd", "async"),
     ("whittle-patcher-nostd", "zstd"),
     ("whittle-capi", ""),
 ];

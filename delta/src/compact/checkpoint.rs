@@ -21,7 +21,7 @@ use super::mixer::{Flag, Slot};
 use super::model::{self, ByteWeights, FlagWeights};
 use super::predict::{self, Moved};
 use super::stream::{Machine, Numbers};
-use crate::state::{self, Passing, Stop};
+use crate::state::{self, Passing};
 use crate::{Resume, StateBytes, StateError};
 
 /// Stands for the class while nothing has come.
@@ -59,10 +59,16 @@ impl Class {
 }
 
 impl Resume for CompactDecoder<'_> {
+    fn state_bytes(&self) -> u64 {
+        match &self.stage {
+            Stage::Waiting(_) => 1,
+            Stage::Running { class, .. } => class.state_bytes(),
+        }
+    }
+
     fn pass_state<S: StateBytes>(&mut self, state: &mut S) -> Result<(), StateError<S::Error>> {
-        let is_new = matches!(self.stage, Stage::Waiting(_));
         let outcome = state::pass(state, |state| self.pass_parts(state));
-        if is_new && outcome.is_err() {
+        if outcome.is_err() {
             // Half a state is none.
             self.stage = Stage::Waiting(None);
         }
@@ -71,25 +77,20 @@ impl Resume for CompactDecoder<'_> {
 }
 
 impl CompactDecoder<'_> {
-    fn pass_parts(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
-        let is_new = matches!(self.stage, Stage::Waiting(_));
+    fn pass_parts(&mut self, state: &mut Passing<'_>) {
         let known = match &self.stage {
             Stage::Waiting(_) => NOTHING_YET,
             Stage::Running { class, .. } => class.code(),
         };
         let mut code = known;
-        state.small(&mut code, u8::MAX)?;
-        state.check(is_new || code == known)?;
-        if code == NOTHING_YET {
-            return Ok(());
+        state.small(&mut code, u8::MAX);
+        state.check(known == NOTHING_YET || code == known);
+        if code != NOTHING_YET {
+            state.check(self.start::<()>(code).is_ok());
         }
-        if is_new {
-            self.start::<()>(code).map_err(|_| Stop::Corrupt)?;
+        if let Stage::Running { machine, reader, .. } = &mut self.stage {
+            reader.pass_state(state);
+            machine.pass_state(state);
         }
-        let Stage::Running { machine, reader, .. } = &mut self.stage else {
-            return Err(Stop::Corrupt);
-        };
-        reader.pass_state(state)?;
-        machine.pass_state(state)
     }
 }

@@ -6,7 +6,7 @@
 #[cfg(feature = "encode")]
 use alloc::vec::Vec;
 
-use crate::state::{Passing, Stop};
+use crate::state::Passing;
 
 /// Codes binary decisions: writes the one that it is given, or reads one and ignores what it is given.
 pub(super) trait BitCoder {
@@ -90,13 +90,13 @@ impl BitReader {
 
     pub(super) const STATE_BYTES: usize = 5 * 4 + 1 + RING;
 
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
         let Self { interval: Interval { low, high }, code, ring, taken, used, ended } = self;
         for number in [low, high, code, taken, used] {
-            state.u32(number)?;
+            state.u32(number);
         }
-        state.flag(ended)?;
-        state.bytes(ring)
+        state.flag(ended);
+        state.bytes(ring);
     }
 
     /// Takes what fits and returns the rest.

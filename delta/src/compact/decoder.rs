@@ -184,8 +184,8 @@ pub(super) enum Stage<'a> {
         reader: BitReader,
         lines: [Lines; 2],
         sweep: Sweep,
-        /// The slot that the target had reached for that sweep.
-        slot: u32,
+        /// The seat that the target had reached for that sweep.
+        seat: u32,
     },
 }
 
@@ -222,7 +222,7 @@ impl<'a> CompactDecoder<'a> {
             reader: BitReader::new(),
             lines: [Lines::EMPTY; 2],
             sweep: Sweep::EMPTY,
-            slot: 0,
+            seat: 0,
         };
         Ok(())
     }
@@ -230,7 +230,7 @@ impl<'a> CompactDecoder<'a> {
     /// Steps as long as a whole step's input is at hand, and there is room.
     fn run<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let sizes = self.sizes;
-        let Stage::Running { machine, reader, lines, sweep, slot, .. } = &mut self.stage else {
+        let Stage::Running { machine, reader, lines, sweep, seat, .. } = &mut self.stage else {
             return Ok(Wants::Input);
         };
         while !machine.is_done() && reader.is_ready() {
@@ -239,8 +239,8 @@ impl<'a> CompactDecoder<'a> {
             }
             // What bytes are part of may depend on those that have gone.
             let gone = machine.gone();
-            if gone.slot() != *slot {
-                (*slot, *sweep) = (gone.slot(), Sweep::EMPTY);
+            if gone.seat() != *seat {
+                (*seat, *sweep) = (gone.seat(), Sweep::EMPTY);
             }
             let mut view = ImageView { images, sizes, gone, lines, sweep };
             machine.step(reader, &mut view).map_err(|fault| match fault {

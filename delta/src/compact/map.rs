@@ -2,7 +2,7 @@
 //! ([`References::place_in_base`]), sent in front of everything else.
 
 use super::isa::References;
-use crate::state::{Passing, Stop};
+use crate::state::Passing;
 #[cfg(feature = "encode")]
 use alloc::{vec, vec::Vec};
 
@@ -60,15 +60,16 @@ impl<'a> AddressMap<'a> {
         Self { entries, used: 0 }
     }
 
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
         let mut used = u32::try_from(self.used).unwrap_or(u32::MAX);
-        state.u32(&mut used)?;
+        state.u32(&mut used);
         self.used = used as usize;
-        let entries = self.entries.get_mut(..self.used).ok_or(Stop::Corrupt)?;
-        entries.iter_mut().try_for_each(|PackedEntry { from, shift }| {
-            state.bytes(from)?;
-            state.bytes(shift)
-        })
+        state.check(self.used <= self.entries.len());
+        let entries = self.entries.get_mut(..self.used).unwrap_or_default();
+        entries.iter_mut().for_each(|PackedEntry { from, shift }| {
+            state.bytes(from);
+            state.bytes(shift);
+        });
     }
 
     /// How many entries are in use.

@@ -4,7 +4,7 @@
 //! "Adaptive weighing of context models for lossless data compression", 2005).
 
 use super::{coder::BitCoder, pick};
-use crate::state::{Passing, Stop};
+use crate::state::Passing;
 
 /// `65536 / (1 + e^(-x))` for x = 0, 1/8, … 12.
 const SQUASH: [u16; 97] = [
@@ -72,9 +72,9 @@ impl Flag {
         Self { p: p.to_le_bytes(), seen: 0 }
     }
 
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
-        state.bytes(&mut self.p)?;
-        state.small(&mut self.seen, MOST_SEEN)
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        state.bytes(&mut self.p);
+        state.small(&mut self.seen, MOST_SEEN);
     }
 
     pub(super) fn p(self) -> u16 {
@@ -106,8 +106,8 @@ impl Slot {
         Self(p & 0xfff0 | 1)
     }
 
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
-        state.u16(&mut self.0)
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        state.u16(&mut self.0);
     }
 
     pub(super) fn p(self) -> u16 {
@@ -131,19 +131,19 @@ impl Slot {
 /// One set of weights for so many inputs; 8192 is 1.0.
 pub(super) type Weights<const INPUTS: usize> = [i16; INPUTS];
 
-pub(super) fn pass_weights<const INPUTS: usize>(
-    sets: &mut [Weights<INPUTS>],
-    state: &mut Passing<'_>,
-) -> Result<(), Stop> {
-    sets.as_flattened_mut().iter_mut().try_for_each(|weight| state.i16(weight))
+#[inline(never)]
+pub(super) fn pass_weights(weights: &mut [i16], state: &mut Passing<'_>) {
+    weights.iter_mut().for_each(|weight| state.i16(weight));
 }
 
-pub(super) fn pass_flags(flags: &mut [Flag], state: &mut Passing<'_>) -> Result<(), Stop> {
-    flags.iter_mut().try_for_each(|flag| flag.pass_state(state))
+#[inline(never)]
+pub(super) fn pass_flags(flags: &mut [Flag], state: &mut Passing<'_>) {
+    flags.iter_mut().for_each(|flag| flag.pass_state(state));
 }
 
-pub(super) fn pass_slots(slots: &mut [Slot], state: &mut Passing<'_>) -> Result<(), Stop> {
-    slots.iter_mut().try_for_each(|slot| slot.pass_state(state))
+#[inline(never)]
+pub(super) fn pass_slots(slots: &mut [Slot], state: &mut Passing<'_>) {
+    slots.iter_mut().for_each(|slot| slot.pass_state(state));
 }
 
 /// 1.0 as a weight.
@@ -220,12 +220,12 @@ impl Number {
         self.lowest.fill(Slot::NEW);
     }
 
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+    #[inline(never)]
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
         let Self { length, second, third, lowest } = self;
         for slots in [&mut length[..], second, third.as_flattened_mut(), lowest] {
-            pass_slots(slots, state)?;
+            pass_slots(slots, state);
         }
-        Ok(())
     }
 
     /// Codes a number below 2^26.

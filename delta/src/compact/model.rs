@@ -5,7 +5,7 @@ use super::mixer::{Flag, Mixture, Slot, Weights, pass_flags, pass_slots, pass_we
 use super::position::Position;
 use super::predict::{KIND_LITERAL, KIND_PLAIN, KIND_POINTER, Predicted};
 use super::{fold, peek, pick};
-use crate::state::{Passing, Stop};
+use crate::state::Passing;
 
 /// How fast the hit flag's and the bytes' mixers learn.
 const FLAG_RATE: i32 = 12;
@@ -143,16 +143,16 @@ pub(super) struct Past {
 impl Past {
     pub(super) const STATE_BYTES: usize = 3 * 4 + 1 + 8 + Position::STATE_BYTES;
 
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
         let Self { run, history, age, unit_missed, recent, position } = self;
         for number in [run, history, age] {
-            state.u32(number)?;
+            state.u32(number);
         }
-        state.flag(unit_missed)?;
+        state.flag(unit_missed);
         let mut bytes = recent.to_le_bytes();
-        state.bytes(&mut bytes)?;
+        state.bytes(&mut bytes);
         *recent = u64::from_le_bytes(bytes);
-        position.pass_state(state)
+        position.pass_state(state);
     }
 
     pub(super) fn note_hit(&mut self, hit: bool) {
@@ -309,19 +309,19 @@ impl Model<'_> {
         self.fixed.last_delta.fill(0);
     }
 
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
-        pass_slots(self.slots, state)?;
-        pass_flags(self.flags, state)?;
-        pass_weights(self.flag_weights, state)?;
-        pass_weights(self.family_weights, state)?;
-        pass_weights(self.path_weights, state)?;
-        state.bytes(self.recent)?;
-        state.bytes(self.substitutions.as_flattened_mut())?;
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        pass_slots(self.slots, state);
+        pass_flags(self.flags, state);
+        pass_weights(self.flag_weights.as_flattened_mut(), state);
+        pass_weights(self.family_weights.as_flattened_mut(), state);
+        pass_weights(self.path_weights.as_flattened_mut(), state);
+        state.bytes(self.recent);
+        state.bytes(self.substitutions.as_flattened_mut());
         let Fixed { by_substitution, leave, confidence, last_delta } = &mut *self.fixed;
-        pass_flags(by_substitution, state)?;
-        pass_slots(leave, state)?;
-        pass_flags(confidence, state)?;
-        state.bytes(last_delta)
+        pass_flags(by_substitution, state);
+        pass_slots(leave, state);
+        pass_flags(confidence, state);
+        state.bytes(last_delta);
     }
 
     /// Codes whether the prediction is right; `odd` for the high byte of a halfword.

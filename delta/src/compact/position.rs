@@ -1,7 +1,7 @@
 //! Where in an instruction the next target byte stands, for sets whose first byte tells an instruction's length.
 
 use super::isa::InstructionSet;
-use crate::state::{Passing, Stop};
+use crate::state::Passing;
 
 /// Follows the target's instructions byte by byte; of other sets, and of data, it knows nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,11 +24,11 @@ impl Position {
     pub(super) const STATE_BYTES: usize = 4;
 
     /// Passes on all but the set.
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
         const MAX_INDEX: u8 = 3;
-        state.small(&mut self.index, MAX_INDEX)?;
-        state.small(&mut self.len, u8::MAX)?;
-        state.bytes(&mut self.heads)
+        state.small(&mut self.index, MAX_INDEX);
+        state.small(&mut self.len, u8::MAX);
+        state.bytes(&mut self.heads);
     }
 
     /// The same place among the instructions of a set.

@@ -5,7 +5,7 @@ use super::map::AddressMap;
 use super::sweep::Cell;
 use super::view::{Look, Source, Unit};
 use super::words::{self, Words};
-use crate::state::{Passing, Stop};
+use crate::state::Passing;
 
 /// A guess at the next target byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,11 +104,12 @@ pub(super) struct Learned<'a> {
     trust: &'a mut Trust,
 }
 
-pub(super) fn pass_moved(cells: &mut [Moved], state: &mut Passing<'_>) -> Result<(), Stop> {
-    cells.iter_mut().try_for_each(|(what, shift)| {
-        state.u32(what)?;
-        state.i32(shift)
-    })
+#[inline(never)]
+pub(super) fn pass_moved(cells: &mut [Moved], state: &mut Passing<'_>) {
+    cells.iter_mut().for_each(|(what, shift)| {
+        state.u32(what);
+        state.i32(shift);
+    });
 }
 
 fn hash(value: u32) -> usize {
@@ -126,14 +127,14 @@ impl<'a> Learned<'a> {
         Self { exact, words: Words::new(scores, of_words), trust }
     }
 
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
-        pass_moved(self.exact, state)?;
-        self.words.pass_state(state)?;
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        pass_moved(self.exact, state);
+        self.words.pass_state(state);
         let Trust { by_family, by_target } = &mut *self.trust;
-        by_family.iter_mut().chain(by_target).try_for_each(|score| {
-            state.i16(score)?;
-            state.check(score.unsigned_abs() <= MOST_TRUST.unsigned_abs())
-        })
+        by_family.iter_mut().chain(by_target).for_each(|score| {
+            state.i16(score);
+            state.check(score.unsigned_abs() <= MOST_TRUST.unsigned_abs());
+        });
     }
 
     /// Where an old target lies now: an exception that was seen, or what the map says.

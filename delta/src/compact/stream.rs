@@ -32,7 +32,7 @@ use super::view::{Look, Source, Unit, View};
 use super::words::Words;
 use crate::InPlace;
 use crate::in_place::Gone;
-use crate::state::{Passing, Stop};
+use crate::state::Passing;
 
 /// Most decisions that one step makes: a number, and what goes with it (a piece of the header most of all).
 pub(super) const MAX_DECISIONS: u32 = NUMBER_DECISIONS + 40;
@@ -207,17 +207,17 @@ impl Numbers {
 }
 
 impl Numbers {
-    fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+    fn pass_state(&mut self, state: &mut Passing<'_>) {
         let Self { counts, in_base, in_target, signs, is_literal, is_text, is_raw, .. } = self;
         for number in [counts, in_base, in_target] {
-            number.pass_state(state)?;
+            number.pass_state(state);
         }
         for slots in [&mut signs[..], is_literal, is_text] {
-            pass_slots(slots, state)?;
+            pass_slots(slots, state);
         }
-        is_raw.pass_state(state)?;
-        pass_slots(self.jump_kind.as_flattened_mut(), state)?;
-        pass_flags(&mut self.stride, state)
+        is_raw.pass_state(state);
+        pass_slots(self.jump_kind.as_flattened_mut(), state);
+        pass_flags(&mut self.stride, state);
     }
 }
 
@@ -247,7 +247,7 @@ impl Mode {
     const STATE_BYTES: usize = 1 + 4 + 4;
 
     /// Passes on which mode it is, and up to two numbers of it; `left` bytes of the target are to come.
-    fn pass_state(&mut self, left_of_target: u32, state: &mut Passing<'_>) -> Result<(), Stop> {
+    fn pass_state(&mut self, left_of_target: u32, state: &mut Passing<'_>) {
         let (mut code, mut first, mut second) = match *self {
             Self::Header(Part::Set) => (0, 0, 0),
             Self::Header(Part::GlobalPointers) => (1, 0, 0),
@@ -264,9 +264,9 @@ impl Mode {
             Self::Literal { left, content: Content::Raw } => (10, left, 2),
             Self::Copy => (11, 0, 0),
         };
-        state.small(&mut code, u8::MAX)?;
-        state.u32(&mut first)?;
-        state.u32(&mut second)?;
+        state.small(&mut code, u8::MAX);
+        state.u32(&mut first);
+        state.u32(&mut second);
         let is_some = first > 0;
         *self = match (code, first, second) {
             (0, ..) => Self::Header(Part::Set),
@@ -288,9 +288,8 @@ impl Mode {
                 },
             },
             (11, ..) => Self::Copy,
-            _ => return Err(Stop::Corrupt),
+            _ => return state.check(false),
         };
-        Ok(())
     }
 }
 
@@ -371,30 +370,32 @@ impl<'a> Machine<'a> {
         + 4
         + Words::STATE_BYTES;
 
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
-        state.u32(&mut self.n)?;
-        let left = self.target_size.checked_sub(self.n).ok_or(Stop::Corrupt)?;
-        state.u32(&mut self.source)?;
-        state.u32(&mut self.segment)?;
-        state.flag(&mut self.fresh)?;
-        state.small(&mut self.doubted, STRIDE)?;
-        state.flag(&mut self.was_text)?;
-        self.mode.pass_state(left, state)?;
-        self.past.pass_state(state)?;
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        state.u32(&mut self.n);
+        state.check(self.n <= self.target_size);
+        let left = self.target_size.saturating_sub(self.n);
+        state.u32(&mut self.source);
+        state.u32(&mut self.segment);
+        state.flag(&mut self.fresh);
+        state.small(&mut self.doubted, STRIDE);
+        state.flag(&mut self.was_text);
+        self.mode.pass_state(left, state);
+        self.past.pass_state(state);
         for diagonal in &mut self.diagonals {
             // No image is as large as 2^30 bytes.
             let mut short = i32::try_from(*diagonal).unwrap_or(0);
-            state.i32(&mut short)?;
+            state.i32(&mut short);
             *diagonal = short.into();
         }
         let Predictor { map, learned, references, base_size } = &mut self.predictor;
-        References::pass_state(references, [*base_size, self.target_size], state)?;
-        self.past.position = self.past.position.within(references.map(|known| known.set));
-        map.pass_state(state)?;
+        References::pass_state(references, [*base_size, self.target_size], state);
+        let set = references.as_ref().map(|known| known.set);
+        self.past.position = self.past.position.within(set);
+        map.pass_state(state);
         self.map_index = map.len();
-        self.numbers.pass_state(state)?;
-        self.model.pass_state(state)?;
-        learned.pass_state(state)
+        self.numbers.pass_state(state);
+        self.model.pass_state(state);
+        learned.pass_state(state);
     }
 
     /// What of the base is gone while the next step is made.

@@ -5,7 +5,7 @@
 
 use super::isa::Form;
 use super::predict::{Moved, pass_moved};
-use crate::state::{Passing, Stop};
+use crate::state::Passing;
 
 /// Guesses at a word.
 const GUESSES: usize = 4;
@@ -50,13 +50,13 @@ impl<'a> Words<'a> {
 
     pub(super) const STATE_BYTES: usize = 3 * 4;
 
-    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) -> Result<(), Stop> {
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
         let Self { scores, exact, near, last_of_ram, columns } = self;
-        scores.0.as_flattened_mut().iter_mut().try_for_each(|score| state.u16(score))?;
-        pass_moved(exact, state)?;
-        pass_moved(near, state)?;
-        state.i32(last_of_ram)?;
-        columns.iter_mut().try_for_each(|change| state.i32(change))
+        scores.0.as_flattened_mut().iter_mut().for_each(|score| state.u16(score));
+        pass_moved(exact, state);
+        pass_moved(near, state);
+        state.i32(last_of_ram);
+        columns.iter_mut().for_each(|change| state.i32(change));
     }
 
     /// The best guess at what an old word has become; `mapped` is what the map says, `place` where it stands now.

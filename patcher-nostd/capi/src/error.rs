@@ -15,7 +15,8 @@ pub const WHITTLE_DONE: i32 = 1;
 /// There is nothing of the kind that was asked for: no download to resume, no document kept, no such flag.
 pub const WHITTLE_NOTHING: i32 = 2;
 
-/// Why a function failed. Whatever it is, the image that was running still boots.
+/// Why a function failed. Whatever it is, the image that was running still boots, unless an installation in place has
+/// begun to change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Error {
@@ -40,6 +41,8 @@ pub enum Error {
     JournalFull = 108,
     /// The staging region is smaller than the package.
     StagingFull = 109,
+    /// Half of the region for the decoder's state is smaller than the state.
+    StatesFull = 110,
 
     // 200 and up: fetch the package or the document again, or fetch another one.
     /// The bytes are not a signed envelope.
@@ -106,6 +109,8 @@ pub enum Error {
     TargetFlash = 306,
     /// The other slot reads back differently from what was written.
     TargetReadBack = 307,
+    /// What the decoder knows cannot be kept, or is not what was kept.
+    StatesFlash = 308,
 }
 
 /// Who must act on an error.
@@ -161,6 +166,7 @@ impl Error {
         (Self::OutOfTurn, c"the step does not fit the phase"),
         (Self::JournalFull, c"the journal's region is too small"),
         (Self::StagingFull, c"the staging region is too small"),
+        (Self::StatesFull, c"the region for the decoder's state is too small"),
         (Self::Envelope, c"not a signed envelope"),
         (Self::UnknownKey, c"signed by an unknown key"),
         (Self::BadSignature, c"the signature does not match"),
@@ -192,6 +198,7 @@ impl Error {
         (Self::BaseFlash, c"the slot that runs cannot be read"),
         (Self::TargetFlash, c"the other slot cannot be read or written"),
         (Self::TargetReadBack, c"the other slot reads back differently"),
+        (Self::StatesFlash, c"the decoder's state cannot be kept"),
     ];
 }
 
@@ -225,6 +232,7 @@ impl From<JournalError> for Error {
             JournalError::Full { .. } => Self::JournalFull,
             JournalError::BufferTooSmall { .. } => Self::BufferTooSmall,
             JournalError::TooLong { .. } => Self::TooLong,
+            _ => Self::Refused,
         }
     }
 }
@@ -256,6 +264,8 @@ impl From<FlashError> for Error {
         match error {
             FlashError::Base(_) => Self::BaseFlash,
             FlashError::Staging(_) => Self::StagingFlash,
+            FlashError::Journal => Self::JournalFlash,
+            FlashError::State => Self::StatesFlash,
             FlashError::Target(_) => Self::TargetFlash,
             FlashError::ReadBack { .. } => Self::TargetReadBack,
             FlashError::ReadSize { .. } => Self::FlashGeometry,
@@ -285,6 +295,7 @@ impl From<PatchError> for Error {
             }
             PatchError::Payload(_) => Self::Payload,
             PatchError::ImageMismatch => Self::ImageMismatch,
+            PatchError::StateRoom { .. } => Self::StatesFull,
             PatchError::Truncated => Self::Truncated,
             PatchError::TrailingBytes { .. } => Self::TrailingBytes,
             _ => Self::Refused,

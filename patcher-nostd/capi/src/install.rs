@@ -64,12 +64,7 @@ pub unsafe extern "C" fn whittle_install(
     let outcome = unsafe {
         with(updater, |updater| {
             let mut region = Region::new(pointer::read(staging)?)?;
-            let buffers = pointer::read(buffers)?;
-            let lent = Buffers {
-                block: pointer::slice_mut(buffers.block, buffers.block_len)?,
-                page: pointer::slice_mut(buffers.page, buffers.page_len)?,
-                compact: tables(buffers.tables, buffers.tables_len)?,
-            };
+            let lent = pointer::read(buffers)?.lend()?;
             let mut tell = |written: u32| {
                 if let Some(watch) = watch {
                     watch(watch_context, written);
@@ -83,6 +78,23 @@ pub unsafe extern "C" fn whittle_install(
         })
     };
     result(outcome)
+}
+
+impl InstallBuffers {
+    /// The buffers as the device crate wants them.
+    ///
+    /// # Safety
+    /// What is not null is valid for writes for `'a`, and used by nobody else.
+    pub(crate) unsafe fn lend<'a>(&self) -> Result<Buffers<'a>, Error> {
+        // SAFETY: as this function's rule.
+        unsafe {
+            Ok(Buffers {
+                block: pointer::slice_mut(self.block, self.block_len)?,
+                page: pointer::slice_mut(self.page, self.page_len)?,
+                compact: tables(self.tables, self.tables_len)?,
+            })
+        }
+    }
 }
 
 /// The largest tables that fit.

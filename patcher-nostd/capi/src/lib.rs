@@ -31,6 +31,7 @@ pub mod flags;
 pub mod flash;
 mod handle;
 pub mod image;
+pub mod in_place;
 pub mod install;
 #[cfg(feature = "panic-handler")]
 mod panic;

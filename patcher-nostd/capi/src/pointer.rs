@@ -46,9 +46,9 @@ pub(crate) unsafe fn slice<'a, T>(pointer: *const T, len: usize) -> Result<&'a [
 /// The same, to be written to.
 ///
 /// # Safety
-/// If it is not null, `pointer` is valid for reads and writes of `len` bytes for `'a`, and used by nobody else.
-pub(crate) unsafe fn slice_mut<'a>(pointer: *mut u8, len: usize) -> Result<&'a mut [u8], Error> {
-    check::<u8>(pointer, len)?;
+/// If it is not null, `pointer` is valid for reads and writes of `len` elements for `'a`, and used by nobody else.
+pub(crate) unsafe fn slice_mut<'a, T>(pointer: *mut T, len: usize) -> Result<&'a mut [T], Error> {
+    check::<T>(pointer, len)?;
     if len == 0 {
         return Ok(&mut []);
     }

@@ -16,7 +16,8 @@ pub enum Phase {
     Idle = 0,
     /// A package is being downloaded.
     Downloading = 1,
-    /// The whole package is there and authentic: whittle_install() is next.
+    /// The whole package is there and authentic: whittle_install() is next, or
+    /// whittle_request_in_place().
     Verified = 2,
     /// The target stands in the other slot: whittle_activate() is next.
     Installed = 3,

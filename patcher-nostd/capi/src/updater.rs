@@ -50,7 +50,8 @@ pub struct Config {
     pub verify_context: *mut c_void,
     /// Where the journal is kept: two erase units or more, half of them in turn.
     pub journal: Flash,
-    /// The two slots that images run from.
+    /// The two slots that images run from; a device with a single one names it twice, and opens it by
+    /// whittle_open_single().
     pub slots: [Flash; 2],
 }
 
@@ -94,18 +95,24 @@ impl Kind for OpenUpdater {
 /// If the journal cannot be opened, a boot loader starts what whittle_any_signed_slot() finds.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn whittle_open(updater: *mut Updater, config: *const Config) -> i32 {
-    result((|| {
-        let handle = Handle::<OpenUpdater>::at(updater)?;
-        // SAFETY: the header's rules: both are valid, and the storage is nobody else's.
-        unsafe {
-            Handle::close(handle);
-            let parts = Parts::of(pointer::read(config)?)?;
-            let opened = Inner::open(&parts.device, parts.verifier, parts.journal, parts.slots)?;
-            Handle::value(handle).write(opened.with_attempts(parts.attempts));
-            Handle::open(handle);
-        }
-        Ok(WHITTLE_OK)
-    })())
+    // SAFETY: the header's rules.
+    result(unsafe {
+        open(updater, config, |parts| {
+            Inner::open(&parts.device, parts.verifier, parts.journal, parts.slots)
+        })
+    })
+}
+
+/// The same for a device with a single slot, the first of `slots`: packages are installed by whittle_install_in_place().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn whittle_open_single(updater: *mut Updater, config: *const Config) -> i32 {
+    // SAFETY: the header's rules.
+    result(unsafe {
+        open(updater, config, |parts| {
+            let [slot, _] = parts.slots;
+            Inner::open_single(&parts.device, parts.verifier, parts.journal, slot)
+        })
+    })
 }
 
 /// Tells which slot to start: called once by the boot loader. `cause` is one of `enum whittle_reset_cause`.
@@ -271,6 +278,28 @@ pub unsafe extern "C" fn whittle_kept(
     result(outcome)
 }
 
+/// Opens an updater in storage that may hold anything.
+///
+/// # Safety
+/// The header's rules hold for both.
+unsafe fn open(
+    updater: *mut Updater,
+    config: *const Config,
+    open: impl FnOnce(Parts) -> Result<OpenUpdater, UpdateError>,
+) -> Result<i32, Error> {
+    let handle = Handle::<OpenUpdater>::at(updater)?;
+    // SAFETY: as this function's rule: both are valid, and the storage is nobody else's.
+    unsafe {
+        Handle::close(handle);
+        let parts = Parts::of(pointer::read(config)?)?;
+        let attempts = parts.attempts;
+        let opened = open(parts)?;
+        Handle::value(handle).write(opened.with_attempts(attempts));
+        Handle::open(handle);
+    }
+    Ok(WHITTLE_OK)
+}
+
 /// Calls the device crate with an open updater.
 ///
 /// # Safety
@@ -290,7 +319,11 @@ unsafe fn take(updater: *mut Updater) -> Result<Use<OpenUpdater>, Error> {
     unsafe { Handle::take(handle) }
 }
 
-unsafe fn step(
+/// The same for what only succeeds or fails.
+///
+/// # Safety
+/// The header's rules hold for `updater`.
+pub(crate) unsafe fn step(
     updater: *mut Updater,
     step: impl FnOnce(&mut OpenUpdater) -> Result<(), UpdateError>,
 ) -> i32 {

@@ -11,6 +11,7 @@ use embedded_storage::nor_flash::{NorFlash, NorFlashError as _};
 
 use super::{Algorithm, Flag, Magic, Mcuboot, McubootError, Swap, TrailerState};
 use crate::flash::{is_readable, read_unaligned};
+use crate::numbers::{to_u32, to_usize};
 
 /// What the magic is if `max_align` is 8 (`boot_img_magic` in MCUboot's `bootutil_public.c`).
 const MAGIC: [u8; MAGIC_LEN] = [
@@ -260,12 +261,4 @@ fn read_flag<F: NorFlash>(slot: &mut F, offset: u32) -> Result<Flag, McubootErro
         [ERASED] => Flag::Unset,
         _ => Flag::Bad,
     })
-}
-
-fn to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
-}
-
-fn to_usize(len: u32) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
 }

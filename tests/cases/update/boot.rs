@@ -1,13 +1,13 @@
 //! Which image boots when flash has been damaged, and what a device keeps besides.
 
-use whittle_flash_sim::{Chip, SimFlash, Supply};
+use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_patcher_nostd::{
-    Boot, Device, DocumentError, Ending, LifeState, Phase, ResetCause, SlotId, UpdateError,
-    Updater, any_signed_slot,
+    Boot, Device, DocumentError, Ending, Journal, LifeState, Phase, RecordKind, ResetCause, SlotId,
+    UpdateError, Updater, any_signed_slot,
 };
 
+use super::blocking::world::{DEVICE, Flash, Geometry};
 use super::packages::{FastVerifier, Releases, flags, stage};
-use super::world::{DEVICE, Flash, Geometry};
 
 const GEOMETRY: Geometry = Geometry { bank: 1024, slot: 1024, staging: 2048 };
 
@@ -64,6 +64,18 @@ fn the_other_slot_takes_over_from_a_damaged_committed_one_unless_it_was_rejected
     damage(&mut flash, SlotId::B);
     assert_eq!(boot(&mut flash), Boot::Recovery);
     assert_eq!(boot(&mut flash), Boot::Recovery, "again and again");
+}
+
+#[test]
+fn the_counter_is_never_below_that_of_the_committed_image() {
+    let releases = Releases::new(600, 6);
+    let mut flash = Flash::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let stale = LifeState::new(SlotId::A, 1);
+    let mut journal = Journal::open(&mut flash.journal).expect("opens");
+    journal.append(RecordKind::Life, &stale.emit()).expect("written");
+    assert_eq!(life(&mut flash).security_counter, 1);
+    boot(&mut flash);
+    assert_eq!(life(&mut flash).security_counter, 7);
 }
 
 #[test]
@@ -167,5 +179,59 @@ fn steps_out_of_turn_are_refused() {
     // A rolled back target does not come back, and one below the counter never comes.
     flash.updater().expect("opens").unhealthy().expect("rolls back");
     refused(flash.fetch_whole(&releases.delta));
-    assert!(flash.fetch_whole(&releases.old_full).is_ok());
+    // The next installation knows nothing of the progress of the one before.
+    flash.fetch_whole(&releases.old_full).expect("another target");
+    flash.install().expect("installs");
+    flash.updater().expect("opens").activate().expect("activates");
+    assert!(matches!(boot(&mut flash), Boot::Slot(SlotId::B, _)));
+}
+
+#[test]
+fn a_download_that_could_not_stage_a_block_does_not_go_on_without_it() {
+    let releases = Releases::new(600, 6);
+    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let bytes = &releases.new_full.bytes;
+    let (mut updater, region) = flash.with_staging().expect("opens");
+    let mut block = [0; 256];
+    // Two sectors are erased and some blocks are written before an access fails.
+    region.fail_after(9);
+    let mut download = updater.download(region, &mut block).expect("begins");
+    let mut rest = &bytes[..];
+    let failed = download.push(&mut rest);
+    assert!(matches!(failed, Err(UpdateError::Staging(_))), "{failed:?}");
+    let refused = download.push(&mut rest);
+    assert!(matches!(refused, Err(UpdateError::Patch(_))), "{refused:?}");
+    assert!(download.finish().is_err());
+    // It goes on from what is staged.
+    region.fail_after(usize::MAX);
+    let mut block = [0; 256];
+    let mut download = updater.resume(region, &mut block).expect("opens").expect("begun");
+    let offset = download.offset() as usize;
+    assert!(offset > releases.new_full.envelope_len && offset < bytes.len(), "{offset}");
+    download.push(&mut &bytes[offset..]).expect("stages");
+    download.finish().expect("whole");
+    flash.install().expect("installs");
+}
+
+/// One image signed with two counters is two packages: the counter that rises is that of the one which is staged.
+#[test]
+fn a_download_under_another_counter_does_not_go_on_with_what_is_staged() {
+    let releases = Releases::new(600, 6);
+    let again = releases.new_full.under_counter(9);
+    // The power fails at each step of the second download's beginning, or never.
+    for step in 0..12 {
+        let supply = Supply::new();
+        let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &supply);
+        flash.fetch_whole(&releases.new_full).expect("fetched");
+        supply.arm(Cut { step, outcome: Outcome::Done }, step);
+        let _ = flash.fetch_whole(&again);
+        supply.restore();
+        let (mut updater, region) = flash.with_staging().expect("opens");
+        let counter = updater.life().target_counter;
+        let mut block = [0; 256];
+        if let Some(download) = updater.resume(region, &mut block).expect("opens") {
+            let staged = download.manifest().expect("admitted").security_counter;
+            assert_eq!(staged, counter, "step {step}");
+        }
+    }
 }

@@ -3,10 +3,11 @@
 use sha2::{Digest as _, Sha256};
 use whittle_format::block::{self, BlockLayout};
 use whittle_format::envelope::{self, Envelope, KeyId, SIGNATURE_LEN};
+use whittle_format::manifest::Codec;
 use whittle_format::{Digest as ImageDigest, Manifest, Share, Stage, shorten};
 use whittle_patcher_nostd::{Verifier, VerifyError, authenticate};
 use whittle_release::flags::FlagsSource;
-use whittle_release::{CodecChoice, Image};
+use whittle_release::{CodecChoice, DeviceProfile, Image, InPlaceRoom};
 
 use crate::support::{PRODUCT, code_like, request, test_key};
 
@@ -101,9 +102,15 @@ impl Package {
     }
 
     /// The package under a manifest that promises another image of the same size: authentic, and made wrongly.
-    fn promising(&self, target_digest: ImageDigest) -> Self {
+    pub(crate) fn promising(&self, target_digest: ImageDigest) -> Self {
         let payload = payload(&self.manifest, &self.bytes[self.envelope_len..]);
         Self::new(&Manifest { target_digest, ..self.manifest }, &payload)
+    }
+
+    /// The package signed anew with this security counter.
+    pub(crate) fn under_counter(&self, security_counter: u32) -> Self {
+        let payload = payload(&self.manifest, &self.bytes[self.envelope_len..]);
+        Self::new(&Manifest { security_counter, ..self.manifest }, &payload)
     }
 
     pub(crate) fn envelope(&self) -> &[u8] {
@@ -121,6 +128,32 @@ fn payload(manifest: &Manifest, chain: &[u8]) -> Vec<u8> {
         chain = rest;
     }
     payload
+}
+
+/// Two releases of a small firmware, for a device with a single slot.
+pub(crate) struct InPlaceReleases {
+    pub(crate) old: Vec<u8>,
+    pub(crate) new: Vec<u8>,
+    pub(crate) old_full: Package,
+    pub(crate) new_full: Package,
+    pub(crate) delta: Package,
+}
+
+impl InPlaceReleases {
+    /// Images of about `len` bytes whose parts have changed places.
+    pub(crate) fn new(len: usize, block_log2: u8, room: InPlaceRoom) -> Self {
+        let old = code_like(9, len);
+        let (front, back) = old.split_at(len / 3);
+        let new = [back, &code_like(78, len / 8), front].concat();
+        let mut profile = profile(CodecChoice::Compact, block_log2);
+        profile.in_place = Some(room);
+        let delta = release(&[&old, &new], profile, 8);
+        assert_eq!(delta.manifest.codec, Codec::InPlace);
+        let [old_full, new_full] = [(&old, 7), (&new, 8)].map(|(image, counter)| {
+            release(&[image], self::profile(CodecChoice::Stored, block_log2), counter)
+        });
+        Self { old, new, old_full, new_full, delta }
+    }
 }
 
 /// Two releases of a small firmware.
@@ -143,24 +176,30 @@ impl Releases {
         for at in (0..new.len()).step_by(331) {
             new[at] ^= 0x3c;
         }
-        let delta = release(&[&old, &new], CodecChoice::Compact, block_log2, 8);
-        let old_full = release(&[&old], CodecChoice::Stored, block_log2, 7);
-        let new_full = release(&[&new], CodecChoice::Stored, block_log2, 8);
+        let [compact, stored] =
+            [CodecChoice::Compact, CodecChoice::Stored].map(|codec| profile(codec, block_log2));
+        let delta = release(&[&old, &new], compact, 8);
+        let old_full = release(&[&old], stored, 7);
+        let new_full = release(&[&new], stored, 8);
         let mut wrong = new.clone();
         wrong[len / 3] ^= 1;
-        let broken_delta = release(&[&old, &wrong], CodecChoice::Compact, block_log2, 8)
-            .promising(delta.manifest.target_digest);
+        let broken_delta =
+            release(&[&old, &wrong], compact, 8).promising(delta.manifest.target_digest);
         Self { old, new, old_full, new_full, delta, broken_delta }
     }
 }
 
-fn release(images: &[&[u8]], codec: CodecChoice, block_log2: u8, counter: u32) -> Package {
+fn profile(codec: CodecChoice, block_log2: u8) -> DeviceProfile {
+    let (decoder_ram_bytes, fixed_block_log2) = (4096, Some(block_log2));
+    DeviceProfile { codec, decoder_ram_bytes, fixed_block_log2, ..DeviceProfile::default() }
+}
+
+fn release(images: &[&[u8]], profile: DeviceProfile, counter: u32) -> Package {
     let key = test_key();
     let images: Vec<Image> =
         images.iter().map(|bytes| Image::new(bytes.to_vec()).expect("small")).collect();
     let mut request = request(&images, &key);
-    request.profile.codec = codec;
-    request.profile.fixed_block_log2 = Some(block_log2);
+    request.profile = profile;
     request.security_counter = counter;
     let built = whittle_release::build::build(&request, &|_| {}).expect("builds");
     let bytes = &built.files[0].1;

@@ -3,10 +3,11 @@
 use whittle_flash_sim::{Chip, Cut, SimFlash, Supply};
 use whittle_patcher_nostd::{
     Boot, Buffers, Device, Ending, LifeError, LifeState, PatchError, Phase, ResetCause, SlotId,
-    Status, UpdateError, Updater, compact, trailer,
+    Status, UpdateError, compact, trailer,
 };
 
-use super::packages::{FastVerifier, Package, Releases};
+use super::super::packages::{FastVerifier, Package, Releases};
+use super::{Lent, Updater, lend, wait};
 use crate::support::PRODUCT;
 
 pub(crate) const DEVICE: Device<'static> = Device {
@@ -45,7 +46,7 @@ impl Behaviour {
 pub(crate) struct Flash<const R: usize, const W: usize, const E: usize> {
     pub(crate) journal: SimFlash<R, W, E>,
     pub(crate) slots: [SimFlash<R, W, E>; 2],
-    staging: SimFlash<R, W, E>,
+    pub(crate) staging: SimFlash<R, W, E>,
 }
 
 impl<const R: usize, const W: usize, const E: usize> Flash<R, W, E> {
@@ -76,25 +77,27 @@ impl<const R: usize, const W: usize, const E: usize> Flash<R, W, E> {
 
     pub(crate) fn updater(&mut self) -> Result<FlashUpdater<'_, R, W, E>, UpdateError> {
         let [a, b] = &mut self.slots;
-        Updater::open(&DEVICE, FastVerifier, &mut self.journal, [a, b])
+        let slots = [lend(a), lend(b)];
+        wait(Updater::open(&DEVICE, FastVerifier, lend(&mut self.journal), slots))
     }
 
     /// The same with the staging region beside it.
-    fn with_staging(
+    pub(crate) fn with_staging(
         &mut self,
-    ) -> Result<(FlashUpdater<'_, R, W, E>, &mut SimFlash<R, W, E>), UpdateError> {
+    ) -> Result<(FlashUpdater<'_, R, W, E>, Lent<'_, R, W, E>), UpdateError> {
         let [a, b] = &mut self.slots;
-        let updater = Updater::open(&DEVICE, FastVerifier, &mut self.journal, [a, b])?;
-        Ok((updater, &mut self.staging))
+        let slots = [lend(a), lend(b)];
+        let updater = wait(Updater::open(&DEVICE, FastVerifier, lend(&mut self.journal), slots))?;
+        Ok((updater, lend(&mut self.staging)))
     }
 
     /// Downloads a package at one go.
     pub(crate) fn fetch_whole(&mut self, package: &Package) -> Result<(), UpdateError> {
-        let (mut updater, region) = self.with_staging()?;
+        let (mut updater, mut region) = self.with_staging()?;
         let mut block = [0; 256];
-        let mut download = updater.download(region, &mut block)?;
-        download.push(&mut &package.bytes[..])?;
-        download.finish().map(|_| ())
+        let mut download = updater.download(&mut region, &mut block)?;
+        wait(download.push(&mut &package.bytes[..]))?;
+        wait(download.finish()).map(|_| ())
     }
 
     /// Installs what is staged.
@@ -104,13 +107,13 @@ impl<const R: usize, const W: usize, const E: usize> Flash<R, W, E> {
         // Pages that do not divide sectors, where they can be larger than a write.
         let page = &mut page[..if W < 80 { 3 * W } else { W }];
         let buffers = Buffers { block: &mut block, page, compact: Some(tables.lend()) };
-        let (mut updater, region) = self.with_staging()?;
-        updater.install(region, buffers, &mut |_| {}).map(|_| ())
+        let (mut updater, mut region) = self.with_staging()?;
+        wait(updater.install(&mut region, buffers, &mut |_| {})).map(|_| ())
     }
 }
 
 type FlashUpdater<'f, const R: usize, const W: usize, const E: usize> =
-    Updater<'static, &'f mut SimFlash<R, W, E>, &'f mut SimFlash<R, W, E>, FastVerifier>;
+    Updater<'static, Lent<'f, R, W, E>, Lent<'f, R, W, E>, FastVerifier>;
 
 /// Lengths of regions, at least.
 #[derive(Clone, Copy, Debug)]
@@ -228,7 +231,7 @@ impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
     /// The boot loader: whatever happened, it starts an image that is whole, and the right one.
     fn start(&mut self, cause: ResetCause) -> Result<(Version, LifeState), UpdateError> {
         let mut updater = self.flash.updater()?;
-        let boot = updater.boot(cause)?;
+        let boot = wait(updater.boot(cause))?;
         let life = *updater.life();
         let Boot::Slot(slot, manifest) = boot else { panic!("a brick: {}", self.what()) };
         let bytes = self.flash.slots[usize::from(slot == SlotId::B)].bytes();
@@ -260,7 +263,7 @@ impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
             Phase::Downloading => self.download(releases),
             Phase::Verified => self.install(),
             Phase::Installed => {
-                self.flash.updater()?.activate()?;
+                wait(self.flash.updater()?.activate())?;
                 Ok(Stop::Reset(ResetCause::Software))
             }
             Phase::Pending => Ok(Stop::Reset(ResetCause::Software)),
@@ -271,8 +274,10 @@ impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
     fn try_out(&mut self, version: Version) -> Result<Stop, Stop> {
         assert_eq!(version, Version::New);
         match self.behaviour {
-            Behaviour::Works | Behaviour::ComesByFullImage => self.flash.updater()?.healthy()?,
-            Behaviour::FailsItsChecks => self.flash.updater()?.unhealthy()?,
+            Behaviour::Works | Behaviour::ComesByFullImage => {
+                wait(self.flash.updater()?.healthy())?;
+            }
+            Behaviour::FailsItsChecks => wait(self.flash.updater()?.unhealthy())?,
             Behaviour::Crashes => {}
         }
         Ok(Stop::Reset(ResetCause::Watchdog))
@@ -295,33 +300,33 @@ impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
 
     fn fetch(&mut self, package: &Package) -> Result<(), Stop> {
         let (mut block, fetched, wanted) = ([0; 256], &mut self.fetched, &mut self.wanted);
-        let (mut updater, region) = self.flash.with_staging()?;
-        let resumes = updater.resume(region, &mut block)?.is_some_and(|download| {
+        let (mut updater, mut region) = self.flash.with_staging()?;
+        let resumes = wait(updater.resume(&mut region, &mut block))?.is_some_and(|download| {
             download.manifest().is_some_and(|manifest| manifest.root == package.manifest.root)
         });
         // Another look, now that it is known whether to go on.
         let mut download = if resumes {
-            updater.resume(region, &mut block)?.expect("it was there")
+            wait(updater.resume(&mut region, &mut block))?.expect("it was there")
         } else {
             *wanted += package.bytes.len();
-            updater.download(region, &mut block)?
+            updater.download(&mut region, &mut block)?
         };
         let mut status = Status::NeedMore;
         for mut chunk in package.bytes[download.offset() as usize..].chunks(CHUNK) {
             *fetched += chunk.len();
-            status = download.push(&mut chunk)?;
+            status = wait(download.push(&mut chunk))?;
         }
         if status != Status::Done {
-            download.push(&mut &[][..])?;
+            wait(download.push(&mut &[][..]))?;
         }
-        download.finish()?;
+        wait(download.finish())?;
         Ok(())
     }
 
     fn install(&mut self) -> Result<Stop, Stop> {
         match self.flash.install() {
             Ok(()) => {
-                self.flash.updater()?.activate()?;
+                wait(self.flash.updater()?.activate())?;
                 Ok(Stop::Reset(ResetCause::Software))
             }
             Err(UpdateError::Patch(PatchError::ImageMismatch | PatchError::Payload(_)))

@@ -1,5 +1,7 @@
 //! A flash region on a supply.
 
+use std::ops::Range;
+
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,
     check_write,
@@ -83,6 +85,8 @@ pub struct SimFlash<const READ: usize, const WRITE: usize, const ERASE: usize> {
     /// Bytes at these offsets read back with these bits flipped.
     stuck_bits: Vec<(u32, u8)>,
     accesses_until_fault: Option<usize>,
+    reads: usize,
+    refused_reads: Range<usize>,
 }
 
 impl<const READ: usize, const WRITE: usize, const ERASE: usize> SimFlash<READ, WRITE, ERASE> {
@@ -115,6 +119,8 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> SimFlash<READ, W
             log: Vec::new(),
             stuck_bits: Vec::new(),
             accesses_until_fault: None,
+            reads: 0,
+            refused_reads: 0..0,
         }
     }
 
@@ -145,6 +151,17 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> SimFlash<READ, W
     /// Makes the access after the next `accesses` writes and erases fail.
     pub fn fail_after(&mut self, accesses: usize) {
         self.accesses_until_fault = Some(accesses);
+    }
+
+    /// Makes reads fail: those with these numbers, counted from 0 at this call.
+    pub fn refuse_reads(&mut self, numbers: Range<usize>) {
+        (self.reads, self.refused_reads) = (0, numbers);
+    }
+
+    /// How many reads there were since the region was made or [`Self::refuse_reads`] was called.
+    #[must_use]
+    pub fn reads(&self) -> usize {
+        self.reads
     }
 
     /// What was written and erased, in order.
@@ -203,6 +220,11 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> ReadNorFlash
         check_read(self, offset, bytes.len()).map_err(SimError::Geometry)?;
         if self.supply.is_down() {
             return Err(SimError::NoPower);
+        }
+        let number = self.reads;
+        self.reads += 1;
+        if self.refused_reads.contains(&number) {
+            return Err(SimError::Fault);
         }
         let Chip { erased, corrects_errors, .. } = self.chip;
         if !self.cells.read(offset as usize, bytes, corrects_errors, &mut self.supply.random()) {

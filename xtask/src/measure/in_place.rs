@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use whittle_delta::compact::{self, Class, CompactDecoder, LargestTables, Options};
-use whittle_delta::{Decoder, Images, InMemory, InPlace, Sizes, emit_slots};
+use whittle_delta::{Decoder, Images, InMemory, InPlace, Sizes, emit_seats};
 
 use super::corpus::{Series, series_in, stem};
 use super::ratio::Geomean;
@@ -100,9 +100,9 @@ fn in_place_bytes(base: &[u8], target: &[u8], options: Options, spare: u32) -> R
     let len = |bytes: &[u8]| u32::try_from(bytes.len());
     let sizes = Sizes { base: len(base)?, target: len(target)?, payload: 0 };
     let room = sizes.base.max(sizes.target).div_ceil(SECTOR_BYTES) + spare;
-    let slots = compact::rearrange(base, target, options, SECTOR_BYTES, room)?;
-    let slots = slots.context("no room")?;
-    let in_place = InPlace::new(SECTOR_BYTES, &slots).context("no such sectors")?;
+    let seats = compact::rearrange(base, target, options, SECTOR_BYTES, room)?;
+    let seats = seats.context("no room")?;
+    let in_place = InPlace::new(SECTOR_BYTES, &seats).context("no such sectors")?;
     let encoded = compact::encode_in_place(base, target, options, in_place)?;
     let mut images = Going { images: InMemory::new(base), in_place };
     let mut tables = Box::new(LargestTables::NEW);
@@ -111,7 +111,7 @@ fn in_place_bytes(base: &[u8], target: &[u8], options: Options, spare: u32) -> R
     let _ = decoder.push(&mut &encoded.payload[..], &mut images).map_err(wrong)?;
     let _ = decoder.finish(&mut images).map_err(wrong)?;
     ensure!(images.images.target == target, "decoding gives another image");
-    Ok((encoded.payload.len() + emit_slots(&slots).len()) as u64)
+    Ok((encoded.payload.len() + emit_seats(&seats).len()) as u64)
 }
 
 /// A base of which more and more cannot be read.

@@ -10,6 +10,7 @@ mod footprint;
 mod in_place;
 mod peers;
 mod peers_file;
+mod power_cuts;
 mod ratio;
 mod sizes;
 
@@ -56,6 +57,11 @@ pub(crate) enum Section {
         #[arg(long = "series", value_name = "NAME", requires = "corpus")]
         series: Vec<String>,
     },
+    /// Whole updates of simulated devices under power cuts, all of them: every pair of cuts of a small device, and a million
+    /// random schedules.
+    ///
+    /// Takes the better part of an hour; the ordinary tests run a part of it.
+    PowerCuts,
     /// Time and memory of encoding the last two images of each series, at each effort.
     ///
     /// User seconds and the most memory of a process that reads the two images and encodes in one thread, for each MB of
@@ -105,6 +111,7 @@ pub(crate) fn run(section: Section) -> Result<()> {
         Section::Encode { corpus } => encode::run(&corpus),
         Section::EncodeOnce { base, target, effort } => encode::once(&base, &target, &effort),
         Section::InPlace { corpus, class, series } => in_place::run(&corpus, &class, &series),
+        Section::PowerCuts => power_cuts::run(),
         Section::Footprint => footprint::run(),
         Section::EmbassyBoot => embassy_boot::run(),
     }

@@ -115,8 +115,9 @@ pub fn encode_in_place(
     best(base, target, options, Some(in_place), &|_| {}).map(|(encoded, _)| encoded)
 }
 
-/// Where the sectors of a base are best rearranged to, in a room of so many sectors, before `target` takes their place:
-/// the slots for an [`InPlace`]. `None` if a slot has no number, or the room is too small for either image.
+/// Where the sectors of a base are best rearranged to, in a room of so many sectors, before `target` takes their place: the
+/// seats for an [`InPlace`]. `None` if a seat has no number, or the room is too small: for the base and one sector more, or
+/// for the target.
 ///
 /// # Errors
 /// Those of [`encode`].
@@ -129,7 +130,7 @@ pub fn rearrange(
 ) -> Result<Option<Vec<u16>>, EncodeError> {
     let options = Options { effort: Effort::Quick, ..options };
     let (_, segments) = best(base, target, options, None, &|_| {})?;
-    Ok(rearrange::slots([base, target].map(<[u8]>::len), &segments, sector_bytes, room_sectors))
+    Ok(rearrange::seats([base, target].map(<[u8]>::len), &segments, sector_bytes, room_sectors))
 }
 
 /// The best payload, and the parse that led to it.

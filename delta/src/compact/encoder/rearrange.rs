@@ -1,6 +1,6 @@
 //! Finds where in a room each sector of the base should lie before the target takes its place.
 //!
-//! A sector of the base is lost once the target reaches its slot. What that costs in each slot is told by a parse that
+//! A sector of the base is lost once the target reaches its seat. What that costs in each seat is told by a parse that
 //! knows of no room: the bytes that come from the sector from then on.
 
 use alloc::vec;
@@ -9,14 +9,15 @@ use alloc::vec::Vec;
 use super::super::stream::Segment;
 use super::assign::assign;
 
-/// What a byte that is lost weighs against a slot that a sector lies from where it would be if all were moved alike.
+/// What a byte that is lost weighs against a seat that a sector lies from where it would be if all were moved alike.
 const LOSS: i64 = 1 << 12;
 
 /// A base of more sectors is moved as a whole: to assign them takes time with the cube of their number.
 const MAX_ASSIGNED: usize = 1024;
 
-/// The slot of each sector of the base; `None` if a slot has no number, or the room is too small for either image.
-pub(super) fn slots(
+/// The seat of each sector of the base; `None` if a seat has no number, or the room is too small: for the
+/// base and one sector more, or for the target.
+pub(super) fn seats(
     [base_len, target_len]: [usize; 2],
     segments: &[Segment],
     sector_bytes: u32,
@@ -25,20 +26,20 @@ pub(super) fn slots(
     u16::try_from(room_sectors).ok()?;
     let [base, target] = [base_len, target_len].map(|len| len.div_ceil(sector_bytes as usize));
     let room = room_sectors as usize;
-    let moved = room.checked_sub(base)?;
+    let moved = room.checked_sub(base).filter(|spare| *spare > 0)?;
     room.checked_sub(target)?;
-    let slots: Vec<usize> = if base > MAX_ASSIGNED {
+    let seats: Vec<usize> = if base > MAX_ASSIGNED {
         (0..base).map(|sector| sector + moved).collect()
     } else {
         let uses = uses(base, base_len, segments, sector_bytes);
         let losses: Vec<Vec<u32>> = uses.iter().map(|uses| losses(uses, room)).collect();
-        assign(base, room, |sector, slot| {
-            let loss = losses.get(sector).and_then(|of_slots| of_slots.get(slot)).copied();
-            let away = i64::try_from((sector + moved).abs_diff(slot)).unwrap_or(i64::MAX);
+        assign(base, room, |sector, seat| {
+            let loss = losses.get(sector).and_then(|of_seats| of_seats.get(seat)).copied();
+            let away = i64::try_from((sector + moved).abs_diff(seat)).unwrap_or(i64::MAX);
             i64::from(loss.unwrap_or(0)) * LOSS + away
         })
     };
-    slots.into_iter().map(|slot| u16::try_from(slot).ok()).collect()
+    seats.into_iter().map(|seat| u16::try_from(seat).ok()).collect()
 }
 
 /// For each sector of the base: which sectors of the target take how many bytes from it, in the target's order.
@@ -72,7 +73,7 @@ fn uses(
     uses
 }
 
-/// The bytes that are lost in each slot.
+/// The bytes that are lost in each seat.
 fn losses(uses: &[(usize, u32)], room: usize) -> Vec<u32> {
     let mut losses = vec![0; room];
     for (by, bytes) in uses {

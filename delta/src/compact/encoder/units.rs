@@ -19,7 +19,7 @@ pub(super) struct Units {
     /// As if nothing were gone.
     pub(super) base: Vec<Cell>,
     target: Vec<Cell>,
-    /// For each sector of the base: from which slot on its bytes are part of what, in the order of slots.
+    /// For each sector of the base: from which seat on its bytes are part of what, in the order of seats.
     later: Vec<Vec<(u32, Vec<Cell>)>>,
 }
 
@@ -61,12 +61,12 @@ fn later(
     references: &References,
     in_place: InPlace<'_>,
 ) -> Vec<Vec<(u32, Vec<Cell>)>> {
-    let (sector_bytes, slots) = (in_place.sector_bytes(), in_place.slots());
+    let (sector_bytes, seats) = (in_place.sector_bytes(), in_place.seats());
     let (before, behind) = references.set.looks_at_bytes();
     let [before, behind] = [before, behind].map(|bytes| bytes.div_ceil(sector_bytes) as usize);
     let of_sector = |(sector, own): (usize, &u16)| {
-        let around = slots.iter().take(sector + behind + 1).skip(sector.saturating_sub(before));
-        let mut times: Vec<u16> = around.copied().filter(|slot| slot < own).collect();
+        let around = seats.iter().take(sector + behind + 1).skip(sector.saturating_sub(before));
+        let mut times: Vec<u16> = around.copied().filter(|seat| seat < own).collect();
         times.sort_unstable();
         let start = u32::try_from(sector).unwrap_or(u32::MAX) * sector_bytes;
         let end = (start + sector_bytes).min(len_of(base));
@@ -78,7 +78,7 @@ fn later(
         };
         times.into_iter().map(cells).collect()
     };
-    slots.iter().enumerate().map(of_sector).collect()
+    seats.iter().enumerate().map(of_sector).collect()
 }
 
 impl<'a> Job<'a> {
@@ -102,7 +102,7 @@ impl<'a> Job<'a> {
             return Some(cell);
         }
         let later = self.units.later.get(in_place.sector(offset) as usize)?;
-        let passed = later.partition_point(|(slot, _)| *slot <= in_place.sector(n));
+        let passed = later.partition_point(|(seat, _)| *seat <= in_place.sector(n));
         let Some((_, cells)) = passed.checked_sub(1).and_then(|last| later.get(last)) else {
             return Some(known);
         };

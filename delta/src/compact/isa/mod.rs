@@ -48,7 +48,7 @@ mod xtensa;
 use absent as xtensa;
 
 use super::layout::{Layout, Ram};
-use crate::state::{Passing, Stop};
+use crate::state::Passing;
 
 /// Whose code an image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -411,28 +411,34 @@ impl References {
         known: &mut Option<Self>,
         [base_size, target_size]: [u32; 2],
         state: &mut Passing<'_>,
-    ) -> Result<(), Stop> {
-        let mut code = known.map_or(0, |known| known.set.code());
-        state.small(&mut code, u8::MAX)?;
+    ) {
+        let mut code = known.as_ref().map_or(0, |known| known.set.code());
+        state.small(&mut code, u8::MAX);
         if code == 0 {
             *known = None;
-            return Ok(());
+            return;
         }
-        let set = InstructionSet::from_code(code).ok_or(Stop::Corrupt)?;
-        let Self { set, ram: Ram { start, len }, global_pointers: [old, new], base, target } =
-            known.get_or_insert(Self {
+        let Some(set) = InstructionSet::from_code(code) else { return state.check(false) };
+        state.check(known.as_ref().is_none_or(|known| known.set == set));
+        if known.is_none() {
+            *known = Some(Self {
                 set,
                 base: Layout::new(base_size),
                 target: Layout::new(target_size),
                 ram: Ram::default(),
                 global_pointers: [0; 2],
             });
-        state.check(set.code() == code)?;
-        for number in [start, len, old, new] {
-            state.u32(number)?;
         }
-        base.pass_state(state)?;
-        target.pass_state(state)
+        let Some(Self { ram: Ram { start, len }, global_pointers, base, target, .. }) = known
+        else {
+            return;
+        };
+        let [old, new] = global_pointers;
+        for number in [start, len, old, new] {
+            state.u32(number);
+        }
+        base.pass_state(state);
+        target.pass_state(state);
     }
 
     /// Where an address of the base stands among all those that may have moved: the image's by offset, then RAM's.

@@ -10,87 +10,48 @@
 //! record with one good copy, bytes that are not erased behind the last record), the journal **rotates** into the other
 //! bank before anybody acts on what was read: a cell that was torn may read differently next time.
 //!
-//! Three rules make every cut harmless, whatever it leaves:
+//! Four rules make every cut harmless, whatever it leaves, and every read that fails for a while:
 //!
 //! * Of a record with one good copy nobody knows whether it will be good again. It is used only after it stands in a new
 //!   bank; until then nobody has acted on it.
 //! * The same holds for a bank record with one good copy, unless something was written behind the snapshot, which begins
 //!   after both copies were done. A rotation adds nothing, so that until then both banks tell the same.
 //! * Before a bank is erased, the mark of the other one is written, so that from then on no doubt about that one is left.
+//! * A read that fails is tried again. Words that were torn may be refused for ever by a chip that corrects errors, so a bank
+//!   whose bank record cannot be read does not count; but where neither can, the journal is not taken for lost, and no bank is
+//!   erased unless the one that counts has just been read.
+//!
+//! Where the device stands in an update can always be told: records of other kinds that would leave no room for that are
+//! refused.
 //!
 //! A bank may span several sectors. Each rotation erases one bank once.
 
-use core::fmt;
-
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
-use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind};
+use embedded_storage::nor_flash::{NorFlashError as _, NorFlashErrorKind};
 use whittle_format::journal::{BankHead, CRC_LEN, HEAD_LEN, Kind, MAX_PAYLOAD, RecordHead};
+use whittle_format::life::LifeState;
+use whittle_format::staging::Progress;
 
-/// Written at a time; a multiple of every write size that is supported.
-const CHUNK: usize = 256;
+use super::turn::Turn;
+use super::{NorFlash, both};
+use crate::JournalError;
+use crate::flash::{CHUNK, ERASED, is_readable, read_unaligned};
+use crate::numbers::{to_u32, to_usize};
 
 /// Read at a time.
 const PIECE: usize = 64;
 
-/// What stands behind a copy up to the end of its last write unit.
-const PADDING: u8 = 0xff;
+/// How often a read is tried.
+const READS: u8 = 3;
+
+/// The kinds without which nothing goes on, and the lengths of their payloads in bytes: there is always room for them.
+const NEEDED: [(Kind, usize); 2] = [(Kind::Life, LifeState::LEN), (Kind::Progress, Progress::LEN)];
 
 /// What the mark consists of; neither byte is what flash erases to.
 const MARK: [u8; 2] = [0x57, 0xa8];
 
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
-
-/// Why the journal could not be read or written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JournalError {
-    /// The region cannot be read, erased or written.
-    Flash(NorFlashErrorKind),
-    /// The region reads back differently from what was written.
-    ReadBack {
-        /// Offset in the region, in bytes.
-        offset: u32,
-    },
-    /// The records do not fit into a bank, which is half of the region.
-    Full {
-        /// Length of a bank in bytes.
-        bank: u32,
-    },
-    /// The region is no even number of sectors, or its write size does not divide 256.
-    Geometry,
-    /// The caller's buffer is shorter than the record.
-    BufferTooSmall {
-        /// Bytes that are needed.
-        needed: usize,
-    },
-    /// The payload is longer than a record can be.
-    TooLong {
-        /// Its length in bytes.
-        got: usize,
-        /// The longest, in bytes.
-        limit: usize,
-    },
-}
-
-impl fmt::Display for JournalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flash(kind) => write!(f, "journal: {kind}"),
-            Self::ReadBack { offset } => write!(f, "journal reads back differently at {offset}"),
-            Self::Full { bank } => {
-                write!(f, "records do not fit into a journal bank of {bank} bytes")
-            }
-            Self::Geometry => f.write_str("journal region is not two banks of whole sectors"),
-            Self::BufferTooSmall { needed } => {
-                write!(f, "record of {needed} bytes does not fit the buffer")
-            }
-            Self::TooLong { got, limit } => {
-                write!(f, "record of {got} bytes, the limit is {limit}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for JournalError {}
+/// The checksum of what the journal holds, or vouches for.
+pub(crate) const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// A record's good copy.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +75,15 @@ pub struct Journal<F> {
     end: u32,
     latest: Latest,
     was_lost: bool,
+    turn: Turn,
+}
+
+/// What a bank begins with.
+struct BankRecord {
+    sequence: u32,
+    head: BankHead,
+    /// Both copies are good.
+    both: bool,
 }
 
 /// What a look at one bank told.
@@ -129,14 +99,16 @@ struct Found {
     certain: bool,
 }
 
+#[both]
 impl<F: NorFlash> Journal<F> {
     /// Opens the journal, and rotates it if power failed while it was written.
     ///
     /// A region in which no bank counts, such as an erased one, becomes an empty journal; [`Self::was_lost`] tells.
     ///
     /// # Errors
-    /// [`JournalError`]; opening it again is always safe.
-    pub fn open(flash: F) -> Result<Self, JournalError> {
+    /// [`JournalError`]; opening it again is always safe. [`JournalError::Flash`] also where neither bank can be read: it may
+    /// be there next time.
+    pub async fn open(flash: F) -> Result<Self, JournalError> {
         let mut journal = Self {
             flash,
             bank: 0,
@@ -145,9 +117,15 @@ impl<F: NorFlash> Journal<F> {
             end: 0,
             latest: Latest::default(),
             was_lost: false,
+            turn: Turn::default(),
         };
         journal.check_geometry()?;
         let banks = [0, journal.bank_len()].map(|bank| journal.examine(bank));
+        if let [Err(error), Err(_)] = banks {
+            return Err(error);
+        }
+        let is_readable = banks.iter().all(Result::is_ok);
+        let banks = banks.map(|bank| bank.ok().flatten());
         let newest = banks.iter().flatten().map(|found| found.epoch).max();
         let found = banks.into_iter().flatten().max_by_key(|found| (found.certain, found.epoch));
         let clean = match found {
@@ -157,8 +135,8 @@ impl<F: NorFlash> Journal<F> {
                 journal.sequence = found.sequence;
                 journal.end = found.end;
                 journal.latest = found.latest;
-                // A newer bank whose bank record is in doubt might be certain next time.
-                found.clean && newest == Some(found.epoch)
+                // A newer bank whose bank record is in doubt, or unreadable, might count next time.
+                found.clean && newest == Some(found.epoch) && is_readable
             }
             None => {
                 journal.was_lost = true;
@@ -167,7 +145,7 @@ impl<F: NorFlash> Journal<F> {
             }
         };
         if !clean {
-            journal.rotate()?;
+            journal.rotate().await?;
         }
         Ok(journal)
     }
@@ -193,6 +171,7 @@ impl<F: NorFlash> Journal<F> {
         kind: Kind,
         into: &'b mut [u8],
     ) -> Result<Option<&'b [u8]>, JournalError> {
+        self.turn.check()?;
         let Some(place) = self.place(kind) else { return Ok(None) };
         let needed = usize::from(place.head.len);
         let payload = into.get_mut(..needed).ok_or(JournalError::BufferTooSmall { needed })?;
@@ -208,8 +187,16 @@ impl<F: NorFlash> Journal<F> {
     /// When it returns, the record is there whatever happens; if power fails before, it is there or the one before it is.
     ///
     /// # Errors
-    /// [`JournalError`]; what was the latest record stays.
-    pub fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
+    /// [`JournalError`]; what was the latest record stays. [`JournalError::Full`] also where there would be no room left
+    /// for where the device stands.
+    pub async fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
+        self.turn.begin()?;
+        let outcome = self.append_somewhere(kind, payload).await;
+        self.turn.end();
+        outcome
+    }
+
+    async fn append_somewhere(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
         let too_long =
             JournalError::TooLong { got: payload.len(), limit: usize::from(MAX_PAYLOAD) };
         let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
@@ -217,25 +204,28 @@ impl<F: NorFlash> Journal<F> {
             return Err(too_long);
         }
         let head = RecordHead { kind, len, sequence: self.sequence.saturating_add(1) };
+        if !is_needed(kind) && self.full_snapshot(head) > self.bank_len() {
+            return Err(JournalError::Full { bank: self.bank_len() });
+        }
         let fits = |journal: &Self| {
             let end = journal.end.saturating_add(journal.stride(head).saturating_mul(2));
             end <= journal.bank.saturating_add(journal.bank_len())
         };
         // A copy that does not read back met a word that only looked erased: the other bank takes the record.
-        if fits(self) && self.append_here(head, payload).is_ok() {
+        if fits(self) && self.append_here(head, payload).await.is_ok() {
             return Ok(());
         }
-        self.rotate()?;
+        self.rotate().await?;
         if fits(self) {
-            self.append_here(head, payload)
+            self.append_here(head, payload).await
         } else {
             Err(JournalError::Full { bank: self.bank_len() })
         }
     }
 
-    fn append_here(&mut self, head: RecordHead, payload: &[u8]) -> Result<(), JournalError> {
+    async fn append_here(&mut self, head: RecordHead, payload: &[u8]) -> Result<(), JournalError> {
         let offset = self.end;
-        let end = self.put_twice(offset, head, Source::Payload(payload))?;
+        let end = self.put_twice(offset, head, Source::Payload(payload)).await?;
         self.end = end;
         self.sequence = head.sequence;
         if let Some(kept) = index(head.kind).and_then(|at| self.latest.get_mut(at)) {
@@ -247,19 +237,21 @@ impl<F: NorFlash> Journal<F> {
     /// Begins the other bank with the latest record of each kind.
     ///
     /// It adds nothing, so that as long as its bank record is in doubt both banks tell the same.
-    fn rotate(&mut self) -> Result<(), JournalError> {
+    async fn rotate(&mut self) -> Result<(), JournalError> {
         let (old, len) = (self.bank, self.bank_len());
         let bank = if old == 0 { len } else { 0 };
         if self.epoch > 0 {
-            self.write_mark(old)?;
+            // What is to be copied must be readable before the other bank goes.
+            let head_at = old.saturating_add(self.mark_len());
+            self.bank_record(head_at)?.ok_or(JournalError::ReadBack { offset: head_at })?;
+            self.write_mark(old).await?;
         }
-        let erased = self.flash.erase(bank, bank.saturating_add(len));
+        let erased = self.flash.erase(bank, bank.saturating_add(len)).await;
         erased.map_err(|error| JournalError::Flash(error.kind()))?;
 
         let head_at = bank.saturating_add(self.mark_len());
-        let bank_record =
-            RecordHead { kind: Kind::Bank, len: to_u16(BankHead::LEN), sequence: self.sequence };
-        let mut end = head_at.saturating_add(self.stride(bank_record).saturating_mul(2));
+        let record = bank_record(self.sequence);
+        let mut end = head_at.saturating_add(self.stride(record).saturating_mul(2));
         let mut latest = Latest::default();
         for (kept, place) in latest.iter_mut().zip(self.latest) {
             let Some(Place { offset, head }) = place else { continue };
@@ -267,17 +259,17 @@ impl<F: NorFlash> Journal<F> {
             if end.saturating_add(self.stride(head).saturating_mul(2)) > bank.saturating_add(len) {
                 return Err(JournalError::Full { bank: len });
             }
-            end = self.put_twice(end, head, Source::Copy(offset))?;
+            end = self.put_twice(end, head, Source::Copy(offset)).await?;
         }
         let epoch = self.epoch.saturating_add(1);
         let payload = BankHead { epoch, snapshot_end: end.saturating_sub(bank) }.emit();
-        self.put_twice(head_at, bank_record, Source::Payload(&payload))?;
+        self.put_twice(head_at, record, Source::Payload(&payload)).await?;
         (self.bank, self.epoch, self.end, self.latest) = (bank, epoch, end, latest);
         Ok(())
     }
 
     /// Writes the mark of a bank, unless a part of it is there, which says the same.
-    fn write_mark(&mut self, bank: u32) -> Result<(), JournalError> {
+    async fn write_mark(&mut self, bank: u32) -> Result<(), JournalError> {
         let len = self.mark_len();
         if self.is_erased(bank, bank.saturating_add(len)) {
             let mut bytes = [0; CHUNK];
@@ -285,13 +277,16 @@ impl<F: NorFlash> Journal<F> {
                 *byte = mark;
             }
             let bytes = bytes.get(..to_usize(len)).unwrap_or_default();
-            self.flash.write(bank, bytes).map_err(|error| JournalError::Flash(error.kind()))?;
+            self.flash
+                .write(bank, bytes)
+                .await
+                .map_err(|error| JournalError::Flash(error.kind()))?;
         }
         Ok(())
     }
 
     /// Writes both copies of a record, compares each with what reads back, and returns where they end.
-    fn put_twice(
+    async fn put_twice(
         &mut self,
         at: u32,
         head: RecordHead,
@@ -299,7 +294,7 @@ impl<F: NorFlash> Journal<F> {
     ) -> Result<u32, JournalError> {
         let second = at.saturating_add(self.stride(head));
         for copy in [at, second] {
-            self.put(copy, head, source)?;
+            self.put(copy, head, source).await?;
             if self.is_good(copy) != Some(head) {
                 return Err(JournalError::ReadBack { offset: copy });
             }
@@ -308,16 +303,21 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// Writes one copy of a record, padded to the write size.
-    fn put(&mut self, at: u32, head: RecordHead, source: Source<'_>) -> Result<(), JournalError> {
-        let mut copy = CopyWriter { at, chunk: [PADDING; CHUNK], filled: 0 };
+    async fn put(
+        &mut self,
+        at: u32,
+        head: RecordHead,
+        source: Source<'_>,
+    ) -> Result<(), JournalError> {
+        let mut copy = CopyWriter { at, chunk: [ERASED; CHUNK], filled: 0 };
         let mut digest = CRC.digest();
         let front = head.emit();
         digest.update(&front);
-        copy.add(&mut self.flash, &front)?;
+        copy.add(&mut self.flash, &front).await?;
         match source {
             Source::Payload(payload) => {
                 digest.update(payload);
-                copy.add(&mut self.flash, payload)?;
+                copy.add(&mut self.flash, payload).await?;
             }
             Source::Copy(offset) => {
                 let (mut from, crc_at) = payload_and_crc(offset, head);
@@ -325,31 +325,27 @@ impl<F: NorFlash> Journal<F> {
                     let mut piece = [0; PIECE];
                     let piece = self.fetch_piece(from, crc_at, &mut piece)?;
                     digest.update(piece);
-                    copy.add(&mut self.flash, piece)?;
+                    copy.add(&mut self.flash, piece).await?;
                     from = from.saturating_add(to_u32(piece.len()));
                 }
             }
         }
-        copy.add(&mut self.flash, &digest.finalize().to_le_bytes())?;
-        copy.finish(&mut self.flash)
+        copy.add(&mut self.flash, &digest.finalize().to_le_bytes()).await?;
+        copy.finish(&mut self.flash).await
     }
 
-    /// What a bank holds; `None` if no copy of its bank record is good.
-    fn examine(&mut self, bank: u32) -> Option<Found> {
+    /// What a bank holds; `None` if no copy of its bank record is good, although both can be read.
+    fn examine(&mut self, bank: u32) -> Result<Option<Found>, JournalError> {
         let bank_end = bank.saturating_add(self.bank_len());
         let head_at = bank.saturating_add(self.mark_len());
-        let record = RecordHead { kind: Kind::Bank, len: to_u16(BankHead::LEN), sequence: 0 };
-        let stride = self.stride(record);
-        let copies = [head_at, head_at.saturating_add(stride)];
-        let good = copies.map(|at| self.bank_head(at));
-        let (sequence, head) = good.into_iter().flatten().next()?;
+        let Some(record) = self.bank_record(head_at)? else { return Ok(None) };
+        let BankRecord { sequence, head, both } = record;
         let snapshot_end = bank.saturating_add(head.snapshot_end).min(bank_end);
-        let both = good.iter().all(Option::is_some);
         let mut found = Found {
             bank,
             epoch: head.epoch,
             sequence,
-            end: copies[1].saturating_add(stride),
+            end: head_at.saturating_add(self.stride(bank_record(0)).saturating_mul(2)),
             latest: Latest::default(),
             clean: both,
             certain: both
@@ -369,7 +365,23 @@ impl<F: NorFlash> Journal<F> {
                 *kept = Some(place);
             }
         }
-        Some(found)
+        Ok(Some(found))
+    }
+
+    /// The bank record at an offset; `None` if neither copy is good, although both can be read.
+    fn bank_record(&mut self, at: u32) -> Result<Option<BankRecord>, JournalError> {
+        let second = at.saturating_add(self.stride(bank_record(0)));
+        let good = [at, second].map(|at| self.bank_head(at));
+        let both = good.iter().all(Option::is_some);
+        if let Some((sequence, head)) = good.into_iter().flatten().next() {
+            return Ok(Some(BankRecord { sequence, head, both }));
+        }
+        let (mut from, end) = (at, second.saturating_add(self.stride(bank_record(0))));
+        while from < end {
+            let read = self.fetch_piece(from, end, &mut [0; PIECE])?.len();
+            from = from.saturating_add(to_u32(read));
+        }
+        Ok(None)
     }
 
     fn bank_head(&mut self, at: u32) -> Option<(u32, BankHead)> {
@@ -431,7 +443,7 @@ impl<F: NorFlash> Journal<F> {
         while from < to {
             let mut piece = [0; PIECE];
             let Ok(piece) = self.fetch_piece(from, to, &mut piece) else { return false };
-            let erased = *erased.get_or_insert(piece.first().copied().unwrap_or(PADDING));
+            let erased = *erased.get_or_insert(piece.first().copied().unwrap_or(ERASED));
             if !matches!(erased, 0 | 0xff) || piece.iter().any(|byte| *byte != erased) {
                 return false;
             }
@@ -457,14 +469,21 @@ impl<F: NorFlash> Journal<F> {
         if to_usize(at).saturating_add(into.len()) > self.flash.capacity() {
             return Err(JournalError::Flash(NorFlashErrorKind::OutOfBounds));
         }
-        crate::flash::read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash)
+        let mut outcome = Ok(());
+        for _ in 0..READS {
+            outcome = read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
 
     fn check_geometry(&self) -> Result<(), JournalError> {
         let bank = to_usize(self.bank_len());
         let divides = |part: usize, whole: usize| whole.checked_rem(part) == Some(0);
         let fits = divides(F::WRITE_SIZE, CHUNK)
-            && crate::flash::is_readable::<F>()
+            && is_readable::<F>()
             && divides(F::ERASE_SIZE, bank)
             && bank > 0;
         if fits { Ok(()) } else { Err(JournalError::Geometry) }
@@ -472,6 +491,20 @@ impl<F: NorFlash> Journal<F> {
 
     fn place(&self, kind: Kind) -> Option<Place> {
         index(kind).and_then(|at| self.latest.get(at).copied().flatten())
+    }
+
+    /// What a bank holds at most before it must be rotated again: the latest record of each kind, with this one among them,
+    /// those that are needed, and one more of these.
+    fn full_snapshot(&self, new: RecordHead) -> u32 {
+        let pair = |head: RecordHead| self.stride(head).saturating_mul(2);
+        let needed = NEEDED.map(|(kind, len)| pair(RecordHead { kind, len: to_u16(len), ..new }));
+        let others = Kind::KEPT.into_iter().filter(|kind| !is_needed(*kind)).map(|kind| {
+            let kept = self.place(kind).map(|place| place.head);
+            if kind == new.kind { pair(new) } else { kept.map_or(0, pair) }
+        });
+        let more = needed.into_iter().max().unwrap_or(0);
+        let front = self.mark_len().saturating_add(pair(bank_record(0))).saturating_add(more);
+        needed.into_iter().chain(others).fold(front, u32::saturating_add)
     }
 
     fn bank_len(&self) -> u32 {
@@ -497,32 +530,33 @@ struct CopyWriter {
     filled: usize,
 }
 
+#[both]
 impl CopyWriter {
-    fn add<F: NorFlash>(&mut self, flash: &mut F, bytes: &[u8]) -> Result<(), JournalError> {
+    async fn add<F: NorFlash>(&mut self, flash: &mut F, bytes: &[u8]) -> Result<(), JournalError> {
         for byte in bytes {
             if let Some(room) = self.chunk.get_mut(self.filled) {
                 *room = *byte;
             }
             self.filled = self.filled.saturating_add(1);
             if self.filled == CHUNK {
-                self.write(flash, CHUNK)?;
+                self.write(flash, CHUNK).await?;
             }
         }
         Ok(())
     }
 
-    fn finish<F: NorFlash>(mut self, flash: &mut F) -> Result<(), JournalError> {
+    async fn finish<F: NorFlash>(mut self, flash: &mut F) -> Result<(), JournalError> {
         match self.filled.next_multiple_of(F::WRITE_SIZE.max(1)) {
             0 => Ok(()),
-            len => self.write(flash, len),
+            len => self.write(flash, len).await,
         }
     }
 
-    fn write<F: NorFlash>(&mut self, flash: &mut F, len: usize) -> Result<(), JournalError> {
+    async fn write<F: NorFlash>(&mut self, flash: &mut F, len: usize) -> Result<(), JournalError> {
         let bytes = self.chunk.get(..len).unwrap_or_default();
-        flash.write(self.at, bytes).map_err(|error| JournalError::Flash(error.kind()))?;
+        flash.write(self.at, bytes).await.map_err(|error| JournalError::Flash(error.kind()))?;
         self.at = self.at.saturating_add(to_u32(len));
-        (self.chunk, self.filled) = ([PADDING; CHUNK], 0);
+        (self.chunk, self.filled) = ([ERASED; CHUNK], 0);
         Ok(())
     }
 }
@@ -533,6 +567,11 @@ fn payload_and_crc(at: u32, head: RecordHead) -> (u32, u32) {
     (at.saturating_add(to_u32(HEAD_LEN)), end.saturating_sub(to_u32(CRC_LEN)))
 }
 
+/// The head of a bank record.
+fn bank_record(sequence: u32) -> RecordHead {
+    RecordHead { kind: Kind::Bank, len: to_u16(BankHead::LEN), sequence }
+}
+
 /// Where a payload comes from.
 #[derive(Clone, Copy)]
 enum Source<'a> {
@@ -541,18 +580,14 @@ enum Source<'a> {
     Copy(u32),
 }
 
+fn is_needed(kind: Kind) -> bool {
+    NEEDED.iter().any(|(needed, _)| *needed == kind)
+}
+
 fn index(kind: Kind) -> Option<usize> {
     Kind::KEPT.iter().position(|kept| *kept == kind)
 }
 
-fn to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
-}
-
 fn to_u16(len: usize) -> u16 {
     u16::try_from(len).unwrap_or(u16::MAX)
-}
-
-fn to_usize(len: u32) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
 }

@@ -1,6 +1,5 @@
 //! A download into the staging region, which goes on after a power cut where the last whole block ended.
 
-use embedded_storage::nor_flash::NorFlash;
 use whittle_format::block::BlockLayout;
 use whittle_format::journal::Kind;
 use whittle_format::life::{PackageKind, Phase};
@@ -9,12 +8,15 @@ use whittle_format::manifest::BaseRef;
 use whittle_format::shorten;
 use whittle_format::staging::{Progress, Staging};
 
+use super::staging::put;
+use super::turn::Turn;
+use super::updater::Updater;
+use super::{NorFlash, both};
 use crate::life;
 use crate::receiver::{Event, Receiver};
-use crate::signed_slot::image_room;
-use crate::staging::{StagedBlocks, put, read_envelope, read_link, skip_doubtful};
-use crate::updater::{UpdateError, Updater, slot_mut};
-use crate::{LifeError, Status, VerifiedManifest, Verifier};
+use crate::signed_slot::{image_room, slot_mut};
+use crate::staged::{StagedBlocks, read_envelope, read_link, skip_doubtful};
+use crate::{JournalError, LifeError, PatchError, Status, UpdateError, VerifiedManifest, Verifier};
 
 /// A download of one package, fed with chunks of any size.
 ///
@@ -28,8 +30,10 @@ pub struct Download<'u, 'd, J, F, S, V> {
     envelope: [u8; MAX_MANIFEST_ENVELOPE_BYTES],
     envelope_len: usize,
     manifest: Option<VerifiedManifest>,
+    turn: Turn,
 }
 
+#[both]
 impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
     /// Begins the download of a package at its first byte; what was staged before is given up.
     ///
@@ -58,6 +62,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
             envelope: [0; MAX_MANIFEST_ENVELOPE_BYTES],
             envelope_len: 0,
             manifest: None,
+            turn: Turn::default(),
         })
     }
 
@@ -67,7 +72,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`] or [`UpdateError::Record`].
-    pub fn resume<'u, S: NorFlash>(
+    pub async fn resume<'u, S: NorFlash>(
         &'u mut self,
         region: &'u mut S,
         block_buffer: &'u mut [u8],
@@ -84,11 +89,13 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
             return Ok(None);
         }
         if download.state != state {
-            download.count(download.state)?;
+            download.count(download.state).await?;
         }
         Ok(Some(download))
     }
+}
 
+impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
     /// The journal's record of what is staged.
     pub(crate) fn staged(&mut self) -> Result<Staging, UpdateError> {
         let mut bytes = [0; Staging::MAX_LEN];
@@ -99,6 +106,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
     }
 }
 
+#[both]
 impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, S, V> {
     /// Where in the package file the bytes are wanted from, when nothing has been pushed yet.
     #[must_use]
@@ -124,8 +132,15 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     /// Nothing is written before the signature, the fitness for this device and the base's hash have been checked.
     ///
     /// # Errors
-    /// [`UpdateError`]; what is staged and counted stays, so that [`Updater::resume`] goes on behind it.
-    pub fn push(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
+    /// [`UpdateError`]; what is staged and counted stays, so that [`Updater::resume`] goes on behind it. This value does not.
+    pub async fn push(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
+        self.turn.begin().map_err(JournalError::from)?;
+        let outcome = self.take(input).await;
+        self.turn.end();
+        outcome
+    }
+
+    async fn take(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
         loop {
             let before = *input;
             let base = self.updater.life.committed;
@@ -136,27 +151,35 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
                 let taken = before.len().saturating_sub(input.len());
                 self.keep_envelope(before.get(..taken).unwrap_or_default());
             }
-            match event {
+            let staged = match event {
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
-                Event::Admitted(manifest) => self.begin(manifest)?,
-                Event::Payload => {
-                    let next = put(self.region, &self.state, self.receiver.block())?;
-                    self.count(next)?;
-                }
+                Event::Admitted(manifest) => self.begin(manifest).await,
+                Event::Payload => self.stage_block().await,
+            };
+            if staged.is_err() {
+                // What the receiver has passed on is not staged, so it must not go on.
+                self.receiver.fail(PatchError::Truncated);
             }
+            staged?;
         }
+    }
+
+    async fn stage_block(&mut self) -> Result<(), UpdateError> {
+        let next = put(self.region, &self.state, self.receiver.block()).await?;
+        self.count(next).await
     }
 
     /// Ends the download: the package is whole, and can be installed.
     ///
     /// # Errors
-    /// [`UpdateError::Patch`] with [`PatchError::Truncated`](crate::PatchError::Truncated) if bytes are missing, or
+    /// [`UpdateError::Patch`] with [`PatchError::Truncated`] if bytes are missing, or
     /// [`UpdateError::Journal`].
-    pub fn finish(self) -> Result<VerifiedManifest, UpdateError> {
+    pub async fn finish(mut self) -> Result<VerifiedManifest, UpdateError> {
+        self.turn.begin().map_err(JournalError::from)?;
         let manifest = self.receiver.finish()?;
-        self.updater.journal.append(Kind::Progress, &Progress::default().emit())?;
-        self.updater.happen(life::Event::Verified)?;
+        self.updater.journal.append(Kind::Progress, &Progress::default().emit()).await?;
+        self.updater.happen(life::Event::Verified).await?;
         Ok(manifest)
     }
 
@@ -169,16 +192,20 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     }
 
     /// Stages the envelope of an admitted package.
-    fn begin(&mut self, manifest: VerifiedManifest) -> Result<(), UpdateError> {
-        self.updater.happen(life::Event::Download {
+    async fn begin(&mut self, manifest: VerifiedManifest) -> Result<(), UpdateError> {
+        if self.updater.is_being_replaced()? {
+            return Err(LifeError::OutOfTurn { phase: self.updater.life.phase }.into());
+        }
+        let admitted = self.updater.happen(life::Event::Download {
             target: shorten(&manifest.target_digest),
             security_counter: manifest.security_counter,
             kind: kind(manifest.base()),
-        })?;
-        self.count(Staging::default())?;
+        });
+        admitted.await?;
+        self.count(Staging::default()).await?;
         let envelope = self.envelope.get(..self.envelope_len).unwrap_or_default();
-        let next = put(self.region, &self.state, envelope)?;
-        self.count(next)?;
+        let next = put(self.region, &self.state, envelope).await?;
+        self.count(next).await?;
         self.manifest = Some(manifest);
         Ok(())
     }
@@ -188,19 +215,23 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         let Ok(envelope) = read_envelope(self.region, &mut self.envelope) else { return false };
         self.envelope_len = envelope.len();
         let life = &self.updater.life;
-        let (target, package, base) = (life.target, life.kind, life.committed);
+        let (target, counter) = (life.target, life.target_counter);
+        let (package, base) = (life.kind, life.committed);
         let slots = &mut self.updater.slots;
         let room = image_room(slot_mut(slots, base.other()));
         let mut input = envelope;
         let event = self.receiver.next(&mut input, slot_mut(slots, base), room);
         let Ok(Event::Admitted(manifest)) = event else { return false };
-        if shorten(&manifest.target_digest) != target || kind(manifest.base()) != package {
+        let is_this = shorten(&manifest.target_digest) == target
+            && kind(manifest.base()) == package
+            && manifest.security_counter == counter;
+        if !is_this {
             return false;
         }
-        let staged = StagedBlocks::new::<S>(&state, &manifest, self.envelope_len);
+        let staged = StagedBlocks::new(&state, &manifest, self.envelope_len, S::WRITE_SIZE);
         let Ok(mut staged) = staged else { return false };
         let mut last = None;
-        while let Some(block) = staged.next::<S>() {
+        while let Some(block) = staged.next() {
             last = Some(block);
         }
         if let Some(last) = last {
@@ -215,7 +246,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         let next = if staged.is_at_end() {
             Some(state)
         } else {
-            skip_doubtful::<S>(&state, staged.following_len())
+            skip_doubtful(&state, staged.following_len(), S::WRITE_SIZE)
         };
         let Some(next) = next else { return false };
         self.state = next;
@@ -224,9 +255,9 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     }
 
     /// Puts what is staged into the journal.
-    fn count(&mut self, state: Staging) -> Result<(), UpdateError> {
+    async fn count(&mut self, state: Staging) -> Result<(), UpdateError> {
         let mut bytes = [0; Staging::MAX_LEN];
-        self.updater.journal.append(Kind::Staging, state.emit(&mut bytes))?;
+        self.updater.journal.append(Kind::Staging, state.emit(&mut bytes)).await?;
         self.state = state;
         Ok(())
     }

@@ -1,81 +1,17 @@
 //! What a device keeps, and what it does with it: the state machine of [`life`], driven over real flash.
 
-use core::fmt;
-
-use embedded_storage::nor_flash::NorFlash;
 use whittle_format::envelope::Envelope;
 use whittle_format::flags::Flags;
 use whittle_format::journal::Kind;
 use whittle_format::life::{LifeState, Phase, SlotId};
 use whittle_format::limits::{MAX_FLAGS_ENVELOPE_BYTES, MAX_STAGE_ENVELOPE_BYTES};
-use whittle_format::{FormatError, Stage, shorten};
+use whittle_format::{Stage, shorten};
 
-use crate::life::{self, DEFAULT_ATTEMPTS, Event, LifeError, ResetCause};
-use crate::signed_slot::check_slot;
-use crate::staging::StagingError;
-use crate::{
-    Device, DocumentError, Journal, JournalError, PatchError, VerifiedFlags, VerifiedManifest,
-    VerifiedStage, Verifier,
-};
-
-/// Why a step of an update failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UpdateError {
-    /// The journal cannot be read or written.
-    Journal(JournalError),
-    /// The journal holds a record that this version does not read.
-    Record(FormatError),
-    /// The step does not fit where the device stands.
-    Life(LifeError),
-    /// The staging region cannot be used.
-    Staging(StagingError),
-    /// The package was refused, or could not be applied.
-    Patch(PatchError),
-    /// The document was refused.
-    Document(DocumentError),
-}
-
-impl fmt::Display for UpdateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Journal(cause) => cause.fmt(f),
-            Self::Record(cause) => write!(f, "journal holds an unknown record: {cause}"),
-            Self::Life(cause) => cause.fmt(f),
-            Self::Staging(cause) => cause.fmt(f),
-            Self::Patch(cause) => cause.fmt(f),
-            Self::Document(cause) => cause.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for UpdateError {}
-
-macro_rules! from {
-    ($($variant:ident($cause:ty)),*) => {$(
-        impl From<$cause> for UpdateError {
-            fn from(cause: $cause) -> Self {
-                Self::$variant(cause)
-            }
-        }
-    )*};
-}
-from!(
-    Journal(JournalError),
-    Life(LifeError),
-    Staging(StagingError),
-    Patch(PatchError),
-    Document(DocumentError)
-);
-
-/// What the boot loader must start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Boot {
-    /// The image in this slot: a trusted key signed it, and every byte of it is as signed.
-    Slot(SlotId, VerifiedManifest),
-    /// No slot holds an image that may boot: the boot loader must offer its recovery, such as an image in ROM.
-    Recovery,
-}
+use super::journal::Journal;
+use super::{NorFlash, both};
+use crate::life::{self, DEFAULT_ATTEMPTS, Event, ResetCause};
+use crate::signed_slot::{any_signed_slot, check_slot, slot_mut};
+use crate::{Boot, Device, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage, Verifier};
 
 /// An updater over two slots, either of which runs, and a journal.
 ///
@@ -89,8 +25,11 @@ pub struct Updater<'d, J, F, V> {
     pub(crate) slots: [F; 2],
     pub(crate) life: LifeState,
     attempts: u8,
+    /// Both slots are one and the same.
+    pub(crate) is_single: bool,
 }
 
+#[both]
 impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Opens the journal; `slots` are A and B.
     ///
@@ -100,28 +39,35 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`] or [`UpdateError::Record`]: a boot loader then starts [`any_signed_slot`].
-    pub fn open(
+    pub async fn open(
         device: &Device<'d>,
         verifier: V,
         journal: J,
         slots: [F; 2],
     ) -> Result<Self, UpdateError> {
-        let mut journal = Journal::open(journal)?;
+        let mut journal = Journal::open(journal).await?;
         let mut bytes = [0; LifeState::LEN];
         let stored = match journal.read(Kind::Life, &mut bytes)? {
             Some(bytes) => Some(LifeState::parse(bytes).map_err(UpdateError::Record)?),
             None => None,
         };
         let life = stored.unwrap_or(LifeState::new(SlotId::A, device.security_counter));
-        let mut updater =
-            Self { device: *device, verifier, journal, slots, life, attempts: DEFAULT_ATTEMPTS };
+        let mut updater = Self {
+            device: *device,
+            verifier,
+            journal,
+            slots,
+            life,
+            attempts: DEFAULT_ATTEMPTS,
+            is_single: false,
+        };
         if stored.is_none() {
             let found = any_signed_slot(device, &updater.verifier, &mut updater.slots);
             if let Some((slot, found)) = found {
                 updater.life =
                     LifeState::new(slot, found.security_counter.max(life.security_counter));
             }
-            updater.journal.append(Kind::Life, &updater.life.emit())?;
+            updater.journal.append(Kind::Life, &updater.life.emit()).await?;
         }
         Ok(updater)
     }
@@ -152,16 +98,20 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`]: a boot loader then starts [`any_signed_slot`].
-    pub fn boot(&mut self, cause: ResetCause) -> Result<Boot, UpdateError> {
-        self.happen(Event::Boot(cause))?;
+    pub async fn boot(&mut self, cause: ResetCause) -> Result<Boot, UpdateError> {
+        self.happen(Event::Boot(cause)).await?;
         loop {
             let slot = life::boots_from(&self.life);
             if let Some(manifest) = self.bootable(slot) {
+                if slot == self.life.committed {
+                    let counter = manifest.security_counter;
+                    self.enter(life::with_committed_counter(&self.life, counter)).await?;
+                }
                 return Ok(Boot::Slot(slot, manifest));
             }
             let was_trial = self.life.phase == Phase::Trial;
             let other = self.bootable(slot.other()).is_some();
-            self.happen(Event::Damaged { other })?;
+            self.happen(Event::Damaged { other }).await?;
             if !was_trial && !other {
                 return Ok(Boot::Recovery);
             }
@@ -182,58 +132,58 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Starts what is installed at the next boot.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless something is installed, or [`UpdateError::Journal`].
-    pub fn activate(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Activate)
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless something is installed, or [`UpdateError::Journal`].
+    pub async fn activate(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Activate).await
     }
 
     /// All health checks passed: the image on trial is committed, and the security counter rises to its own.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless a trial runs, or [`UpdateError::Journal`].
-    pub fn healthy(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Healthy)
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
+    pub async fn healthy(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Healthy).await
     }
 
     /// A health check failed: the next boot starts the committed image.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless a trial runs, or [`UpdateError::Journal`].
-    pub fn unhealthy(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Unhealthy)
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
+    pub async fn unhealthy(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Unhealthy).await
     }
 
     /// The health checks did not end in time: the next boot starts the committed image.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless a trial runs, or [`UpdateError::Journal`].
-    pub fn too_late(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::TooLate)
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
+    pub async fn too_late(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::TooLate).await
     }
 
     /// Gives up the package that is being downloaded, or that could not be installed; if it is a delta, that counts as
-    /// one of its failures.
+    /// one of its failures. Where an installation in place has begun, nothing boots then but a recovery.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless there is one, or [`UpdateError::Journal`].
-    pub fn abandon(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Failed)
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless there is one, or [`UpdateError::Journal`].
+    pub async fn abandon(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Failed).await
     }
 
     /// Switches features of the running image off, one bit each, because they were found to fail.
     ///
     /// # Errors
     /// [`UpdateError::Journal`].
-    pub fn disable(&mut self, features: u32) -> Result<(), UpdateError> {
-        self.happen(Event::Disable(features))
+    pub async fn disable(&mut self, features: u32) -> Result<(), UpdateError> {
+        self.happen(Event::Disable(features)).await
     }
 
     /// Switches them on again.
     ///
     /// # Errors
     /// [`UpdateError::Journal`].
-    pub fn enable(&mut self, features: u32) -> Result<(), UpdateError> {
-        self.happen(Event::Enable(features))
+    pub async fn enable(&mut self, features: u32) -> Result<(), UpdateError> {
+        self.happen(Event::Enable(features)).await
     }
 
     /// Features of the running image that are switched off, one bit each.
@@ -246,14 +196,14 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Document`] or [`UpdateError::Journal`]; what was kept before still is.
-    pub fn accept_flags(&mut self, envelope: &[u8]) -> Result<(), UpdateError> {
+    pub async fn accept_flags(&mut self, envelope: &[u8]) -> Result<(), UpdateError> {
         let mut bytes = [0; MAX_FLAGS_ENVELOPE_BYTES];
         // It was authentic when it was kept; its key may have been revoked since.
         let kept = self.journal.read(Kind::Flags, &mut bytes)?.map(Envelope::parse);
         let kept = kept.and_then(|envelope| Flags::parse(envelope.ok()?.0.payload).ok());
         let version = kept.map_or(0, |flags| flags.head.version);
         VerifiedFlags::check(envelope, self.device.product, version, &self.verifier)?;
-        Ok(self.journal.append(Kind::Flags, envelope)?)
+        Ok(self.journal.append(Kind::Flags, envelope).await?)
     }
 
     /// The flags document that is kept.
@@ -273,14 +223,14 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Document`] or [`UpdateError::Journal`]; what was kept before still is.
-    pub fn accept_stage(&mut self, envelope: &[u8]) -> Result<VerifiedStage, UpdateError> {
+    pub async fn accept_stage(&mut self, envelope: &[u8]) -> Result<VerifiedStage, UpdateError> {
         let mut bytes = [0; MAX_STAGE_ENVELOPE_BYTES];
         // It was authentic when it was kept; its key may have been revoked since.
         let kept = self.journal.read(Kind::Stage, &mut bytes)?.map(Envelope::parse);
         let kept = kept.and_then(|envelope| Stage::parse(envelope.ok()?.0.payload).ok());
         let product = self.device.product;
         let stage = VerifiedStage::check(envelope, product, kept.as_ref(), &self.verifier)?;
-        self.journal.append(Kind::Stage, envelope)?;
+        self.journal.append(Kind::Stage, envelope).await?;
         Ok(stage)
     }
 
@@ -298,8 +248,8 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`]; what was kept before still is.
-    pub fn keep(&mut self, bytes: &[u8]) -> Result<(), UpdateError> {
-        Ok(self.journal.append(Kind::Application, bytes)?)
+    pub async fn keep(&mut self, bytes: &[u8]) -> Result<(), UpdateError> {
+        Ok(self.journal.append(Kind::Application, bytes).await?)
     }
 
     /// What the application keeps.
@@ -320,41 +270,16 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         Device { security_counter: self.security_counter(), ..self.device }
     }
 
-    pub(crate) fn happen(&mut self, event: Event) -> Result<(), UpdateError> {
-        self.enter(life::next(&self.life, event, self.attempts)?)
+    pub(crate) async fn happen(&mut self, event: Event) -> Result<(), UpdateError> {
+        self.enter(life::next(&self.life, event, self.attempts)?).await
     }
 
     /// Puts a state into the journal, and only then into effect.
-    fn enter(&mut self, life: LifeState) -> Result<(), UpdateError> {
+    async fn enter(&mut self, life: LifeState) -> Result<(), UpdateError> {
         if life != self.life {
-            self.journal.append(Kind::Life, &life.emit())?;
+            self.journal.append(Kind::Life, &life.emit()).await?;
             self.life = life;
         }
         Ok(())
-    }
-}
-
-/// The slot with the highest security counter among those that hold a signed image, whole; A if both are alike.
-///
-/// It looks at nothing but the slots: for boot loaders that cannot open the journal.
-pub fn any_signed_slot<F: NorFlash>(
-    device: &Device<'_>,
-    verifier: &impl Verifier,
-    slots: &mut [F; 2],
-) -> Option<(SlotId, VerifiedManifest)> {
-    let [a, b] = slots;
-    let a = check_slot(a, device, verifier).ok().map(|manifest| (SlotId::A, manifest));
-    let b = check_slot(b, device, verifier).ok().map(|manifest| (SlotId::B, manifest));
-    match (a, b) {
-        (Some(a), Some(b)) if b.1.security_counter > a.1.security_counter => Some(b),
-        (a, b) => a.or(b),
-    }
-}
-
-pub(crate) fn slot_mut<F>(slots: &mut [F; 2], slot: SlotId) -> &mut F {
-    let [a, b] = slots;
-    match slot {
-        SlotId::A => a,
-        SlotId::B => b,
     }
 }
