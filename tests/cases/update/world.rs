@@ -1,6 +1,7 @@
 //! A device, the server that it asks, and the power that fails: what runs between two power cuts, over and over.
 
 use whittle_flash_sim::{Chip, Cut, SimFlash, Supply};
+use whittle_format::life::PackageKind;
 use whittle_patcher_nostd::{
     Boot, Buffers, Device, Ending, LifeError, LifeState, PatchError, Phase, ResetCause, SlotId,
     Status, UpdateError, compact, trailer,
@@ -267,12 +268,17 @@ impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
                 Ok(Stop::Reset(ResetCause::Software))
             }
             Phase::Pending => Ok(Stop::Reset(ResetCause::Software)),
-            Phase::Trial => self.try_out(version),
+            Phase::Trial => self.try_out(version, life),
         }
     }
 
-    fn try_out(&mut self, version: Version) -> Result<Stop, Stop> {
+    fn try_out(&mut self, version: Version, life: &LifeState) -> Result<Stop, Stop> {
         assert_eq!(version, Version::New);
+        let kind = match self.behaviour {
+            Behaviour::ComesByFullImage => PackageKind::Full,
+            _ => PackageKind::Delta,
+        };
+        assert_eq!(life.kind, kind, "what was installed: {}", self.what());
         match self.behaviour {
             Behaviour::Works | Behaviour::ComesByFullImage => {
                 wait(self.flash.updater()?.healthy())?;
