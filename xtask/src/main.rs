@@ -1,6 +1,7 @@
 //! The project's own tasks, run as `cargo xtask TASK`.
 
 mod ci;
+mod header;
 mod measure;
 mod mutants;
 mod setup;
@@ -19,6 +20,8 @@ enum Task {
     Setup,
     /// Check the rules that crates may depend by, and that device crates build alone.
     Tidy,
+    /// Write the header of the C interface anew from its sources.
+    Header,
     /// Take the barriers that `tests/mutants` lists away, one at a time, and see that a test fails each time.
     Mutants {
         /// Only those with this in their name.
@@ -34,6 +37,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => ci::run(),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),
+        Task::Header => header::write(),
         Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),
     }

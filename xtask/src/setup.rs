@@ -18,7 +18,7 @@ pub(crate) const TARGETS: [&str; 4] = [
 type Tool = (&'static str, &'static str);
 
 /// Programs that the tests run.
-const TEST_TOOLS: [Tool; 8] = [
+const TEST_TOOLS: [Tool; 12] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
     ("bsdiff", "bsdiff"),
@@ -27,6 +27,10 @@ const TEST_TOOLS: [Tool; 8] = [
     ("openssl", "openssl"),
     ("python3", "python3"),
     ("patch", "patch"),
+    ("arm-none-eabi-gcc", "gcc-arm-none-eabi"),
+    ("gcc", "gcc"),
+    ("g++", "g++"),
+    ("make", "make"),
 ];
 
 /// The same from PyPI: MCUboot's own tool, which the tests compare with.
