@@ -44,9 +44,6 @@ use crate::numbers::{to_u32, to_usize};
 /// Read at a time.
 const PIECE: usize = 64;
 
-/// How often a read is tried.
-const READS: u8 = 3;
-
 /// How often [`Journal::open`] looks.
 const LOOKS: u8 = 5;
 
@@ -526,14 +523,7 @@ impl<F: NorFlash> Journal<F> {
         if to_usize(at).saturating_add(into.len()) > self.flash.capacity() {
             return Err(JournalError::Flash(NorFlashErrorKind::OutOfBounds));
         }
-        let mut outcome = Ok(());
-        for _ in 0..READS {
-            outcome = read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash);
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        outcome
+        read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash)
     }
 
     fn check_geometry(&self) -> Result<(), JournalError> {
