@@ -14,12 +14,12 @@
 //! applied once all of it has arrived: this codec does not stream and is for hosts.
 
 use std::convert::Infallible;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::vec::Vec;
 
 use bzip2::read::BzDecoder;
 
-use crate::{DecodeError, Decoder, Images, InMemory, Sizes};
+use crate::{DecodeError, Decoder, Images, InMemory, Sizes, Wants};
 
 const MAGIC: &[u8; 8] = b"BSDIFF40";
 const HEADER_LEN: usize = 32;
@@ -72,15 +72,23 @@ pub(crate) struct Control {
 }
 
 /// A patch with its three streams ready to be read.
-pub(crate) struct Patch<'a> {
+pub(crate) struct Patch<R: Read> {
     pub(crate) target_size: u64,
-    control: BzDecoder<&'a [u8]>,
-    pub(crate) differences: BzDecoder<&'a [u8]>,
-    pub(crate) inserts: BzDecoder<&'a [u8]>,
+    control: BzDecoder<R>,
+    pub(crate) differences: BzDecoder<R>,
+    pub(crate) inserts: BzDecoder<R>,
 }
 
-impl<'a> Patch<'a> {
+#[cfg(feature = "encode")]
+impl<'a> Patch<&'a [u8]> {
     pub(crate) fn parse(patch: &'a [u8]) -> Option<Self> {
+        Self::parse_with(patch, |stream| stream)
+    }
+}
+
+impl<R: Read> Patch<R> {
+    /// Reads the header; `own` makes of each stream what is kept of it.
+    fn parse_with<'a>(patch: &'a [u8], own: impl Fn(&'a [u8]) -> R) -> Option<Self> {
         let header = Header::parse(patch)?;
         let streams = patch.get(HEADER_LEN..)?;
         let (control, streams) =
@@ -89,9 +97,9 @@ impl<'a> Patch<'a> {
             streams.split_at_checked(usize::try_from(header.difference_len).ok()?)?;
         Some(Self {
             target_size: header.target_size,
-            control: BzDecoder::new(control),
-            differences: BzDecoder::new(differences),
-            inserts: BzDecoder::new(inserts),
+            control: BzDecoder::new(own(control)),
+            differences: BzDecoder::new(own(differences)),
+            inserts: BzDecoder::new(own(inserts)),
         })
     }
 
@@ -139,16 +147,27 @@ pub fn apply(
     }
     let mut images = InMemory::new(base);
     let mut decoder = BsdiffDecoder::new(sizes, u64::MAX)?;
-    decoder.push(patch, &mut images)?;
-    decoder.finish(&mut images)?;
+    let _ = decoder.push(&mut &patch[..], &mut images)?;
+    let _ = decoder.finish(&mut images)?;
     Ok(images.target)
 }
 
-/// Collects a patch, then applies it.
-#[derive(Debug)]
+/// Collects a patch, and applies it once it is whole.
 pub struct BsdiffDecoder {
     sizes: Sizes,
     patch: Vec<u8>,
+    application: Option<Application>,
+}
+
+/// How far a whole patch has been applied.
+struct Application {
+    patch: Patch<Cursor<Vec<u8>>>,
+    written: u32,
+    cursor: i64,
+    /// What is left of the line at hand.
+    control: Control,
+    /// A line may be empty, but an endless stream of such lines would compress to nothing.
+    lines_left: u64,
 }
 
 impl BsdiffDecoder {
@@ -161,75 +180,111 @@ impl BsdiffDecoder {
         if needed > limit {
             return Err(DecodeError::Memory { needed, limit });
         }
-        Ok(Self { sizes, patch: Vec::new() })
+        Ok(Self { sizes, patch: Vec::new(), application: None })
+    }
+}
+
+impl Application {
+    fn new<E>(patch: &[u8], target: u32) -> Result<Self, DecodeError<E>> {
+        let patch = Patch::parse_with(patch, |stream| Cursor::new(stream.to_vec()));
+        let patch = patch.filter(|patch| patch.target_size == u64::from(target));
+        Ok(Self {
+            patch: patch.ok_or(DecodeError::Corrupt)?,
+            written: 0,
+            cursor: 0,
+            control: Control { add_len: 0, insert_len: 0, seek: 0 },
+            lines_left: u64::from(target).saturating_add(1),
+        })
     }
 
-    fn copy<I: Images>(
-        &self,
-        written: &mut u32,
-        len: u64,
+    /// Goes on until the target is whole or there is no more room.
+    fn go_on<I: Images>(
+        &mut self,
+        sizes: Sizes,
         images: &mut I,
-        mut fill: impl FnMut(&mut [u8], &mut I) -> Result<(), DecodeError<I::Error>>,
-    ) -> Result<(), DecodeError<I::Error>> {
-        let target = self.sizes.target;
-        let room = target.saturating_sub(*written);
-        let mut left = u32::try_from(len)
-            .ok()
-            .filter(|len| *len <= room)
-            .ok_or(DecodeError::TargetOverrun { target })?;
-        let mut buffer = [0; 4096];
-        while left > 0 {
-            let step = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-            let bytes = buffer.get_mut(..step).ok_or(DecodeError::Corrupt)?;
-            fill(bytes, images)?;
-            images.append(bytes).map_err(DecodeError::Images)?;
-            let step = u32::try_from(step).unwrap_or(u32::MAX);
-            left = left.saturating_sub(step);
-            *written = written.saturating_add(step);
+    ) -> Result<Wants, DecodeError<I::Error>> {
+        while self.written < sizes.target {
+            if self.control.add_len > 0 {
+                let mut bytes = step(self.control.add_len, images);
+                if bytes.is_empty() {
+                    return Ok(Wants::Room);
+                }
+                self.patch.differences.read_exact(&mut bytes).map_err(|_| DecodeError::Corrupt)?;
+                add_base(&mut bytes, self.cursor, sizes.base, images)?;
+                let len = self.append(&bytes, images)?;
+                self.cursor = self.cursor.saturating_add_unsigned(len);
+                self.control.add_len = self.control.add_len.saturating_sub(len);
+            } else if self.control.insert_len > 0 {
+                let mut bytes = step(self.control.insert_len, images);
+                if bytes.is_empty() {
+                    return Ok(Wants::Room);
+                }
+                self.patch.inserts.read_exact(&mut bytes).map_err(|_| DecodeError::Corrupt)?;
+                let len = self.append(&bytes, images)?;
+                self.control.insert_len = self.control.insert_len.saturating_sub(len);
+            } else {
+                self.next_line(sizes.target)?;
+            }
         }
-        Ok(())
+        Ok(Wants::Nothing)
+    }
+
+    fn append<I: Images>(
+        &mut self,
+        bytes: &[u8],
+        images: &mut I,
+    ) -> Result<u64, DecodeError<I::Error>> {
+        images.append(bytes).map_err(DecodeError::Images)?;
+        self.written = self.written.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        Ok(bytes.len() as u64)
+    }
+
+    fn next_line<E>(&mut self, target: u32) -> Result<(), DecodeError<E>> {
+        let seek = self.control.seek;
+        self.cursor = self.cursor.checked_add(seek).ok_or(DecodeError::Corrupt)?;
+        self.control = self.patch.next_control().ok_or(DecodeError::Corrupt)?;
+        self.lines_left = self.lines_left.checked_sub(1).ok_or(DecodeError::Corrupt)?;
+        let len = self.control.add_len.checked_add(self.control.insert_len);
+        let room = u64::from(target.saturating_sub(self.written));
+        if len.is_some_and(|len| len <= room) {
+            Ok(())
+        } else {
+            Err(DecodeError::TargetOverrun { target })
+        }
     }
 }
 
 impl Decoder for BsdiffDecoder {
     fn push<I: Images>(
         &mut self,
-        chunk: &[u8],
+        input: &mut &[u8],
         _images: &mut I,
-    ) -> Result<(), DecodeError<I::Error>> {
-        let len = self.patch.len().saturating_add(chunk.len());
+    ) -> Result<Wants, DecodeError<I::Error>> {
+        let len = self.patch.len().saturating_add(input.len());
         if u32::try_from(len).ok().is_none_or(|len| len > self.sizes.payload) {
             return Err(DecodeError::TrailingBytes);
         }
-        self.patch.extend_from_slice(chunk);
-        Ok(())
+        self.patch.extend_from_slice(core::mem::take(input));
+        Ok(Wants::Input)
     }
 
-    fn finish<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
-        let Sizes { base, target, .. } = self.sizes;
-        let mut patch = Patch::parse(&self.patch).ok_or(DecodeError::Corrupt)?;
-        if patch.target_size != u64::from(target) {
-            return Err(DecodeError::Corrupt);
-        }
-        let (mut written, mut cursor) = (0u32, 0i64);
-        // A line may be empty, but an endless stream of such lines would compress to nothing.
-        let mut lines_left = u64::from(target).saturating_add(1);
-        while written < target {
-            let control = patch.next_control().ok_or(DecodeError::Corrupt)?;
-            lines_left = lines_left.checked_sub(1).ok_or(DecodeError::Corrupt)?;
-            self.copy(&mut written, control.add_len, images, |bytes, images| {
-                patch.differences.read_exact(bytes).map_err(|_| DecodeError::Corrupt)?;
-                add_base(bytes, cursor, base, images)?;
-                cursor = cursor.saturating_add_unsigned(bytes.len() as u64);
-                Ok(())
-            })?;
-            self.copy(&mut written, control.insert_len, images, |bytes, _| {
-                patch.inserts.read_exact(bytes).map_err(|_| DecodeError::Corrupt)
-            })?;
-            cursor = cursor.checked_add(control.seek).ok_or(DecodeError::Corrupt)?;
-        }
-        Ok(())
+    fn finish<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
+        let application = match &mut self.application {
+            Some(application) => application,
+            None => {
+                let new = Application::new(&self.patch, self.sizes.target)?;
+                self.patch = Vec::new();
+                self.application.insert(new)
+            }
+        };
+        application.go_on(self.sizes, images)
     }
+}
+
+/// A buffer for what comes next of `len` bytes, as large as there is room.
+fn step<I: Images>(len: u64, images: &I) -> Vec<u8> {
+    let len = usize::try_from(len.min(images.room().into())).unwrap_or(usize::MAX);
+    std::vec![0; len.min(4096)]
 }
 
 /// Adds base bytes to differences; outside the base, bspatch adds nothing, and patches in the wild rely on it.

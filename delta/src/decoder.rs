@@ -19,11 +19,35 @@ pub trait Images {
     /// The implementor's, if the target cannot be read.
     fn read_target(&mut self, offset: u32, into: &mut [u8]) -> Result<(), Self::Error>;
 
+    /// How many bytes can be appended now. Where that is less than the next step may make, at most
+    /// [`MAX_STEP_BYTES`], decoders pause and ask for [`Wants::Room`].
+    fn room(&self) -> u32 {
+        u32::MAX
+    }
+
     /// Appends to the target.
     ///
     /// # Errors
     /// The implementor's, if the target cannot be written.
     fn append(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
+}
+
+/// Most bytes that a decoder needs room for to go on.
+///
+/// Who writes pages of `n` bytes and wants to pause at the end of each lends `n + MAX_STEP_BYTES - 1`: what lies behind the
+/// page's end is the beginning of the next one.
+pub const MAX_STEP_BYTES: u32 = 16;
+
+/// What a decoder needs to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Wants {
+    /// More of the payload: all of the input has been taken.
+    Input,
+    /// Room for target bytes: input may be left, and comes again once there is.
+    Room,
+    /// Nothing: the target is complete.
+    Nothing,
 }
 
 /// The sizes that the signed manifest declares, in bytes.
@@ -39,23 +63,25 @@ pub struct Sizes {
 
 /// Turns payload bytes into target bytes.
 ///
-/// Feeding the same payload in any split gives the same target.
+/// Feeding the same payload in any split, and with any room at a time, gives the same target.
 pub trait Decoder {
-    /// Takes the whole chunk and appends what follows from it.
+    /// Takes input off the front of the slice and appends what follows from it, until all of it is taken
+    /// ([`Wants::Input`]) or there is too little room ([`Wants::Room`]).
     ///
     /// # Errors
     /// [`DecodeError`]; the decoder is of no further use then.
     fn push<I: Images>(
         &mut self,
-        chunk: &[u8],
+        input: &mut &[u8],
         images: &mut I,
-    ) -> Result<(), DecodeError<I::Error>>;
+    ) -> Result<Wants, DecodeError<I::Error>>;
 
-    /// Ends the payload; succeeds only if the target is complete.
+    /// Ends the payload and appends what is left: to be called again where it asks for [`Wants::Room`], until it asks for
+    /// [`Wants::Nothing`].
     ///
     /// # Errors
     /// [`DecodeError`], most likely [`DecodeError::Incomplete`].
-    fn finish<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>>;
+    fn finish<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>>;
 }
 
 /// Why a payload cannot be decoded; all but [`DecodeError::Images`] are the fault of whoever made the payload.

@@ -35,6 +35,8 @@ pub enum EncodeError {
         /// Its size in bytes.
         got: u64,
     },
+    /// The room is too small for an application in place, or has more sectors than can be told.
+    NoRoom,
     /// The compressor failed.
     Compressor(std::io::Error),
 }
@@ -51,6 +53,9 @@ impl fmt::Display for EncodeError {
             Self::NoBase => f.write_str("this codec makes deltas only"),
             Self::TooLarge { got } => {
                 write!(f, "an image of {got} bytes is too large for this codec")
+            }
+            Self::NoRoom => {
+                f.write_str("the slot has no room for base and target with a sector to spare")
             }
             Self::Compressor(_) => f.write_str("the compressor failed"),
         }

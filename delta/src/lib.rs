@@ -11,6 +11,8 @@
 //! it has already written of the target, through [`Images`], and appends to the target through it. Each codec keeps
 //! its decoder and its encoder (feature `encode`) in one module, so that both share one description of the stream.
 //!
+//! A target may take the room of its base ([`InPlace`]), and a decoder that is cut off may be gone on with ([`Resume`]).
+//!
 //! A new codec is one module with a [`Decoder`] and an `encode`; the manifest's codec code and the match in
 //! `patcher-nostd` name it.
 #![cfg_attr(not(any(feature = "bsdiff", test)), no_std)]
@@ -30,6 +32,7 @@ extern crate alloc;
 #[cfg(any(feature = "bsdiff", test))]
 extern crate std as alloc;
 
+mod arrangement;
 #[cfg(feature = "bsdiff")]
 pub mod bsdiff40;
 pub mod compact;
@@ -38,14 +41,23 @@ mod decoder;
 mod encoded;
 #[cfg(any(feature = "bsdiff", test))]
 mod in_memory;
+mod in_place;
+pub mod in_place_payload;
 #[cfg(any(feature = "zstd", test))]
 mod ops;
+mod state;
 pub mod stored;
 #[cfg(feature = "zstd")]
 pub mod zstd;
 
-pub use decoder::{DecodeError, Decoder, Images, Sizes};
+#[cfg(feature = "encode")]
+pub use arrangement::emit_seats;
+pub use arrangement::parse_seats;
+pub use decoder::{DecodeError, Decoder, Images, MAX_STEP_BYTES, Sizes, Wants};
 #[cfg(feature = "encode")]
 pub use encoded::{EncodeError, Encoded};
 #[cfg(any(feature = "bsdiff", test))]
 pub use in_memory::InMemory;
+pub use in_place::{InPlace, Move, Moves};
+pub use in_place_payload::{Arrangement, ArrangementBuffers, InPlaceDecoder};
+pub use state::{Resume, StateBytes, StateError};

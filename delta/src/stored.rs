@@ -1,9 +1,12 @@
 //! The image as it is: for images that do not compress and devices that cannot decompress.
 
-use crate::{DecodeError, Decoder, Images, Sizes};
+use crate::{DecodeError, Decoder, Images, Resume, Sizes, StateBytes, StateError, Wants, state};
 
 /// RAM that the decoder needs, in bytes.
 pub const DECODER_RAM_BYTES: u64 = 64;
+
+/// Bytes of the decoder's state ([`Resume`]).
+pub const STATE_BYTES: u64 = 4;
 
 /// Copies the payload to the target.
 #[derive(Clone, Debug)]
@@ -23,26 +26,39 @@ impl StoredDecoder {
 impl Decoder for StoredDecoder {
     fn push<I: Images>(
         &mut self,
-        chunk: &[u8],
+        input: &mut &[u8],
         images: &mut I,
-    ) -> Result<(), DecodeError<I::Error>> {
-        let overrun = DecodeError::TargetOverrun { target: self.sizes.target };
-        let len = u32::try_from(chunk.len()).map_err(|_| overrun)?;
-        let written = self.written.saturating_add(len);
-        if written > self.sizes.target {
-            return Err(DecodeError::TargetOverrun { target: self.sizes.target });
-        }
-        images.append(chunk).map_err(DecodeError::Images)?;
-        self.written = written;
-        Ok(())
+    ) -> Result<Wants, DecodeError<I::Error>> {
+        let left = self.sizes.target.saturating_sub(self.written);
+        let room = usize::try_from(images.room()).unwrap_or(usize::MAX);
+        let (now, later) = input.split_at_checked(room).unwrap_or((*input, &[]));
+        let len = u32::try_from(now.len()).ok().filter(|len| *len <= left);
+        let len = len.ok_or(DecodeError::TargetOverrun { target: self.sizes.target })?;
+        images.append(now).map_err(DecodeError::Images)?;
+        self.written = self.written.saturating_add(len);
+        *input = later;
+        Ok(if later.is_empty() { Wants::Input } else { Wants::Room })
     }
 
-    fn finish<I: Images>(&mut self, _images: &mut I) -> Result<(), DecodeError<I::Error>> {
+    fn finish<I: Images>(&mut self, _images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         if self.written == self.sizes.target {
-            Ok(())
+            Ok(Wants::Nothing)
         } else {
             Err(DecodeError::Incomplete { written: self.written, target: self.sizes.target })
         }
+    }
+}
+
+impl Resume for StoredDecoder {
+    fn state_bytes(&self) -> u64 {
+        STATE_BYTES
+    }
+
+    fn pass_state<S: StateBytes>(&mut self, state: &mut S) -> Result<(), StateError<S::Error>> {
+        state::pass(state, |state| {
+            state.u32(&mut self.written);
+            state.check(self.written <= self.sizes.target);
+        })
     }
 }
 

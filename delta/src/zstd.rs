@@ -10,7 +10,7 @@ use ruzstd::decoding::FrameDecoder;
 use ruzstd::io::Read as _;
 
 use crate::ops::OperationReader;
-use crate::{DecodeError, Decoder, Images, Sizes};
+use crate::{DecodeError, Decoder, Images, Sizes, Wants};
 
 /// Smallest window, as a power of two.
 pub const MIN_WINDOW_LOG2: u8 = 10;
@@ -95,7 +95,7 @@ impl ZstdDecoder {
         }
     }
 
-    fn take_unit<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
+    fn take_unit<E>(&mut self) -> Result<(), DecodeError<E>> {
         if self.stage == Stage::FrameHeader {
             let window = window_bytes(&self.pending).ok_or(DecodeError::Corrupt)?;
             let needed = decoder_ram_bytes(window);
@@ -116,7 +116,6 @@ impl ZstdDecoder {
             if taken != self.pending.len() {
                 return Err(DecodeError::Corrupt);
             }
-            self.drain(images)?;
             if self.frame.is_finished() {
                 self.stage = Stage::Finished;
             }
@@ -125,39 +124,51 @@ impl ZstdDecoder {
         Ok(())
     }
 
-    fn drain<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
+    /// Carries out the operations that the frame has given so far; each of their bytes makes one of the target at most.
+    fn drain<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let mut buffer = [0; 512];
-        loop {
-            let len = self.frame.read(&mut buffer).map_err(|_| DecodeError::Corrupt)?;
-            match buffer.get(..len) {
-                None | Some([]) => return Ok(()),
-                Some(decoded) => self.operations.push(decoded, images)?,
+        while self.frame.can_collect() > 0 {
+            let room = usize::try_from(images.room()).unwrap_or(usize::MAX).min(buffer.len());
+            let into = buffer.get_mut(..room).unwrap_or_default();
+            if into.is_empty() {
+                return Ok(Wants::Room);
             }
+            let len = self.frame.read(into).map_err(|_| DecodeError::Corrupt)?;
+            let decoded = into.get(..len).filter(|decoded| !decoded.is_empty());
+            self.operations.push(decoded.ok_or(DecodeError::Corrupt)?, images)?;
         }
+        Ok(Wants::Input)
     }
 }
 
 impl Decoder for ZstdDecoder {
     fn push<I: Images>(
         &mut self,
-        mut chunk: &[u8],
+        input: &mut &[u8],
         images: &mut I,
-    ) -> Result<(), DecodeError<I::Error>> {
-        while !chunk.is_empty() {
+    ) -> Result<Wants, DecodeError<I::Error>> {
+        // No block is taken before there was room for the one in front of it: the frame holds one at a time.
+        while self.drain(images)? != Wants::Room {
+            if input.is_empty() {
+                return Ok(Wants::Input);
+            }
             let missing = self.unit_len()?.saturating_sub(self.pending.len());
-            let (bytes, rest) = chunk.split_at_checked(missing).unwrap_or((chunk, &[]));
+            let (bytes, rest) = input.split_at_checked(missing).unwrap_or((*input, &[]));
             self.pending.extend_from_slice(bytes);
-            chunk = rest;
+            *input = rest;
             if self.pending.len() == self.unit_len()? {
-                self.take_unit(images)?;
+                self.take_unit()?;
             }
         }
-        Ok(())
+        Ok(Wants::Room)
     }
 
-    fn finish<I: Images>(&mut self, _images: &mut I) -> Result<(), DecodeError<I::Error>> {
+    fn finish<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
+        if self.drain(images)? == Wants::Room {
+            return Ok(Wants::Room);
+        }
         self.operations.finish()?;
-        if self.stage == Stage::Finished { Ok(()) } else { Err(DecodeError::Corrupt) }
+        if self.stage == Stage::Finished { Ok(Wants::Nothing) } else { Err(DecodeError::Corrupt) }
     }
 }
 

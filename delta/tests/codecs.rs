@@ -1,11 +1,12 @@
 //! Laws that hold for every codec, and the interop of `bsdiff40` with the tools in the field.
 #![allow(missing_docs, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tests")]
 
+#[allow(dead_code, reason = "other tests use more of it")]
 mod common;
 
 use std::process::Command;
 
-use common::{code_like, decode, edited};
+use common::{code_like, decode, edited, instructions};
 use proptest::prelude::*;
 use whittle_delta::bsdiff40::BsdiffDecoder;
 use whittle_delta::compact::{self, Class, CodeHint, CompactDecoder, HugeTables, InstructionSet};
@@ -244,47 +245,6 @@ fn degenerate_images_survive_the_round_trip() {
             assert!(encoded.len() < 100, "{} bytes for no change", encoded.len());
         }
     }
-}
-
-/// Words that are instructions of one set or another, at places that make some of them refer to each other.
-fn instructions(seed: u32, count: usize) -> Vec<u8> {
-    const OPENINGS: [u32; 28] = [
-        0xd000_f000,
-        0x9000_f000,
-        0x8000_f000,
-        0x4800_a000,
-        0xe000_d000,
-        0xb100_4478,
-        0x0000_f8df,
-        0x0a00_ed9f,
-        0x0000_f240,
-        0x0000_f2c0,
-        0xef,
-        0x63,
-        0xa001_c001,
-        0x537,
-        0x517,
-        0x0005_0513,
-        0x0005_2503,
-        0x00a5_2023,
-        0x0001_8513,
-        0x05,
-        0x21,
-        0x9400_0000,
-        0x9000_0000,
-        0x9100_0000,
-        0xeb00_0000,
-        0xe59f_0000,
-        0xe08f_0000,
-        0x4020_0000,
-    ];
-    let noise = code_like(seed, count * 4);
-    let word = |(at, noise): (usize, &[u8])| {
-        let noise = u32::from_le_bytes(noise.try_into().unwrap());
-        let opening = OPENINGS[(noise >> 3) as usize % OPENINGS.len()];
-        (opening | noise & 0x03f0_01f0 & (at as u32 * 0x55)).to_le_bytes()
-    };
-    noise.chunks_exact(4).enumerate().flat_map(word).collect()
 }
 
 #[test]

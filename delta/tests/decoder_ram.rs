@@ -21,10 +21,10 @@ fn peak_bytes(base: &[u8], target_len: usize, payload: &[u8], limit: u64) -> usi
     HEAP.reset_peak_usage();
     let before = HEAP.current_usage();
     let mut decoder = ZstdDecoder::new(sizes, limit);
-    for chunk in payload.chunks(4096) {
-        decoder.push(chunk, &mut images).expect("decodes");
+    for mut chunk in payload.chunks(4096) {
+        let _ = decoder.push(&mut chunk, &mut images).expect("decodes");
     }
-    decoder.finish(&mut images).expect("is complete");
+    let _ = decoder.finish(&mut images).expect("is complete");
     HEAP.peak_usage() - before
 }
 
@@ -45,7 +45,7 @@ fn a_block_that_declares_more_than_a_block_is_refused() {
         let sizes = Sizes { base: 0, target: literals, payload: payload.len() as u32 };
         let mut images = InMemory::new(&[]);
         let mut decoder = ZstdDecoder::new(sizes, zstd::decoder_ram_bytes(1 << 10));
-        let refused = decoder.push(&payload, &mut images);
+        let refused = decoder.push(&mut &payload[..], &mut images);
         assert!(
             matches!(refused, Err(whittle_delta::DecodeError::Memory { limit: 1024, .. })),
             "{refused:?}"

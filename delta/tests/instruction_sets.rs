@@ -47,7 +47,11 @@ fn a_payload_for_an_instruction_set_that_is_left_out_is_an_error() {
         let sizes = Sizes { base: 1000, target: 1000, payload: payload.len() as u32 };
         let mut images = Counting(0);
         let mut decoder = CompactDecoder::new(sizes, tables.lend());
-        assert_eq!(decoder.push(&payload, &mut images), Err(DecodeError::Corrupt), "{set}");
+        assert_eq!(
+            decoder.push(&mut &payload[..], &mut images),
+            Err(DecodeError::Corrupt),
+            "{set}"
+        );
         assert_eq!(images.0, 0);
     }
 }

@@ -35,6 +35,7 @@ pub mod limits;
 pub mod manifest;
 mod share;
 pub mod stage;
+pub mod staging;
 mod wire;
 
 pub use error::FormatError;

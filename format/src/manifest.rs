@@ -5,7 +5,7 @@
 //! ```text
 //!  0  4  magic "WHM" 01 (the last byte is the format version)
 //!  4  1  kind: 0 full image, 1 delta
-//!  5  1  codec: 0 stored, 1 zstd, 2 bsdiff, 3 compact
+//!  5  1  codec: 0 stored, 1 zstd, 2 bsdiff, 3 compact, 4 compact in place
 //!  6  1  memory class: the decoder needs at most 2^n bytes of RAM
 //!  7  1  block size: 2^n bytes
 //!  8  2  encoder revision, meaningful together with the codec
@@ -67,11 +67,14 @@ pub enum Codec {
     Bsdiff = 2,
     /// Structure-aware prediction and a mixed-context arithmetic coder, for microcontrollers.
     Compact = 3,
+    /// The same for a target that takes the room of its base, sector by sector.
+    InPlace = 4,
 }
 
 impl Codec {
     /// All codecs, in the order of their codes.
-    pub const ALL: [Self; 4] = [Self::Stored, Self::Zstd, Self::Bsdiff, Self::Compact];
+    pub const ALL: [Self; 5] =
+        [Self::Stored, Self::Zstd, Self::Bsdiff, Self::Compact, Self::InPlace];
 
     /// The name in messages and on the command line.
     #[must_use]
@@ -81,6 +84,7 @@ impl Codec {
             Self::Zstd => "zstd",
             Self::Bsdiff => "bsdiff",
             Self::Compact => "compact",
+            Self::InPlace => "in-place",
         }
     }
 
@@ -282,7 +286,7 @@ impl Manifest {
         at_most("memory class", self.memory_class.into(), limits::MAX_MEMORY_CLASS.into())?;
         crate::block::check_block_log2(self.block_log2)?;
         let contradicts = match self.kind {
-            Kind::Full => self.codec == Codec::Bsdiff,
+            Kind::Full => matches!(self.codec, Codec::Bsdiff | Codec::InPlace),
             Kind::Delta(_) => self.codec == Codec::Stored,
         };
         if contradicts { Err(FormatError::Contradiction { field: "codec" }) } else { Ok(self) }
@@ -329,7 +333,7 @@ mod tests {
             let [a, b] = revisions;
             let hardware = HardwareRange { min: a.min(b), max: a.max(b) };
             let codec = match (kind, any_codec) {
-                (Kind::Full, Codec::Bsdiff) | (Kind::Delta(_), Codec::Stored) => Codec::Zstd,
+                (Kind::Full, Codec::Bsdiff | Codec::InPlace) | (Kind::Delta(_), Codec::Stored) => Codec::Zstd,
                 (_, codec) => codec,
             };
             Manifest {

@@ -20,11 +20,11 @@ fn decode(base: &[u8], target_size: u32, payload: &[u8], chunk_len: usize) -> Op
     let mut tables = Box::new(LargestTables::NEW);
     let mut decoder = CompactDecoder::new(sizes, tables.lend());
     let mut images = InMemory::new(base);
-    for chunk in payload.chunks(chunk_len.max(1)) {
-        decoder.push(chunk, &mut images).ok()?;
+    for mut chunk in payload.chunks(chunk_len.max(1)) {
+        let _ = decoder.push(&mut chunk, &mut images).ok()?;
         assert!(images.target.len() <= target_size as usize, "more than the target was written");
     }
-    decoder.finish(&mut images).ok()?;
+    let _ = decoder.finish(&mut images).ok()?;
     Some(images.target)
 }
 

@@ -2,8 +2,8 @@
 
 use embedded_storage::nor_flash::ReadNorFlash;
 use sha2::{Digest as _, Sha256};
-use whittle_format::ShortDigest;
 use whittle_format::manifest::BaseRef;
+use whittle_format::{Digest, ShortDigest};
 
 use crate::codec;
 use crate::flash::{is_readable, read_unaligned};
@@ -30,6 +30,25 @@ pub(crate) struct Room {
     pub(crate) block_buffer: usize,
 }
 
+impl Device<'_> {
+    /// Checks that an image is meant for this device and not too old for it.
+    pub(crate) fn check(&self, manifest: &VerifiedManifest) -> Result<(), PatchError> {
+        let hardware = manifest.hardware;
+        if manifest.product.as_str() != self.product {
+            return Err(PatchError::WrongProduct);
+        }
+        if !hardware.contains(self.hardware_revision) {
+            let (revision, min, max) = (self.hardware_revision, hardware.min, hardware.max);
+            return Err(PatchError::WrongHardware { revision, min, max });
+        }
+        if manifest.security_counter < self.security_counter {
+            let (got, device) = (manifest.security_counter, self.security_counter);
+            return Err(PatchError::CounterTooLow { got, device });
+        }
+        Ok(())
+    }
+}
+
 /// Compares everything that the manifest says with the device, and the base's hash with the base slot.
 pub(crate) fn admit<B: ReadNorFlash>(
     manifest: &VerifiedManifest,
@@ -37,18 +56,7 @@ pub(crate) fn admit<B: ReadNorFlash>(
     room: Room,
     base: &mut B,
 ) -> Result<(), PatchError> {
-    let hardware = manifest.hardware;
-    if manifest.product.as_str() != device.product {
-        return Err(PatchError::WrongProduct);
-    }
-    if !hardware.contains(device.hardware_revision) {
-        let revision = device.hardware_revision;
-        return Err(PatchError::WrongHardware { revision, min: hardware.min, max: hardware.max });
-    }
-    if manifest.security_counter < device.security_counter {
-        let (got, device) = (manifest.security_counter, device.security_counter);
-        return Err(PatchError::CounterTooLow { got, device });
-    }
+    device.check(manifest)?;
     if !fits(manifest.target_size, room.slot) {
         let slot = u32::try_from(room.slot).unwrap_or(u32::MAX);
         return Err(PatchError::TargetTooLarge { got: manifest.target_size, slot });
@@ -96,8 +104,20 @@ fn digest_of<B: ReadNorFlash>(
     Ok(short_digest(hasher))
 }
 
+/// Compares the hash of what stands in a slot with the signed one.
+pub(crate) fn check_image<F: ReadNorFlash>(
+    slot: &mut F,
+    manifest: &VerifiedManifest,
+) -> Result<(), PatchError> {
+    let mut hasher = Sha256::new();
+    hash_flash(&mut hasher, slot, manifest.target_size)
+        .map_err(|kind| PatchError::Flash(FlashError::Target(kind)))?;
+    let digest: Digest = hasher.finalize().into();
+    if digest == manifest.target_digest { Ok(()) } else { Err(PatchError::ImageMismatch) }
+}
+
 /// Feeds the first `size` bytes of a flash to a hasher.
-pub(crate) fn hash_flash<F: ReadNorFlash>(
+fn hash_flash<F: ReadNorFlash>(
     hasher: &mut Sha256,
     flash: &mut F,
     size: u32,

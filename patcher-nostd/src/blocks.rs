@@ -44,8 +44,21 @@ impl<'b> BlockReader<'b> {
 
     /// The payload in the block that was completed last.
     pub(crate) fn data(&self) -> &[u8] {
-        let (len, has_next) = self.complete;
-        block::parse(self.buffer.get(..len).unwrap_or_default(), has_next).1
+        let (_, has_next) = self.complete;
+        block::parse(self.block(), has_next).1
+    }
+
+    /// The block that was completed last.
+    pub(crate) fn block(&self) -> &[u8] {
+        self.buffer.get(..self.complete.0).unwrap_or_default()
+    }
+
+    /// Goes on behind `complete` blocks, the last of which named the hash of the one that is wanted next.
+    pub(crate) fn skip(&mut self, complete: u32, wanted: Option<ShortDigest>) {
+        let each = self.layout.block_after(0).data_len;
+        self.consumed = complete.saturating_mul(each);
+        self.number = complete;
+        self.wanted = wanted;
     }
 
     /// Takes bytes up to the end of the block at hand; true once it is complete and authentic.

@@ -17,7 +17,7 @@ pub struct PackageChecker<'a, V> {
 
 impl<'a, V: Verifier> PackageChecker<'a, V> {
     /// A checker for one package; the block buffer must hold the package's largest block (see [`crate::Buffers`]).
-    pub fn new(device: &'a Device<'a>, verifier: V, block_buffer: &'a mut [u8]) -> Self {
+    pub fn new(device: &Device<'a>, verifier: V, block_buffer: &'a mut [u8]) -> Self {
         Self { receiver: Receiver::new(device, verifier, block_buffer) }
     }
 

@@ -5,7 +5,10 @@ use alloc::boxed::Box;
 
 use whittle_delta::compact::{CompactDecoder, Memory};
 use whittle_delta::stored::StoredDecoder;
-use whittle_delta::{DecodeError, Decoder, Images, Sizes};
+use whittle_delta::{
+    Arrangement, ArrangementBuffers, DecodeError, Decoder, Images, InPlaceDecoder, Resume as _,
+    Sizes, StateBytes, StateError, Wants,
+};
 use whittle_format::Manifest;
 use whittle_format::manifest::Codec;
 
@@ -15,6 +18,7 @@ use crate::{FlashError, PatchError};
 pub(crate) const SUPPORTED: &[Codec] = &[
     Codec::Stored,
     Codec::Compact,
+    Codec::InPlace,
     #[cfg(feature = "zstd")]
     Codec::Zstd,
     #[cfg(feature = "bsdiff")]
@@ -22,10 +26,10 @@ pub(crate) const SUPPORTED: &[Codec] = &[
 ];
 
 /// The decoder of one package.
-#[expect(clippy::large_enum_variant, reason = "the large one is the rule on a microcontroller")]
 pub(crate) enum CodecDecoder<'a> {
     Stored(StoredDecoder),
     Compact(CompactDecoder<'a>),
+    InPlace(InPlaceDecoder<'a>),
     #[cfg(feature = "zstd")]
     Zstd(Box<whittle_delta::zstd::ZstdDecoder>),
     #[cfg(feature = "bsdiff")]
@@ -33,7 +37,11 @@ pub(crate) enum CodecDecoder<'a> {
 }
 
 impl<'a> CodecDecoder<'a> {
-    pub(crate) fn new(manifest: &Manifest, memory: Option<Memory<'a>>) -> Result<Self, PatchError> {
+    pub(crate) fn new(
+        manifest: &Manifest,
+        memory: Option<Memory<'a>>,
+        arrangement: Option<ArrangementBuffers<'a>>,
+    ) -> Result<Self, PatchError> {
         let sizes = Sizes {
             base: manifest.base().map_or(0, |base| base.size),
             target: manifest.target_size,
@@ -47,6 +55,12 @@ impl<'a> CodecDecoder<'a> {
                 let memory =
                     memory.ok_or(PatchError::UnsupportedCodec { codec: Codec::Compact })?;
                 Ok(Self::Compact(CompactDecoder::new(sizes, memory)))
+            }
+            Codec::InPlace => {
+                let lent = memory.zip(arrangement);
+                let (memory, arrangement) =
+                    lent.ok_or(PatchError::UnsupportedCodec { codec: Codec::InPlace })?;
+                Ok(Self::InPlace(InPlaceDecoder::new(sizes, memory, arrangement)))
             }
             #[cfg(feature = "zstd")]
             Codec::Zstd => {
@@ -63,30 +77,65 @@ impl<'a> CodecDecoder<'a> {
 
     pub(crate) fn push(
         &mut self,
-        payload: &[u8],
+        input: &mut &[u8],
         images: &mut impl Images<Error = FlashError>,
-    ) -> Result<(), DecodeError<FlashError>> {
+    ) -> Result<Wants, DecodeError<FlashError>> {
         match self {
-            Self::Stored(decoder) => decoder.push(payload, images),
-            Self::Compact(decoder) => decoder.push(payload, images),
+            Self::Stored(decoder) => decoder.push(input, images),
+            Self::Compact(decoder) => decoder.push(input, images),
+            Self::InPlace(decoder) => decoder.push(input, images),
             #[cfg(feature = "zstd")]
-            Self::Zstd(decoder) => decoder.push(payload, images),
+            Self::Zstd(decoder) => decoder.push(input, images),
             #[cfg(feature = "bsdiff")]
-            Self::Bsdiff(decoder) => decoder.push(payload, images),
+            Self::Bsdiff(decoder) => decoder.push(input, images),
         }
     }
 
     pub(crate) fn finish(
         &mut self,
         images: &mut impl Images<Error = FlashError>,
-    ) -> Result<(), DecodeError<FlashError>> {
+    ) -> Result<Wants, DecodeError<FlashError>> {
         match self {
             Self::Stored(decoder) => decoder.finish(images),
             Self::Compact(decoder) => decoder.finish(images),
+            Self::InPlace(decoder) => decoder.finish(images),
             #[cfg(feature = "zstd")]
             Self::Zstd(decoder) => decoder.finish(images),
             #[cfg(feature = "bsdiff")]
             Self::Bsdiff(decoder) => decoder.finish(images),
+        }
+    }
+
+    /// How the base is rearranged, where that is known and matters.
+    pub(crate) fn arrangement(&self) -> Option<Arrangement<'a>> {
+        match self {
+            Self::InPlace(decoder) => decoder.arrangement(),
+            _ => None,
+        }
+    }
+
+    /// Most bytes of the decoder's state, as far as that is known.
+    pub(crate) fn state_bytes(&self) -> u64 {
+        match self {
+            Self::Stored(decoder) => decoder.state_bytes(),
+            Self::Compact(decoder) => decoder.state_bytes(),
+            Self::InPlace(decoder) => decoder.state_bytes(),
+            #[cfg(any(feature = "zstd", feature = "bsdiff"))]
+            _ => u64::MAX,
+        }
+    }
+
+    /// Passes on the decoder's state; codecs that cannot be stopped have none.
+    pub(crate) fn pass_state<S: StateBytes>(
+        &mut self,
+        state: &mut S,
+    ) -> Result<(), StateError<S::Error>> {
+        match self {
+            Self::Stored(decoder) => decoder.pass_state(state),
+            Self::Compact(decoder) => decoder.pass_state(state),
+            Self::InPlace(decoder) => decoder.pass_state(state),
+            #[cfg(any(feature = "zstd", feature = "bsdiff"))]
+            _ => Err(StateError::Corrupt),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong on the device, whose fault it is, and whether the old image still boots.
 
+use core::convert::Infallible;
 use core::fmt;
 
 use embedded_storage::nor_flash::NorFlashErrorKind;
@@ -7,13 +8,22 @@ use whittle_delta::DecodeError;
 use whittle_format::manifest::Codec;
 use whittle_format::{FormatError, ShortDigest};
 
+#[cfg(feature = "async")]
+use crate::turn::Interrupted;
 use crate::verify::KeyId;
+use crate::{DocumentError, LifeError};
 
 /// A flash access that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlashError {
     /// The base slot cannot be read.
     Base(NorFlashErrorKind),
+    /// The staging region cannot be read.
+    Staging(NorFlashErrorKind),
+    /// The journal cannot be written.
+    Journal,
+    /// The region for the decoder's state cannot be used, is too small, or reads back differently.
+    State,
     /// The target slot cannot be read, erased or written.
     Target(NorFlashErrorKind),
     /// The target slot reads back differently from what was written at this offset.
@@ -124,6 +134,13 @@ pub enum PatchError {
     /// The finished image is not the one that was signed, although every page read back as it was written: the
     /// package was built wrongly.
     ImageMismatch,
+    /// A bank of the region for the decoder's state is too small, during an installation in place.
+    StateRoom {
+        /// Bytes that the state may have.
+        needed: u64,
+        /// Length of a bank in bytes.
+        got: u32,
+    },
     /// The bytes ended before the package did.
     Truncated,
     /// Bytes follow the package where exactly one was wanted.
@@ -131,6 +148,9 @@ pub enum PatchError {
         /// How many.
         extra: usize,
     },
+    /// A future of the patcher was dropped before it ended: begin anew.
+    #[cfg(feature = "async")]
+    Interrupted,
 }
 
 impl PatchError {
@@ -138,7 +158,10 @@ impl PatchError {
     #[must_use]
     pub fn culprit(&self) -> Culprit {
         match self {
+            #[cfg(feature = "async")]
+            Self::Interrupted => Culprit::Caller,
             Self::BlockBuffer { .. }
+            | Self::StateRoom { .. }
             | Self::Flash(FlashError::PageBuffer { .. } | FlashError::ReadSize { .. }) => {
                 Culprit::Caller
             }
@@ -147,7 +170,8 @@ impl PatchError {
         }
     }
 
-    /// Whether the image that was running still boots: it is never written to, so it does.
+    /// Whether the image that was running still boots: a patcher never writes to it, so it does. An installation in place
+    /// does write to it, and is not asked.
     #[must_use]
     pub fn old_image_boots(&self) -> bool {
         true
@@ -158,6 +182,11 @@ impl fmt::Display for FlashError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Base(kind) => write!(f, "base slot: {kind}"),
+            Self::Staging(kind) => write!(f, "staging region: {kind}"),
+            Self::Journal => f.write_str("the journal cannot be written"),
+            Self::State => {
+                f.write_str("the decoder's state cannot be kept, or is not what was kept")
+            }
             Self::Target(kind) => write!(f, "target slot: {kind}"),
             Self::ReadBack { offset } => {
                 write!(f, "target slot reads back differently at {offset}")
@@ -211,14 +240,209 @@ impl fmt::Display for PatchError {
             Self::Payload(cause) => write!(f, "payload cannot be decoded: {cause}"),
             Self::Flash(cause) => cause.fmt(f),
             Self::ImageMismatch => f.write_str("the finished image is not the one that was signed"),
+            Self::StateRoom { needed, got } => {
+                write!(f, "the decoder's state takes {needed} bytes, a bank for it has {got}")
+            }
             Self::Truncated => f.write_str("the package is incomplete"),
             Self::TrailingBytes { extra } => write!(f, "{extra} bytes follow the package"),
+            #[cfg(feature = "async")]
+            Self::Interrupted => f.write_str("a call before this one was dropped before it ended"),
+        }
+    }
+}
+
+impl From<DecodeError<FlashError>> for PatchError {
+    /// Tells failures of the flash from those of the payload.
+    fn from(error: DecodeError<FlashError>) -> Self {
+        match error {
+            DecodeError::Images(cause) => Self::Flash(cause),
+            cause => Self::Payload(cause),
         }
     }
 }
 
 impl core::error::Error for FlashError {}
 impl core::error::Error for PatchError {}
+
+/// Why the journal could not be read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The region cannot be read, erased or written.
+    Flash(NorFlashErrorKind),
+    /// The region reads back differently from what was written.
+    ReadBack {
+        /// Offset in the region, in bytes.
+        offset: u32,
+    },
+    /// The records do not fit into a bank, which is half of the region.
+    Full {
+        /// Length of a bank in bytes.
+        bank: u32,
+    },
+    /// The region is no even number of sectors, or its write size does not divide 256.
+    Geometry,
+    /// The caller's buffer is shorter than the record.
+    BufferTooSmall {
+        /// Bytes that are needed.
+        needed: usize,
+    },
+    /// The payload is longer than a record can be.
+    TooLong {
+        /// Its length in bytes.
+        got: usize,
+        /// The longest, in bytes.
+        limit: usize,
+    },
+    /// A future that wrote was dropped before it ended, as if power had failed: open the journal again.
+    #[cfg(feature = "async")]
+    Interrupted,
+}
+
+impl fmt::Display for JournalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flash(kind) => write!(f, "journal: {kind}"),
+            Self::ReadBack { offset } => write!(f, "journal reads back differently at {offset}"),
+            Self::Full { bank } => {
+                write!(f, "records do not fit into a journal bank of {bank} bytes")
+            }
+            Self::Geometry => f.write_str("journal region is not two banks of whole sectors"),
+            Self::BufferTooSmall { needed } => {
+                write!(f, "record of {needed} bytes does not fit the buffer")
+            }
+            Self::TooLong { got, limit } => {
+                write!(f, "record of {got} bytes, the limit is {limit}")
+            }
+            #[cfg(feature = "async")]
+            Self::Interrupted => f.write_str("a call before this one was dropped before it ended"),
+        }
+    }
+}
+
+impl core::error::Error for JournalError {}
+
+/// Why the staging region could not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StagingError {
+    /// The region cannot be read, erased or written.
+    Flash(NorFlashErrorKind),
+    /// The region reads back differently from what was written.
+    ReadBack {
+        /// Offset in the region, in bytes.
+        offset: u32,
+    },
+    /// The region has no room for what comes next.
+    Full {
+        /// Bytes that are needed.
+        needed: u32,
+        /// Bytes that the region has.
+        got: usize,
+    },
+    /// The write size does not divide 256, or the read size does not divide 64.
+    Geometry,
+}
+
+impl fmt::Display for StagingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flash(kind) => write!(f, "staging region: {kind}"),
+            Self::ReadBack { offset } => {
+                write!(f, "staging region reads back differently at {offset}")
+            }
+            Self::Full { needed, got } => {
+                write!(f, "staging region has {got} bytes, {needed} are needed")
+            }
+            Self::Geometry => f.write_str("staging region has an unsupported read or write size"),
+        }
+    }
+}
+
+impl core::error::Error for StagingError {}
+
+impl From<FlashError> for StagingError {
+    fn from(error: FlashError) -> Self {
+        match error {
+            FlashError::ReadBack { offset } => Self::ReadBack { offset },
+            FlashError::Base(kind) | FlashError::Staging(kind) | FlashError::Target(kind) => {
+                Self::Flash(kind)
+            }
+            FlashError::ReadSize { .. }
+            | FlashError::PageBuffer { .. }
+            | FlashError::Journal
+            | FlashError::State => Self::Geometry,
+        }
+    }
+}
+
+/// Why a step of an update failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// The journal cannot be read or written.
+    Journal(JournalError),
+    /// The journal holds a record that this version does not read.
+    Record(FormatError),
+    /// The step does not fit where the device stands.
+    Life(LifeError),
+    /// The staging region cannot be used.
+    Staging(StagingError),
+    /// The package was refused, or could not be applied.
+    Patch(PatchError),
+    /// The document was refused.
+    Document(DocumentError),
+}
+
+impl fmt::Display for UpdateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Journal(cause) => cause.fmt(f),
+            Self::Record(cause) => write!(f, "journal holds an unknown record: {cause}"),
+            Self::Life(cause) => cause.fmt(f),
+            Self::Staging(cause) => cause.fmt(f),
+            Self::Patch(cause) => cause.fmt(f),
+            Self::Document(cause) => cause.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for UpdateError {}
+
+macro_rules! from {
+    ($($variant:ident($cause:ty)),*) => {$(
+        impl From<$cause> for UpdateError {
+            fn from(cause: $cause) -> Self {
+                Self::$variant(cause)
+            }
+        }
+    )*};
+}
+from!(
+    Journal(JournalError),
+    Life(LifeError),
+    Staging(StagingError),
+    Patch(PatchError),
+    Document(DocumentError)
+);
+
+/// Blocking calls cannot be dropped, so what asks for it is one source with the async ones.
+macro_rules! from_turn {
+    ($($error:ident),*) => {$(
+        impl From<Infallible> for $error {
+            fn from(never: Infallible) -> Self {
+                match never {}
+            }
+        }
+
+        #[cfg(feature = "async")]
+        impl From<Interrupted> for $error {
+            fn from(_: Interrupted) -> Self {
+                Self::Interrupted
+            }
+        }
+    )*};
+}
+from_turn!(JournalError, PatchError);
 
 /// The first four bytes in hexadecimal, as people compare digests.
 struct Hex<'a>(&'a [u8]);

@@ -55,6 +55,10 @@
 //! # }
 //! ```
 //!
+//! The feature `async` adds `asynchronous`: the same for flash that is erased and written in the background.
+//!
+//! Under a boot loader that exists already, [`mcuboot`] or [`embassy_boot`] asks it to swap the finished image in.
+//!
 //! Two further documents tell the device what to do with what it has installed, and whether to install at all:
 //! [`VerifiedFlags`] switches features, and [`VerifiedStage`] opens a rollout to a share of the fleet. Both are
 //! borrowed or copied from bytes that the application keeps.
@@ -76,36 +80,122 @@ extern crate alloc;
 extern crate std as alloc;
 
 mod admission;
+#[cfg(feature = "async")]
+mod async_flash;
 mod blocks;
 mod check;
 mod codec;
 mod document;
 mod draw;
+pub mod embassy_boot;
 mod error;
 mod flags;
 mod flash;
-mod journal;
+mod in_place;
 pub mod life;
-mod patcher;
+pub mod mcuboot;
+mod numbers;
+mod page;
+mod partition;
 mod receiver;
+mod signed_slot;
 mod stage;
+mod staged;
+mod state_banks;
+mod turn;
 mod verify;
 
+/// What erases and writes flash, for callers that wait.
+#[path = "both"]
+mod blocking {
+    pub(crate) use embedded_storage::nor_flash::NorFlash;
+    pub(crate) use whittle_both::blocking as both;
+
+    pub(crate) use crate::turn::blocking as turn;
+
+    pub(crate) mod download;
+    pub(crate) mod install;
+    pub(crate) mod journal;
+    pub(crate) mod patcher;
+    pub(crate) mod single_slot;
+    pub(crate) mod staging;
+    pub(crate) mod updater;
+}
+
+#[cfg(feature = "async")]
+#[path = "both"]
+#[expect(clippy::duplicate_mod, reason = "one source serves both")]
+pub mod asynchronous {
+    //! The same for async callers: what erases and writes flash is awaited.
+    //!
+    //! [`Journal`], [`Updater`], [`Download`] and [`Patcher`] are made of the very source that the blocking ones at the
+    //! root are made of; all other types are shared.
+    //!
+    //! * **Reads are not awaited.** Decoders read the base and what they have written in between any two bytes, and hashes
+    //!   and records are read the same way. So a flash is wanted that can be read at once, such as one that is mapped into
+    //!   memory, and erased and written in the background: it implements `ReadNorFlash` of `embedded-storage` besides
+    //!   `NorFlash` of `embedded-storage-async`, which together make a [`NorFlash`].
+    //! * **Between two awaits** lies the decoding of a page at most. Signatures and the hash of a whole image are
+    //!   computed at one go.
+    //! * **A future that is dropped is a power cut**, no worse: open the [`Updater`] again and go on. What was left in
+    //!   the middle says `Interrupted` until then. A driver must be ready for the next access, whatever it was at.
+    //!
+    //! ```
+    //! use whittle_patcher_nostd::asynchronous::{NorFlash, Updater};
+    //! use whittle_patcher_nostd::{Buffers, UpdateError, Verifier};
+    //!
+    //! async fn install<F: NorFlash, V: Verifier + Clone>(
+    //!     updater: &mut Updater<'_, F, F, V>,
+    //!     staging: &mut F,
+    //!     buffers: Buffers<'_>,
+    //! ) -> Result<(), UpdateError> {
+    //!     updater.install(staging, buffers, &mut |_| {}).await?;
+    //!     updater.activate().await
+    //! }
+    //! ```
+
+    pub(crate) use whittle_both::asynchronous as both;
+
+    pub(crate) use crate::turn::asynchronous as turn;
+
+    pub(crate) mod download;
+    pub(crate) mod install;
+    pub(crate) mod journal;
+    pub(crate) mod patcher;
+    pub(crate) mod single_slot;
+    pub(crate) mod staging;
+    pub(crate) mod updater;
+
+    pub use crate::async_flash::NorFlash;
+    pub use download::Download;
+    pub use journal::Journal;
+    pub use patcher::Patcher;
+    pub use updater::Updater;
+}
+
 pub use admission::Device;
+pub use blocking::download::Download;
+pub use blocking::journal::Journal;
+pub use blocking::patcher::Patcher;
+pub use blocking::updater::Updater;
 pub use check::{PackageChecker, authenticate};
 pub use document::DocumentError;
 pub use draw::{Draw, eligible, place};
-pub use error::{Culprit, FlashError, PatchError};
+pub use error::{Culprit, FlashError, JournalError, PatchError, StagingError, UpdateError};
 pub use flags::{Decision, DeviceFacts, Reason, VerifiedFlags};
 pub use flash::{NoBase, Slots};
-pub use journal::{Journal, JournalError};
-pub use patcher::{Buffers, Installed, Patcher};
+pub use in_place::{IN_PLACE_STATE_BYTES, InPlaceBuffers};
+pub use life::{LifeError, ResetCause};
+pub use page::Buffers;
+pub use partition::Partition;
+pub use signed_slot::{Boot, TRAILER_BYTES, any_signed_slot, check_slot, trailer};
 pub use stage::{VerifiedStage, follows};
 #[cfg(feature = "ed25519")]
 pub use verify::TrustedKeys;
 pub use verify::{KeyId, PublicKey, VerifiedManifest, Verifier, VerifyError, key_id};
-pub use whittle_delta::{DecodeError, compact};
+pub use whittle_delta::{ArrangementBuffers, DecodeError, InPlaceDecoder, compact};
 pub use whittle_format::journal::Kind as RecordKind;
+pub use whittle_format::life::{Ending, LifeState, Phase, SlotId};
 pub use whittle_format::{FormatError, Manifest, Seed, Share, Stage};
 
 /// Whether a machine wants more bytes.
@@ -115,4 +205,11 @@ pub enum Status {
     NeedMore,
     /// The package is complete; the chunk is left at the first byte behind it.
     Done,
+}
+
+/// A target image that stands complete and authentic in its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// What was installed.
+    pub manifest: VerifiedManifest,
 }

@@ -11,6 +11,8 @@
 //!     └─────────────────────────────────────────────────────────────────────┴───────────┘
 //! ```
 //!
+//! On a device with a single slot, the target replaces its base (`Replaced`): verified ──▶ idle, committed.
+//!
 //! It knows no flash: whoever drives it writes the new state to the journal *before* acting on it, and boots what
 //! [`boots_from`] says.
 
@@ -69,6 +71,8 @@ pub enum Event {
     Verified,
     /// The target stands in the other slot, and its hash is the signed one.
     Installed,
+    /// The target has taken the place of its base, and its hash is the signed one: there is nothing to roll back to.
+    Replaced,
     /// The download or the installation failed.
     Failed,
     /// The application wants the target to start at the next boot.
@@ -150,6 +154,7 @@ pub fn next(state: &LifeState, event: Event, attempts: u8) -> Result<LifeState, 
         }
         (Phase::Downloading, Event::Verified) => Ok(in_phase(state, Phase::Verified)),
         (Phase::Verified, Event::Installed) => Ok(in_phase(state, Phase::Installed)),
+        (Phase::Verified, Event::Replaced) => Ok(replaced(state)),
         (Phase::Downloading | Phase::Verified, Event::Failed) => Ok(failed(state)),
         (Phase::Installed, Event::Activate) => Ok(in_phase(state, Phase::Pending)),
         (Phase::Pending, Event::Boot(_)) => {
@@ -187,6 +192,11 @@ pub fn disabled(state: &LifeState) -> u32 {
         Phase::Trial => state.disabled_on_trial,
         _ => state.disabled,
     }
+}
+
+/// The state of a device whose committed image has this security counter, as nobody knows better than its manifest.
+pub(crate) fn with_committed_counter(state: &LifeState, counter: u32) -> LifeState {
+    LifeState { security_counter: state.security_counter.max(counter), ..*state }
 }
 
 fn in_phase(state: &LifeState, phase: Phase) -> LifeState {
@@ -245,6 +255,15 @@ fn rolled_back(state: &LifeState, ending: Ending) -> LifeState {
     LifeState { rejected: state.target, ..at_rest(state, ending) }
 }
 
+/// What ran before is gone, so that nothing older can run any more.
+fn replaced(state: &LifeState) -> LifeState {
+    LifeState {
+        security_counter: state.security_counter.max(state.target_counter),
+        disabled: 0,
+        ..at_rest(state, Ending::Committed)
+    }
+}
+
 /// The other slot takes over; what was at hand was there and is gone with it.
 fn recovered(state: &LifeState) -> LifeState {
     LifeState {
@@ -284,6 +303,9 @@ mod tests {
         let mut events = vec![
             Event::Verified,
             Event::Installed,
+            Event::Replaced,
+            Event::Damaged { other: true },
+            Event::Damaged { other: false },
             Event::Failed,
             Event::Activate,
             Event::Damaged { other: true },
@@ -327,7 +349,8 @@ mod tests {
         let states = explore(|state, event, after| {
             steps += 1;
             let what = || -> String { format!("{state:?}\n{event:?}\n{after:?}") };
-            let commits = after.ending == Ending::Committed && state.phase == Phase::Trial;
+            let commits = after.ending == Ending::Committed
+                && matches!(state.phase, Phase::Trial | Phase::Verified);
             assert!(after.security_counter >= state.security_counter, "never falls: {}", what());
             assert!(
                 after.security_counter == state.security_counter || commits,
@@ -335,7 +358,7 @@ mod tests {
                 what()
             );
             if commits {
-                assert!(matches!(event, Event::Healthy | Event::Disable(_) | Event::Enable(_)));
+                assert!(matches!(event, Event::Healthy | Event::Replaced), "{}", what());
             }
             assert!(
                 after.committed == state.committed

@@ -1,6 +1,7 @@
 //! The front of the device: from raw bytes to a verified, admitted manifest and authentic payload.
 
 use embedded_storage::nor_flash::ReadNorFlash;
+use whittle_format::ShortDigest;
 use whittle_format::envelope::Envelope;
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 
@@ -11,7 +12,7 @@ use crate::{FormatError, PatchError};
 
 /// Takes bytes until something has been learnt from them.
 pub(crate) struct Receiver<'a, V> {
-    device: &'a Device<'a>,
+    device: Device<'a>,
     verifier: V,
     stage: Stage<'a>,
 }
@@ -43,10 +44,10 @@ pub(crate) enum Event {
 }
 
 impl<'a, V: Verifier> Receiver<'a, V> {
-    pub(crate) fn new(device: &'a Device<'a>, verifier: V, block_buffer: &'a mut [u8]) -> Self {
+    pub(crate) fn new(device: &Device<'a>, verifier: V, block_buffer: &'a mut [u8]) -> Self {
         let stage =
             Stage::Envelope { bytes: [0; MAX_MANIFEST_ENVELOPE_BYTES], filled: 0, block_buffer };
-        Self { device, verifier, stage }
+        Self { device: *device, verifier, stage }
     }
 
     /// The error that stopped it, or what a package that ends here lacks.
@@ -55,6 +56,14 @@ impl<'a, V: Verifier> Receiver<'a, V> {
             Stage::Failed(error) => Err(*error),
             Stage::Blocks { manifest, blocks } if blocks.is_done() => Ok(*manifest),
             _ => Err(PatchError::Truncated),
+        }
+    }
+
+    /// The manifest, once it has been admitted.
+    pub(crate) fn manifest(&self) -> Option<VerifiedManifest> {
+        match &self.stage {
+            Stage::Blocks { manifest, .. } => Some(*manifest),
+            _ => None,
         }
     }
 
@@ -96,6 +105,21 @@ impl<'a, V: Verifier> Receiver<'a, V> {
         }
     }
 
+    /// The block that the last [`Event::Payload`] told of, as it came.
+    pub(crate) fn block(&self) -> &[u8] {
+        match &self.stage {
+            Stage::Blocks { blocks, .. } => blocks.block(),
+            _ => &[],
+        }
+    }
+
+    /// Goes on behind `complete` blocks, the last of which named the hash of the one that is wanted next.
+    pub(crate) fn skip(&mut self, complete: u32, wanted: Option<ShortDigest>) {
+        if let Stage::Blocks { blocks, .. } = &mut self.stage {
+            blocks.skip(complete, wanted);
+        }
+    }
+
     fn take_envelope<B: ReadNorFlash>(
         &mut self,
         input: &mut &[u8],
@@ -120,7 +144,7 @@ impl<'a, V: Verifier> Receiver<'a, V> {
         };
         let manifest = verify_manifest(envelope, &self.verifier)?;
         let room = Room { slot: slot_bytes, block_buffer: block_buffer.len() };
-        admit(&manifest, self.device, room, base)?;
+        admit(&manifest, &self.device, room, base)?;
         let blocks = BlockReader::new(&manifest, core::mem::take(block_buffer))?;
         self.stage = Stage::Blocks { manifest, blocks };
         Ok(Some(manifest))

@@ -233,7 +233,10 @@ fn make(
             });
         }
         Err(Error::Encode {
-            source: source @ (EncodeError::Memory { .. } | EncodeError::TooLarge { .. }),
+            source:
+                source @ (EncodeError::Memory { .. }
+                | EncodeError::TooLarge { .. }
+                | EncodeError::NoRoom),
             ..
         }) if base.is_some() => {
             return Ok(Outcome::Refused { delta_bytes: None, reason: source.to_string() });

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 use whittle_delta::compact::{CodeHint, InstructionSet};
-use whittle_delta::{EncodeError, Encoded, bsdiff40, compact, stored, zstd};
+use whittle_delta::{
+    EncodeError, Encoded, InPlace, bsdiff40, compact, in_place_payload, stored, zstd,
+};
 use whittle_format::limits::MAX_MEMORY_CLASS;
 use whittle_format::manifest::Codec;
 
@@ -23,6 +25,25 @@ pub struct DeviceProfile {
     pub load_address: Option<u32>,
     /// Whose code the images are.
     pub code: CodeHint,
+    /// Set for devices with a single slot: deltas are then made to be applied in place.
+    pub in_place: Option<InPlaceRoom>,
+}
+
+/// The room of a single slot, without what the image's envelope takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InPlaceRoom {
+    /// Bytes that are erased at a time, or a multiple of them; a power of two.
+    pub sector_bytes: u32,
+    /// Sectors for base and target, and to spare: two to spare are enough for most updates.
+    pub sectors: u16,
+}
+
+impl InPlaceRoom {
+    /// Whether there can be such sectors, and as many.
+    #[must_use]
+    pub fn is_possible(sector_bytes: u32, sectors: u16) -> bool {
+        sectors > 0 && InPlace::new(sector_bytes, &[]).is_some()
+    }
 }
 
 impl DeviceProfile {
@@ -45,6 +66,7 @@ impl Default for DeviceProfile {
             fixed_block_log2: None,
             load_address: None,
             code: CodeHint::Find,
+            in_place: None,
         }
     }
 }
@@ -144,14 +166,22 @@ pub(crate) fn encode(
             *refusal = Some(error);
         }
     };
-    for codec in allowed(profile.codec, base.is_some(), target.size()) {
+    let allowed = match profile.in_place {
+        Some(_) => allowed_in_place(profile.codec, base.is_some()),
+        None => allowed(profile.codec, base.is_some(), target.size()),
+    };
+    for codec in allowed {
         match encode_with(*codec, base, target, profile, report) {
             Ok(candidate) if candidate.memory_class() > MAX_MEMORY_CLASS => {
                 let (needed, limit) = (candidate.encoded.decoder_ram_bytes, 1 << MAX_MEMORY_CLASS);
                 refuse(&mut refusal, EncodeError::Memory { needed, limit });
             }
             Ok(candidate) => made.push(candidate),
-            Err(error @ (EncodeError::Memory { .. } | EncodeError::TooLarge { .. })) => {
+            Err(
+                error @ (EncodeError::Memory { .. }
+                | EncodeError::TooLarge { .. }
+                | EncodeError::NoRoom),
+            ) => {
                 refuse(&mut refusal, error);
             }
             Err(source) => return Err(Error::Encode { what: describe(base), source }),
@@ -183,6 +213,17 @@ fn allowed(choice: CodecChoice, delta: bool, target_size: u32) -> &'static [Code
     }
 }
 
+/// An update in place goes on from a decoder's state, which not every codec can tell.
+fn allowed_in_place(choice: CodecChoice, delta: bool) -> &'static [Codec] {
+    match (choice, delta) {
+        (CodecChoice::Auto | CodecChoice::Compact, true) => &[Codec::InPlace],
+        (CodecChoice::Auto, false) => &[Codec::Compact, Codec::Stored],
+        (CodecChoice::Compact, false) => &[Codec::Compact],
+        (CodecChoice::Stored, false) => &[Codec::Stored],
+        (CodecChoice::Zstd | CodecChoice::Bsdiff | CodecChoice::Stored, _) => &[],
+    }
+}
+
 fn encode_with(
     codec: Codec,
     base: Option<&Image>,
@@ -205,13 +246,14 @@ fn encode_with(
             zstd::encode(base.map(Image::bytes), target.bytes(), options).map_err(declared)?
         }
         Codec::Compact => {
-            let options = compact::Options {
-                decoder_ram_bytes,
-                load_address: profile.load_address,
-                code: profile.code,
-                ..Default::default()
-            };
+            let options = compact_options(profile, decoder_ram_bytes);
             compact::encode_reporting(base.map(Image::bytes), target.bytes(), options, report)
+                .map_err(declared)?
+        }
+        Codec::InPlace => {
+            let base = base.ok_or(EncodeError::NoBase)?;
+            let room = profile.in_place.ok_or(EncodeError::NoRoom)?;
+            encode_in_place(base, target, compact_options(profile, decoder_ram_bytes), room)
                 .map_err(declared)?
         }
         Codec::Bsdiff => {
@@ -222,6 +264,34 @@ fn encode_with(
     let candidate = Candidate { codec, encoded };
     let needed = 1u64 << candidate.memory_class();
     if needed > limit { Err(EncodeError::Memory { needed, limit }) } else { Ok(candidate) }
+}
+
+fn compact_options(profile: &DeviceProfile, decoder_ram_bytes: u64) -> compact::Options {
+    let DeviceProfile { load_address, code, .. } = *profile;
+    compact::Options { decoder_ram_bytes, load_address, code, ..Default::default() }
+}
+
+/// Rearranges the base in the room, and encodes for what is left of it sector by sector.
+fn encode_in_place(
+    base: &Image,
+    target: &Image,
+    options: compact::Options,
+    room: InPlaceRoom,
+) -> Result<Encoded, EncodeError> {
+    let InPlaceRoom { sector_bytes, sectors } = room;
+    let (base, target) = (base.bytes(), target.bytes());
+    if !InPlaceRoom::is_possible(sector_bytes, sectors) {
+        return Err(EncodeError::NoRoom);
+    }
+    let seats = compact::rearrange(base, target, options, sector_bytes, sectors.into())?;
+    let seats = seats.ok_or(EncodeError::NoRoom)?;
+    let in_place = InPlace::new(sector_bytes, &seats).ok_or(EncodeError::NoRoom)?;
+    if !in_place.fits(sectors) {
+        return Err(EncodeError::NoRoom);
+    }
+    let encoded = compact::encode_in_place(base, target, options, in_place)?;
+    let payload = in_place_payload::emit(in_place, sectors, &encoded.payload);
+    Ok(Encoded { payload: payload.ok_or(EncodeError::NoRoom)?, ..encoded })
 }
 
 fn describe(base: Option<&Image>) -> String {

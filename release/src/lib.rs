@@ -24,7 +24,7 @@ pub mod ram_flash;
 mod self_check;
 pub mod stage;
 
-pub use encode::{Alternative, CodecChoice, DeviceProfile};
+pub use encode::{Alternative, CodecChoice, DeviceProfile, InPlaceRoom};
 pub use error::{Culprit, Error, Result};
 pub use image::{Image, Sha256Digest};
 pub use package::{Package, SignedEnvelope};

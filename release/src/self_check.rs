@@ -3,7 +3,8 @@
 use whittle_delta::compact::HugeTables;
 use whittle_format::Manifest;
 use whittle_patcher_nostd::{
-    Buffers, Device, KeyId, PatchError, Patcher, Slots, Status, Verifier, VerifyError,
+    ArrangementBuffers, Buffers, Device, InPlaceDecoder, KeyId, PatchError, Patcher, Slots, Status,
+    Verifier, VerifyError,
 };
 
 use crate::image::Image;
@@ -78,7 +79,10 @@ pub(crate) fn install(
     let mut slots = Slots { base: &mut base, target: &mut slot };
     let mut tables = Box::new(HugeTables::NEW);
     let buffers = Buffers { block: &mut block, page: &mut page, compact: Some(tables.lend()) };
-    let mut patcher = Patcher::new(device, verifier, buffers);
+    // Of deltas in place, the base is left where it is: the decoder makes the same of it.
+    let (mut seats, mut head) = (vec![0; 1 << 16], [0; InPlaceDecoder::HEAD_BYTES]);
+    let arrangement = ArrangementBuffers { seats: &mut seats, head: &mut head };
+    let mut patcher = Patcher::new(device, verifier, buffers).with_arrangement(arrangement);
     for mut chunk in package.chunks(CHUNK) {
         if patcher.push(&mut chunk, &mut slots)? == Status::Done && !chunk.is_empty() {
             return Err(PatchError::TrailingBytes { extra: chunk.len() });

@@ -3,7 +3,11 @@
 use std::ops::RangeInclusive;
 
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
+use whittle_format::life::LifeState;
+use whittle_format::staging::Progress;
 use whittle_patcher_nostd::{Journal, JournalError, RecordKind};
+
+use crate::support::Draws;
 
 const KINDS: [RecordKind; 3] = [RecordKind::Life, RecordKind::Progress, RecordKind::Flags];
 
@@ -189,6 +193,130 @@ fn no_second_cut_during_recovery_does_either() {
         cuts += sweep_pairs::<4, 32, 1024>(chip, 1024, 5);
     }
     println!("journal: {cuts} pairs of cuts");
+}
+
+#[test]
+fn no_schedule_of_several_cuts_does_either() {
+    let (mut cuts, records) = (0, 8);
+    for seed in 0..60_000u64 {
+        let mut draws = Draws::new(seed);
+        let chip = draws.one_of(&[Chip::PLAIN, Chip::CORRECTING, Chip::INVERTED]);
+        let supply = Supply::new();
+        let mut flash = SimFlash::<4, 32, 1024>::erased(2048).with(chip).on(&supply);
+        let mut next = append(&mut flash, 0, draws.below(records) as u8).map_or_else(|n| n, |()| 0);
+        let seen = known(&mut Journal::open(&mut flash).expect("opens"));
+        next = (next..=records as u8).find(|count| after(*count) == seen).expect("a state");
+        let mut counts = next..=next;
+        let mut story = Vec::new();
+        for _ in 0..2 + draws.below(5) {
+            let cut = Cut { step: draws.below(12), outcome: draws.one_of(&Outcome::ALL) };
+            story.push(cut);
+            supply.arm(cut, seed ^ cut.step);
+            // The next look happens under the next cut, so that what is in doubt stays so.
+            let Ok(mut journal) = Journal::open(&mut flash) else {
+                supply.restore();
+                continue;
+            };
+            let seen = known(&mut journal);
+            let now = counts.clone().find(|count| after(*count) == seen);
+            let now =
+                now.unwrap_or_else(|| panic!("{seen:?}, wanted {counts:?}: {story:?}, {seed}"));
+            counts = match append_to(&mut journal, now, now + 3) {
+                Ok(()) => now + 3..=now + 3,
+                Err(n) => n..=n + 1,
+            };
+            cuts += u64::from(supply.is_down());
+            supply.restore();
+        }
+        recovered(&mut flash, counts, &|| format!("{story:?}, {seed}"));
+    }
+    println!("journal: {cuts} cuts in random schedules");
+}
+
+/// Whatever an append has acknowledged stays, wherever in one of the banks a stretch of cells is broken.
+#[test]
+fn broken_cells_lose_no_acknowledged_record() {
+    let mut appended = 0;
+    for start in (0..2048u32).step_by(24).filter(|start| start % 1024 < 864) {
+        let mut flash = SimFlash::<1, 8, 1024>::erased(2048);
+        (start..start + 160).for_each(|at| flash.break_cell(at, 3));
+        for n in 0..12 {
+            let Ok(mut journal) = Journal::open(&mut flash) else { break };
+            if append_to(&mut journal, n, n + 1).is_err() {
+                break;
+            }
+            appended += 1;
+            let seen = Journal::open(&mut flash).map(|mut journal| known(&mut journal));
+            assert_eq!(seen, Ok(after(n + 1)), "broken from {start}, record {n}");
+        }
+    }
+    assert!(appended > 500, "most of the flash works: {appended}");
+}
+
+/// A journal that holds so many records, and how many reads opening it takes.
+fn filled(records: u8) -> (SimFlash<1, 8, 1024>, usize) {
+    let mut flash = SimFlash::<1, 8, 1024>::erased(2048);
+    append(&mut flash, 0, records).expect("no cut");
+    flash.refuse_reads(0..0);
+    Journal::open(&mut flash).expect("opens");
+    let reads = flash.reads();
+    (flash, reads)
+}
+
+#[test]
+fn a_read_that_fails_once_costs_nothing() {
+    for records in 8..20 {
+        let (filled, reads) = filled(records);
+        for (n, count) in (0..reads).flat_map(|n| [(n, 1), (n, 2)]) {
+            let mut flash = filled.clone();
+            flash.refuse_reads(n..n + count);
+            let seen = known(&mut Journal::open(&mut flash).expect("opens"));
+            assert_eq!(seen, after(records), "{records} records, read {n}, {count} times");
+        }
+    }
+}
+
+#[test]
+fn flash_that_cannot_be_read_for_a_while_loses_no_record() {
+    for records in 8..20 {
+        let (filled, reads) = filled(records);
+        for n in 0..reads {
+            let mut flash = filled.clone();
+            flash.refuse_reads(n..usize::MAX);
+            // Whatever is tried meanwhile, over and over.
+            for _ in 0..3 {
+                if let Ok(mut journal) = Journal::open(&mut flash) {
+                    journal.append(KINDS[0], &payload(21)).expect_err("it does not read back");
+                }
+            }
+            flash.refuse_reads(0..0);
+            let mut seen = known(&mut Journal::open(&mut flash).expect("opens"));
+            if seen[0] == Some(21) {
+                // What was refused may have been written all the same.
+                seen[0] = after(records)[0];
+            }
+            assert_eq!(seen, after(records), "{records} records, from read {n} on");
+        }
+    }
+}
+
+#[test]
+fn what_the_device_needs_always_has_room() {
+    let needed = [(RecordKind::Life, LifeState::LEN), (RecordKind::Progress, Progress::LEN)];
+    for others in 1..1024 {
+        let mut journal = Journal::open(SimFlash::<1, 8, 1024>::erased(2048)).expect("opens");
+        let fits = journal.append(RecordKind::Application, &vec![1; others]).is_ok();
+        if !fits {
+            assert!(others > 100, "most of a bank is free");
+            return;
+        }
+        for _ in 0..20 {
+            for (kind, len) in needed {
+                journal.append(kind, &vec![2; len]).expect("there is room");
+            }
+        }
+    }
+    panic!("a bank of 1024 bytes holds everything");
 }
 
 #[test]

@@ -4,15 +4,20 @@
 mod support;
 
 mod archive;
+mod capi;
 mod cli;
 mod cose;
 mod device;
+mod embassy_boot;
 mod flags;
 mod golden;
 mod journal;
+mod mcuboot;
 mod openssl;
 mod qemu;
+mod qemu_update;
 mod reproducible;
 mod stage;
 mod tamper;
+mod update;
 mod wit;

@@ -10,15 +10,16 @@ use whittle_release::keys::Signer;
 use crate::support::{root, test_key, thermostat, tool, whittle};
 
 /// A machine of QEMU's and the firmware for it.
-struct Board {
-    qemu: &'static str,
-    package: &'static str,
-    machine: &'static [&'static str],
-    target: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Board {
+    pub(crate) qemu: &'static str,
+    pub(crate) package: &'static str,
+    pub(crate) machine: &'static [&'static str],
+    pub(crate) target: &'static str,
     inputs: u64,
 }
 
-const CORTEX_M4: Board = Board {
+pub(crate) const CORTEX_M4: Board = Board {
     qemu: "qemu-system-arm",
     package: "qemu-system-arm",
     machine: &["-machine", "mps2-an386"],
@@ -26,7 +27,7 @@ const CORTEX_M4: Board = Board {
     inputs: 0x2010_0000,
 };
 
-const RV32: Board = Board {
+pub(crate) const RV32: Board = Board {
     qemu: "qemu-system-riscv32",
     package: "qemu-system-misc",
     machine: &["-machine", "virt", "-bios", "none"],
@@ -41,10 +42,15 @@ const PACKAGE_OFFSET: u64 = 0x9_0000;
 /// Cargo would lock the directory anyway; without this, a build would also overwrite the other one's output.
 static BUILD: Mutex<()> = Mutex::new(());
 
-/// Builds the example firmware and copies it to `to`.
-fn build_firmware(board: &Board, features: &[&str], to: &Path) {
+/// Builds a binary of an example and copies it to `to`.
+pub(crate) fn build_firmware(
+    (example, binary): (&str, &str),
+    board: &Board,
+    features: &[&str],
+    to: &Path,
+) {
     let _guard = BUILD.lock().unwrap_or_else(PoisonError::into_inner);
-    let target_dir = root().join("target/receiver");
+    let target_dir = root().join("target").join(example);
     let status = Command::new(env!("CARGO"))
         .args([
             "build",
@@ -56,13 +62,14 @@ fn build_firmware(board: &Board, features: &[&str], to: &Path) {
             "--target-dir",
         ])
         .arg(&target_dir)
-        .args(["--features", &features.join(",")])
-        .current_dir(root().join("examples/receiver"))
+        .args(["--bin", binary, "--features", &features.join(",")])
+        .current_dir(root().join("examples").join(example))
         .env_remove("RUSTFLAGS")
         .status()
         .expect("cargo runs");
     assert!(status.success(), "`rustup target add {}` is needed", board.target);
-    std::fs::copy(target_dir.join(board.target).join("release/receiver"), to).expect("copies");
+    let built = target_dir.join(board.target).join("release").join(binary);
+    std::fs::copy(built, to).expect("copies");
 }
 
 /// A firmware, a release and a place to run in.
@@ -79,7 +86,8 @@ struct Outcome {
 impl Bench {
     fn new(board: Board, features: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        build_firmware(&board, features, &directory.path().join("receiver.elf"));
+        let receiver = ("receiver", "receiver");
+        build_firmware(receiver, &board, features, &directory.path().join("receiver.elf"));
         Self { board, directory }
     }
 

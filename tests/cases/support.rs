@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use embedded_storage::nor_flash::NorFlash;
 use tempfile::TempDir;
 use whittle_format::manifest::HardwareRange;
+use whittle_patcher_nostd::{Buffers, Device, Patcher, Slots, Status, compact};
 use whittle_release::build::{self, Base, Built, Request};
 use whittle_release::keys::{Keyring, PrivateKey, Signer};
 use whittle_release::{DeviceProfile, Image, directory};
@@ -45,6 +47,28 @@ pub(crate) fn code_like(seed: u32, len: usize) -> Vec<u8> {
     };
     let words: Vec<[u8; 2]> = (0..300).map(|_| (next() as u16).to_le_bytes()).collect();
     (0..len).map(|at| words[(next() % 300) as usize][at % 2]).collect()
+}
+
+/// Numbers that look random, the same for the same seed (xorshift64, Marsaglia 2003).
+pub(crate) struct Draws(u64);
+
+impl Draws {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below this one.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) % limit
+    }
+
+    /// One of these.
+    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize]
+    }
 }
 
 /// Three bases and a target, each a small step from the one before.
@@ -176,4 +200,38 @@ pub(crate) fn tool(name: &str, package: &str, args: &[&str], directory: &Path) -
         .output();
     output
         .unwrap_or_else(|error| panic!("`{name}` is needed (Debian package `{package}`): {error}"))
+}
+
+/// Installs a package as a device does.
+pub(crate) fn install<F: NorFlash>(package: &[u8], base: &mut F, target: &mut F) {
+    let device = Device {
+        product: PRODUCT,
+        hardware_revision: 3,
+        security_counter: COUNTER,
+        decoder_ram_bytes: 16 << 20,
+    };
+    let keys = keys();
+    let (mut block, mut page) = (vec![0; 4096], vec![0; 256]);
+    let mut tables = Box::new(compact::HugeTables::NEW);
+    let mut slots = Slots { base, target };
+    let buffers = Buffers { block: &mut block, page: &mut page, compact: Some(tables.lend()) };
+    let mut patcher = Patcher::new(&device, &keys, buffers);
+    for mut chunk in package.chunks(100) {
+        if patcher.push(&mut chunk, &mut slots).expect("a good package") == Status::Done {
+            break;
+        }
+    }
+    patcher.finish(&mut slots).expect("installs");
+}
+
+/// Runs MCUboot's imgtool, which `cargo xtask setup` installs; `Err` is what it complains about.
+pub(crate) fn imgtool(args: &[&str], directory: &Path) -> Result<(), String> {
+    let program = root().join("target/test-tools/bin/imgtool");
+    let output = Command::new(program).args(args).current_dir(directory).output();
+    let output = output.expect("`cargo xtask setup` installs imgtool");
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
 }

@@ -2,12 +2,19 @@
 
 use anyhow::Result;
 
-use crate::{setup, shell, tidy};
+use crate::{mutants, setup, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
     shell::run("cargo", &["fmt", "--all", "--check"])?;
-    for alone in ["benches", "examples/decode-bench", "examples/receiver"] {
+    let workspaces = [
+        "benches",
+        "examples/decode-bench",
+        "examples/device",
+        "examples/receiver",
+        "tests/embassy-comparison",
+    ];
+    for alone in workspaces {
         shell::run_in(&shell::root().join(alone), "cargo", &["fmt", "--check"])?;
     }
     let locked = ["--workspace", "--locked", "--all-targets"];
@@ -26,11 +33,13 @@ pub(crate) fn run() -> Result<()> {
         &["RUSTDOCFLAGS=-D warnings", "cargo", "doc", "--workspace", "--locked", "--no-deps"],
     )?;
     tidy::run()?;
+    mutants::check()?;
     check_decode_bench()?;
     shell::run(
         "cargo",
         &["test", "--workspace", "--locked", "--features", "whittle-delta/encode"],
     )?;
+    check_embassy_comparison()?;
     shell::run("fixtures/thermostat/build.sh", &["--check"])
 }
 
@@ -44,4 +53,14 @@ fn check_decode_bench() -> Result<()> {
         shell::run_in(&directory, "cargo", &[&args[..], &target_dir].concat())?;
     }
     Ok(())
+}
+
+/// The adapter for embassy-boot, against embassy-boot.
+fn check_embassy_comparison() -> Result<()> {
+    let directory = shell::root().join("tests/embassy-comparison");
+    let in_target = ["--target-dir", "../../target/embassy-comparison"];
+    let clippy = ["clippy", "--locked", "--all-targets"];
+    let deny = ["--", "-D", "warnings"];
+    shell::run_in(&directory, "cargo", &[&clippy[..], &in_target, &deny].concat())?;
+    shell::run_in(&directory, "cargo", &[&["test", "--locked"][..], &in_target].concat())
 }

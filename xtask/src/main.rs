@@ -1,7 +1,9 @@
 //! The project's own tasks, run as `cargo xtask TASK`.
 
 mod ci;
+mod header;
 mod measure;
+mod mutants;
 mod setup;
 mod shell;
 mod tidy;
@@ -18,6 +20,13 @@ enum Task {
     Setup,
     /// Check the rules that crates may depend by, and that device crates build alone.
     Tidy,
+    /// Write the header of the C interface anew from its sources.
+    Header,
+    /// Take the barriers that `tests/mutants` lists away, one at a time, and see that a test fails each time.
+    Mutants {
+        /// Only those with this in their name.
+        only: Option<String>,
+    },
     /// Measure and print a table, and as the last line the figures as `name=value` pairs.
     #[command(subcommand)]
     Measure(measure::Section),
@@ -28,6 +37,8 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => ci::run(),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),
+        Task::Header => header::write(),
+        Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),
     }
 }

@@ -18,7 +18,7 @@ pub(crate) const TARGETS: [&str; 4] = [
 type Tool = (&'static str, &'static str);
 
 /// Programs that the tests run.
-const TEST_TOOLS: [Tool; 8] = [
+const TEST_TOOLS: [Tool; 12] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
     ("bsdiff", "bsdiff"),
@@ -27,7 +27,14 @@ const TEST_TOOLS: [Tool; 8] = [
     ("openssl", "openssl"),
     ("python3", "python3"),
     ("patch", "patch"),
+    ("arm-none-eabi-gcc", "gcc-arm-none-eabi"),
+    ("gcc", "gcc"),
+    ("g++", "g++"),
+    ("make", "make"),
 ];
+
+/// The same from PyPI: MCUboot's own tool, which the tests compare with.
+const TEST_REQUIREMENTS: [&str; 1] = ["imgtool==2.5.0"];
 
 /// Programs that whittle is compared with.
 const PEER_TOOLS: [Tool; 5] = [
@@ -45,13 +52,21 @@ const PEER_REQUIREMENTS: [&str; 3] =
 /// What the tests need.
 pub(crate) fn run() -> Result<()> {
     shell::run("rustup", &[&["target", "add"][..], &TARGETS].concat())?;
-    install_missing(&TEST_TOOLS)
+    install_missing(&TEST_TOOLS)?;
+    // Where `tests/cases/support.rs` looks for it.
+    python_environment("test-tools", &TEST_REQUIREMENTS).map(|_| ())
 }
 
 /// What `measure peers` needs on top; returns where the programs from PyPI are.
 pub(crate) fn peers() -> Result<PathBuf> {
     install_missing(&PEER_TOOLS)?;
-    let environment = shell::root().join("target/peers");
+    python_environment("peers", &PEER_REQUIREMENTS)
+}
+
+/// Installs packages from PyPI into an environment under `target`, unless they are there; returns where their programs
+/// are.
+fn python_environment(name: &str, requirements: &[&str]) -> Result<PathBuf> {
+    let environment = shell::root().join("target").join(name);
     let (programs, path) = (environment.join("bin"), environment.to_string_lossy());
     if !programs.join("pip").is_file() {
         // Debian's python3 makes environments only with a package of its own.
@@ -62,7 +77,7 @@ pub(crate) fn peers() -> Result<PathBuf> {
     }
     let pip = programs.join("pip").to_string_lossy().into_owned();
     let args = ["install", "--quiet", "--disable-pip-version-check"];
-    shell::run(&pip, &[&args[..], &PEER_REQUIREMENTS].concat())?;
+    shell::run(&pip, &[&args[..], requirements].concat())?;
     Ok(programs)
 }
 

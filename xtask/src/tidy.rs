@@ -4,16 +4,27 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{setup, shell};
+use crate::{header, setup, shell};
 
 /// What a crate of ours may depend on, besides crates that only its tests use.
-const ALLOWED: [(&str, &[&str]); 3] = [
+const ALLOWED: [(&str, &[&str]); 5] = [
+    ("whittle-both", &[]),
     ("whittle-format", &[]),
     ("whittle-delta", &["bzip2", "qbsdiff", "ruzstd", "zstd"]),
     (
         "whittle-patcher-nostd",
-        &["crc", "ed25519-dalek", "embedded-storage", "sha2", "whittle-delta", "whittle-format"],
+        &[
+            "crc",
+            "ed25519-dalek",
+            "embedded-storage",
+            "embedded-storage-async",
+            "sha2",
+            "whittle-both",
+            "whittle-delta",
+            "whittle-format",
+        ],
     ),
+    ("whittle-capi", &["embedded-storage", "whittle-format", "whittle-patcher-nostd"]),
 ];
 
 /// What nobody outside may depend on.
@@ -21,11 +32,13 @@ const FORBIDDEN: [(&str, &[&str]); 1] =
     [("whittle-release", &["clap", "indicatif", "comfy-table", "whittle-cli", "wasmtime"])];
 
 /// Builds that prove that a crate needs no std, and no heap unless it says so; on top of the default features.
-const ALONE: [(&str, &str); 4] = [
+const ALONE: [(&str, &str); 6] = [
     ("whittle-format", ""),
     ("whittle-delta", ""),
     ("whittle-patcher-nostd", ""),
+    ("whittle-patcher-nostd", "async"),
     ("whittle-patcher-nostd", "zstd"),
+    ("whittle-capi", ""),
 ];
 
 /// Instruction sets that a device may have alone, or none of them.
@@ -33,6 +46,7 @@ const ONE_SET: [&str; 6] = ["", "aarch64", "arm", "riscv", "thumb", "xtensa"];
 
 pub(crate) fn run() -> Result<()> {
     check_dependencies()?;
+    header::check()?;
     for target in setup::TARGETS {
         for (package, features) in ALONE {
             shell::run(
@@ -54,7 +68,9 @@ pub(crate) fn run() -> Result<()> {
 /// Builds the device crates with one instruction set, for one target; what is of no use then is an error.
 fn build_one_set(set: &str) -> Result<()> {
     let [target, ..] = setup::TARGETS;
-    for (package, others) in [("whittle-delta", ""), ("whittle-patcher-nostd", "ed25519")] {
+    let packages =
+        [("whittle-delta", ""), ("whittle-patcher-nostd", "ed25519"), ("whittle-capi", "")];
+    for (package, others) in packages {
         let wanted = [set, others].join(" ");
         let features = ["--no-default-features", "--features", &wanted, "--target", target];
         let args = [&["rustc", "--locked", "--lib", "-p", package][..], &features].concat();

@@ -9,11 +9,13 @@ use whittle_format::manifest::HardwareRange;
 use whittle_release::archive::Archive;
 use whittle_release::build::{self, AttachedFile, Base, Built, Event, Report, Request};
 use whittle_release::keys::PrivateKey;
-use whittle_release::{CodecChoice, DeviceProfile, Error as ReleaseError, Image, directory};
+use whittle_release::{
+    CodecChoice, DeviceProfile, Error as ReleaseError, Image, InPlaceRoom, directory,
+};
 
 use super::base::DEFAULT_ARCHIVE;
 use super::{CodeArgs, CodecArg};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped, table};
 use crate::values;
 
@@ -73,6 +75,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     slot_size: Option<u64>,
 
+    /// Make deltas for a device with this single slot, which is erased in sectors of so many bytes: the target takes the
+    /// room of its base. The slot's last sector is left free, for the image's signed envelope.
+    ///
+    /// The device's side is not ready for devices in the field yet.
+    #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "slot_size")]
+    in_place: Option<u64>,
+
     /// Which codec to use.
     #[arg(long, value_enum, default_value_t = CodecArg::Auto)]
     codec: CodecArg,
@@ -113,6 +122,22 @@ struct Outcome<'a> {
     report: &'a Report,
 }
 
+/// The room of a single slot: all of its sectors but the last.
+fn in_place(args: &Args) -> Result<Option<InPlaceRoom>> {
+    let (Some(sector), Some(slot)) = (args.in_place, args.slot_size) else { return Ok(None) };
+    let sectors = slot.checked_div(sector).unwrap_or(0).saturating_sub(1);
+    let (sector_bytes, sectors) = (u32::try_from(sector), u16::try_from(sectors));
+    match (sector_bytes, sectors) {
+        (Ok(sector_bytes), Ok(sectors)) if InPlaceRoom::is_possible(sector_bytes, sectors) => {
+            Ok(Some(InPlaceRoom { sector_bytes, sectors }))
+        }
+        _ => Err(Error::Usage(format!(
+            "`--in-place {sector}` does not cut a slot of {slot} bytes into \
+             sectors: a power of two from 64 on is wanted, and 65536 sectors at most"
+        ))),
+    }
+}
+
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let key = PrivateKey::read(&args.key)?;
     let request = Request {
@@ -129,6 +154,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
             fixed_block_log2: args.block_size,
             load_address: args.code.load_address,
             code: args.code.hint(),
+            in_place: in_place(args)?,
         },
         attachments: attachments(args)?,
         signer: &key,

@@ -226,7 +226,7 @@ impl Class {
         (tables + super::decoder::DECODER_BYTES) as u64
     }
 
-    pub(super) fn shape(self) -> &'static Shape {
+    pub(super) const fn shape(self) -> &'static Shape {
         match self {
             Self::Tiny => &TINY,
             Self::Small => &SMALL,

@@ -6,6 +6,8 @@
 #[cfg(feature = "encode")]
 use alloc::vec::Vec;
 
+use crate::state::Passing;
+
 /// Codes binary decisions: writes the one that it is given, or reads one and ignores what it is given.
 pub(super) trait BitCoder {
     /// Codes a decision; `p` is the probability of `true` in 1/65536, from 1 to 65535.
@@ -86,6 +88,17 @@ impl BitReader {
             used: 0,
             ended: false,
         }
+    }
+
+    pub(super) const STATE_BYTES: usize = 5 * 4 + 1 + RING;
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        let Self { interval: Interval { low, high }, code, ring, taken, used, ended } = self;
+        for number in [low, high, code, taken, used] {
+            state.u32(number);
+        }
+        state.flag(ended);
+        state.bytes(ring);
     }
 
     /// Takes what fits and returns the rest.

@@ -10,9 +10,10 @@ use super::model::{self, ByteWeights, FlagWeights};
 use super::predict::{self, Learned, Predictor};
 use super::stream::{Corrupt, Machine, Numbers, Segment, Side};
 use super::sweep::{Cell, Sweep};
-use super::view::{Look, Source, Unit, View, unit_code};
+use super::view::{Look, Rest, Source, Unit, View, unit_code};
 use super::words;
-use crate::{DecodeError, Decoder, Images, Sizes};
+use crate::in_place::Gone;
+use crate::{DecodeError, Decoder, Images, InPlace, Sizes, Wants};
 
 /// What the decoder remembers, with room as its memory class says: see [`MediumTables`](super::MediumTables) and its like.
 ///
@@ -120,7 +121,11 @@ pub struct Memory<'a> {
 
 impl<'a> Memory<'a> {
     /// A machine that uses all of the tables, and what the images are read with.
-    pub(super) fn into_machine(self, sizes: Sizes) -> (Machine<'a>, &'a mut [Lines; 2]) {
+    pub(super) fn into_machine(
+        self,
+        sizes: Sizes,
+        in_place: Option<InPlace<'a>>,
+    ) -> (Machine<'a>, &'a mut [Lines; 2]) {
         let model = model::Model {
             fixed: self.fixed,
             slots: self.slots,
@@ -134,7 +139,7 @@ impl<'a> Memory<'a> {
         let learned = Learned { cells: self.cells, fixed: self.learned };
         let map = AddressMap::new(self.map);
         let predictor = Predictor { map, learned, references: None, base_size: sizes.base };
-        (Machine::new(model, predictor, self.numbers, sizes.target), self.lines)
+        (Machine::new(model, predictor, self.numbers, sizes.target, in_place), self.lines)
     }
 }
 
@@ -148,29 +153,55 @@ pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
 // The machine stands in front, where short instructions reach it.
 #[repr(C)]
 pub struct CompactDecoder<'a> {
-    machine: Machine<'a>,
+    pub(super) machine: Machine<'a>,
     sizes: Sizes,
     /// RAM of the tables that are lent, with the decoder.
     ram_bytes: u64,
-    /// Whether the first byte, which names the class, has come.
-    is_started: bool,
-    reader: BitReader,
+    pub(super) stage: Stage,
+    pub(super) reader: BitReader,
     lines: &'a mut [Lines; 2],
     sweep: Sweep,
+    /// The seat that the target had reached for that sweep.
+    seat: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The first byte, which names the class, has not come yet.
+    Waiting,
+    Running(Class),
+    /// What the tables hold is nothing to go on from.
+    Lost,
 }
 
 impl<'a> CompactDecoder<'a> {
     /// A decoder with these tables; they may be larger than the stream wants.
     #[must_use]
     pub fn new(sizes: Sizes, memory: Memory<'a>) -> Self {
+        Self::with(sizes, memory, None)
+    }
+
+    /// A decoder for a payload whose target takes the room of its base: one that was encoded for this.
+    ///
+    /// While it makes a target byte, it reads nothing of the base that [`InPlace::is_gone`] then.
+    #[must_use]
+    pub fn in_place(sizes: Sizes, memory: Memory<'a>, in_place: InPlace<'a>) -> Self {
+        Self::with(sizes, memory, Some(in_place))
+    }
+
+    fn with(sizes: Sizes, memory: Memory<'a>, in_place: Option<InPlace<'a>>) -> Self {
         let ram_bytes = memory.ram_bytes;
-        let (machine, lines) = memory.into_machine(sizes);
-        let (is_started, reader) = (false, BitReader::new());
-        Self { machine, sizes, ram_bytes, is_started, reader, lines, sweep: Sweep::EMPTY }
+        let (machine, lines) = memory.into_machine(sizes, in_place);
+        let (stage, reader, sweep, seat) = (Stage::Waiting, BitReader::new(), Sweep::EMPTY, 0);
+        Self { machine, sizes, ram_bytes, stage, reader, lines, sweep, seat }
     }
 
     /// Keeps as much of the tables as the class has that the first byte names.
-    fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
+    pub(super) fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
+        if self.stage != Stage::Waiting {
+            return Err(DecodeError::Corrupt);
+        }
+        self.stage = Stage::Lost;
         if self.sizes.base > MAX_IMAGE || self.sizes.target > MAX_IMAGE {
             return Err(DecodeError::Corrupt);
         }
@@ -180,17 +211,31 @@ impl<'a> CompactDecoder<'a> {
             return Err(DecodeError::Memory { needed, limit });
         }
         self.machine.keep(class.shape());
-        self.is_started = true;
+        self.stage = Stage::Running(class);
         Ok(())
     }
 
-    fn run<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
+    fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Running(_))
+    }
+
+    /// Steps as long as a whole step's input is at hand, and there is room.
+    fn run<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let sizes = self.sizes;
-        let Self { machine, reader, lines, sweep, .. } = self;
+        let Self { machine, reader, lines, sweep, seat, .. } = self;
         let (base_size, written) = (sizes.base, machine.written());
         let flash = Flash { images, failure: None };
-        let mut view = ImageView { flash, base_size, written, lines, sweep };
+        let gone = machine.gone();
+        let mut view = ImageView { flash, base_size, written, gone, lines, sweep };
         while !machine.is_done() && reader.is_ready() {
+            if view.flash.images.room() < machine.step_bytes() {
+                return Ok(Wants::Room);
+            }
+            view.gone = machine.gone();
+            // What bytes are part of may depend on those that have gone.
+            if view.gone.seat() != *seat {
+                (*seat, *view.sweep) = (view.gone.seat(), Sweep::EMPTY);
+            }
             let stepped = machine.step(reader, &mut view);
             if let Some(cause) = view.flash.failure {
                 return Err(DecodeError::Images(cause));
@@ -201,42 +246,45 @@ impl<'a> CompactDecoder<'a> {
                 return Err(DecodeError::Incomplete { written, target: sizes.target });
             }
         }
-        Ok(())
+        Ok(Wants::Input)
     }
 }
 
 impl Decoder for CompactDecoder<'_> {
     fn push<I: Images>(
         &mut self,
-        chunk: &[u8],
+        input: &mut &[u8],
         images: &mut I,
-    ) -> Result<(), DecodeError<I::Error>> {
-        let mut chunk = chunk;
-        if !self.is_started {
-            let Some((code, rest)) = chunk.split_first() else { return Ok(()) };
+    ) -> Result<Wants, DecodeError<I::Error>> {
+        if !self.is_running() {
+            let Some((code, rest)) = input.split_first() else { return Ok(Wants::Input) };
             self.start(*code)?;
-            chunk = rest;
+            *input = rest;
         }
-        while !chunk.is_empty() {
-            if self.machine.is_done() && !self.reader.is_within_lookahead() {
+        loop {
+            if !input.is_empty() && self.machine.is_done() && !self.reader.is_within_lookahead() {
                 return Err(DecodeError::TrailingBytes);
             }
-            chunk = self.reader.fill(chunk);
-            self.run(images)?;
+            *input = self.reader.fill(input);
+            let wants = self.run(images)?;
+            if wants == Wants::Room || input.is_empty() {
+                return Ok(wants);
+            }
         }
-        Ok(())
     }
 
-    fn finish<I: Images>(&mut self, images: &mut I) -> Result<(), DecodeError<I::Error>> {
-        if self.is_started {
+    fn finish<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
+        if self.is_running() {
             self.reader.end();
-            self.run(images)?;
+            if self.run(images)? == Wants::Room {
+                return Ok(Wants::Room);
+            }
         }
-        if !self.is_started || !self.machine.is_done() {
+        if !self.is_running() || !self.machine.is_done() {
             let (written, target) = (self.machine.written(), self.sizes.target);
             return Err(DecodeError::Incomplete { written, target });
         }
-        if self.reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(()) }
+        if self.reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(Wants::Nothing) }
     }
 }
 
@@ -268,6 +316,8 @@ struct ImageView<'x, I: Images> {
     base_size: u32,
     /// Target bytes that are appended.
     written: u32,
+    /// What of the base is gone while the step at hand is made.
+    gone: Gone<'x>,
     /// Lines of the base and of the target.
     lines: &'x mut [Lines; 2],
     sweep: &'x mut Sweep,
@@ -275,13 +325,13 @@ struct ImageView<'x, I: Images> {
 
 impl<'x, I: Images> ImageView<'x, I> {
     /// The image that a source lies in; of the target, as much as is written.
-    fn image(&mut self, source: Source) -> (Cached<'_, 'x, I>, &mut Sweep) {
-        let Self { flash, base_size, written, lines: [base, target], sweep } = self;
-        let (lines, which, len) = match source {
-            Source::Base(_) => (base, Which::Base, *base_size),
-            Source::Target(_) => (target, Which::Target, *written),
+    fn image(&mut self, source: Source) -> (Rest<'x, Cached<'_, 'x, I>>, &mut Sweep) {
+        let Self { flash, base_size, written, gone, lines: [base, target], sweep } = self;
+        let (lines, which, len, gone) = match source {
+            Source::Base(_) => (base, Which::Base, *base_size, *gone),
+            Source::Target(_) => (target, Which::Target, *written, Gone::NOTHING),
         };
-        (Cached { flash, lines, which, len }, sweep)
+        (Rest { bytes: Cached { flash, lines, which, len }, gone }, sweep)
     }
 }
 

@@ -4,6 +4,8 @@
 //! A raw image is one piece, an image of several segments has one or more for each of them. A piece is code or data,
 //! which tells whether instructions are looked for in it.
 
+use crate::state::Passing;
+
 /// Most pieces of one image.
 pub(super) const MAX_PIECES: usize = 8;
 
@@ -33,12 +35,37 @@ impl Layout {
         Self { pieces: [Piece::default(); MAX_PIECES], used: 0, len }
     }
 
+    /// Most bytes of its state.
+    pub(super) const STATE_BYTES: usize = 1 + MAX_PIECES * (4 + 4 + 1);
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        let mut used = u8::try_from(self.used).unwrap_or(u8::MAX);
+        state.small(&mut used, u8::MAX);
+        self.used = used.into();
+        let mut last = None;
+        // In place: a whole layout would be copied by a call of `memcpy`, which is large.
+        state.check(self.used <= MAX_PIECES);
+        for piece in self.pieces.get_mut(..self.used).unwrap_or_default() {
+            state.u32(&mut piece.start);
+            state.u32(&mut piece.address);
+            state.flag(&mut piece.is_code);
+            state.check(Self::follows(last, piece.start, self.len));
+            last = Some(piece.start);
+        }
+    }
+
+    /// Whether a piece may begin there behind one that begins at `last`.
+    fn follows(last: Option<u32>, start: u32, len: u32) -> bool {
+        match last {
+            None => start == 0,
+            Some(last) => start > last && start < len,
+        }
+    }
+
     /// Appends a piece; false if there is no room, or it does not begin behind the last one and in the image.
     pub(super) fn push(&mut self, piece: Piece) -> bool {
-        let in_order = match self.pieces().last() {
-            None => piece.start == 0,
-            Some(last) => piece.start > last.start && piece.start < self.len,
-        };
+        let last = self.pieces().last().map(|last| last.start);
+        let in_order = Self::follows(last, piece.start, self.len);
         match self.pieces.get_mut(self.used) {
             Some(room) if in_order => {
                 *room = piece;

@@ -6,6 +6,9 @@ use crate::Images;
 /// Bytes of a line.
 const LINE: u32 = 32;
 
+// No line holds both bytes that are gone and others.
+const _: () = assert!(LINE <= crate::InPlace::MIN_SECTOR_BYTES);
+
 /// Lines that are held: neighbours do not displace each other.
 const COUNT: usize = 2;
 

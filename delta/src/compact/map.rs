@@ -3,6 +3,7 @@
 
 use super::isa::References;
 use super::keep;
+use crate::state::Passing;
 #[cfg(feature = "encode")]
 use alloc::{vec, vec::Vec};
 
@@ -12,6 +13,9 @@ pub(super) struct Entry {
     pub(super) from: u32,
     pub(super) shift: i32,
 }
+
+/// No entry begins behind this place, and none is expected to do so any further than this.
+pub(super) const MAX_FROM: u32 = 1 << 24;
 
 /// An entry in six bytes: neither number needs more than 24 bits in images of up to 16 MiB.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +57,17 @@ pub(super) struct AddressMap<'a> {
 impl<'a> AddressMap<'a> {
     pub(super) fn new(entries: &'a mut [PackedEntry]) -> Self {
         Self { entries }
+    }
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        let mut len = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        state.u32(&mut len);
+        state.check(len as usize <= self.entries.len());
+        self.keep(len as usize);
+        self.entries.iter_mut().for_each(|PackedEntry { from, shift }| {
+            state.bytes(from);
+            state.bytes(shift);
+        });
     }
 
     /// Has no more than so many entries from now on.

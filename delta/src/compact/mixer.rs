@@ -4,6 +4,7 @@
 //! "Adaptive weighing of context models for lossless data compression", 2005).
 
 use super::{coder::BitCoder, pick};
+use crate::state::Passing;
 
 /// `65536 / (1 + e^(-x))` for x = 0, 1/4, … 12.
 const SQUASH: [u16; 49] = [
@@ -66,6 +67,11 @@ impl Flag {
     /// A flag that has seen nothing.
     pub(super) const NEW: Self = Self { p: [0; 2], seen: 0 };
 
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        state.bytes(&mut self.p);
+        state.small(&mut self.seen, MOST_SEEN);
+    }
+
     pub(super) fn p(self) -> u16 {
         u16::from_le_bytes(self.p) ^ Self::LIKELY
     }
@@ -97,6 +103,10 @@ impl Slot {
     /// A slot that has seen nothing and believes in nothing.
     pub(super) const NEW: Self = Self(0);
 
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        state.u16(&mut self.0);
+    }
+
     pub(super) fn p(self) -> u16 {
         (self.0 & 0xfff0 | 8) ^ EVEN
     }
@@ -113,6 +123,21 @@ impl Slot {
         self.update(bit);
         bit
     }
+}
+
+#[inline(never)]
+pub(super) fn pass_weights(weights: &mut [i16], state: &mut Passing<'_>) {
+    weights.iter_mut().for_each(|weight| state.i16(weight));
+}
+
+#[inline(never)]
+pub(super) fn pass_flags(flags: &mut [Flag], state: &mut Passing<'_>) {
+    flags.iter_mut().for_each(|flag| flag.pass_state(state));
+}
+
+#[inline(never)]
+pub(super) fn pass_slots(slots: &mut [Slot], state: &mut Passing<'_>) {
+    slots.iter_mut().for_each(|slot| slot.pass_state(state));
 }
 
 /// 1.0 as a weight.
@@ -165,6 +190,12 @@ pub(super) const NUMBER_DECISIONS: u32 = 2 * MAX_BITS;
 impl Number {
     /// Has seen nothing.
     pub(super) const NEW: Self = Self { length: [Flag::NEW; 19], behind: [[Slot::NEW; 4]; 16] };
+
+    #[inline(never)]
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        pass_flags(&mut self.length, state);
+        pass_slots(self.behind.as_flattened_mut(), state);
+    }
 
     /// Codes a number below 2^26.
     pub(super) fn code(&mut self, coder: &mut impl BitCoder, value: u32) -> u32 {

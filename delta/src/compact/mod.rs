@@ -19,6 +19,7 @@
 //! | `header`, `stream` | what is coded in which order, for both directions |
 //! | `lines` | a small cache in front of flash |
 //! | `decoder` | the direction of the device |
+//! | `checkpoint` | what a decoder knows, as bytes |
 //! | `encoder` | the direction of the host |
 
 // The models count in fixed-width arithmetic whose bounds are given beside it; whatever comes from a stream is checked
@@ -26,6 +27,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "see above")]
 #![allow(clippy::too_many_arguments, reason = "a model's contexts are what it is made of")]
 
+mod checkpoint;
 mod class;
 mod coder;
 mod decoder;
@@ -50,7 +52,9 @@ pub use class::{
 };
 pub use decoder::{CompactDecoder, Memory, Tables};
 #[cfg(feature = "encode")]
-pub use encoder::{CodeHint, Effort, Options, encode, encode_reporting};
+pub use encoder::{
+    CodeHint, Effort, Options, encode, encode_in_place, encode_reporting, rearrange,
+};
 pub use isa::InstructionSet;
 
 /// The element at an index that the caller keeps in range, or which wraps round a power of two; some element otherwise,

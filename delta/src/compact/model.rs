@@ -2,10 +2,11 @@
 
 use super::class::Shape;
 use super::coder::BitCoder;
-use super::mixer::{Flag, Slot, mix, stretch};
+use super::mixer::{Flag, Slot, mix, pass_flags, pass_slots, pass_weights, stretch};
 use super::position::Position;
 use super::predict::{KIND_PLAIN, Predicted};
 use super::{fold, keep, peek, pick};
+use crate::state::Passing;
 
 /// How fast the hit flag's and the bytes' mixers learn.
 const FLAG_RATE: i32 = 12;
@@ -139,6 +140,23 @@ pub(super) struct Past {
 }
 
 impl Past {
+    pub(super) const STATE_BYTES: usize = 3 * 4 + 1 + 8 + Position::STATE_BYTES;
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        let Self { run, history, misses, age, unit_missed, recent, position } = self;
+        for number in [&mut *run, history, age] {
+            state.u32(number);
+        }
+        // No image is as large.
+        state.check((*run | *age) >> 31 == 0);
+        *misses = (*history & 0xff).count_ones();
+        state.flag(unit_missed);
+        let mut bytes = recent.to_le_bytes();
+        state.bytes(&mut bytes);
+        *recent = u64::from_le_bytes(bytes);
+        position.pass_state(state);
+    }
+
     pub(super) fn note_hit(&mut self, hit: bool) {
         self.run = if hit { self.run + 1 } else { 0 };
         self.age += 1;
@@ -279,6 +297,21 @@ impl Model<'_> {
         keep(&mut self.path_weights, shape.path_sets());
         keep(&mut self.recent, shape.recent_count());
         keep(&mut self.substitutions, shape.substitutions.into());
+    }
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        pass_slots(self.slots, state);
+        pass_flags(self.flags, state);
+        pass_weights(self.flag_weights.as_flattened_mut(), state);
+        pass_weights(self.family_weights.as_flattened_mut(), state);
+        pass_weights(self.path_weights.as_flattened_mut(), state);
+        state.bytes(self.recent);
+        state.bytes(self.substitutions.as_flattened_mut());
+        let Fixed { by_substitution, leave, confidence, last_delta } = &mut *self.fixed;
+        pass_flags(by_substitution, state);
+        pass_slots(leave, state);
+        pass_flags(confidence, state);
+        state.bytes(last_delta);
     }
 
     /// Codes whether the prediction is right; `odd` for the high byte of a halfword.

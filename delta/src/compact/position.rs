@@ -1,6 +1,7 @@
 //! Where in an instruction the next target byte stands, for sets whose first byte tells an instruction's length.
 
 use super::isa::InstructionSet;
+use crate::state::Passing;
 
 /// Follows the target's instructions byte by byte; of other sets, and of data, it knows nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +19,21 @@ impl Position {
     /// At the start of an instruction, if the set's lengths are told by first bytes.
     pub(super) fn new(set: Option<InstructionSet>) -> Self {
         Self { set: set.filter(|set| set.instruction_len(0).is_some()), ..Self::default() }
+    }
+
+    pub(super) const STATE_BYTES: usize = 4;
+
+    /// Passes on all but the set.
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        const MAX_INDEX: u8 = 3;
+        state.small(&mut self.index, MAX_INDEX);
+        state.small(&mut self.len, u8::MAX);
+        state.bytes(&mut self.heads);
+    }
+
+    /// The same place among the instructions of a set.
+    pub(super) fn within(self, set: Option<InstructionSet>) -> Self {
+        Self { set: Self::new(set).set, ..self }
     }
 
     /// Takes the word of a source that knows where its instructions begin.

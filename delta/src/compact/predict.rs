@@ -7,6 +7,7 @@ use super::map::AddressMap;
 use super::sweep::Cell;
 use super::view::{Look, Source, Unit};
 use super::words::{self, Word, Words, hash};
+use crate::state::Passing;
 
 /// A guess at the next target byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,9 @@ impl Predicted {
 /// A target or a word, and how far it has moved.
 pub(super) type Moved = (u32, i32);
 
+/// Bounds of trust, in both directions.
+const MOST_TRUST: i16 = 256;
+
 /// How far references of a kind, and to a part of the image, have been predicted rightly, where plain bytes were not.
 #[derive(Clone, Debug)]
 struct Trust {
@@ -99,6 +103,16 @@ pub(super) struct Learned<'a> {
 }
 
 impl Learned<'_> {
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        self.cells.iter_mut().for_each(|cell| cell.pass_state(state));
+        let Fixed { trust: Trust { by_family, by_target }, words } = &mut *self.fixed;
+        words.pass_state(state);
+        by_family.iter_mut().chain(by_target).for_each(|score| {
+            state.i16(score);
+            state.check(score.unsigned_abs() <= MOST_TRUST.unsigned_abs());
+        });
+    }
+
     /// Where an old target lies now: an exception that was seen, or what the map says.
     fn moved(&self, map: &AddressMap<'_>, references: &References, target: u32) -> u32 {
         match super::folded(self.cells, hash(target)).map(|cell| cell.target) {
@@ -141,9 +155,9 @@ impl Trust {
 
     fn judge(&mut self, family: Family, target: u32, right: bool, unchanged: bool) {
         let goal = if right {
-            256
+            MOST_TRUST
         } else if unchanged {
-            -256
+            -MOST_TRUST
         } else {
             0
         };

@@ -22,14 +22,18 @@ use super::class::Shape;
 use super::coder::BitCoder;
 use super::header::{Header, Part};
 use super::isa::{Form, InstructionSet, References};
-use super::map::Entry;
-use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, signed};
+use super::lines::Which;
+use super::map::{Entry, MAX_FROM};
+use super::mixer::{Flag, NUMBER_DECISIONS, Number, Slot, pass_flags, pass_slots, signed};
 use super::model::{Model, Past, SourceContext, Spot};
 use super::position::Position;
 use super::predict::{KIND_PLAIN, Predicted, Predictor};
 use super::sweep::Cell;
 use super::view::{Look, Source, Unit, View};
 use super::{peek, pick};
+use crate::InPlace;
+use crate::in_place::Gone;
+use crate::state::Passing;
 
 /// Most decisions that one step makes: two numbers, one of them of either sign, of an entry of the map.
 pub(super) const MAX_DECISIONS: u32 = 2 * NUMBER_DECISIONS + 1;
@@ -63,6 +67,8 @@ impl Segment {
 
 /// So many bytes are coded by one decision while nothing misses.
 pub(super) const STRIDE: u8 = 16;
+
+const _: () = assert!(STRIDE as u32 <= crate::MAX_STEP_BYTES);
 
 /// Hits in a row before that.
 const CALM: u32 = 16;
@@ -164,6 +170,18 @@ impl Numbers {
         jump_kind: [[Slot::NEW; 8]; 4],
         stride: [Flag::NEW; 32],
     };
+
+    fn pass_state(&mut self, state: &mut Passing<'_>) {
+        let Self { counts, in_base, in_target, signs, is_literal, is_raw, .. } = self;
+        for number in [counts, in_base, in_target] {
+            number.pass_state(state);
+        }
+        for slots in [&mut signs[..], is_literal, core::slice::from_mut(is_raw)] {
+            pass_slots(slots, state);
+        }
+        pass_slots(self.jump_kind.as_flattened_mut(), state);
+        pass_flags(&mut self.stride, state);
+    }
 }
 
 /// What comes next.
@@ -180,6 +198,35 @@ enum Mode {
         raw: bool,
     },
     Copy,
+}
+
+impl Mode {
+    /// All of them, by the byte that stands for each in a state.
+    const ALL: [Self; 13] = [
+        Self::Header(Part::Set),
+        Self::Header(Part::GlobalPointers),
+        Self::Header(Part::Count(Which::Base)),
+        Self::Header(Part::Piece(Which::Base)),
+        Self::Header(Part::Count(Which::Target)),
+        Self::Header(Part::Piece(Which::Target)),
+        Self::Header(Part::Done),
+        Self::Map,
+        Self::Switch { after_literal: false },
+        Self::Switch { after_literal: true },
+        Self::Literal { raw: false },
+        Self::Literal { raw: true },
+        Self::Copy,
+    ];
+
+    fn pass_state(&mut self, state: &mut Passing<'_>) {
+        let known = Self::ALL.iter().position(|mode| mode == self);
+        let mut code = known.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX);
+        state.small(&mut code, u8::MAX);
+        match Self::ALL.get(usize::from(code)) {
+            Some(mode) => *self = *mode,
+            None => state.check(false),
+        }
+    }
 }
 
 /// The machine that both sides run.
@@ -209,6 +256,8 @@ pub(super) struct Machine<'a> {
     pub(super) numbers: &'a mut Numbers,
     pub(super) model: Model<'a>,
     pub(super) predictor: Predictor<'a>,
+    /// Whether the target takes the room of the base.
+    in_place: Option<InPlace<'a>>,
 }
 
 impl<'a> Machine<'a> {
@@ -217,6 +266,7 @@ impl<'a> Machine<'a> {
         predictor: Predictor<'a>,
         numbers: &'a mut Numbers,
         target_size: u32,
+        in_place: Option<InPlace<'a>>,
     ) -> Self {
         Self {
             mode: Mode::Header(Part::Set),
@@ -234,6 +284,7 @@ impl<'a> Machine<'a> {
             numbers,
             model,
             predictor,
+            in_place,
         }
     }
 
@@ -248,8 +299,61 @@ impl<'a> Machine<'a> {
         self.n
     }
 
+    /// Most target bytes that the next step makes.
+    pub(super) fn step_bytes(&self) -> u32 {
+        (self.target_size - self.n).min(STRIDE.into())
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.n == self.target_size
+    }
+
+    /// Bytes of its state besides the tables, most of them.
+    pub(super) const STATE_BYTES: usize = 3
+        + (4 + 3) * 4
+        + Past::STATE_BYTES
+        + DIAGONALS * 4
+        // What is known of the images besides their layouts, and the map's length.
+        + (1 + 4 * 4)
+        + 4;
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        self.mode.pass_state(state);
+        state.flag(&mut self.fresh);
+        state.small(&mut self.doubted, STRIDE);
+        let mut map_index = u32::try_from(self.map_index).unwrap_or(u32::MAX);
+        let Entry { from, shift } = &mut self.next_entry;
+        let Self { left, n, source, segment, .. } = self;
+        for number in [&mut *left, n, source, segment, &mut map_index, from] {
+            state.u32(number);
+        }
+        state.i32(shift);
+        self.map_index = map_index as usize;
+        state.check(self.next_entry.from <= MAX_FROM && self.n <= self.target_size);
+        let is_literal = matches!(self.mode, Mode::Literal { .. });
+        let to_come = 1..=self.target_size.saturating_sub(self.n);
+        state.check(!is_literal || to_come.contains(&self.left));
+        self.past.pass_state(state);
+        self.diagonals.iter_mut().for_each(|diagonal| state.u32(diagonal));
+        let Predictor { map, learned, references, base_size } = &mut self.predictor;
+        References::pass_state(references, [*base_size, self.target_size], state);
+        let set = references.as_ref().map(|known| known.set);
+        self.past.position = self.past.position.within(set);
+        map.pass_state(state);
+        self.numbers.pass_state(state);
+        self.model.pass_state(state);
+        learned.pass_state(state);
+    }
+
+    /// What of the base is gone while the next step is made.
+    pub(super) fn gone(&self) -> Gone<'a> {
+        self.in_place.map_or(Gone::NOTHING, |in_place| in_place.gone(self.n))
+    }
+
+    /// What stands at a place, unless it is gone, or has not come yet.
+    fn source_at(&self, place: u32) -> Option<Source> {
+        let source = Source::from_virtual(place, self.predictor.base_size, self.n)?;
+        (!source.is_base() || !self.gone().has(source.offset())).then_some(source)
     }
 
     /// Codes the next thing: at most [`MAX_DECISIONS`] decisions.
@@ -335,9 +439,8 @@ impl<'a> Machine<'a> {
             }
         }
         let place = self.jump(side, after_literal, next.source.unwrap_or(0)).ok_or(Corrupt)?;
-        let base_size = self.predictor.base_size;
-        Source::from_virtual(place, base_size, self.n).ok_or(Corrupt)?;
-        if place < base_size {
+        self.source_at(place).ok_or(Corrupt)?;
+        if place < self.predictor.base_size {
             move_to_front(&mut self.diagonals, self.n.wrapping_sub(place));
         }
         self.source = place;
@@ -421,12 +524,10 @@ impl<'a> Machine<'a> {
     }
 
     fn copy(&mut self, side: &mut impl Side, view: &mut impl View) {
-        let base_size = self.predictor.base_size;
         let n = self.n;
-        let source = Source::from_virtual(self.source, base_size, n);
-        let crosses = self.source == base_size && !self.fresh;
-        let Some(source) = source.filter(|_| !crosses) else {
-            // The end of the base, or of what is written: nothing to copy, so nothing to be said.
+        let crosses = self.source == self.predictor.base_size && !self.fresh;
+        let Some(source) = self.source_at(self.source).filter(|_| !crosses) else {
+            // The end of the base, or of what is written, or gone: nothing to copy, so nothing to be said.
             self.mode = Mode::Switch { after_literal: false };
             return;
         };
@@ -469,8 +570,14 @@ impl<'a> Machine<'a> {
     fn has_stride(&self, source: Source) -> bool {
         let end = if source.is_base() { self.predictor.base_size } else { self.n };
         let left = (end - source.offset()).min(self.target_size - self.n);
+        let last = u32::from(STRIDE) - 1;
+        let is_gone_on_the_way = source.is_base()
+            && self.in_place.is_some_and(|in_place| {
+                let gone = in_place.gone(self.n + last);
+                gone.has(source.offset()) || gone.has(source.offset() + last)
+            });
         // Words do not reach over its ends.
-        self.n & 3 == 0 && left >= u32::from(STRIDE)
+        self.n & 3 == 0 && left >= u32::from(STRIDE) && !is_gone_on_the_way
     }
 
     /// Codes whether a whole stride is hit. If it is not, its bytes follow one by one.

@@ -2,7 +2,8 @@
 //!
 //! What stands at a place depends on where instructions begin, and on what registers hold. So that a decoder can begin
 //! anywhere, both are told afresh for each stretch of the base: a sweep begins some way in front of it
-//! ([`InstructionSet::sweep_bytes`](super::isa::InstructionSet)). What a byte is part of is thus a function of the base alone.
+//! ([`InstructionSet::sweep_bytes`](super::isa::InstructionSet)). What a byte is part of is thus a function of the base alone, as far
+//! as it is not gone.
 
 use super::isa::{self, Bytes, Form, LastHigh, References};
 

@@ -3,6 +3,7 @@
 use super::isa::{Bytes, Code, Form, References};
 use super::model::SourceContext;
 use super::sweep::Cell;
+use crate::in_place::Gone;
 
 /// A place to copy from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,36 @@ pub(super) fn unit_code(
         0
     };
     Code { own, other, distance: cell.distance }
+}
+
+/// An image of which some bytes are gone: they read as zeros.
+///
+/// What of a base is gone depends on the target byte at hand ([`InPlace`](crate::InPlace)); of a target, nothing is.
+pub(super) struct Rest<'a, B> {
+    pub(super) bytes: B,
+    pub(super) gone: Gone<'a>,
+}
+
+impl<B: Bytes> Bytes for Rest<'_, B> {
+    fn len(&self) -> u32 {
+        self.bytes.len()
+    }
+
+    fn up_to_four(&mut self, offset: u32) -> u32 {
+        let next = offset.saturating_add(3);
+        match [offset, next].map(|offset| self.gone.has(offset)) {
+            [false, false] => self.bytes.up_to_four(offset),
+            [true, true] => 0,
+            [true, false] => {
+                let gone = self.gone.in_sector(offset);
+                self.bytes.up_to_four(offset + gone) << (8 * gone)
+            }
+            [false, true] => {
+                let gone = 4 - self.gone.in_sector(offset);
+                self.bytes.up_to_four(offset - gone) >> (8 * gone)
+            }
+        }
+    }
 }
 
 /// Where source bytes come from and target bytes go.

@@ -5,6 +5,7 @@
 
 use super::isa::Form;
 use super::predict::Moved;
+use crate::state::Passing;
 
 /// Guesses at a word.
 const GUESSES: usize = 4;
@@ -44,6 +45,13 @@ pub(super) struct Cell {
 
 impl Cell {
     pub(super) const NEW: Self = Self { target: (0, 0), exact: (0, 0) };
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        for (what, shift) in [&mut self.target, &mut self.exact] {
+            state.u32(what);
+            state.i32(shift);
+        }
+    }
 }
 
 /// A word of the base whose copy is at hand.
@@ -82,6 +90,11 @@ impl Word {
 
 impl Words {
     pub(super) const NEW: Self = Self { scores: Scores::NEW, columns: [0; 2] };
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        self.scores.0.as_flattened_mut().iter_mut().for_each(|score| state.u16(score));
+        self.columns.iter_mut().for_each(|change| state.i32(change));
+    }
 
     /// The best guess at what a word has become.
     pub(super) fn guess(&self, cells: &[Cell], word: &Word) -> u32 {

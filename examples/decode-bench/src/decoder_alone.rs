@@ -24,8 +24,8 @@ fn run() -> ! {
     let tables = unsafe { &mut *addr_of_mut!(TABLES) };
     let mut decoder = CompactDecoder::new(inputs.sizes, tables.lend());
     let outcome = decoder
-        .push(inputs.payload, &mut inputs.images)
-        .and_then(|()| decoder.finish(&mut inputs.images));
+        .push(&mut &*inputs.payload, &mut inputs.images)
+        .and_then(|_| decoder.finish(&mut inputs.images));
     // SAFETY: as above.
     unsafe { addr_of_mut!(IS_DECODED).write_volatile(outcome.is_ok()) }
     loop {

@@ -52,10 +52,10 @@ fn run() -> ! {
 fn decode(inputs: &mut Inputs) -> Result<(), DecodeError<Outside>> {
     let memory = tables::lend(inputs.payload).ok_or(DecodeError::Corrupt)?;
     let mut decoder = CompactDecoder::new(inputs.sizes, memory);
-    for chunk in inputs.payload.chunks(CHUNK_BYTES) {
-        decoder.push(chunk, &mut inputs.images)?;
+    for mut chunk in inputs.payload.chunks(CHUNK_BYTES) {
+        let _ = decoder.push(&mut chunk, &mut inputs.images)?;
     }
-    decoder.finish(&mut inputs.images)
+    decoder.finish(&mut inputs.images).map(|_| ())
 }
 
 #[panic_handler]

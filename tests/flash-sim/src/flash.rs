@@ -1,5 +1,7 @@
 //! A flash region on a supply.
 
+use std::ops::Range;
+
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,
     check_write,
@@ -80,9 +82,11 @@ pub struct SimFlash<const READ: usize, const WRITE: usize, const ERASE: usize> {
     cells: Cells,
     supply: Supply,
     log: Vec<Access>,
-    /// Written bytes read back with this bit flipped at this offset.
-    stuck_bit: Option<(u32, u8)>,
+    /// Bytes at these offsets read back with these bits flipped.
+    stuck_bits: Vec<(u32, u8)>,
     accesses_until_fault: Option<usize>,
+    reads: usize,
+    refused_reads: Range<usize>,
 }
 
 impl<const READ: usize, const WRITE: usize, const ERASE: usize> SimFlash<READ, WRITE, ERASE> {
@@ -113,8 +117,10 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> SimFlash<READ, W
             cells: Cells::new(bytes, WRITE),
             supply: Supply::new(),
             log: Vec::new(),
-            stuck_bit: None,
+            stuck_bits: Vec::new(),
             accesses_until_fault: None,
+            reads: 0,
+            refused_reads: 0..0,
         }
     }
 
@@ -137,14 +143,25 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> SimFlash<READ, W
         Self { chip, cells: Cells::new(bytes, WRITE), ..self }
     }
 
-    /// Makes one cell unable to change: bit `bit` of the byte at `offset` reads back flipped.
+    /// Breaks one cell more: from now on, bit `bit` of the byte at `offset` reads back flipped.
     pub fn break_cell(&mut self, offset: u32, bit: u8) {
-        self.stuck_bit = Some((offset, bit));
+        self.stuck_bits.push((offset, bit));
     }
 
     /// Makes the access after the next `accesses` writes and erases fail.
     pub fn fail_after(&mut self, accesses: usize) {
         self.accesses_until_fault = Some(accesses);
+    }
+
+    /// Makes reads fail: those with these numbers, counted from 0 at this call.
+    pub fn refuse_reads(&mut self, numbers: Range<usize>) {
+        (self.reads, self.refused_reads) = (0, numbers);
+    }
+
+    /// How many reads there were since the region was made or [`Self::refuse_reads`] was called.
+    #[must_use]
+    pub fn reads(&self) -> usize {
+        self.reads
     }
 
     /// What was written and erased, in order.
@@ -204,6 +221,11 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> ReadNorFlash
         if self.supply.is_down() {
             return Err(SimError::NoPower);
         }
+        let number = self.reads;
+        self.reads += 1;
+        if self.refused_reads.contains(&number) {
+            return Err(SimError::Fault);
+        }
         let Chip { erased, corrects_errors, .. } = self.chip;
         if !self.cells.read(offset as usize, bytes, corrects_errors, &mut self.supply.random()) {
             return Err(SimError::Uncorrectable);
@@ -211,10 +233,10 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> ReadNorFlash
         if erased == 0 {
             bytes.iter_mut().for_each(|byte| *byte ^= 0xff);
         }
-        if let Some((at, bit)) = self.stuck_bit
-            && let Some(byte) = at.checked_sub(offset).and_then(|at| bytes.get_mut(at as usize))
-        {
-            *byte ^= 1 << bit;
+        for (at, bit) in &self.stuck_bits {
+            if let Some(byte) = at.checked_sub(offset).and_then(|at| bytes.get_mut(at as usize)) {
+                *byte ^= 1 << bit;
+            }
         }
         Ok(())
     }

@@ -58,8 +58,8 @@ pub(super) fn encode(base: Option<&[u8]>, target: &[u8], class: Class) -> Result
     let mut tables = Box::new(LargestTables::NEW);
     let mut decoder = CompactDecoder::new(sizes, tables.lend());
     let wrong = |error| anyhow!("decoding fails: {error}");
-    decoder.push(&encoded.payload, &mut images).map_err(wrong)?;
-    decoder.finish(&mut images).map_err(wrong)?;
+    let _ = decoder.push(&mut &encoded.payload[..], &mut images).map_err(wrong)?;
+    let _ = decoder.finish(&mut images).map_err(wrong)?;
     ensure!(images.target == target, "decoding gives another image");
     Ok(encoded)
 }

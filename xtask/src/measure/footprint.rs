@@ -13,6 +13,14 @@ const BUILDS: [(&str, &str, &str); 4] = [
     ("riscv32imc-unknown-none-elf", "zstd", "riscv32imc_zstd"),
 ];
 
+/// Programs of the device that updates itself, and the names of their figures; each prints what it does in words.
+const DEVICE: [(&str, &str, &str); 4] = [
+    ("thumbv7em-none-eabi", "boot-loader", "boot_loader_thumbv7em"),
+    ("thumbv7em-none-eabi", "application", "application_thumbv7em"),
+    ("riscv32imc-unknown-none-elf", "boot-loader", "boot_loader_riscv32imc"),
+    ("riscv32imc-unknown-none-elf", "application", "application_riscv32imc"),
+];
+
 /// Targets that the `compact` decoder alone is weighed for, and the names of its figures.
 const ALONE: [(&str, &str); 3] = [
     ("thumbv7em-none-eabi", "thumbv7em"),
@@ -22,6 +30,8 @@ const ALONE: [(&str, &str); 3] = [
 
 pub(crate) fn run() -> Result<()> {
     let mut figures = whole_firmware()?;
+    println!();
+    figures.extend(device()?);
     println!();
     figures.extend(decoder_alone()?);
     println!("{}", figures.join(" "));
@@ -36,6 +46,20 @@ fn whole_firmware() -> Result<Vec<String>> {
         let elf = firmware::build("receiver", target, features)?.join("receiver");
         let (flash, ram) = footprint(&read(&elf)?)?;
         rows.push(row([&target, &if features.is_empty() { "-" } else { features }, &flash, &ram]));
+        figures.push(format!("{name}_flash_bytes={flash} {name}_ram_bytes={ram}"));
+    }
+    print_table(&rows);
+    Ok(figures)
+}
+
+/// The boot loader and the application of the device that updates itself.
+fn device() -> Result<Vec<String>> {
+    let mut rows = vec![row([&"target", &"program", &"flash bytes", &"static RAM bytes"])];
+    let mut figures = Vec::new();
+    for (target, program, name) in DEVICE {
+        let elf = firmware::build("device", target, "")?.join(program);
+        let (flash, ram) = footprint(&read(&elf)?)?;
+        rows.push(row([&target, &program, &flash, &ram]));
         figures.push(format!("{name}_flash_bytes={flash} {name}_ram_bytes={ram}"));
     }
     print_table(&rows);

@@ -3,11 +3,14 @@
 mod class;
 mod corpus;
 mod decode;
+mod embassy_boot;
 mod encode;
 mod firmware;
 mod footprint;
+mod in_place;
 mod peers;
 mod peers_file;
+mod power_cuts;
 mod ratio;
 mod sizes;
 
@@ -54,6 +57,11 @@ pub(crate) enum Section {
         #[arg(long = "series", value_name = "NAME", requires = "corpus")]
         series: Vec<String>,
     },
+    /// Whole updates of simulated devices under power cuts, all of them: every pair of cuts of a small device, and a million
+    /// random schedules.
+    ///
+    /// Takes the better part of an hour; the ordinary tests run a part of it.
+    PowerCuts,
     /// Time and memory of encoding the last two images of each series, at each effort.
     ///
     /// User seconds and the most memory of a process that reads the two images and encodes in one thread, for each MB of
@@ -73,8 +81,26 @@ pub(crate) enum Section {
         /// Name of the effort.
         effort: String,
     },
+    /// Deltas for targets that take the room of their base, against ordinary ones, with 1 to 8 sectors of 4096 bytes to spare.
+    ///
+    /// Of each series, the last image against the three before it. The base is rearranged in a room of as many sectors as
+    /// the larger image takes, and those to spare; how, counts as part of the delta. Each delta is decoded from a base whose
+    /// sectors go as the target grows.
+    InPlace {
+        /// Directory with one subdirectory per series, holding images that sort by version.
+        #[arg(long, value_name = "DIR", default_value = "fixtures")]
+        corpus: PathBuf,
+        /// The memory class of `compact`.
+        #[arg(long, value_name = "CLASS", default_value = "medium")]
+        class: String,
+        /// Measure this series only; may be given several times.
+        #[arg(long = "series", value_name = "NAME")]
+        series: Vec<String>,
+    },
     /// Flash and RAM of the example firmware, and flash of the `compact` decoder alone.
     Footprint,
+    /// What boots after power cuts under embassy-boot, by its own updater and by whittle's adapter.
+    EmbassyBoot,
 }
 
 pub(crate) fn run(section: Section) -> Result<()> {
@@ -84,7 +110,10 @@ pub(crate) fn run(section: Section) -> Result<()> {
         Section::Decode { corpus, series } => decode::run(corpus.as_deref(), &series),
         Section::Encode { corpus } => encode::run(&corpus),
         Section::EncodeOnce { base, target, effort } => encode::once(&base, &target, &effort),
+        Section::InPlace { corpus, class, series } => in_place::run(&corpus, &class, &series),
+        Section::PowerCuts => power_cuts::run(),
         Section::Footprint => footprint::run(),
+        Section::EmbassyBoot => embassy_boot::run(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::super::isa::References;
 use super::super::sweep::Cell;
 use super::Job;
 use super::effort::Search;
-use super::side;
+use super::units;
 
 const HASH_BITS: u32 = 18;
 
@@ -38,7 +38,7 @@ impl Anchors {
         let base_len = bytes.len();
         let target_units = job.known.map(|known| {
             let base = known.target_as_base;
-            side::swept(job.target, &References { base, ..known.references })
+            units::swept(job.target, &References { base, ..known.references })
         });
         bytes.extend(project(job.target, &target_units.unwrap_or_default()));
         let previous = vec![NOWHERE; bytes.len()];

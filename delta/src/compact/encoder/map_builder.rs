@@ -10,7 +10,7 @@ use super::super::predict::target_of;
 use super::super::stream::Segment;
 use super::super::view::unit_code;
 use super::Job;
-use super::side::Slice;
+use super::units::Slice;
 
 /// Shorter segments say nothing about where code has moved.
 const MIN_SEGMENT: u32 = 16;

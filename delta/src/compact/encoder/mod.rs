@@ -9,13 +9,16 @@
 //! that survives at some target byte: few where little has changed, at most as many as states are kept.
 
 mod anchors;
+mod assign;
 mod costs;
 mod effort;
 mod images;
 mod map_builder;
 mod parse;
 mod progress;
+mod rearrange;
 mod side;
+mod units;
 
 use alloc::vec::Vec;
 
@@ -23,16 +26,17 @@ use super::class::{self, Class};
 use super::isa::{InstructionSet, References};
 use super::map::Entry;
 use super::stream::{Machine, Segment};
-use crate::{EncodeError, Encoded, Sizes};
+use crate::{EncodeError, Encoded, InPlace, Sizes};
 
 use costs::Costs;
 pub use effort::Effort;
 use images::Known;
 use progress::Progress;
-use side::{EncoderSide, SliceView, Units};
+use side::{EncoderSide, SliceView};
+use units::Units;
 
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
-const REVISION: u16 = 3;
+const REVISION: u16 = 4;
 
 /// What is known of the images' code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,7 +97,50 @@ pub fn encode_reporting(
     options: Options,
     report: &dyn Fn(u32),
 ) -> Result<Encoded, EncodeError> {
-    let base = base.unwrap_or_default();
+    best(base.unwrap_or_default(), target, options, None, report).map(|(encoded, _)| encoded)
+}
+
+/// Encodes `target` for a decoder whose target takes the room of the base ([`CompactDecoder::in_place`]).
+///
+/// [`CompactDecoder::in_place`]: super::CompactDecoder::in_place
+///
+/// # Errors
+/// Those of [`encode`].
+pub fn encode_in_place(
+    base: &[u8],
+    target: &[u8],
+    options: Options,
+    in_place: InPlace<'_>,
+) -> Result<Encoded, EncodeError> {
+    best(base, target, options, Some(in_place), &|_| {}).map(|(encoded, _)| encoded)
+}
+
+/// Where the sectors of a base are best rearranged to, in a room of so many sectors, before `target` takes their place: the
+/// seats for an [`InPlace`]. `None` if a seat has no number, or the room is too small: for the base and one sector more, or
+/// for the target.
+///
+/// # Errors
+/// Those of [`encode`].
+pub fn rearrange(
+    base: &[u8],
+    target: &[u8],
+    options: Options,
+    sector_bytes: u32,
+    room_sectors: u32,
+) -> Result<Option<Vec<u16>>, EncodeError> {
+    let options = Options { effort: Effort::Quick, ..options };
+    let (_, segments) = best(base, target, options, None, &|_| {})?;
+    Ok(rearrange::seats([base, target].map(<[u8]>::len), &segments, sector_bytes, room_sectors))
+}
+
+/// The best payload, and the parse that led to it.
+fn best(
+    base: &[u8],
+    target: &[u8],
+    options: Options,
+    in_place: Option<InPlace<'_>>,
+    report: &dyn Fn(u32),
+) -> Result<(Encoded, Vec<Segment>), EncodeError> {
     let largest = base.len().max(target.len()) as u64;
     if largest > 16 << 20 {
         return Err(EncodeError::TooLarge { got: largest });
@@ -112,7 +159,7 @@ pub fn encode_reporting(
         count => 2 * count as u64 + u64::from(passes.saturating_sub(1)),
     };
     let progress = Progress::new(trials * target.len() as u64, report);
-    let job = |known| Job::new(base, target, class, options.effort, known, &progress);
+    let job = |known| Job::new(base, target, class, &options, in_place, known, &progress);
     let mut trials: Vec<Trial<'_>> =
         candidates.iter().filter_map(|known| Trial::new(job(Some(*known)))).collect();
     if trials.is_empty() {
@@ -126,8 +173,8 @@ pub fn encode_reporting(
     let best = trials.into_iter().min_by_key(|trial| trial.best.len());
     let best = best.map(|trial| (0..passes).fold(trial, |trial, _| trial.improved()));
     let instruction_set = best.as_ref().and_then(|trial| Some(trial.job.references()?.set));
-    let payload = best.map(|trial| trial.best).unwrap_or_default();
-    Ok(Encoded { payload, decoder_ram_bytes, encoder, instruction_set })
+    let (payload, segments) = best.map(|trial| (trial.best, trial.segments)).unwrap_or_default();
+    Ok((Encoded { payload, decoder_ram_bytes, encoder, instruction_set }, segments))
 }
 
 /// What one encoding is made from.
@@ -136,6 +183,7 @@ struct Job<'a> {
     target: &'a [u8],
     class: Class,
     effort: Effort,
+    in_place: Option<InPlace<'a>>,
     known: Option<Known>,
     units: Units,
     progress: &'a Progress<'a>,
@@ -146,12 +194,14 @@ impl<'a> Job<'a> {
         base: &'a [u8],
         target: &'a [u8],
         class: Class,
-        effort: Effort,
+        options: &Options,
+        in_place: Option<InPlace<'a>>,
         known: Option<Known>,
         progress: &'a Progress<'a>,
     ) -> Self {
-        let units = Units::new(base, target, known.as_ref().map(|known| &known.references));
-        Self { base, target, class, effort, known, units, progress }
+        let references = known.as_ref().map(|known| &known.references);
+        let units = Units::new(base, target, references, in_place);
+        Self { base, target, class, effort: options.effort, in_place, known, units, progress }
     }
 
     fn references(&self) -> Option<&References> {
@@ -174,8 +224,9 @@ struct Trial<'a> {
     job: Job<'a>,
     map: Vec<Entry>,
     costs: Costs,
-    /// The smallest payload so far.
+    /// The smallest payload so far, and the parse behind it.
     best: Vec<u8>,
+    segments: Vec<Segment>,
 }
 
 impl<'a> Trial<'a> {
@@ -183,18 +234,18 @@ impl<'a> Trial<'a> {
     fn new(job: Job<'a>) -> Option<Self> {
         let segments = parse::parse(&job, &[], &Costs::default(), parse::References::Lenient);
         let (map, best, costs) = code_best(&job, &segments)?;
-        Some(Self { job, map, costs, best })
+        Some(Self { job, map, costs, best, segments })
     }
 
     /// Parses with what the last encoding has taught, and encodes again.
     fn improved(self) -> Self {
-        let Self { job, map, costs, best } = self;
-        let segments = parse::parse(&job, &map, &costs, parse::References::Predicted);
-        let Some((map, payload, costs)) = code_best(&job, &segments) else {
-            return Self { job, map, costs, best };
-        };
-        let best = if payload.len() < best.len() { payload } else { best };
-        Self { job, map, costs, best }
+        let segments =
+            parse::parse(&self.job, &self.map, &self.costs, parse::References::Predicted);
+        let Some((map, payload, costs)) = code_best(&self.job, &segments) else { return self };
+        let is_better = payload.len() < self.best.len();
+        let (best, segments) =
+            if is_better { (payload, segments) } else { (self.best, self.segments) };
+        Self { map, costs, best, segments, ..self }
     }
 }
 
@@ -213,7 +264,7 @@ fn code(job: &Job<'_>, segments: &[Segment], map: &[Entry]) -> Option<(Vec<u8>, 
     let mut side = EncoderSide::new(job, segments, map);
     let mut view = SliceView::new(job);
     class::with_memory(job.class, |memory| {
-        let (mut machine, _): (Machine<'_>, _) = memory.into_machine(job.sizes());
+        let (mut machine, _): (Machine<'_>, _) = memory.into_machine(job.sizes(), job.in_place);
         machine.keep(job.class.shape());
         while !machine.is_done() {
             machine.step(&mut side, &mut view).ok()?;

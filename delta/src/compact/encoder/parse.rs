@@ -235,7 +235,7 @@ impl Search<'_> {
     }
 
     fn predict(&self, source: Source, n: u32) -> Predicted {
-        match self.view.plain_byte(source) {
+        match self.view.plain_byte(source, n) {
             Some(raw) => Predicted::plain(raw),
             None => {
                 let look = self.view.look_at(self.predictor.references.as_ref(), source, n);
@@ -245,12 +245,17 @@ impl Search<'_> {
         }
     }
 
+    /// What stands at a place while the byte at `n` is made, unless it is gone or has not come yet.
+    fn source_at(&self, place: i64, n: u32) -> Option<Source> {
+        let place = u32::try_from(place).ok()?;
+        let source = Source::from_virtual(place, self.predictor.base_size, n)?;
+        (!source.is_base() || !self.job.gone(n).has(source.offset())).then_some(source)
+    }
+
     /// Cost of the byte at `n` along a diagonal, and the history behind it; `None` if nothing is there.
     fn step(&self, diagonal: i32, history: u32, n: usize) -> Option<(f32, u32)> {
         let n32 = u32::try_from(n).ok()?;
-        let place = i64::from(n32) - i64::from(diagonal);
-        let source =
-            Source::from_virtual(u32::try_from(place).ok()?, self.predictor.base_size, n32)?;
+        let source = self.source_at(i64::from(n32) - i64::from(diagonal), n32)?;
         let predicted = self.predict(source, n32);
         let (byte, odd) = (self.job.target.get(n).copied()?, n & 1 == 1);
         let is_reference = predicted.kind != KIND_PLAIN;
@@ -278,8 +283,7 @@ impl Search<'_> {
             let cost = if is_literal {
                 state.cost + self.costs.literal
             } else {
-                let place = i64::try_from(n).unwrap_or(0) - i64::from(state.diagonal);
-                let at_end = place == self.base_size && n > 0;
+                let at_end = self.is_over(state, n);
                 if !at_end
                     && let Some((cost, history)) = self.step(state.diagonal, state.history, n)
                 {
@@ -295,6 +299,13 @@ impl Search<'_> {
         if let Some(literal) = literal {
             next.offer(literal);
         }
+    }
+
+    /// Whether a copy ends in front of `n` without a word: at the end of the base, or at what is gone.
+    fn is_over(&self, copy: &State, n: usize) -> bool {
+        let place = i64::try_from(n).unwrap_or(0) - i64::from(copy.diagonal);
+        let is_gone = || self.source_at(place, u32::try_from(n).unwrap_or(0)).is_none();
+        n > 0 && (place == self.base_size || self.job.in_place.is_some() && is_gone())
     }
 
     fn leave(&self, odd: bool, history: u32) -> f32 {
@@ -319,7 +330,15 @@ impl Search<'_> {
             let diagonal = here - i64::try_from(place).unwrap_or(0);
             i32::try_from(diagonal).unwrap_or(LITERAL)
         };
-        anchors.matches(n, |place| covered.covers(diagonal_of(place), n32), found);
+        let gone = self.job.gone(n32);
+        let is_gone = |place: usize| u32::try_from(place).is_ok_and(|place| gone.has(place));
+        let is_known = |place: usize| is_gone(place) || covered.covers(diagonal_of(place), n32);
+        anchors.matches(n, is_known, found);
+        // In the next one, more is gone.
+        let sector_end = self
+            .job
+            .in_place
+            .map_or(u32::MAX, |in_place| (n32 + 1).next_multiple_of(in_place.sector_bytes()));
         let off = |place: usize| diagonal_of(place).abs_diff(best.last);
         found.sort_unstable_by(|a, b| {
             b.0.cmp(&a.0).then(off(a.1).cmp(&off(b.1))).then(a.1.cmp(&b.1))
@@ -329,7 +348,7 @@ impl Search<'_> {
             .min_by_key(|(_, place)| off(*place))
             .filter(|(_, place)| off(*place) < 4096);
         for (len, place) in found.iter().take(self.effort.best_matches).chain(nearest) {
-            let end = n32.saturating_add(u32::try_from(*len).unwrap_or(0));
+            let end = n32.saturating_add(u32::try_from(*len).unwrap_or(0)).min(sector_end);
             covered.note(diagonal_of(*place), end);
             candidates.push(i64::try_from(*place).unwrap_or(0));
         }
@@ -370,8 +389,13 @@ impl Search<'_> {
         let jumpers = states.iter().take(JUMPERS);
         let jumpers = jumpers.filter(|state| state.cost <= best_cost + MAX_EXCESS);
         let with_leave = |state: &State| {
-            let leave =
-                if state.diagonal == LITERAL { 0.0 } else { self.leave(odd, state.history) };
+            let leave = if state.diagonal == LITERAL
+                || self.job.in_place.is_some() && self.is_over(state, n)
+            {
+                0.0
+            } else {
+                self.leave(odd, state.history)
+            };
             State { cost: state.cost + leave, ..*state }
         };
         let jumpers: Vec<State> = jumpers.map(with_leave).collect();

@@ -3,13 +3,14 @@
 use alloc::vec::Vec;
 
 use super::super::coder::{BitCoder, BitWriter};
-use super::super::isa::{Bytes, Code, Form, References};
+use super::super::isa::{Code, Form, References};
 use super::super::map::Entry;
 use super::super::stream::{Event, Segment, Side};
-use super::super::sweep::{Cell, Sweep};
+use super::super::sweep::Cell;
 use super::super::view::{Look, Source, Unit, View, unit_code};
 use super::Job;
 use super::costs::{Costs, Tally};
+use super::units::Slice;
 
 pub(super) struct EncoderSide<'a> {
     writer: BitWriter,
@@ -109,74 +110,25 @@ fn is_noise(bytes: &[u8]) -> bool {
 
 /// Both images in memory, and what each byte of them is part of.
 pub(super) struct SliceView<'a> {
-    base: &'a [u8],
-    target: &'a [u8],
-    units: &'a Units,
+    job: &'a Job<'a>,
     /// Target bytes that are coded.
     written: u32,
 }
 
-/// What each byte is part of: of the base by sweeping it, of the target as far as it is told without.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Units {
-    pub(super) base: Vec<Cell>,
-    target: Vec<Cell>,
-}
-
-impl Units {
-    pub(super) fn new(base: &[u8], target: &[u8], references: Option<&References>) -> Self {
-        let Some(references) = references else { return Self::default() };
-        let call = |offset| {
-            let mut bytes = Slice(target);
-            Unit::call(references, &mut bytes, offset).cell
-        };
-        Self { base: swept(base, references), target: (0..len_of(target)).map(call).collect() }
-    }
-}
-
-/// What each byte of a base is part of.
-pub(super) fn swept(base: &[u8], references: &References) -> Vec<Cell> {
-    let mut sweep = Sweep::EMPTY;
-    let cell = |offset| sweep.cell(references, &mut Slice(base), offset);
-    (0..len_of(base)).map(cell).collect()
-}
-
-fn len_of(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
-}
-
-/// Bytes in memory.
-#[derive(Clone, Copy)]
-pub(super) struct Slice<'a>(pub(super) &'a [u8]);
-
-impl Bytes for Slice<'_> {
-    fn len(&self) -> u32 {
-        len_of(self.0)
-    }
-
-    fn up_to_four(&mut self, offset: u32) -> u32 {
-        let bytes = self.0.get(offset as usize..).unwrap_or_default();
-        if let Some(word) = bytes.first_chunk() {
-            return u32::from_le_bytes(*word);
-        }
-        bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte))
-    }
-}
-
 impl<'a> SliceView<'a> {
-    pub(super) fn new(job: &'a Job<'_>) -> Self {
-        Self { base: job.base, target: job.target, units: &job.units, written: 0 }
+    pub(super) fn new(job: &'a Job<'a>) -> Self {
+        Self { job, written: 0 }
     }
 
     /// The byte at a source if nothing is to be predicted of it.
-    pub(super) fn plain_byte(&self, source: Source) -> Option<u8> {
-        let (image, cells) = match source {
-            Source::Base(_) => (self.base, &self.units.base),
-            Source::Target(_) => (self.target, &self.units.target),
+    pub(super) fn plain_byte(&self, source: Source, written: u32) -> Option<u8> {
+        let Self { job, .. } = self;
+        let (image, cell) = match source {
+            Source::Base(offset) => (job.base, job.base_cell(offset, written)),
+            Source::Target(offset) => (job.target, job.units.target_cell(offset)),
         };
-        let offset = source.offset() as usize;
-        let is_plain = cells.get(offset).is_none_or(|cell| cell.form == Form::Plain);
-        image.get(offset).copied().filter(|_| is_plain)
+        let is_plain = cell.is_none_or(|cell| cell.form == Form::Plain);
+        image.get(source.offset() as usize).copied().filter(|_| is_plain)
     }
 
     pub(super) fn look_at(
@@ -185,28 +137,36 @@ impl<'a> SliceView<'a> {
         source: Source,
         written: u32,
     ) -> Look {
-        let image = match source {
-            Source::Base(_) => self.base,
-            Source::Target(_) => self.target.get(..written as usize).unwrap_or(self.target),
-        };
         let unit = self.unit_at(references, source, written);
-        Look::at(&mut Slice(image), source.offset(), unit)
+        let offset = source.offset();
+        match source {
+            Source::Base(_) => Look::at(&mut self.job.rest(written), offset, unit),
+            Source::Target(_) => Look::at(&mut self.written(written), offset, unit),
+        }
+    }
+
+    /// The target as far as it is written.
+    fn written(&self, written: u32) -> Slice<'a> {
+        let target = self.job.target;
+        Slice(target.get(..written as usize).unwrap_or(target))
     }
 
     fn unit_at(&self, references: Option<&References>, source: Source, written: u32) -> Unit {
-        let Some(references) = references else { return Unit::default() };
+        let (Self { job, .. }, Some(references)) = (self, references) else {
+            return Unit::default();
+        };
         let [pointer, _] = references.global_pointers;
         match source {
             Source::Base(offset) => {
-                let cell = self.units.base.get(offset as usize).copied().unwrap_or_default();
-                Unit::read(pointer, &mut Slice(self.base), offset, cell)
+                let cell = job.base_cell(offset, written).unwrap_or_default();
+                Unit::read(pointer, &mut job.rest(written), offset, cell)
             }
             Source::Target(offset) => {
-                let mut target = Slice(self.target.get(..written as usize).unwrap_or(self.target));
+                let mut target = self.written(written);
                 // Where all of a call is written, it has been found before.
-                let known = self.units.target.get(offset as usize);
+                let known = job.units.target_cell(offset);
                 match known.filter(|_| offset.saturating_add(4) <= written) {
-                    Some(cell) => Unit::read(pointer, &mut target, offset, *cell),
+                    Some(cell) => Unit::read(pointer, &mut target, offset, cell),
                     None => Unit::call(references, &mut target, offset),
                 }
             }
@@ -224,18 +184,17 @@ impl View for SliceView<'_> {
     }
 
     fn read(&mut self, source: Source, into: &mut [u8]) {
-        let image = if source.is_base() { self.base } else { self.target };
+        let image = if source.is_base() { self.job.base } else { self.job.target };
         let bytes = image.get(source.offset() as usize..).unwrap_or_default();
         into.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     }
 
     fn written_code(&mut self, references: &References, start: u32, cell: Cell) -> Code {
         let [_, pointer] = references.global_pointers;
-        let target = self.target.get(..self.written as usize).unwrap_or(self.target);
-        unit_code(pointer, &mut Slice(target), start, cell)
+        unit_code(pointer, &mut self.written(self.written), start, cell)
     }
 
     fn append(&mut self, bytes: &[u8]) {
-        self.written += len_of(bytes);
+        self.written += u32::try_from(bytes.len()).unwrap_or(0);
     }
 }

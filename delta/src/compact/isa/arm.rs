@@ -22,7 +22,7 @@ const CALL: Field = Field { bits: 26, groups: &[(0, 2, 24)] };
 const AHEAD: u32 = 8;
 
 /// A load reaches this far.
-const REACH: u32 = 4096;
+pub(super) const REACH: u32 = 4096;
 
 /// Instructions that follow a load and are looked at for the addition.
 const LOOK_AHEAD: u32 = 24;

@@ -49,6 +49,7 @@ use absent as xtensa;
 
 use super::layout::{Layout, Ram};
 use super::lines::Which;
+use crate::state::Passing;
 
 /// Whose code an image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +170,21 @@ impl InstructionSet {
     /// Whether odd addresses name the function at the even address below.
     pub(super) fn has_odd_functions(self) -> bool {
         cfg!(feature = "thumb") && self.known() == Self::Thumb
+    }
+
+    /// How many bytes in front of an instruction, and behind it, may tell what it is; all but [`Self::has_far_distances`].
+    #[cfg(feature = "encode")]
+    pub(super) fn looks_at_bytes(self) -> (u32, u32) {
+        const BEHIND: u32 = 512;
+        let (ahead, stretch) = self.sweep_bytes();
+        let before = if self == Self::Arm { arm::REACH } else { 0 };
+        (ahead + stretch + before + 8, BEHIND)
+    }
+
+    /// Whether words of data may be distances to what lies anywhere.
+    #[cfg(feature = "encode")]
+    pub(super) fn has_far_distances(self) -> bool {
+        matches!(self, Self::Riscv32 | Self::Riscv64 | Self::Aarch64)
     }
 
     /// Whether what looks like a reference is often none.
@@ -399,6 +415,41 @@ impl References {
             Which::Base => &self.base,
             Which::Target => &self.target,
         }
+    }
+
+    /// Passes on what is known of images of these sizes, if anything is: the set's code first.
+    pub(super) fn pass_state(
+        known: &mut Option<Self>,
+        [base_size, target_size]: [u32; 2],
+        state: &mut Passing<'_>,
+    ) {
+        let mut code = known.as_ref().map_or(0, |known| known.set.code());
+        state.small(&mut code, u8::MAX);
+        if code == 0 {
+            *known = None;
+            return;
+        }
+        let Some(set) = InstructionSet::from_code(code) else { return state.check(false) };
+        state.check(known.as_ref().is_none_or(|known| known.set == set));
+        if known.is_none() {
+            *known = Some(Self {
+                set,
+                base: Layout::new(base_size),
+                target: Layout::new(target_size),
+                ram: Ram::default(),
+                global_pointers: [0; 2],
+            });
+        }
+        let Some(Self { ram: Ram { start, len }, global_pointers, base, target, .. }) = known
+        else {
+            return;
+        };
+        let [old, new] = global_pointers;
+        for number in [start, len, old, new] {
+            state.u32(number);
+        }
+        base.pass_state(state);
+        target.pass_state(state);
     }
 
     /// Where an address of the base stands among all those that may have moved: the image's by offset, then RAM's.

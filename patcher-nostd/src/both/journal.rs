@@ -10,83 +10,56 @@
 //! record with one good copy, bytes that are not erased behind the last record), the journal **rotates** into the other
 //! bank before anybody acts on what was read: a cell that was torn may read differently next time.
 //!
-//! Three rules make every cut harmless, whatever it leaves:
+//! These rules make every cut harmless, whatever it leaves, and every read that fails for a while:
 //!
 //! * Of a record with one good copy nobody knows whether it will be good again. It is used only after it stands in a new
 //!   bank; until then nobody has acted on it.
 //! * The same holds for a bank record with one good copy, unless something was written behind the snapshot, which begins
 //!   after both copies were done. A rotation adds nothing, so that until then both banks tell the same.
-//! * Before a bank is erased, the mark of the other one is written, so that from then on no doubt about that one is left.
+//! * Before a bank is erased, and before anybody acts on a bank behind whose snapshot nothing was written, the mark of the
+//!   one that counts is written, so that from then on no doubt about it is left.
+//! * What is checked is what has been read, and what is copied is checked once more: a bit that was written weakly may read
+//!   differently each time. Only one copy of a record can have one.
+//! * A read that fails is tried again. Words that were torn may be refused for ever by a chip that corrects errors, so a bank
+//!   whose bank record cannot be read does not count; but where neither can, the journal is not taken for lost, and no bank is
+//!   erased unless the one that counts has just been read.
+//!
+//! Where the device stands in an update can always be told: records of other kinds that would leave no room for that are
+//! refused.
 //!
 //! A bank may span several sectors. Each rotation erases one bank once.
 
-use core::fmt;
-
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
-use embedded_storage::nor_flash::{NorFlash, NorFlashError as _, NorFlashErrorKind};
+use embedded_storage::nor_flash::{NorFlashError as _, NorFlashErrorKind};
 use whittle_format::journal::{BankHead, CRC_LEN, HEAD_LEN, Kind, MAX_PAYLOAD, RecordHead};
+use whittle_format::life::LifeState;
+use whittle_format::staging::Progress;
 
-/// Written at a time; a multiple of every write size that is supported.
-const CHUNK: usize = 256;
+use super::turn::Turn;
+use super::{NorFlash, both};
+use crate::JournalError;
+use crate::flash::{CHUNK, ERASED, is_readable, read_unaligned};
+use crate::numbers::{to_u32, to_usize};
 
 /// Read at a time.
 const PIECE: usize = 64;
 
-/// What stands behind a copy up to the end of its last write unit.
-const PADDING: u8 = 0xff;
+/// How often [`Journal::open`] looks.
+const LOOKS: u8 = 5;
+
+/// The kinds without which nothing goes on, and the lengths of their payloads in bytes: there is always room for them.
+const NEEDED: [(Kind, usize); 2] = [(Kind::Life, LifeState::LEN), (Kind::Progress, Progress::LEN)];
 
 /// What the mark consists of; neither byte is what flash erases to.
 const MARK: [u8; 2] = [0x57, 0xa8];
 
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+/// The checksum of what the journal holds, or vouches for.
+pub(crate) const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
-/// Why the journal could not be read or written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JournalError {
-    /// The region cannot be read, erased or written.
-    Flash(NorFlashErrorKind),
-    /// The region reads back differently from what was written.
-    ReadBack {
-        /// Offset in the region, in bytes.
-        offset: u32,
-    },
-    /// The records do not fit into a bank, which is half of the region.
-    Full {
-        /// Length of a bank in bytes.
-        bank: u32,
-    },
-    /// The region is no even number of sectors, or its write size does not divide 256.
-    Geometry,
-    /// The payload is longer than a record can be.
-    TooLong {
-        /// Its length in bytes.
-        got: usize,
-        /// The longest, in bytes.
-        limit: usize,
-    },
-}
-
-impl fmt::Display for JournalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flash(kind) => write!(f, "journal: {kind}"),
-            Self::ReadBack { offset } => write!(f, "journal reads back differently at {offset}"),
-            Self::Full { bank } => {
-                write!(f, "records do not fit into a journal bank of {bank} bytes")
-            }
-            Self::Geometry => f.write_str("journal region is not two banks of whole sectors"),
-            Self::TooLong { got, limit } => {
-                write!(f, "record of {got} bytes, the limit is {limit}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for JournalError {}
-
-/// A record's good copy.
+/// Where a record lies.
 #[derive(Clone, Copy, Debug)]
 struct Place {
+    /// Of its first copy; the second one lies behind it.
     offset: u32,
     head: RecordHead,
 }
@@ -106,6 +79,15 @@ pub struct Journal<F> {
     end: u32,
     latest: Latest,
     was_lost: bool,
+    turn: Turn,
+}
+
+/// What a bank begins with.
+struct BankRecord {
+    sequence: u32,
+    head: BankHead,
+    /// Both copies are good.
+    both: bool,
 }
 
 /// What a look at one bank told.
@@ -119,16 +101,20 @@ struct Found {
     clean: bool,
     /// Nobody can come to another view of its bank record.
     certain: bool,
+    /// Nothing stands behind the snapshot.
+    is_fresh: bool,
 }
 
+#[both]
 impl<F: NorFlash> Journal<F> {
     /// Opens the journal, and rotates it if power failed while it was written.
     ///
     /// A region in which no bank counts, such as an erased one, becomes an empty journal; [`Self::was_lost`] tells.
     ///
     /// # Errors
-    /// [`JournalError`]; opening it again is always safe.
-    pub fn open(flash: F) -> Result<Self, JournalError> {
+    /// [`JournalError`]; opening it again is always safe. [`JournalError::Flash`] also where neither bank can be read: it may
+    /// be there next time.
+    pub async fn open(flash: F) -> Result<Self, JournalError> {
         let mut journal = Self {
             flash,
             bank: 0,
@@ -137,31 +123,44 @@ impl<F: NorFlash> Journal<F> {
             end: 0,
             latest: Latest::default(),
             was_lost: false,
+            turn: Turn::default(),
         };
         journal.check_geometry()?;
-        let banks = [0, journal.bank_len()].map(|bank| journal.examine(bank));
+        let mut outcome = journal.look(false).await;
+        for _ in 1..LOOKS {
+            if outcome.is_err() {
+                // What is in doubt may have read well once, and badly when it was copied.
+                outcome = journal.look(true).await;
+            }
+        }
+        outcome.map(|()| journal)
+    }
+
+    /// Finds what counts, and rotates the journal if power failed while it was written; a last record that is in doubt can
+    /// be dropped, since nobody has acted on it.
+    async fn look(&mut self, drop_doubtful: bool) -> Result<(), JournalError> {
+        let banks = [0, self.bank_len()].map(|bank| self.examine(bank, drop_doubtful));
+        if let [Err(error), Err(_)] = banks {
+            return Err(error);
+        }
+        let is_readable = banks.iter().all(Result::is_ok);
+        let banks = banks.map(|bank| bank.ok().flatten());
         let newest = banks.iter().flatten().map(|found| found.epoch).max();
         let found = banks.into_iter().flatten().max_by_key(|found| (found.certain, found.epoch));
-        let clean = match found {
-            Some(found) => {
-                journal.bank = found.bank;
-                journal.epoch = found.epoch;
-                journal.sequence = found.sequence;
-                journal.end = found.end;
-                journal.latest = found.latest;
-                // A newer bank whose bank record is in doubt might be certain next time.
-                found.clean && newest == Some(found.epoch)
-            }
-            None => {
-                journal.was_lost = true;
-                journal.bank = journal.bank_len();
-                false
-            }
+        self.was_lost = found.is_none();
+        let Some(found) = found else {
+            (self.bank, self.epoch, self.latest) = (self.bank_len(), 0, Latest::default());
+            return self.rotate().await;
         };
-        if !clean {
-            journal.rotate()?;
+        (self.bank, self.epoch, self.sequence) = (found.bank, found.epoch, found.sequence);
+        (self.end, self.latest) = (found.end, found.latest);
+        // A newer bank whose bank record is in doubt, or unreadable, might count next time.
+        let is_clean = found.clean && newest == Some(found.epoch) && is_readable;
+        match (is_clean, found.is_fresh) {
+            (false, _) => self.rotate().await,
+            (true, true) => self.write_mark(found.bank).await,
+            (true, false) => Ok(()),
         }
-        Ok(journal)
     }
 
     /// Whether [`Self::open`] found nothing that counts: a new device, or one whose journal was destroyed.
@@ -175,23 +174,36 @@ impl<F: NorFlash> Journal<F> {
         self.flash
     }
 
-    /// Reads the latest record of a kind into `into` and returns its payload; `None` if there is none, or if `into`
-    /// is too short for it.
+    /// Reads the latest record of a kind into `into` and returns its payload; `None` if there is none.
     ///
     /// # Errors
-    /// [`JournalError::Flash`] or [`JournalError::ReadBack`] if the record cannot be read any more.
+    /// [`JournalError::BufferTooSmall`]; [`JournalError::ReadBack`] if the record cannot be read any more.
     pub fn read<'b>(
         &mut self,
         kind: Kind,
         into: &'b mut [u8],
     ) -> Result<Option<&'b [u8]>, JournalError> {
+        self.turn.check()?;
         let Some(place) = self.place(kind) else { return Ok(None) };
-        let Some(payload) = into.get_mut(..place.head.len.into()) else { return Ok(None) };
-        if self.is_good(place.offset) != Some(place.head) {
-            return Err(JournalError::ReadBack { offset: place.offset });
+        let needed = usize::from(place.head.len);
+        let payload = into.get_mut(..needed).ok_or(JournalError::BufferTooSmall { needed })?;
+        for offset in self.copies(place) {
+            if self.read_copy(offset, place.head, payload) {
+                return Ok(Some(payload));
+            }
         }
-        self.fetch(place.offset.saturating_add(to_u32(HEAD_LEN)), payload)?;
-        Ok(Some(payload))
+        Err(JournalError::ReadBack { offset: place.offset })
+    }
+
+    /// Reads a copy's payload; whether what was read is what was written.
+    fn read_copy(&mut self, at: u32, head: RecordHead, into: &mut [u8]) -> bool {
+        let (payload_at, crc_at) = payload_and_crc(at, head);
+        let mut crc = [0; CRC_LEN];
+        let is_read = self.fetch(payload_at, into).and_then(|()| self.fetch(crc_at, &mut crc));
+        let mut digest = CRC.digest();
+        digest.update(&head.emit());
+        digest.update(into);
+        is_read.is_ok() && crc == digest.finalize().to_le_bytes()
     }
 
     /// Makes `payload` the latest record of its kind.
@@ -199,8 +211,16 @@ impl<F: NorFlash> Journal<F> {
     /// When it returns, the record is there whatever happens; if power fails before, it is there or the one before it is.
     ///
     /// # Errors
-    /// [`JournalError`]; what was the latest record stays.
-    pub fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
+    /// [`JournalError`]; what was the latest record stays. [`JournalError::Full`] also where there would be no room left
+    /// for where the device stands.
+    pub async fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
+        self.turn.begin()?;
+        let outcome = self.append_somewhere(kind, payload).await;
+        self.turn.end();
+        outcome
+    }
+
+    async fn append_somewhere(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
         let too_long =
             JournalError::TooLong { got: payload.len(), limit: usize::from(MAX_PAYLOAD) };
         let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
@@ -208,25 +228,28 @@ impl<F: NorFlash> Journal<F> {
             return Err(too_long);
         }
         let head = RecordHead { kind, len, sequence: self.sequence.saturating_add(1) };
+        if !is_needed(kind) && self.full_snapshot(head) > self.bank_len() {
+            return Err(JournalError::Full { bank: self.bank_len() });
+        }
         let fits = |journal: &Self| {
             let end = journal.end.saturating_add(journal.stride(head).saturating_mul(2));
             end <= journal.bank.saturating_add(journal.bank_len())
         };
         // A copy that does not read back met a word that only looked erased: the other bank takes the record.
-        if fits(self) && self.append_here(head, payload).is_ok() {
+        if fits(self) && self.append_here(head, payload).await.is_ok() {
             return Ok(());
         }
-        self.rotate()?;
+        self.rotate().await?;
         if fits(self) {
-            self.append_here(head, payload)
+            self.append_here(head, payload).await
         } else {
             Err(JournalError::Full { bank: self.bank_len() })
         }
     }
 
-    fn append_here(&mut self, head: RecordHead, payload: &[u8]) -> Result<(), JournalError> {
+    async fn append_here(&mut self, head: RecordHead, payload: &[u8]) -> Result<(), JournalError> {
         let offset = self.end;
-        let end = self.put_twice(offset, head, Source::Payload(payload))?;
+        let end = self.put_twice(offset, head, Source::Payload(payload)).await?;
         self.end = end;
         self.sequence = head.sequence;
         if let Some(kept) = index(head.kind).and_then(|at| self.latest.get_mut(at)) {
@@ -238,37 +261,58 @@ impl<F: NorFlash> Journal<F> {
     /// Begins the other bank with the latest record of each kind.
     ///
     /// It adds nothing, so that as long as its bank record is in doubt both banks tell the same.
-    fn rotate(&mut self) -> Result<(), JournalError> {
+    async fn rotate(&mut self) -> Result<(), JournalError> {
         let (old, len) = (self.bank, self.bank_len());
         let bank = if old == 0 { len } else { 0 };
         if self.epoch > 0 {
-            self.write_mark(old)?;
+            // What is to be copied must be readable before the other bank goes.
+            self.bank_record(old.saturating_add(self.mark_len()))?;
+            self.write_mark(old).await?;
         }
-        let erased = self.flash.erase(bank, bank.saturating_add(len));
+        let mut outcome = Ok(());
+        // One copy of a record may read differently each time; never both of them.
+        for second_first in [false, true] {
+            outcome = self.write_bank(bank, second_first).await;
+            if !matches!(outcome, Err(JournalError::ReadBack { .. })) {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Writes a whole bank, and lets it count.
+    async fn write_bank(&mut self, bank: u32, second_first: bool) -> Result<(), JournalError> {
+        let len = self.bank_len();
+        let erased = self.flash.erase(bank, bank.saturating_add(len)).await;
         erased.map_err(|error| JournalError::Flash(error.kind()))?;
 
         let head_at = bank.saturating_add(self.mark_len());
-        let bank_record =
-            RecordHead { kind: Kind::Bank, len: to_u16(BankHead::LEN), sequence: self.sequence };
-        let mut end = head_at.saturating_add(self.stride(bank_record).saturating_mul(2));
+        let record = bank_record(self.sequence);
+        let mut end = head_at.saturating_add(self.stride(record).saturating_mul(2));
         let mut latest = Latest::default();
         for (kept, place) in latest.iter_mut().zip(self.latest) {
-            let Some(Place { offset, head }) = place else { continue };
+            let Some(place) = place else { continue };
+            let head = place.head;
             *kept = Some(Place { offset: end, head });
             if end.saturating_add(self.stride(head).saturating_mul(2)) > bank.saturating_add(len) {
                 return Err(JournalError::Full { bank: len });
             }
-            end = self.put_twice(end, head, Source::Copy(offset))?;
+            let [mut from, mut other] = self.copies(place);
+            if second_first {
+                (from, other) = (other, from);
+            }
+            let from = if self.is_good(from) == Some(head) { from } else { other };
+            end = self.put_twice(end, head, Source::Copy(from)).await?;
         }
         let epoch = self.epoch.saturating_add(1);
         let payload = BankHead { epoch, snapshot_end: end.saturating_sub(bank) }.emit();
-        self.put_twice(head_at, bank_record, Source::Payload(&payload))?;
+        self.put_twice(head_at, record, Source::Payload(&payload)).await?;
         (self.bank, self.epoch, self.end, self.latest) = (bank, epoch, end, latest);
         Ok(())
     }
 
     /// Writes the mark of a bank, unless a part of it is there, which says the same.
-    fn write_mark(&mut self, bank: u32) -> Result<(), JournalError> {
+    async fn write_mark(&mut self, bank: u32) -> Result<(), JournalError> {
         let len = self.mark_len();
         if self.is_erased(bank, bank.saturating_add(len)) {
             let mut bytes = [0; CHUNK];
@@ -276,13 +320,16 @@ impl<F: NorFlash> Journal<F> {
                 *byte = mark;
             }
             let bytes = bytes.get(..to_usize(len)).unwrap_or_default();
-            self.flash.write(bank, bytes).map_err(|error| JournalError::Flash(error.kind()))?;
+            self.flash
+                .write(bank, bytes)
+                .await
+                .map_err(|error| JournalError::Flash(error.kind()))?;
         }
         Ok(())
     }
 
     /// Writes both copies of a record, compares each with what reads back, and returns where they end.
-    fn put_twice(
+    async fn put_twice(
         &mut self,
         at: u32,
         head: RecordHead,
@@ -290,7 +337,7 @@ impl<F: NorFlash> Journal<F> {
     ) -> Result<u32, JournalError> {
         let second = at.saturating_add(self.stride(head));
         for copy in [at, second] {
-            self.put(copy, head, source)?;
+            self.put(copy, head, source).await?;
             if self.is_good(copy) != Some(head) {
                 return Err(JournalError::ReadBack { offset: copy });
             }
@@ -299,16 +346,21 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// Writes one copy of a record, padded to the write size.
-    fn put(&mut self, at: u32, head: RecordHead, source: Source<'_>) -> Result<(), JournalError> {
-        let mut copy = CopyWriter { at, chunk: [PADDING; CHUNK], filled: 0 };
+    async fn put(
+        &mut self,
+        at: u32,
+        head: RecordHead,
+        source: Source<'_>,
+    ) -> Result<(), JournalError> {
+        let mut copy = CopyWriter { at, chunk: [ERASED; CHUNK], filled: 0 };
         let mut digest = CRC.digest();
         let front = head.emit();
         digest.update(&front);
-        copy.add(&mut self.flash, &front)?;
+        copy.add(&mut self.flash, &front).await?;
         match source {
             Source::Payload(payload) => {
                 digest.update(payload);
-                copy.add(&mut self.flash, payload)?;
+                copy.add(&mut self.flash, payload).await?;
             }
             Source::Copy(offset) => {
                 let (mut from, crc_at) = payload_and_crc(offset, head);
@@ -316,36 +368,38 @@ impl<F: NorFlash> Journal<F> {
                     let mut piece = [0; PIECE];
                     let piece = self.fetch_piece(from, crc_at, &mut piece)?;
                     digest.update(piece);
-                    copy.add(&mut self.flash, piece)?;
+                    copy.add(&mut self.flash, piece).await?;
                     from = from.saturating_add(to_u32(piece.len()));
+                }
+                let mut crc = [0; CRC_LEN];
+                self.fetch(crc_at, &mut crc)?;
+                if crc != digest.clone().finalize().to_le_bytes() {
+                    return Err(JournalError::ReadBack { offset });
                 }
             }
         }
-        copy.add(&mut self.flash, &digest.finalize().to_le_bytes())?;
-        copy.finish(&mut self.flash)
+        copy.add(&mut self.flash, &digest.finalize().to_le_bytes()).await?;
+        copy.finish(&mut self.flash).await
     }
 
-    /// What a bank holds; `None` if no copy of its bank record is good.
-    fn examine(&mut self, bank: u32) -> Option<Found> {
+    /// What a bank holds; `None` if no copy of its bank record is good, although both can be read.
+    fn examine(&mut self, bank: u32, drop_doubtful: bool) -> Result<Option<Found>, JournalError> {
         let bank_end = bank.saturating_add(self.bank_len());
         let head_at = bank.saturating_add(self.mark_len());
-        let record = RecordHead { kind: Kind::Bank, len: to_u16(BankHead::LEN), sequence: 0 };
-        let stride = self.stride(record);
-        let copies = [head_at, head_at.saturating_add(stride)];
-        let good = copies.map(|at| self.bank_head(at));
-        let (sequence, head) = good.into_iter().flatten().next()?;
+        let Some(record) = self.bank_record(head_at)? else { return Ok(None) };
+        let BankRecord { sequence, head, both } = record;
         let snapshot_end = bank.saturating_add(head.snapshot_end).min(bank_end);
-        let both = good.iter().all(Option::is_some);
         let mut found = Found {
             bank,
             epoch: head.epoch,
             sequence,
-            end: copies[1].saturating_add(stride),
+            end: head_at.saturating_add(self.stride(bank_record(0)).saturating_mul(2)),
             latest: Latest::default(),
             clean: both,
             certain: both
                 || !self.is_erased(bank, head_at)
                 || !self.is_erased(snapshot_end, bank_end),
+            is_fresh: false,
         };
         while found.end < bank_end && !self.is_erased(found.end, bank_end) {
             let at = found.end;
@@ -355,19 +409,39 @@ impl<F: NorFlash> Journal<F> {
             };
             found.clean &= copies == 2;
             found.end = at.saturating_add(stride.saturating_mul(2));
+            if copies == 1 && drop_doubtful && self.is_erased(found.end, bank_end) {
+                break;
+            }
             found.sequence = found.sequence.max(place.head.sequence);
             if let Some(kept) = index(place.head.kind).and_then(|at| found.latest.get_mut(at)) {
                 *kept = Some(place);
             }
         }
-        Some(found)
+        found.is_fresh = found.end <= snapshot_end;
+        Ok(Some(found))
+    }
+
+    /// The bank record at an offset; `None` if neither copy is good, although both can be read.
+    fn bank_record(&mut self, at: u32) -> Result<Option<BankRecord>, JournalError> {
+        let second = at.saturating_add(self.stride(bank_record(0)));
+        let good = [at, second].map(|at| self.bank_head(at));
+        let both = good.iter().all(Option::is_some);
+        if let Some((sequence, head)) = good.into_iter().flatten().next() {
+            return Ok(Some(BankRecord { sequence, head, both }));
+        }
+        let (mut from, end) = (at, second.saturating_add(self.stride(bank_record(0))));
+        while from < end {
+            let read = self.fetch_piece(from, end, &mut [0; PIECE])?.len();
+            from = from.saturating_add(to_u32(read));
+        }
+        Ok(None)
     }
 
     fn bank_head(&mut self, at: u32) -> Option<(u32, BankHead)> {
-        let head = self.is_good(at).filter(|head| head.kind == Kind::Bank)?;
+        let head = self.head(at)?;
         let mut payload = [0; BankHead::LEN];
-        self.fetch(at.saturating_add(to_u32(HEAD_LEN)), &mut payload).ok()?;
-        Some((head.sequence, BankHead::parse(&payload).ok()?))
+        let is_bank = head == bank_record(head.sequence) && self.read_copy(at, head, &mut payload);
+        if is_bank { Some((head.sequence, BankHead::parse(&payload).ok()?)) } else { None }
     }
 
     /// The record at an offset: a good copy, the distance of its copies, and how many of them are good.
@@ -387,7 +461,7 @@ impl<F: NorFlash> Journal<F> {
             let distance = offset.saturating_sub(at);
             let plausible = self.head(offset).filter(|head| self.stride(*head) == distance);
             if plausible.is_some() && self.is_good(offset) == plausible {
-                return plausible.map(|head| (Place { offset, head }, distance, 1));
+                return plausible.map(|head| (Place { offset: at, head }, distance, 1));
             }
         }
     }
@@ -401,9 +475,10 @@ impl<F: NorFlash> Journal<F> {
     /// The head of the copy at an offset, if its CRC is right.
     fn is_good(&mut self, at: u32) -> Option<RecordHead> {
         let head = self.head(at)?;
-        let (_, crc_at) = payload_and_crc(at, head);
+        let (mut from, crc_at) = payload_and_crc(at, head);
         let mut digest = CRC.digest();
-        let mut from = at;
+        // What has been read, which may be something else next time.
+        digest.update(&head.emit());
         while from < crc_at {
             let mut piece = [0; PIECE];
             let piece = self.fetch_piece(from, crc_at, &mut piece).ok()?;
@@ -422,7 +497,7 @@ impl<F: NorFlash> Journal<F> {
         while from < to {
             let mut piece = [0; PIECE];
             let Ok(piece) = self.fetch_piece(from, to, &mut piece) else { return false };
-            let erased = *erased.get_or_insert(piece.first().copied().unwrap_or(PADDING));
+            let erased = *erased.get_or_insert(piece.first().copied().unwrap_or(ERASED));
             if !matches!(erased, 0 | 0xff) || piece.iter().any(|byte| *byte != erased) {
                 return false;
             }
@@ -448,14 +523,14 @@ impl<F: NorFlash> Journal<F> {
         if to_usize(at).saturating_add(into.len()) > self.flash.capacity() {
             return Err(JournalError::Flash(NorFlashErrorKind::OutOfBounds));
         }
-        crate::flash::read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash)
+        read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash)
     }
 
     fn check_geometry(&self) -> Result<(), JournalError> {
         let bank = to_usize(self.bank_len());
         let divides = |part: usize, whole: usize| whole.checked_rem(part) == Some(0);
         let fits = divides(F::WRITE_SIZE, CHUNK)
-            && crate::flash::is_readable::<F>()
+            && is_readable::<F>()
             && divides(F::ERASE_SIZE, bank)
             && bank > 0;
         if fits { Ok(()) } else { Err(JournalError::Geometry) }
@@ -465,6 +540,20 @@ impl<F: NorFlash> Journal<F> {
         index(kind).and_then(|at| self.latest.get(at).copied().flatten())
     }
 
+    /// What a bank holds at most before it must be rotated again: the latest record of each kind, with this one among them,
+    /// those that are needed, and one more of these.
+    fn full_snapshot(&self, new: RecordHead) -> u32 {
+        let pair = |head: RecordHead| self.stride(head).saturating_mul(2);
+        let needed = NEEDED.map(|(kind, len)| pair(RecordHead { kind, len: to_u16(len), ..new }));
+        let others = Kind::KEPT.into_iter().filter(|kind| !is_needed(*kind)).map(|kind| {
+            let kept = self.place(kind).map(|place| place.head);
+            if kind == new.kind { pair(new) } else { kept.map_or(0, pair) }
+        });
+        let more = needed.into_iter().max().unwrap_or(0);
+        let front = self.mark_len().saturating_add(pair(bank_record(0))).saturating_add(more);
+        needed.into_iter().chain(others).fold(front, u32::saturating_add)
+    }
+
     fn bank_len(&self) -> u32 {
         to_u32(self.flash.capacity() / 2)
     }
@@ -472,6 +561,11 @@ impl<F: NorFlash> Journal<F> {
     /// Length of the mark: it takes words of its own.
     fn mark_len(&self) -> u32 {
         to_u32(F::WRITE_SIZE.max(4))
+    }
+
+    /// Where both copies of a record lie.
+    fn copies(&self, place: Place) -> [u32; 2] {
+        [place.offset, place.offset.saturating_add(self.stride(place.head))]
     }
 
     /// Length of a copy with its padding.
@@ -488,32 +582,33 @@ struct CopyWriter {
     filled: usize,
 }
 
+#[both]
 impl CopyWriter {
-    fn add<F: NorFlash>(&mut self, flash: &mut F, bytes: &[u8]) -> Result<(), JournalError> {
+    async fn add<F: NorFlash>(&mut self, flash: &mut F, bytes: &[u8]) -> Result<(), JournalError> {
         for byte in bytes {
             if let Some(room) = self.chunk.get_mut(self.filled) {
                 *room = *byte;
             }
             self.filled = self.filled.saturating_add(1);
             if self.filled == CHUNK {
-                self.write(flash, CHUNK)?;
+                self.write(flash, CHUNK).await?;
             }
         }
         Ok(())
     }
 
-    fn finish<F: NorFlash>(mut self, flash: &mut F) -> Result<(), JournalError> {
+    async fn finish<F: NorFlash>(mut self, flash: &mut F) -> Result<(), JournalError> {
         match self.filled.next_multiple_of(F::WRITE_SIZE.max(1)) {
             0 => Ok(()),
-            len => self.write(flash, len),
+            len => self.write(flash, len).await,
         }
     }
 
-    fn write<F: NorFlash>(&mut self, flash: &mut F, len: usize) -> Result<(), JournalError> {
+    async fn write<F: NorFlash>(&mut self, flash: &mut F, len: usize) -> Result<(), JournalError> {
         let bytes = self.chunk.get(..len).unwrap_or_default();
-        flash.write(self.at, bytes).map_err(|error| JournalError::Flash(error.kind()))?;
+        flash.write(self.at, bytes).await.map_err(|error| JournalError::Flash(error.kind()))?;
         self.at = self.at.saturating_add(to_u32(len));
-        (self.chunk, self.filled) = ([PADDING; CHUNK], 0);
+        (self.chunk, self.filled) = ([ERASED; CHUNK], 0);
         Ok(())
     }
 }
@@ -524,6 +619,11 @@ fn payload_and_crc(at: u32, head: RecordHead) -> (u32, u32) {
     (at.saturating_add(to_u32(HEAD_LEN)), end.saturating_sub(to_u32(CRC_LEN)))
 }
 
+/// The head of a bank record.
+fn bank_record(sequence: u32) -> RecordHead {
+    RecordHead { kind: Kind::Bank, len: to_u16(BankHead::LEN), sequence }
+}
+
 /// Where a payload comes from.
 #[derive(Clone, Copy)]
 enum Source<'a> {
@@ -532,18 +632,14 @@ enum Source<'a> {
     Copy(u32),
 }
 
+fn is_needed(kind: Kind) -> bool {
+    NEEDED.iter().any(|(needed, _)| *needed == kind)
+}
+
 fn index(kind: Kind) -> Option<usize> {
     Kind::KEPT.iter().position(|kept| *kept == kind)
 }
 
-fn to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
-}
-
 fn to_u16(len: usize) -> u16 {
     u16::try_from(len).unwrap_or(u16::MAX)
-}
-
-fn to_usize(len: u32) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
 }

@@ -1,0 +1,100 @@
+//! Stages of a rollout: whether this device may take a target now.
+
+use core::ffi::c_char;
+
+use whittle_patcher_nostd::VerifiedStage;
+
+use crate::error::{WHITTLE_NOTHING, WHITTLE_OK, result};
+use crate::image::{SignedImage, WHITTLE_NAME_BYTES, name};
+use crate::pointer;
+use crate::updater::{Updater, with};
+
+/// A stage of a rollout that a trusted key signed.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Stage {
+    /// Number within the rollout; it never falls.
+    pub number: u32,
+    /// Share of the fleet that the target goes to, in parts per million.
+    pub share_ppm: u32,
+    /// First bytes of the SHA-256 of the target.
+    pub target: [u8; 16],
+    /// Names the rollout.
+    pub seed: [u8; 16],
+    /// Version of the target, for people.
+    pub version: [c_char; WHITTLE_NAME_BYTES],
+}
+
+impl Stage {
+    fn of(stage: &VerifiedStage) -> Self {
+        Self {
+            number: stage.number,
+            share_ppm: stage.share.ppm(),
+            target: stage.target_digest,
+            seed: stage.seed,
+            version: name(&stage.target_version),
+        }
+    }
+}
+
+/// Checks a stage of a rollout and keeps it; it never falls behind the one that is kept. `stage` may be null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn whittle_accept_stage(
+    updater: *mut Updater,
+    bytes: *const u8,
+    len: usize,
+    stage: *mut Stage,
+) -> i32 {
+    // SAFETY: the header's rules.
+    let outcome = unsafe {
+        with(updater, |updater| {
+            let accepted = updater.accept_stage(pointer::slice(bytes, len)?)?;
+            if !stage.is_null() {
+                pointer::write(stage, Stage::of(&accepted))?;
+            }
+            Ok(WHITTLE_OK)
+        })
+    };
+    result(outcome)
+}
+
+/// Tells the stage that is kept; `WHITTLE_NOTHING` if there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn whittle_kept_stage(updater: *mut Updater, stage: *mut Stage) -> i32 {
+    // SAFETY: the header's rules.
+    let outcome = unsafe {
+        with(updater, |updater| {
+            let Some(kept) = updater.stage()? else { return Ok(WHITTLE_NOTHING) };
+            pointer::write(stage, Stage::of(&kept))?;
+            Ok(WHITTLE_OK)
+        })
+    };
+    result(outcome)
+}
+
+/// Tells whether the stage that is kept has reached the device with this id; `WHITTLE_NOTHING` if none is kept.
+///
+/// `image` is what whittle_download_image() told: a stage for another target lets nobody in. It may be null, for asking
+/// before anything is downloaded.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn whittle_eligible(
+    updater: *mut Updater,
+    id: *const u8,
+    id_len: usize,
+    image: *const SignedImage,
+    is_eligible: *mut bool,
+) -> i32 {
+    // SAFETY: the header's rules.
+    let outcome = unsafe {
+        with(updater, |updater| {
+            let id = pointer::slice(id, id_len)?;
+            let image = if image.is_null() { None } else { Some(pointer::read(image)?) };
+            let Some(stage) = updater.stage()? else { return Ok(WHITTLE_NOTHING) };
+            // Stages of other products are not accepted, so the digest tells enough.
+            let is_for = image.is_none_or(|image| image.digest.starts_with(&stage.target_digest));
+            pointer::write(is_eligible, is_for && stage.includes(id))?;
+            Ok(WHITTLE_OK)
+        })
+    };
+    result(outcome)
+}

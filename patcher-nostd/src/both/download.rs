@@ -1,0 +1,268 @@
+//! A download into the staging region, which goes on after a power cut where the last whole block ended.
+
+use whittle_format::block::BlockLayout;
+use whittle_format::journal::Kind;
+use whittle_format::life::{PackageKind, Phase};
+use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
+use whittle_format::manifest::BaseRef;
+use whittle_format::shorten;
+use whittle_format::staging::{Progress, Staging};
+
+use super::staging::put;
+use super::turn::Turn;
+use super::updater::Updater;
+use super::{NorFlash, both};
+use crate::life;
+use crate::receiver::{Event, Receiver};
+use crate::signed_slot::{image_room, slot_mut};
+use crate::staged::{StagedBlocks, read_envelope, read_link, skip_doubtful};
+use crate::{JournalError, LifeError, PatchError, Status, UpdateError, VerifiedManifest, Verifier};
+
+/// A download of one package, fed with chunks of any size.
+///
+/// Every block is authenticated before it is staged, and counted in the journal after it has been read back. Dropping
+/// this value, or losing power, loses nothing but the block at hand: [`Updater::resume`] makes another one.
+pub struct Download<'u, 'd, J, F, S, V> {
+    updater: &'u mut Updater<'d, J, F, V>,
+    region: &'u mut S,
+    receiver: Receiver<'u, V>,
+    state: Staging,
+    envelope: [u8; MAX_MANIFEST_ENVELOPE_BYTES],
+    envelope_len: usize,
+    manifest: Option<VerifiedManifest>,
+    turn: Turn,
+}
+
+#[both]
+impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
+    /// Begins the download of a package at its first byte; what was staged before is given up.
+    ///
+    /// `block_buffer` is as in [`Buffers`](crate::Buffers); `region` must hold the package and, for each power cut that
+    /// shall be survived without beginning anew, one block more.
+    ///
+    /// # Errors
+    /// [`LifeError::OutOfTurn`] while a trial runs: commit it, or roll it back, before anything else is downloaded.
+    pub fn download<'u, S: NorFlash>(
+        &'u mut self,
+        region: &'u mut S,
+        block_buffer: &'u mut [u8],
+    ) -> Result<Download<'u, 'd, J, F, S, V>, UpdateError>
+    where
+        'd: 'u,
+    {
+        if self.life.phase == Phase::Trial {
+            return Err(LifeError::OutOfTurn { phase: Phase::Trial }.into());
+        }
+        let receiver = Receiver::new(&self.device_now(), self.verifier.clone(), block_buffer);
+        Ok(Download {
+            updater: self,
+            region,
+            receiver,
+            state: Staging::default(),
+            envelope: [0; MAX_MANIFEST_ENVELOPE_BYTES],
+            envelope_len: 0,
+            manifest: None,
+            turn: Turn::default(),
+        })
+    }
+
+    /// Goes on with the download that was interrupted; `None` if there is nothing to go on with.
+    ///
+    /// [`Download::offset`] tells where in the package file.
+    ///
+    /// # Errors
+    /// [`UpdateError::Journal`] or [`UpdateError::Record`].
+    pub async fn resume<'u, S: NorFlash>(
+        &'u mut self,
+        region: &'u mut S,
+        block_buffer: &'u mut [u8],
+    ) -> Result<Option<Download<'u, 'd, J, F, S, V>>, UpdateError>
+    where
+        'd: 'u,
+    {
+        if self.life.phase != Phase::Downloading {
+            return Ok(None);
+        }
+        let state = self.staged()?;
+        let mut download = self.download(region, block_buffer)?;
+        if state.next == 0 || !download.restore(state) {
+            return Ok(None);
+        }
+        if download.state != state {
+            download.count(download.state).await?;
+        }
+        Ok(Some(download))
+    }
+}
+
+impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
+    /// The journal's record of what is staged.
+    pub(crate) fn staged(&mut self) -> Result<Staging, UpdateError> {
+        let mut bytes = [0; Staging::MAX_LEN];
+        match self.journal.read(Kind::Staging, &mut bytes)? {
+            Some(bytes) => Staging::parse(bytes).map_err(UpdateError::Record),
+            None => Ok(Staging::default()),
+        }
+    }
+}
+
+#[both]
+impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, S, V> {
+    /// Where in the package file the bytes are wanted from, when nothing has been pushed yet.
+    #[must_use]
+    pub fn offset(&self) -> u32 {
+        let Some(manifest) = &self.manifest else { return 0 };
+        let envelope = u32::try_from(self.envelope_len).unwrap_or(u32::MAX);
+        let block = 1u32.checked_shl(manifest.block_log2.into()).unwrap_or(u32::MAX);
+        let staged = self.state.complete.saturating_mul(block);
+        // All blocks but the last are of one size, and behind the last one the package ends.
+        let layout = BlockLayout::new(manifest.payload_size, manifest.block_log2);
+        let all = layout.map_or(0, |layout| layout.wire_len());
+        envelope.saturating_add(u32::try_from(all).unwrap_or(u32::MAX).min(staged))
+    }
+
+    /// What is being downloaded, once its envelope has come.
+    #[must_use]
+    pub fn manifest(&self) -> Option<&VerifiedManifest> {
+        self.manifest.as_ref()
+    }
+
+    /// Takes the whole chunk, unless the package ends inside it.
+    ///
+    /// Nothing is written before the signature, the fitness for this device and the base's hash have been checked.
+    ///
+    /// # Errors
+    /// [`UpdateError`]; what is staged and counted stays, so that [`Updater::resume`] goes on behind it. This value does not.
+    pub async fn push(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
+        self.turn.begin().map_err(JournalError::from)?;
+        let outcome = self.take(input).await;
+        self.turn.end();
+        outcome
+    }
+
+    async fn take(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
+        loop {
+            let before = *input;
+            let base = self.updater.life.committed;
+            let slots = &mut self.updater.slots;
+            let room = image_room(slot_mut(slots, base.other()));
+            let event = self.receiver.next(input, slot_mut(slots, base), room)?;
+            if self.manifest.is_none() {
+                let taken = before.len().saturating_sub(input.len());
+                self.keep_envelope(before.get(..taken).unwrap_or_default());
+            }
+            let staged = match event {
+                Event::NeedMore => return Ok(Status::NeedMore),
+                Event::End => return Ok(Status::Done),
+                Event::Admitted(manifest) => self.begin(manifest).await,
+                Event::Payload => self.stage_block().await,
+            };
+            if staged.is_err() {
+                // What the receiver has passed on is not staged, so it must not go on.
+                self.receiver.fail(PatchError::Truncated);
+            }
+            staged?;
+        }
+    }
+
+    async fn stage_block(&mut self) -> Result<(), UpdateError> {
+        let next = put(self.region, &self.state, self.receiver.block()).await?;
+        self.count(next).await
+    }
+
+    /// Ends the download: the package is whole, and can be installed.
+    ///
+    /// # Errors
+    /// [`UpdateError::Patch`] with [`PatchError::Truncated`] if bytes are missing, or
+    /// [`UpdateError::Journal`].
+    pub async fn finish(mut self) -> Result<VerifiedManifest, UpdateError> {
+        self.turn.begin().map_err(JournalError::from)?;
+        let manifest = self.receiver.finish()?;
+        self.updater.journal.append(Kind::Progress, &Progress::default().emit()).await?;
+        self.updater.happen(life::Event::Verified).await?;
+        Ok(manifest)
+    }
+
+    fn keep_envelope(&mut self, bytes: &[u8]) {
+        let room = self.envelope.get_mut(self.envelope_len..).unwrap_or_default();
+        for (to, from) in room.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        self.envelope_len = self.envelope_len.saturating_add(bytes.len());
+    }
+
+    /// Stages the envelope of an admitted package.
+    async fn begin(&mut self, manifest: VerifiedManifest) -> Result<(), UpdateError> {
+        if self.updater.is_being_replaced()? {
+            return Err(LifeError::OutOfTurn { phase: self.updater.life.phase }.into());
+        }
+        let admitted = self.updater.happen(life::Event::Download {
+            target: shorten(&manifest.target_digest),
+            security_counter: manifest.security_counter,
+            kind: kind(manifest.base()),
+        });
+        admitted.await?;
+        self.count(Staging::default()).await?;
+        let envelope = self.envelope.get(..self.envelope_len).unwrap_or_default();
+        let next = put(self.region, &self.state, envelope).await?;
+        self.count(next).await?;
+        self.manifest = Some(manifest);
+        Ok(())
+    }
+
+    /// Goes on where the record says; whether what is staged is what the device is downloading, and whole so far.
+    fn restore(&mut self, state: Staging) -> bool {
+        let Ok(envelope) = read_envelope(self.region, &mut self.envelope) else { return false };
+        self.envelope_len = envelope.len();
+        let life = &self.updater.life;
+        let (target, counter) = (life.target, life.target_counter);
+        let (package, base) = (life.kind, life.committed);
+        let slots = &mut self.updater.slots;
+        let room = image_room(slot_mut(slots, base.other()));
+        let mut input = envelope;
+        let event = self.receiver.next(&mut input, slot_mut(slots, base), room);
+        let Ok(Event::Admitted(manifest)) = event else { return false };
+        let is_this = shorten(&manifest.target_digest) == target
+            && kind(manifest.base()) == package
+            && manifest.security_counter == counter;
+        if !is_this {
+            return false;
+        }
+        let staged = StagedBlocks::new(&state, &manifest, self.envelope_len, S::WRITE_SIZE);
+        let Ok(mut staged) = staged else { return false };
+        let mut last = None;
+        while let Some(block) = staged.next() {
+            last = Some(block);
+        }
+        if let Some(last) = last {
+            let link = if staged.is_at_end() {
+                None
+            } else {
+                let Ok(link) = read_link(self.region, last) else { return false };
+                Some(link)
+            };
+            self.receiver.skip(state.complete, link);
+        }
+        let next = if staged.is_at_end() {
+            Some(state)
+        } else {
+            skip_doubtful(&state, staged.following_len(), S::WRITE_SIZE)
+        };
+        let Some(next) = next else { return false };
+        self.state = next;
+        self.manifest = Some(manifest);
+        true
+    }
+
+    /// Puts what is staged into the journal.
+    async fn count(&mut self, state: Staging) -> Result<(), UpdateError> {
+        let mut bytes = [0; Staging::MAX_LEN];
+        self.updater.journal.append(Kind::Staging, state.emit(&mut bytes)).await?;
+        self.state = state;
+        Ok(())
+    }
+}
+
+fn kind(base: Option<BaseRef>) -> PackageKind {
+    if base.is_some() { PackageKind::Delta } else { PackageKind::Full }
+}

@@ -1,0 +1,285 @@
+//! What a device keeps, and what it does with it: the state machine of [`life`], driven over real flash.
+
+use whittle_format::envelope::Envelope;
+use whittle_format::flags::Flags;
+use whittle_format::journal::Kind;
+use whittle_format::life::{LifeState, Phase, SlotId};
+use whittle_format::limits::{MAX_FLAGS_ENVELOPE_BYTES, MAX_STAGE_ENVELOPE_BYTES};
+use whittle_format::{Stage, shorten};
+
+use super::journal::Journal;
+use super::{NorFlash, both};
+use crate::life::{self, DEFAULT_ATTEMPTS, Event, ResetCause};
+use crate::signed_slot::{any_signed_slot, check_slot, slot_mut};
+use crate::{Boot, Device, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage, Verifier};
+
+/// An updater over two slots, either of which runs, and a journal.
+///
+/// The boot loader opens one, calls [`Self::boot`] and jumps. The application opens one too: it downloads, installs and
+/// activates packages, and tells how its health checks ended.
+#[derive(Debug)]
+pub struct Updater<'d, J, F, V> {
+    pub(crate) device: Device<'d>,
+    pub(crate) verifier: V,
+    pub(crate) journal: Journal<J>,
+    pub(crate) slots: [F; 2],
+    pub(crate) life: LifeState,
+    attempts: u8,
+    /// Both slots are one and the same.
+    pub(crate) is_single: bool,
+}
+
+#[both]
+impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
+    /// Opens the journal; `slots` are A and B.
+    ///
+    /// A device whose journal is empty or lost believes what its slots hold: the image with the highest security
+    /// counter counts as committed, slot A's if both are alike. `device.security_counter` is the lowest that may ever
+    /// run, such as one in fuses; the journal's may be higher.
+    ///
+    /// # Errors
+    /// [`UpdateError::Journal`] or [`UpdateError::Record`]: a boot loader then starts [`any_signed_slot`].
+    pub async fn open(
+        device: &Device<'d>,
+        verifier: V,
+        journal: J,
+        slots: [F; 2],
+    ) -> Result<Self, UpdateError> {
+        let mut journal = Journal::open(journal).await?;
+        let mut bytes = [0; LifeState::LEN];
+        let stored = match journal.read(Kind::Life, &mut bytes)? {
+            Some(bytes) => Some(LifeState::parse(bytes).map_err(UpdateError::Record)?),
+            None => None,
+        };
+        let life = stored.unwrap_or(LifeState::new(SlotId::A, device.security_counter));
+        let mut updater = Self {
+            device: *device,
+            verifier,
+            journal,
+            slots,
+            life,
+            attempts: DEFAULT_ATTEMPTS,
+            is_single: false,
+        };
+        if stored.is_none() {
+            let found = any_signed_slot(device, &updater.verifier, &mut updater.slots);
+            if let Some((slot, found)) = found {
+                updater.life =
+                    LifeState::new(slot, found.security_counter.max(life.security_counter));
+            }
+            updater.journal.append(Kind::Life, &updater.life.emit()).await?;
+        }
+        Ok(updater)
+    }
+
+    /// The same with another number of attempts of a trial than [`DEFAULT_ATTEMPTS`].
+    #[must_use]
+    pub fn with_attempts(self, attempts: u8) -> Self {
+        Self { attempts, ..self }
+    }
+
+    /// Where the device stands.
+    #[must_use]
+    pub fn life(&self) -> &LifeState {
+        &self.life
+    }
+
+    /// The lowest security counter that may run.
+    #[must_use]
+    pub fn security_counter(&self) -> u32 {
+        self.life.security_counter.max(self.device.security_counter)
+    }
+
+    /// Tells which slot to start: called once by the boot loader.
+    ///
+    /// The boot is counted in the journal before anything is looked at, so that an image that never comes up uses up its
+    /// attempts. Only a slot that holds a signed image, whole, is ever returned; if it is not the one that should boot,
+    /// the journal says so afterwards.
+    ///
+    /// # Errors
+    /// [`UpdateError::Journal`]: a boot loader then starts [`any_signed_slot`].
+    pub async fn boot(&mut self, cause: ResetCause) -> Result<Boot, UpdateError> {
+        self.happen(Event::Boot(cause)).await?;
+        loop {
+            let slot = life::boots_from(&self.life);
+            if let Some(manifest) = self.bootable(slot) {
+                if slot == self.life.committed {
+                    let counter = manifest.security_counter;
+                    self.enter(life::with_committed_counter(&self.life, counter)).await?;
+                }
+                return Ok(Boot::Slot(slot, manifest));
+            }
+            let was_trial = self.life.phase == Phase::Trial;
+            let other = self.bootable(slot.other()).is_some();
+            self.happen(Event::Damaged { other }).await?;
+            if !was_trial && !other {
+                return Ok(Boot::Recovery);
+            }
+        }
+    }
+
+    /// The image in a slot if it may boot now.
+    fn bootable(&mut self, slot: SlotId) -> Option<VerifiedManifest> {
+        let device = self.device_now();
+        let is_trial = self.life.phase == Phase::Trial && slot != self.life.committed;
+        let manifest = check_slot(slot_mut(&mut self.slots, slot), &device, &self.verifier).ok()?;
+        let digest = shorten(&manifest.target_digest);
+        let is_wanted = !is_trial || digest == self.life.target;
+        let is_rejected = slot != self.life.committed && digest == self.life.rejected;
+        (is_wanted && !is_rejected).then_some(manifest)
+    }
+
+    /// Starts what is installed at the next boot.
+    ///
+    /// # Errors
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless something is installed, or [`UpdateError::Journal`].
+    pub async fn activate(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Activate).await
+    }
+
+    /// All health checks passed: the image on trial is committed, and the security counter rises to its own.
+    ///
+    /// # Errors
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
+    pub async fn healthy(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Healthy).await
+    }
+
+    /// A health check failed: the next boot starts the committed image.
+    ///
+    /// # Errors
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
+    pub async fn unhealthy(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Unhealthy).await
+    }
+
+    /// The health checks did not end in time: the next boot starts the committed image.
+    ///
+    /// # Errors
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
+    pub async fn too_late(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::TooLate).await
+    }
+
+    /// Gives up the package that is being downloaded, or that could not be installed; if it is a delta, that counts as
+    /// one of its failures. Where an installation in place has begun, nothing boots then but a recovery.
+    ///
+    /// # Errors
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless there is one, or [`UpdateError::Journal`].
+    pub async fn abandon(&mut self) -> Result<(), UpdateError> {
+        self.happen(Event::Failed).await
+    }
+
+    /// Switches features of the running image off, one bit each, because they were found to fail.
+    ///
+    /// # Errors
+    /// [`UpdateError::Journal`].
+    pub async fn disable(&mut self, features: u32) -> Result<(), UpdateError> {
+        self.happen(Event::Disable(features)).await
+    }
+
+    /// Switches them on again.
+    ///
+    /// # Errors
+    /// [`UpdateError::Journal`].
+    pub async fn enable(&mut self, features: u32) -> Result<(), UpdateError> {
+        self.happen(Event::Enable(features)).await
+    }
+
+    /// Features of the running image that are switched off, one bit each.
+    #[must_use]
+    pub fn disabled(&self) -> u32 {
+        life::disabled(&self.life)
+    }
+
+    /// Checks a flags document and keeps it; its version is never below that of the one that is kept.
+    ///
+    /// # Errors
+    /// [`UpdateError::Document`] or [`UpdateError::Journal`]; what was kept before still is.
+    pub async fn accept_flags(&mut self, envelope: &[u8]) -> Result<(), UpdateError> {
+        let mut bytes = [0; MAX_FLAGS_ENVELOPE_BYTES];
+        // It was authentic when it was kept; its key may have been revoked since.
+        let kept = self.journal.read(Kind::Flags, &mut bytes)?.map(Envelope::parse);
+        let kept = kept.and_then(|envelope| Flags::parse(envelope.ok()?.0.payload).ok());
+        let version = kept.map_or(0, |flags| flags.head.version);
+        VerifiedFlags::check(envelope, self.device.product, version, &self.verifier)?;
+        Ok(self.journal.append(Kind::Flags, envelope).await?)
+    }
+
+    /// The flags document that is kept.
+    ///
+    /// # Errors
+    /// [`UpdateError::Journal`], or [`UpdateError::Document`] if the key that signed it is not trusted any more.
+    pub fn flags<'b>(
+        &mut self,
+        into: &'b mut [u8; MAX_FLAGS_ENVELOPE_BYTES],
+    ) -> Result<Option<VerifiedFlags<'b>>, UpdateError> {
+        let Some(envelope) = self.journal.read(Kind::Flags, into)? else { return Ok(None) };
+        let flags = VerifiedFlags::check(envelope, self.device.product, 0, &self.verifier)?;
+        Ok(Some(flags))
+    }
+
+    /// Checks a stage of a rollout and keeps it; it never falls behind the one that is kept.
+    ///
+    /// # Errors
+    /// [`UpdateError::Document`] or [`UpdateError::Journal`]; what was kept before still is.
+    pub async fn accept_stage(&mut self, envelope: &[u8]) -> Result<VerifiedStage, UpdateError> {
+        let mut bytes = [0; MAX_STAGE_ENVELOPE_BYTES];
+        // It was authentic when it was kept; its key may have been revoked since.
+        let kept = self.journal.read(Kind::Stage, &mut bytes)?.map(Envelope::parse);
+        let kept = kept.and_then(|envelope| Stage::parse(envelope.ok()?.0.payload).ok());
+        let product = self.device.product;
+        let stage = VerifiedStage::check(envelope, product, kept.as_ref(), &self.verifier)?;
+        self.journal.append(Kind::Stage, envelope).await?;
+        Ok(stage)
+    }
+
+    /// The stage that is kept.
+    ///
+    /// # Errors
+    /// [`UpdateError::Journal`], or [`UpdateError::Document`] if the key that signed it is not trusted any more.
+    pub fn stage(&mut self) -> Result<Option<VerifiedStage>, UpdateError> {
+        let mut bytes = [0; MAX_STAGE_ENVELOPE_BYTES];
+        let Some(envelope) = self.journal.read(Kind::Stage, &mut bytes)? else { return Ok(None) };
+        Ok(Some(VerifiedStage::check(envelope, self.device.product, None, &self.verifier)?))
+    }
+
+    /// Keeps something of the application's, at most 1024 bytes, in place of what it kept before.
+    ///
+    /// # Errors
+    /// [`UpdateError::Journal`]; what was kept before still is.
+    pub async fn keep(&mut self, bytes: &[u8]) -> Result<(), UpdateError> {
+        Ok(self.journal.append(Kind::Application, bytes).await?)
+    }
+
+    /// What the application keeps.
+    ///
+    /// # Errors
+    /// [`UpdateError::Journal`].
+    pub fn kept<'b>(&mut self, into: &'b mut [u8]) -> Result<Option<&'b [u8]>, UpdateError> {
+        Ok(self.journal.read(Kind::Application, into)?)
+    }
+
+    /// Gives the flash back: the journal's, and the slots'.
+    pub fn into_flash(self) -> (J, [F; 2]) {
+        (self.journal.into_flash(), self.slots)
+    }
+
+    /// The device with the security counter that holds now.
+    pub(crate) fn device_now(&self) -> Device<'d> {
+        Device { security_counter: self.security_counter(), ..self.device }
+    }
+
+    pub(crate) async fn happen(&mut self, event: Event) -> Result<(), UpdateError> {
+        self.enter(life::next(&self.life, event, self.attempts)?).await
+    }
+
+    /// Puts a state into the journal, and only then into effect.
+    async fn enter(&mut self, life: LifeState) -> Result<(), UpdateError> {
+        if life != self.life {
+            self.journal.append(Kind::Life, &life.emit()).await?;
+            self.life = life;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! Which image boots when flash has been damaged, and what a device keeps besides.
+
+use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
+use whittle_patcher_nostd::{
+    Boot, Device, DocumentError, Ending, Journal, LifeState, Phase, RecordKind, ResetCause, SlotId,
+    UpdateError, Updater, any_signed_slot,
+};
+
+use super::blocking::world::{DEVICE, Flash, Geometry};
+use super::packages::{FastVerifier, Releases, flags, stage};
+
+const GEOMETRY: Geometry = Geometry { bank: 1024, slot: 1024, staging: 2048 };
+
+/// A device on which the new image runs on trial.
+fn on_trial(releases: &Releases) -> Flash<1, 8, 256> {
+    let mut flash = Flash::new(Chip::PLAIN, GEOMETRY, releases, &Supply::new());
+    install(&mut flash, releases);
+    assert!(matches!(boot(&mut flash), Boot::Slot(SlotId::B, _)));
+    flash
+}
+
+fn install(flash: &mut Flash<1, 8, 256>, releases: &Releases) {
+    flash.fetch_whole(&releases.new_full).expect("fetched");
+    flash.install().expect("installs");
+    flash.updater().expect("opens").activate().expect("activates");
+}
+
+fn boot(flash: &mut Flash<1, 8, 256>) -> Boot {
+    flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots")
+}
+
+fn life(flash: &mut Flash<1, 8, 256>) -> LifeState {
+    *flash.updater().expect("opens").life()
+}
+
+/// Flips a bit in the image of a slot.
+fn damage(flash: &mut Flash<1, 8, 256>, slot: SlotId) {
+    flash.slots[slot as usize].break_cell(123, 5);
+}
+
+#[test]
+fn a_damaged_trial_is_rolled_back() {
+    let releases = Releases::new(600, 6);
+    let mut flash = on_trial(&releases);
+    damage(&mut flash, SlotId::B);
+    assert!(matches!(boot(&mut flash), Boot::Slot(SlotId::A, _)));
+    assert_eq!((life(&mut flash).ending, life(&mut flash).phase), (Ending::Damaged, Phase::Idle));
+}
+
+#[test]
+fn the_other_slot_takes_over_from_a_damaged_committed_one_unless_it_was_rejected() {
+    let releases = Releases::new(600, 6);
+    let mut flash = on_trial(&releases);
+    flash.updater().expect("opens").unhealthy().expect("rolls back");
+    damage(&mut flash, SlotId::A);
+    assert_eq!(boot(&mut flash), Boot::Recovery, "what failed its checks does not come back");
+
+    // An image that is installed and has not been tried is as good as any.
+    let mut flash = Flash::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    install(&mut flash, &releases);
+    flash.updater().expect("opens").abandon().expect_err("it is installed");
+    damage(&mut flash, SlotId::A);
+    let Boot::Slot(SlotId::B, _) = boot(&mut flash) else { panic!("B boots") };
+    damage(&mut flash, SlotId::B);
+    assert_eq!(boot(&mut flash), Boot::Recovery);
+    assert_eq!(boot(&mut flash), Boot::Recovery, "again and again");
+}
+
+#[test]
+fn the_counter_is_never_below_that_of_the_committed_image() {
+    let releases = Releases::new(600, 6);
+    let mut flash = Flash::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let stale = LifeState::new(SlotId::A, 1);
+    let mut journal = Journal::open(&mut flash.journal).expect("opens");
+    journal.append(RecordKind::Life, &stale.emit()).expect("written");
+    assert_eq!(life(&mut flash).security_counter, 1);
+    boot(&mut flash);
+    assert_eq!(life(&mut flash).security_counter, 7);
+}
+
+#[test]
+fn images_below_the_security_counter_do_not_boot() {
+    let releases = Releases::new(600, 6);
+    let mut flash = on_trial(&releases);
+    flash.updater().expect("opens").healthy().expect("commits");
+    assert_eq!(life(&mut flash).security_counter, 8);
+    // The old image, with counter 7, is still there, whole and signed.
+    damage(&mut flash, SlotId::B);
+    assert_eq!(boot(&mut flash), Boot::Recovery);
+}
+
+#[test]
+fn a_security_counter_in_fuses_counts_too() {
+    let releases = Releases::new(600, 6);
+    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let device = Device { security_counter: 8, ..DEVICE };
+    let [a, b] = &mut flash.slots;
+    let mut updater =
+        Updater::open(&device, FastVerifier, &mut flash.journal, [a, b]).expect("opens");
+    assert_eq!(updater.security_counter(), 8);
+    assert_eq!(updater.boot(ResetCause::Unknown), Ok(Boot::Recovery));
+}
+
+#[test]
+fn a_lost_journal_is_no_brick() {
+    let releases = Releases::new(600, 6);
+    for is_committed in [false, true] {
+        let mut flash = on_trial(&releases);
+        if is_committed {
+            flash.updater().expect("opens").healthy().expect("commits");
+        }
+        flash.journal = SimFlash::used(2048);
+        // Both images are signed: the one with the higher counter is taken, and the counter does not fall.
+        assert!(matches!(boot(&mut flash), Boot::Slot(SlotId::B, _)));
+        assert_eq!(life(&mut flash).security_counter, 8);
+        damage(&mut flash, SlotId::B);
+        flash.journal = SimFlash::used(2048);
+        assert!(matches!(boot(&mut flash), Boot::Slot(SlotId::A, _)));
+    }
+}
+
+#[test]
+fn a_boot_loader_without_a_journal_starts_a_signed_slot() {
+    let releases = Releases::new(600, 6);
+    let mut flash = on_trial(&releases);
+    (0..2048).for_each(|at| flash.journal.break_cell(at, 1));
+    assert!(matches!(flash.updater().map(|_| ()), Err(UpdateError::Journal(_))));
+    let [a, b] = &mut flash.slots;
+    let found = any_signed_slot(&DEVICE, &FastVerifier, &mut [a, b]);
+    assert_eq!(found.map(|(slot, _)| slot), Some(SlotId::B));
+}
+
+#[test]
+fn what_a_device_keeps_comes_back() {
+    let releases = Releases::new(600, 6);
+    let mut flash = Flash::<1, 8, 256>::new(
+        Chip::CORRECTING,
+        Geometry { bank: 4096, ..GEOMETRY },
+        &releases,
+        &Supply::new(),
+    );
+    let (older_flags, newer_flags) = (flags(3), flags(4));
+    let [two, three] = [2, 3].map(stage);
+    let mut updater = flash.updater().expect("opens");
+    updater.accept_flags(&newer_flags).expect("valid");
+    let older = UpdateError::Document(DocumentError::VersionTooLow { got: 3, stored: 4 });
+    assert_eq!(updater.accept_flags(&older_flags), Err(older));
+    assert_eq!(updater.accept_stage(&three).expect("valid").number, 3);
+    let older = UpdateError::Document(DocumentError::StageTooLow { got: 2, accepted: 3 });
+    assert_eq!(updater.accept_stage(&two).map(|_| ()), Err(older));
+    updater.keep(b"set point 21.5").expect("kept");
+    updater.disable(0b1010).expect("noted");
+    updater.enable(0b0010).expect("noted");
+
+    let mut updater = flash.updater().expect("opens");
+    let mut bytes = [0; 1024];
+    let flags = updater.flags(&mut bytes).expect("readable").expect("kept");
+    assert_eq!(flags.version(), 4);
+    assert_eq!(updater.stage().expect("readable").expect("kept").number, 3);
+    let mut bytes = [0; 64];
+    assert_eq!(updater.kept(&mut bytes), Ok(Some(&b"set point 21.5"[..])));
+    assert_eq!(updater.disabled(), 0b1000);
+}
+
+#[test]
+fn steps_out_of_turn_are_refused() {
+    let releases = Releases::new(600, 6);
+    let mut flash = Flash::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let refused = |result: Result<(), UpdateError>| {
+        assert!(matches!(result, Err(UpdateError::Life(_))), "{result:?}");
+    };
+    refused(flash.updater().expect("opens").activate());
+    refused(flash.updater().expect("opens").healthy());
+    refused(flash.updater().expect("opens").abandon());
+    refused(flash.install());
+    install(&mut flash, &releases);
+    boot(&mut flash);
+    refused(flash.fetch_whole(&releases.new_full));
+    // A rolled back target does not come back, and one below the counter never comes.
+    flash.updater().expect("opens").unhealthy().expect("rolls back");
+    refused(flash.fetch_whole(&releases.delta));
+    // The next installation knows nothing of the progress of the one before.
+    flash.fetch_whole(&releases.old_full).expect("another target");
+    flash.install().expect("installs");
+    flash.updater().expect("opens").activate().expect("activates");
+    assert!(matches!(boot(&mut flash), Boot::Slot(SlotId::B, _)));
+}
+
+#[test]
+fn a_download_that_could_not_stage_a_block_does_not_go_on_without_it() {
+    let releases = Releases::new(600, 6);
+    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let bytes = &releases.new_full.bytes;
+    let (mut updater, region) = flash.with_staging().expect("opens");
+    let mut block = [0; 256];
+    // Two sectors are erased and some blocks are written before an access fails.
+    region.fail_after(9);
+    let mut download = updater.download(region, &mut block).expect("begins");
+    let mut rest = &bytes[..];
+    let failed = download.push(&mut rest);
+    assert!(matches!(failed, Err(UpdateError::Staging(_))), "{failed:?}");
+    let refused = download.push(&mut rest);
+    assert!(matches!(refused, Err(UpdateError::Patch(_))), "{refused:?}");
+    assert!(download.finish().is_err());
+    // It goes on from what is staged.
+    region.fail_after(usize::MAX);
+    let mut block = [0; 256];
+    let mut download = updater.resume(region, &mut block).expect("opens").expect("begun");
+    let offset = download.offset() as usize;
+    assert!(offset > releases.new_full.envelope_len && offset < bytes.len(), "{offset}");
+    download.push(&mut &bytes[offset..]).expect("stages");
+    download.finish().expect("whole");
+    flash.install().expect("installs");
+}
+
+/// One image signed with two counters is two packages: the counter that rises is that of the one which is staged.
+#[test]
+fn a_download_under_another_counter_does_not_go_on_with_what_is_staged() {
+    let releases = Releases::new(600, 6);
+    let again = releases.new_full.under_counter(9);
+    // The power fails at each step of the second download's beginning, or never.
+    for step in 0..12 {
+        let supply = Supply::new();
+        let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &supply);
+        flash.fetch_whole(&releases.new_full).expect("fetched");
+        supply.arm(Cut { step, outcome: Outcome::Done }, step);
+        let _ = flash.fetch_whole(&again);
+        supply.restore();
+        let (mut updater, region) = flash.with_staging().expect("opens");
+        let counter = updater.life().target_counter;
+        let mut block = [0; 256];
+        if let Some(download) = updater.resume(region, &mut block).expect("opens") {
+            let staged = download.manifest().expect("admitted").security_counter;
+            assert_eq!(staged, counter, "step {step}");
+        }
+    }
+}
