@@ -3,10 +3,10 @@
 //! ```text
 //! state = class (1 byte; 255 if nothing has come yet, and nothing follows)
 //!       | reader: interval, code, counts, ring
-//!       | machine: place, mode, what has just been coded, diagonals
+//!       | machine: mode, places and numbers, what has just been coded, diagonals
 //!       | references: instruction set, RAM, global pointers, layouts
 //!       | map: number of entries (4 bytes), entries
-//!       | numbers | model: tables, then what no class changes | learned: exceptions, words, trust
+//!       | numbers | model: tables, then what no class changes | learned: cells, words, trust
 //! ```
 //!
 //! Each part is passed on by a method `pass_state` beside its fields. Numbers are little-endian, flags take a byte. What
