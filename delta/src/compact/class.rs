@@ -46,7 +46,7 @@ pub(super) struct Shape {
 
 const TINY: Shape = Shape {
     slots: 64,
-    map: 76,
+    map: 72,
     flags: 32,
     flag_sets: 8,
     family_sets: 4,

@@ -154,7 +154,6 @@ pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
 #[repr(C)]
 pub struct CompactDecoder<'a> {
     pub(super) machine: Machine<'a>,
-    sizes: Sizes,
     /// RAM of the tables that are lent, with the decoder.
     ram_bytes: u64,
     pub(super) stage: Stage,
@@ -193,7 +192,7 @@ impl<'a> CompactDecoder<'a> {
         let ram_bytes = memory.ram_bytes;
         let (machine, lines) = memory.into_machine(sizes, in_place);
         let (stage, reader, sweep, seat) = (Stage::Waiting, BitReader::new(), Sweep::EMPTY, 0);
-        Self { machine, sizes, ram_bytes, stage, reader, lines, sweep, seat }
+        Self { machine, ram_bytes, stage, reader, lines, sweep, seat }
     }
 
     /// Keeps as much of the tables as the class has that the first byte names.
@@ -202,7 +201,7 @@ impl<'a> CompactDecoder<'a> {
             return Err(DecodeError::Corrupt);
         }
         self.stage = Stage::Lost;
-        if self.sizes.base > MAX_IMAGE || self.sizes.target > MAX_IMAGE {
+        if self.machine.sizes().into_iter().any(|size| size > MAX_IMAGE) {
             return Err(DecodeError::Corrupt);
         }
         let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
@@ -221,9 +220,8 @@ impl<'a> CompactDecoder<'a> {
 
     /// Steps as long as a whole step's input is at hand, and there is room.
     fn run<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
-        let sizes = self.sizes;
         let Self { machine, reader, lines, sweep, seat, .. } = self;
-        let (base_size, written) = (sizes.base, machine.written());
+        let ([base_size, target], written) = (machine.sizes(), machine.written());
         let flash = Flash { images, failure: None };
         let gone = machine.gone();
         let mut view = ImageView { flash, base_size, written, gone, lines, sweep };
@@ -243,7 +241,7 @@ impl<'a> CompactDecoder<'a> {
             stepped.map_err(|Corrupt| DecodeError::Corrupt)?;
             if reader.is_exhausted() {
                 let written = machine.written();
-                return Err(DecodeError::Incomplete { written, target: sizes.target });
+                return Err(DecodeError::Incomplete { written, target });
             }
         }
         Ok(Wants::Input)
@@ -281,7 +279,7 @@ impl Decoder for CompactDecoder<'_> {
             }
         }
         if !self.is_running() || !self.machine.is_done() {
-            let (written, target) = (self.machine.written(), self.sizes.target);
+            let ([_, target], written) = (self.machine.sizes(), self.machine.written());
             return Err(DecodeError::Incomplete { written, target });
         }
         if self.reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(Wants::Nothing) }

@@ -249,7 +249,7 @@ pub(super) struct Machine<'a> {
     segment: u32,
     past: Past,
     /// The number of the next entry of the map, where it begins at least, and the shift of the one before.
-    map_index: usize,
+    map_index: u32,
     next_entry: Entry,
     /// Those of the last copies from the base, the last one first.
     diagonals: [u32; DIAGONALS],
@@ -294,6 +294,11 @@ impl<'a> Machine<'a> {
         self.predictor.keep(shape);
     }
 
+    /// Sizes of base and target.
+    pub(super) fn sizes(&self) -> [u32; 2] {
+        [self.predictor.base_size, self.target_size]
+    }
+
     /// Target bytes so far.
     pub(super) fn written(&self) -> u32 {
         self.n
@@ -321,22 +326,21 @@ impl<'a> Machine<'a> {
         self.mode.pass_state(state);
         state.flag(&mut self.fresh);
         state.small(&mut self.doubted, STRIDE);
-        let mut map_index = u32::try_from(self.map_index).unwrap_or(u32::MAX);
         let Entry { from, shift } = &mut self.next_entry;
-        let Self { left, n, source, segment, .. } = self;
-        for number in [&mut *left, n, source, segment, &mut map_index, from] {
+        let Self { left, n, source, segment, map_index, .. } = self;
+        for number in [&mut *left, n, source, segment, map_index, from] {
             state.u32(number);
         }
         state.i32(shift);
-        self.map_index = map_index as usize;
         state.check(self.next_entry.from <= MAX_FROM && self.n <= self.target_size);
         let is_literal = matches!(self.mode, Mode::Literal { .. });
         let to_come = 1..=self.target_size.saturating_sub(self.n);
         state.check(!is_literal || to_come.contains(&self.left));
         self.past.pass_state(state);
         self.diagonals.iter_mut().for_each(|diagonal| state.u32(diagonal));
-        let Predictor { map, learned, references, base_size } = &mut self.predictor;
-        References::pass_state(references, [*base_size, self.target_size], state);
+        let sizes = self.sizes();
+        let Predictor { map, learned, references, .. } = &mut self.predictor;
+        References::pass_state(references, sizes, state);
         let set = references.as_ref().map(|known| known.set);
         self.past.position = self.past.position.within(set);
         map.pass_state(state);
@@ -373,7 +377,7 @@ impl<'a> Machine<'a> {
     }
 
     fn header(&mut self, side: &mut impl Side, part: Part) -> Result<(), Corrupt> {
-        let sizes = [self.predictor.base_size, self.target_size];
+        let sizes = self.sizes();
         if part == Part::Done {
             self.left = self.numbers.counts.code(side, side.map_len());
             if self.left as usize > self.predictor.map.len() {
@@ -402,12 +406,13 @@ impl<'a> Machine<'a> {
             self.mode = Mode::Switch { after_literal: false };
             return Ok(());
         }
-        let (entry, Entry { from, shift }) = (side.map_entry(self.map_index), self.next_entry);
+        let (index, Entry { from, shift }) = (self.map_index as usize, self.next_entry);
+        let entry = side.map_entry(index);
         let Numbers { in_base, in_target, signs: [sign, ..], .. } = &mut *self.numbers;
         let from = from + in_base.code(side, entry.from.wrapping_sub(from));
         let change = entry.shift.wrapping_sub(shift);
         let shift = shift.wrapping_add(signed(in_target, sign, side, change));
-        if !self.predictor.map.set(self.map_index, Entry { from, shift }) {
+        if !self.predictor.map.set(index, Entry { from, shift }) {
             return Err(Corrupt);
         }
         self.next_entry = Entry { from: from + 1, shift };
