@@ -27,7 +27,9 @@ impl Label {
         if name.is_empty() || starts_badly || !name.iter().all(allowed) {
             return Err(FormatError::BadLabel);
         }
-        room.copy_from_slice(name);
+        for (to, from) in room.iter_mut().zip(name) {
+            *to = *from;
+        }
         let len = u8::try_from(name.len()).map_err(|_| FormatError::BadLabel)?;
         Ok(Self { bytes, len })
     }

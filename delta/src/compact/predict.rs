@@ -160,7 +160,9 @@ impl<'a> Learned<'a> {
     ) {
         if references.known_in_base(target) && self.moved(map, references, target) != now {
             let shift = now.wrapping_sub(target).cast_signed();
-            *super::fold(self.exact, hash(target)) = (target, shift);
+            if let Some(entry) = super::fold(self.exact, hash(target)) {
+                *entry = (target, shift);
+            }
         }
     }
 }

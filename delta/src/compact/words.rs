@@ -87,8 +87,12 @@ impl<'a> Words<'a> {
             self.last_of_ram = change;
         }
         if change.unsigned_abs() < 0x1_0000 && (mapped != new || form != Form::Pointer) {
-            *super::fold(self.exact, hash(old)) = (old, change);
-            *super::fold(self.near, (old >> 6) as usize) = (old >> 6, change);
+            if let Some(entry) = super::fold(self.exact, hash(old)) {
+                *entry = (old, change);
+            }
+            if let Some(entry) = super::fold(self.near, (old >> 6) as usize) {
+                *entry = (old >> 6, change);
+            }
         }
     }
 
