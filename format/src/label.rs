@@ -66,6 +66,13 @@ impl fmt::Debug for Label {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for Label {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        self.as_str().format(f);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
