@@ -132,7 +132,7 @@ fn sweep<const W: usize>(chip: Chip, call: Call) -> u64 {
         }
         again.unwrap_or_else(|error| panic!("{error}: {what}"));
         // A magic that wavers may have been read as the wanted one.
-        let is_certain = outcome != Outcome::Unstable;
+        let is_certain = outcome.is_stable();
         assert!(!is_certain || state.bytes() == whole.bytes(), "{what}");
         for _ in 0..8 {
             let now = get_state(&mut state);

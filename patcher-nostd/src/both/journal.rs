@@ -10,13 +10,16 @@
 //! record with one good copy, bytes that are not erased behind the last record), the journal **rotates** into the other
 //! bank before anybody acts on what was read: a cell that was torn may read differently next time.
 //!
-//! Four rules make every cut harmless, whatever it leaves, and every read that fails for a while:
+//! These rules make every cut harmless, whatever it leaves, and every read that fails for a while:
 //!
 //! * Of a record with one good copy nobody knows whether it will be good again. It is used only after it stands in a new
 //!   bank; until then nobody has acted on it.
 //! * The same holds for a bank record with one good copy, unless something was written behind the snapshot, which begins
 //!   after both copies were done. A rotation adds nothing, so that until then both banks tell the same.
-//! * Before a bank is erased, the mark of the other one is written, so that from then on no doubt about that one is left.
+//! * Before a bank is erased, and before anybody acts on a bank behind whose snapshot nothing was written, the mark of the
+//!   one that counts is written, so that from then on no doubt about it is left.
+//! * What is checked is what has been read, and what is copied is checked once more: a bit that was written weakly may read
+//!   differently each time. Only one copy of a record can have one.
 //! * A read that fails is tried again. Words that were torn may be refused for ever by a chip that corrects errors, so a bank
 //!   whose bank record cannot be read does not count; but where neither can, the journal is not taken for lost, and no bank is
 //!   erased unless the one that counts has just been read.
@@ -41,8 +44,8 @@ use crate::numbers::{to_u32, to_usize};
 /// Read at a time.
 const PIECE: usize = 64;
 
-/// How often a read is tried.
-const READS: u8 = 3;
+/// How often [`Journal::open`] looks.
+const LOOKS: u8 = 5;
 
 /// The kinds without which nothing goes on, and the lengths of their payloads in bytes: there is always room for them.
 const NEEDED: [(Kind, usize); 2] = [(Kind::Life, LifeState::LEN), (Kind::Progress, Progress::LEN)];
@@ -53,9 +56,10 @@ const MARK: [u8; 2] = [0x57, 0xa8];
 /// The checksum of what the journal holds, or vouches for.
 pub(crate) const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
-/// A record's good copy.
+/// Where a record lies.
 #[derive(Clone, Copy, Debug)]
 struct Place {
+    /// Of its first copy; the second one lies behind it.
     offset: u32,
     head: RecordHead,
 }
@@ -97,6 +101,8 @@ struct Found {
     clean: bool,
     /// Nobody can come to another view of its bank record.
     certain: bool,
+    /// Nothing stands behind the snapshot.
+    is_fresh: bool,
 }
 
 #[both]
@@ -120,7 +126,20 @@ impl<F: NorFlash> Journal<F> {
             turn: Turn::default(),
         };
         journal.check_geometry()?;
-        let banks = [0, journal.bank_len()].map(|bank| journal.examine(bank));
+        let mut outcome = journal.look(false).await;
+        for _ in 1..LOOKS {
+            if outcome.is_err() {
+                // What is in doubt may have read well once, and badly when it was copied.
+                outcome = journal.look(true).await;
+            }
+        }
+        outcome.map(|()| journal)
+    }
+
+    /// Finds what counts, and rotates the journal if power failed while it was written; a last record that is in doubt can
+    /// be dropped, since nobody has acted on it.
+    async fn look(&mut self, drop_doubtful: bool) -> Result<(), JournalError> {
+        let banks = [0, self.bank_len()].map(|bank| self.examine(bank, drop_doubtful));
         if let [Err(error), Err(_)] = banks {
             return Err(error);
         }
@@ -128,26 +147,20 @@ impl<F: NorFlash> Journal<F> {
         let banks = banks.map(|bank| bank.ok().flatten());
         let newest = banks.iter().flatten().map(|found| found.epoch).max();
         let found = banks.into_iter().flatten().max_by_key(|found| (found.certain, found.epoch));
-        let clean = match found {
-            Some(found) => {
-                journal.bank = found.bank;
-                journal.epoch = found.epoch;
-                journal.sequence = found.sequence;
-                journal.end = found.end;
-                journal.latest = found.latest;
-                // A newer bank whose bank record is in doubt, or unreadable, might count next time.
-                found.clean && newest == Some(found.epoch) && is_readable
-            }
-            None => {
-                journal.was_lost = true;
-                journal.bank = journal.bank_len();
-                false
-            }
+        self.was_lost = found.is_none();
+        let Some(found) = found else {
+            (self.bank, self.epoch, self.latest) = (self.bank_len(), 0, Latest::default());
+            return self.rotate().await;
         };
-        if !clean {
-            journal.rotate().await?;
+        (self.bank, self.epoch, self.sequence) = (found.bank, found.epoch, found.sequence);
+        (self.end, self.latest) = (found.end, found.latest);
+        // A newer bank whose bank record is in doubt, or unreadable, might count next time.
+        let is_clean = found.clean && newest == Some(found.epoch) && is_readable;
+        match (is_clean, found.is_fresh) {
+            (false, _) => self.rotate().await,
+            (true, true) => self.write_mark(found.bank).await,
+            (true, false) => Ok(()),
         }
-        Ok(journal)
     }
 
     /// Whether [`Self::open`] found nothing that counts: a new device, or one whose journal was destroyed.
@@ -164,8 +177,7 @@ impl<F: NorFlash> Journal<F> {
     /// Reads the latest record of a kind into `into` and returns its payload; `None` if there is none.
     ///
     /// # Errors
-    /// [`JournalError::BufferTooSmall`]; [`JournalError::Flash`] or [`JournalError::ReadBack`] if the record cannot be read
-    /// any more.
+    /// [`JournalError::BufferTooSmall`]; [`JournalError::ReadBack`] if the record cannot be read any more.
     pub fn read<'b>(
         &mut self,
         kind: Kind,
@@ -175,11 +187,23 @@ impl<F: NorFlash> Journal<F> {
         let Some(place) = self.place(kind) else { return Ok(None) };
         let needed = usize::from(place.head.len);
         let payload = into.get_mut(..needed).ok_or(JournalError::BufferTooSmall { needed })?;
-        if self.is_good(place.offset) != Some(place.head) {
-            return Err(JournalError::ReadBack { offset: place.offset });
+        for offset in self.copies(place) {
+            if self.read_copy(offset, place.head, payload) {
+                return Ok(Some(payload));
+            }
         }
-        self.fetch(place.offset.saturating_add(to_u32(HEAD_LEN)), payload)?;
-        Ok(Some(payload))
+        Err(JournalError::ReadBack { offset: place.offset })
+    }
+
+    /// Reads a copy's payload; whether what was read is what was written.
+    fn read_copy(&mut self, at: u32, head: RecordHead, into: &mut [u8]) -> bool {
+        let (payload_at, crc_at) = payload_and_crc(at, head);
+        let mut crc = [0; CRC_LEN];
+        let is_read = self.fetch(payload_at, into).and_then(|()| self.fetch(crc_at, &mut crc));
+        let mut digest = CRC.digest();
+        digest.update(&head.emit());
+        digest.update(into);
+        is_read.is_ok() && crc == digest.finalize().to_le_bytes()
     }
 
     /// Makes `payload` the latest record of its kind.
@@ -242,10 +266,23 @@ impl<F: NorFlash> Journal<F> {
         let bank = if old == 0 { len } else { 0 };
         if self.epoch > 0 {
             // What is to be copied must be readable before the other bank goes.
-            let head_at = old.saturating_add(self.mark_len());
-            self.bank_record(head_at)?.ok_or(JournalError::ReadBack { offset: head_at })?;
+            self.bank_record(old.saturating_add(self.mark_len()))?;
             self.write_mark(old).await?;
         }
+        let mut outcome = Ok(());
+        // One copy of a record may read differently each time; never both of them.
+        for second_first in [false, true] {
+            outcome = self.write_bank(bank, second_first).await;
+            if !matches!(outcome, Err(JournalError::ReadBack { .. })) {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Writes a whole bank, and lets it count.
+    async fn write_bank(&mut self, bank: u32, second_first: bool) -> Result<(), JournalError> {
+        let len = self.bank_len();
         let erased = self.flash.erase(bank, bank.saturating_add(len)).await;
         erased.map_err(|error| JournalError::Flash(error.kind()))?;
 
@@ -254,12 +291,18 @@ impl<F: NorFlash> Journal<F> {
         let mut end = head_at.saturating_add(self.stride(record).saturating_mul(2));
         let mut latest = Latest::default();
         for (kept, place) in latest.iter_mut().zip(self.latest) {
-            let Some(Place { offset, head }) = place else { continue };
+            let Some(place) = place else { continue };
+            let head = place.head;
             *kept = Some(Place { offset: end, head });
             if end.saturating_add(self.stride(head).saturating_mul(2)) > bank.saturating_add(len) {
                 return Err(JournalError::Full { bank: len });
             }
-            end = self.put_twice(end, head, Source::Copy(offset)).await?;
+            let [mut from, mut other] = self.copies(place);
+            if second_first {
+                (from, other) = (other, from);
+            }
+            let from = if self.is_good(from) == Some(head) { from } else { other };
+            end = self.put_twice(end, head, Source::Copy(from)).await?;
         }
         let epoch = self.epoch.saturating_add(1);
         let payload = BankHead { epoch, snapshot_end: end.saturating_sub(bank) }.emit();
@@ -328,6 +371,11 @@ impl<F: NorFlash> Journal<F> {
                     copy.add(&mut self.flash, piece).await?;
                     from = from.saturating_add(to_u32(piece.len()));
                 }
+                let mut crc = [0; CRC_LEN];
+                self.fetch(crc_at, &mut crc)?;
+                if crc != digest.clone().finalize().to_le_bytes() {
+                    return Err(JournalError::ReadBack { offset });
+                }
             }
         }
         copy.add(&mut self.flash, &digest.finalize().to_le_bytes()).await?;
@@ -335,7 +383,7 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// What a bank holds; `None` if no copy of its bank record is good, although both can be read.
-    fn examine(&mut self, bank: u32) -> Result<Option<Found>, JournalError> {
+    fn examine(&mut self, bank: u32, drop_doubtful: bool) -> Result<Option<Found>, JournalError> {
         let bank_end = bank.saturating_add(self.bank_len());
         let head_at = bank.saturating_add(self.mark_len());
         let Some(record) = self.bank_record(head_at)? else { return Ok(None) };
@@ -351,6 +399,7 @@ impl<F: NorFlash> Journal<F> {
             certain: both
                 || !self.is_erased(bank, head_at)
                 || !self.is_erased(snapshot_end, bank_end),
+            is_fresh: false,
         };
         while found.end < bank_end && !self.is_erased(found.end, bank_end) {
             let at = found.end;
@@ -360,11 +409,15 @@ impl<F: NorFlash> Journal<F> {
             };
             found.clean &= copies == 2;
             found.end = at.saturating_add(stride.saturating_mul(2));
+            if copies == 1 && drop_doubtful && self.is_erased(found.end, bank_end) {
+                break;
+            }
             found.sequence = found.sequence.max(place.head.sequence);
             if let Some(kept) = index(place.head.kind).and_then(|at| found.latest.get_mut(at)) {
                 *kept = Some(place);
             }
         }
+        found.is_fresh = found.end <= snapshot_end;
         Ok(Some(found))
     }
 
@@ -385,10 +438,10 @@ impl<F: NorFlash> Journal<F> {
     }
 
     fn bank_head(&mut self, at: u32) -> Option<(u32, BankHead)> {
-        let head = self.is_good(at).filter(|head| head.kind == Kind::Bank)?;
+        let head = self.head(at)?;
         let mut payload = [0; BankHead::LEN];
-        self.fetch(at.saturating_add(to_u32(HEAD_LEN)), &mut payload).ok()?;
-        Some((head.sequence, BankHead::parse(&payload).ok()?))
+        let is_bank = head == bank_record(head.sequence) && self.read_copy(at, head, &mut payload);
+        if is_bank { Some((head.sequence, BankHead::parse(&payload).ok()?)) } else { None }
     }
 
     /// The record at an offset: a good copy, the distance of its copies, and how many of them are good.
@@ -408,7 +461,7 @@ impl<F: NorFlash> Journal<F> {
             let distance = offset.saturating_sub(at);
             let plausible = self.head(offset).filter(|head| self.stride(*head) == distance);
             if plausible.is_some() && self.is_good(offset) == plausible {
-                return plausible.map(|head| (Place { offset, head }, distance, 1));
+                return plausible.map(|head| (Place { offset: at, head }, distance, 1));
             }
         }
     }
@@ -422,9 +475,10 @@ impl<F: NorFlash> Journal<F> {
     /// The head of the copy at an offset, if its CRC is right.
     fn is_good(&mut self, at: u32) -> Option<RecordHead> {
         let head = self.head(at)?;
-        let (_, crc_at) = payload_and_crc(at, head);
+        let (mut from, crc_at) = payload_and_crc(at, head);
         let mut digest = CRC.digest();
-        let mut from = at;
+        // What has been read, which may be something else next time.
+        digest.update(&head.emit());
         while from < crc_at {
             let mut piece = [0; PIECE];
             let piece = self.fetch_piece(from, crc_at, &mut piece).ok()?;
@@ -469,14 +523,7 @@ impl<F: NorFlash> Journal<F> {
         if to_usize(at).saturating_add(into.len()) > self.flash.capacity() {
             return Err(JournalError::Flash(NorFlashErrorKind::OutOfBounds));
         }
-        let mut outcome = Ok(());
-        for _ in 0..READS {
-            outcome = read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash);
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        outcome
+        read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash)
     }
 
     fn check_geometry(&self) -> Result<(), JournalError> {
@@ -514,6 +561,11 @@ impl<F: NorFlash> Journal<F> {
     /// Length of the mark: it takes words of its own.
     fn mark_len(&self) -> u32 {
         to_u32(F::WRITE_SIZE.max(4))
+    }
+
+    /// Where both copies of a record lie.
+    fn copies(&self, place: Place) -> [u32; 2] {
+        [place.offset, place.offset.saturating_add(self.stride(place.head))]
     }
 
     /// Length of a copy with its padding.

@@ -234,9 +234,18 @@ fn sweep<const W: usize>(
     page: usize,
     package: impl Fn(&InPlaceReleases) -> &Package,
 ) {
-    let releases = InPlaceReleases::new(1200, 7, ROOM);
+    sweep_of::<W>(&InPlaceReleases::new(1200, 7, ROOM), what, chip, page, package);
+}
+
+fn sweep_of<const W: usize>(
+    releases: &InPlaceReleases,
+    what: &str,
+    chip: Chip,
+    page: usize,
+    package: impl Fn(&InPlaceReleases) -> &Package,
+) {
     let mut count = Count::default();
-    let mut world = World::<W>::new(chip, &releases, package(&releases));
+    let mut world = World::<W>::new(chip, releases, package(releases));
     world.lent.page = page;
     for mut world in cuts(&world) {
         world.end();
@@ -263,6 +272,14 @@ fn power_cuts_do_not_brick_a_single_slot_that_erases_to_zeros() {
 #[test]
 fn power_cuts_do_not_brick_a_single_slot_that_takes_a_full_image() {
     sweep::<8>("full image, plain", Chip::PLAIN, 8, |releases| &releases.new_full);
+}
+
+#[test]
+fn power_cuts_do_not_brick_a_single_slot_where_nothing_is_moved() {
+    let releases = InPlaceReleases::shrunk(1500, 7, ROOM);
+    sweep_of::<16>(&releases, "delta without moves, plain", Chip::PLAIN, 16, |releases| {
+        &releases.delta
+    });
 }
 
 #[test]

@@ -145,6 +145,17 @@ impl InPlaceReleases {
         let old = code_like(9, len);
         let (front, back) = old.split_at(len / 3);
         let new = [back, &code_like(78, len / 8), front].concat();
+        Self::of(old, new, block_log2, room)
+    }
+
+    /// A new image that is the old one without its front.
+    pub(crate) fn shrunk(len: usize, block_log2: u8, room: InPlaceRoom) -> Self {
+        let old = code_like(9, len);
+        let new = old[len / 3..].to_vec();
+        Self::of(old, new, block_log2, room)
+    }
+
+    fn of(old: Vec<u8>, new: Vec<u8>, block_log2: u8, room: InPlaceRoom) -> Self {
         let mut profile = profile(CodecChoice::Compact, block_log2);
         profile.in_place = Some(room);
         let delta = release(&[&old, &new], profile, 8);

@@ -90,6 +90,12 @@ impl Cells {
         let done = match outcome {
             Outcome::Nothing => return,
             Outcome::Done => return self.write_word(from, word),
+            Outcome::Weak => {
+                let changing = self.bits[from..from + len].to_vec();
+                self.write_word(from, word);
+                let changed = changing.iter().zip(word).map(|(old, new)| old & !new);
+                return self.weaken(from, &changed.collect::<Vec<_>>(), random);
+            }
             Outcome::Prefix => len / 2,
             Outcome::AllButLast => len - 1,
             Outcome::RandomBits | Outcome::Unstable => 0,
@@ -111,6 +117,19 @@ impl Cells {
         }
     }
 
+    /// Makes one of the bits unstable that have changed from an offset on.
+    fn weaken(&mut self, from: usize, changed: &[u8], random: &mut Random) {
+        let bits = changed.iter().enumerate().flat_map(|(at, byte)| {
+            (0..8).map(move |bit| (at, 1u8 << bit)).filter(move |(_, bit)| byte & bit != 0)
+        });
+        let bits: Vec<_> = bits.collect();
+        let draw = usize::from(u16::from_be_bytes([random.byte(), random.byte()]));
+        if let Some((at, bit)) = draw.checked_rem(bits.len()).map(|at| bits[at]) {
+            self.unstable[from + at] |= bit;
+            self.words[(from + at) / self.word_len] = Word::Wavering;
+        }
+    }
+
     pub(crate) fn erase(&mut self, from: usize, len: usize) {
         self.bits[from..from + len].fill(0xff);
         self.unstable[from..from + len].fill(0);
@@ -127,6 +146,11 @@ impl Cells {
         match outcome {
             Outcome::Nothing => {}
             Outcome::Done => self.erase(from, len),
+            Outcome::Weak => {
+                let changed: Vec<_> = self.bits[from..from + len].iter().map(|old| !old).collect();
+                self.erase(from, len);
+                self.weaken(from, &changed, random);
+            }
             Outcome::Prefix => self.erase(from, len / 2 / self.word_len * self.word_len),
             Outcome::AllButLast => self.erase(from, len - self.word_len),
             Outcome::RandomBits | Outcome::Unstable => {

@@ -17,20 +17,29 @@ pub enum Outcome {
     RandomBits,
     /// Any subset of the bits has changed, and the others read differently each time.
     Unstable,
+    /// All bits have changed, but one of them reads differently each time.
+    Weak,
     /// The step is done, but the power is gone before anybody learns.
     Done,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Nothing,
         Self::Prefix,
         Self::AllButLast,
         Self::RandomBits,
         Self::Unstable,
+        Self::Weak,
         Self::Done,
     ];
+
+    /// Whether what is left reads the same each time.
+    #[must_use]
+    pub fn is_stable(self) -> bool {
+        !matches!(self, Self::Unstable | Self::Weak)
+    }
 }
 
 /// A power cut to come.
