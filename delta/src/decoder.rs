@@ -86,6 +86,7 @@ pub trait Decoder {
 
 /// Why a payload cannot be decoded; all but [`DecodeError::Images`] are the fault of whoever made the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DecodeError<E> {
     /// Reading or writing an image failed.

@@ -49,12 +49,14 @@ pub struct Arrangement<'a> {
 pub struct InPlaceDecoder<'a> {
     sizes: Sizes,
     arrangement: Option<Arrangement<'a>>,
+    /// Until the head is complete. (In front of `stage`, since moving it within would bring `memmove` along.)
+    memory: Option<Memory<'a>>,
     stage: Stage<'a>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "the large one is the rule, and there is no heap")]
 enum Stage<'a> {
-    Head { bytes: &'a mut [u8], filled: usize, seats: &'a mut [u16], memory: Option<Memory<'a>> },
+    Head { bytes: &'a mut [u8], filled: usize, seats: &'a mut [u16] },
     Body(CompactDecoder<'a>),
 }
 
@@ -75,8 +77,8 @@ impl<'a> InPlaceDecoder<'a> {
     #[must_use]
     pub fn new(sizes: Sizes, memory: Memory<'a>, buffers: ArrangementBuffers<'a>) -> Self {
         let ArrangementBuffers { seats, head } = buffers;
-        let stage = Stage::Head { bytes: head, filled: 0, seats, memory: Some(memory) };
-        Self { sizes, arrangement: None, stage }
+        let stage = Stage::Head { bytes: head, filled: 0, seats };
+        Self { sizes, arrangement: None, memory: Some(memory), stage }
     }
 
     /// How the base is rearranged, once that has been read.
@@ -87,7 +89,7 @@ impl<'a> InPlaceDecoder<'a> {
 
     /// Takes the head off the front of the input; whether it is complete.
     fn take_head<E>(&mut self, input: &mut &[u8]) -> Result<bool, DecodeError<E>> {
-        let Stage::Head { bytes, filled, seats, memory } = &mut self.stage else { return Ok(true) };
+        let Stage::Head { bytes, filled, seats } = &mut self.stage else { return Ok(true) };
         let whole = loop {
             let got = bytes.get(..*filled).unwrap_or_default();
             let len = match got {
@@ -122,7 +124,7 @@ impl<'a> InPlaceDecoder<'a> {
         if !in_place.fits(room_sectors) || u64::from(self.sizes.target) > room {
             return Err(DecodeError::Corrupt);
         }
-        let memory = memory.take().ok_or(DecodeError::Corrupt)?;
+        let memory = self.memory.take().ok_or(DecodeError::Corrupt)?;
         self.arrangement = Some(Arrangement { in_place, room_sectors });
         self.stage = Stage::Body(CompactDecoder::in_place(self.sizes, memory, in_place));
         Ok(true)

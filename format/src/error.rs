@@ -4,6 +4,7 @@ use core::fmt;
 
 /// A layout error; all of them are the fault of whoever made the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum FormatError {
     /// The bytes end before the layout does; `needed` is the length that was looked for.

@@ -34,6 +34,7 @@ pub const MAX_PAYLOAD: u16 = 1024;
 
 /// What a record is about; the number is the code on the flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Kind {
     /// Makes a bank count: see [`BankHead`].

@@ -27,7 +27,9 @@ impl Label {
         if name.is_empty() || starts_badly || !name.iter().all(allowed) {
             return Err(FormatError::BadLabel);
         }
-        room.copy_from_slice(name);
+        for (to, from) in room.iter_mut().zip(name) {
+            *to = *from;
+        }
         let len = u8::try_from(name.len()).map_err(|_| FormatError::BadLabel)?;
         Ok(Self { bytes, len })
     }
@@ -61,6 +63,13 @@ impl fmt::Display for Label {
 impl fmt::Debug for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Label {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        self.as_str().format(f);
     }
 }
 

@@ -40,6 +40,7 @@ mod field {
 
 /// One of the two slots that hold images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum SlotId {
     /// The first slot.
@@ -64,6 +65,7 @@ impl SlotId {
 
 /// A step of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Phase {
     /// The committed image runs, nothing is at hand.
@@ -94,6 +96,7 @@ impl Phase {
 
 /// How the last update ended; the number is the code on the flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Ending {
     /// There was none, or one is at hand.
@@ -133,6 +136,7 @@ impl Ending {
 
 /// The kind of a package, without its base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum PackageKind {
     /// The whole image.
@@ -143,6 +147,7 @@ pub enum PackageKind {
 
 /// Where a device stands in an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LifeState {
     /// The step.
     pub phase: Phase,

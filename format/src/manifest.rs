@@ -56,6 +56,7 @@ const _: () = assert!(MAX_LEN + crate::envelope::OVERHEAD <= limits::MAX_MANIFES
 
 /// How the payload is coded. The number is the code on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Codec {
@@ -95,6 +96,7 @@ impl Codec {
 
 /// The exact image that a delta applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BaseRef {
     /// Size in bytes.
     pub size: u32,
@@ -104,6 +106,7 @@ pub struct BaseRef {
 
 /// What an artifact needs besides itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Kind {
     /// Nothing: the payload holds the whole image.
     Full,
@@ -129,6 +132,7 @@ impl Kind {
 
 /// An inclusive range of hardware revisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct HardwareRange {
     /// Lowest revision that the target runs on.
     pub min: u16,
@@ -157,6 +161,7 @@ impl HardwareRange {
 
 /// Everything that a device must know before it reads the first byte of the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Manifest {
     /// Which product the target is for.
     pub product: Label,

@@ -10,6 +10,7 @@ pub type Seed = [u8; 16];
 
 /// A fraction of the fleet in parts per million, so that percentages with four decimals, 0 % and 100 % are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Share(u32);
 
 impl Share {

@@ -43,6 +43,7 @@ const _: () = assert!(MAX_LEN + crate::envelope::OVERHEAD <= limits::MAX_STAGE_E
 
 /// A stage of a rollout: up to which share of the fleet the target goes now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stage {
     /// Which product the target is for.
     pub product: Label,

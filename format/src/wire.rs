@@ -135,7 +135,9 @@ impl<'a> Writer<'a> {
 
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), FormatError> {
         let room = self.claim(bytes.len())?;
-        room.copy_from_slice(bytes);
+        for (to, from) in room.iter_mut().zip(bytes) {
+            *to = *from;
+        }
         Ok(())
     }
 

@@ -26,6 +26,7 @@ pub(crate) const SUPPORTED: &[Codec] = &[
 ];
 
 /// The decoder of one package.
+#[expect(clippy::large_enum_variant, reason = "any of them may be the one, and there is no heap")]
 pub(crate) enum CodecDecoder<'a> {
     Stored(StoredDecoder),
     Compact(CompactDecoder<'a>),

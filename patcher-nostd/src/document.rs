@@ -10,6 +10,7 @@ use crate::verify::{KeyId, SignatureError, check_signature};
 
 /// Why a flags document or a stage was refused; what the device had before still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DocumentError {
     /// The bytes are more than a document of this kind can have.

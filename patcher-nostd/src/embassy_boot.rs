@@ -66,6 +66,7 @@ mod magic {
 
 /// What the state partition says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum BootState {
     /// The image in the active partition is confirmed, or nothing was ever swapped.
     Boot,
@@ -79,6 +80,7 @@ pub enum BootState {
 
 /// Why the state partition could not be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum EmbassyBootError {
     /// The partition cannot be read, erased or written.
     Flash(NorFlashErrorKind),

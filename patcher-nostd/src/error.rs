@@ -15,6 +15,7 @@ use crate::{DocumentError, LifeError};
 
 /// A flash access that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum FlashError {
     /// The base slot cannot be read.
     Base(NorFlashErrorKind),
@@ -47,6 +48,7 @@ pub enum FlashError {
 
 /// Who must act on an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Culprit {
     /// The firmware that calls this crate: a buffer or a call order.
     Caller,
@@ -58,6 +60,7 @@ pub enum Culprit {
 
 /// Why a package was not installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PatchError {
     /// The bytes do not begin with a signed envelope, or it is longer than a manifest can be.
@@ -266,6 +269,7 @@ impl core::error::Error for PatchError {}
 
 /// Why the journal could not be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum JournalError {
     /// The region cannot be read, erased or written.
@@ -324,6 +328,7 @@ impl core::error::Error for JournalError {}
 
 /// Why the staging region could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum StagingError {
     /// The region cannot be read, erased or written.
     Flash(NorFlashErrorKind),
@@ -377,6 +382,7 @@ impl From<FlashError> for StagingError {
 
 /// Why a step of an update failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum UpdateError {
     /// The journal cannot be read or written.

@@ -32,6 +32,7 @@ pub struct DeviceFacts<'a> {
 
 /// What decided about a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Reason {
     /// The kill switch of the whole document.
     DocumentKilled,
@@ -45,6 +46,7 @@ pub enum Reason {
 
 /// The value of a flag on a device, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Decision {
     /// Whether the feature is on.
     pub is_on: bool,

@@ -89,7 +89,9 @@ pub(crate) fn read_unaligned<F: ReadNorFlash>(
         let got = window.get(skip..).unwrap_or_default();
         let len = got.len().min(rest.len());
         let (now, later) = rest.split_at_mut_checked(len).ok_or(NorFlashErrorKind::NotAligned)?;
-        now.copy_from_slice(got.get(..len).unwrap_or_default());
+        for (to, from) in now.iter_mut().zip(got) {
+            *to = *from;
+        }
         if len == 0 {
             return Err(NorFlashErrorKind::NotAligned);
         }

@@ -55,7 +55,8 @@
 //! # }
 //! ```
 //!
-//! The feature `async` adds `asynchronous`: the same for flash that is erased and written in the background.
+//! The feature `async` adds `asynchronous`: the same for flash that is erased and written in the background. The feature
+//! `defmt` lets firmware log errors, states and manifests by [`defmt`](https://docs.rs/defmt).
 //!
 //! Under a boot loader that exists already, [`mcuboot`] or [`embassy_boot`] asks it to swap the finished image in.
 //!
@@ -200,6 +201,7 @@ pub use whittle_format::{FormatError, Manifest, Seed, Share, Stage};
 
 /// Whether a machine wants more bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Status {
     /// The whole chunk was taken; the package goes on.
     NeedMore,
@@ -209,6 +211,7 @@ pub enum Status {
 
 /// A target image that stands complete and authentic in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Installed {
     /// What was installed.
     pub manifest: VerifiedManifest,

@@ -30,6 +30,7 @@ pub const MAX_DELTA_FAILURES: u8 = 2;
 
 /// Why the processor started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ResetCause {
     /// The power came.
     PowerOn,
@@ -98,6 +99,7 @@ pub enum Event {
 
 /// Why an event does not fit the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum LifeError {
     /// Nothing of the kind can happen in this phase.
     OutOfTurn {

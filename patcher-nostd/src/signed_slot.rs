@@ -75,6 +75,7 @@ pub fn any_signed_slot<F: ReadNorFlash>(
 
 /// What the boot loader must start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Boot {
     /// The image in this slot: a trusted key signed it, and every byte of it is as signed.
     Slot(SlotId, VerifiedManifest),

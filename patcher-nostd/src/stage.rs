@@ -27,6 +27,7 @@ use crate::{DocumentError, Verifier};
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct VerifiedStage {
     stage: Stage,
     key_id: KeyId,

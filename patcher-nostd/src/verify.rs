@@ -39,6 +39,7 @@ impl<V: Verifier> Verifier for &V {
 
 /// Why a signature does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum VerifyError {
     /// No trusted key has this id.
     UnknownKey,
@@ -78,6 +79,7 @@ impl Verifier for TrustedKeys<'_> {
 
 /// A manifest that a trusted key signed; there is no other way to make one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct VerifiedManifest(Manifest);
 
 impl Deref for VerifiedManifest {

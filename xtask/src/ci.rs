@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{mutants, setup, shell, tidy};
+use crate::{bare_device, mutants, setup, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
@@ -12,6 +12,7 @@ pub(crate) fn run() -> Result<()> {
         "examples/decode-bench",
         "examples/device",
         "examples/receiver",
+        "tests/bare-device",
         "tests/embassy-comparison",
     ];
     for alone in workspaces {
@@ -35,6 +36,7 @@ pub(crate) fn run() -> Result<()> {
     tidy::run()?;
     mutants::check()?;
     check_decode_bench()?;
+    bare_device::check()?;
     shell::run(
         "cargo",
         &["test", "--workspace", "--locked", "--features", "whittle-delta/encode"],

@@ -1,5 +1,6 @@
 //! The project's own tasks, run as `cargo xtask TASK`.
 
+mod bare_device;
 mod ci;
 mod header;
 mod measure;
@@ -20,6 +21,8 @@ enum Task {
     Setup,
     /// Check the rules that crates may depend by, and that device crates build alone.
     Tidy,
+    /// Check that device code links without a panic, and keeps within its budget of flash.
+    BareDevice,
     /// Write the header of the C interface anew from its sources.
     Header,
     /// Take the barriers that `tests/mutants` lists away, one at a time, and see that a test fails each time.
@@ -37,6 +40,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => ci::run(),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),
+        Task::BareDevice => bare_device::check(),
         Task::Header => header::write(),
         Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),

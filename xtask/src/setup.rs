@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::shell;
+use crate::{bare_device, shell};
 
 /// What firmware is built for in the tests.
 pub(crate) const TARGETS: [&str; 4] = [
@@ -51,7 +51,7 @@ const PEER_REQUIREMENTS: [&str; 3] =
 
 /// What the tests need.
 pub(crate) fn run() -> Result<()> {
-    shell::run("rustup", &[&["target", "add"][..], &TARGETS].concat())?;
+    shell::run("rustup", &[&["target", "add"][..], &TARGETS, &bare_device::TARGETS].concat())?;
     install_missing(&TEST_TOOLS)?;
     // Where `tests/cases/support.rs` looks for it.
     python_environment("test-tools", &TEST_REQUIREMENTS).map(|_| ())

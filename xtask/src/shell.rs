@@ -26,7 +26,12 @@ pub(crate) fn run_in(directory: &Path, program: &str, args: &[&str]) -> Result<(
 
 /// Runs a program and returns what it prints.
 pub(crate) fn output(program: &str, args: &[&str]) -> Result<Vec<u8>> {
-    let output = Command::new(program).args(args).current_dir(root()).output();
+    output_in(&root(), program, args)
+}
+
+/// The same in another directory.
+pub(crate) fn output_in(directory: &Path, program: &str, args: &[&str]) -> Result<Vec<u8>> {
+    let output = Command::new(program).args(args).current_dir(directory).output();
     let output = output.with_context(|| format!("cannot run `{program}`"))?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "`{program} {}` failed: {stderr}", args.join(" "));

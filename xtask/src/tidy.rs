@@ -9,12 +9,13 @@ use crate::{header, setup, shell};
 /// What a crate of ours may depend on, besides crates that only its tests use.
 const ALLOWED: [(&str, &[&str]); 5] = [
     ("whittle-both", &[]),
-    ("whittle-format", &[]),
-    ("whittle-delta", &["bzip2", "qbsdiff", "ruzstd", "zstd"]),
+    ("whittle-format", &["defmt"]),
+    ("whittle-delta", &["bzip2", "defmt", "qbsdiff", "ruzstd", "zstd"]),
     (
         "whittle-patcher-nostd",
         &[
             "crc",
+            "defmt",
             "ed25519-dalek",
             "embedded-storage",
             "embedded-storage-async",
@@ -32,11 +33,12 @@ const FORBIDDEN: [(&str, &[&str]); 1] =
     [("whittle-release", &["clap", "indicatif", "comfy-table", "whittle-cli", "wasmtime"])];
 
 /// Builds that prove that a crate needs no std, and no heap unless it says so; on top of the default features.
-const ALONE: [(&str, &str); 6] = [
+const ALONE: [(&str, &str); 7] = [
     ("whittle-format", ""),
     ("whittle-delta", ""),
     ("whittle-patcher-nostd", ""),
     ("whittle-patcher-nostd", "async"),
+    ("whittle-patcher-nostd", "async,defmt"),
     ("whittle-patcher-nostd", "zstd"),
     ("whittle-capi", ""),
 ];

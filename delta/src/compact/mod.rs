@@ -83,16 +83,14 @@ fn keep<T>(table: &mut &mut [T], len: usize) {
     *table = all.get_mut(..len).unwrap_or_default();
 }
 
-/// The element at an index, which wraps around in a table whose size is a power of two; those that are lent are never
-/// empty.
-fn fold<T>(table: &mut [T], index: usize) -> &mut T {
+/// The element at an index, which wraps around in a table whose size is a power of two; `None` only of an empty table,
+/// which none that is lent is.
+fn fold<T>(table: &mut [T], index: usize) -> Option<&mut T> {
     let len = table.len();
-    let index = if index < len { index } else { index & len.wrapping_sub(1) };
-    #[allow(clippy::indexing_slicing, reason = "in range by the line above")]
-    &mut table[index]
+    table.get_mut(if index < len { index } else { index & len.wrapping_sub(1) })
 }
 
-/// A copy of the element at an index, as [`fold`]; `None` only of an empty table.
+/// A copy of the element at an index, as [`fold`].
 fn folded<T: Copy>(table: &[T], index: usize) -> Option<T> {
     let len = table.len();
     table.get(if index < len { index } else { index & len.wrapping_sub(1) }).copied()

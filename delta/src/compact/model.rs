@@ -5,7 +5,7 @@ use super::coder::BitCoder;
 use super::mixer::{Flag, Slot, mix, pass_flags, pass_slots, pass_weights, stretch};
 use super::position::Position;
 use super::predict::{KIND_PLAIN, Predicted};
-use super::{fold, keep, peek, pick};
+use super::{fold, folded, keep, peek, pick};
 use crate::state::Passing;
 
 /// How fast the hit flag's and the bytes' mixers learn.
@@ -358,18 +358,18 @@ impl Model<'_> {
             &mut self.fixed.by_substitution,
             (substitution * 2 + parity) * 4 + missed * 2 + usize::from(past.run > 8),
         );
-        let mut inputs = [0; FLAG_INPUTS];
-        for (input, place) in inputs.iter_mut().zip(&places) {
-            *input = stretch(fold(self.flags, *place).p());
+        let mut inputs = [stretch(by_substitution.p()); FLAG_INPUTS];
+        for (input, place) in inputs.iter_mut().zip(places) {
+            *input = folded(self.flags, place).map_or(0, |flag| stretch(flag.p()));
         }
-        if let Some(input) = inputs.last_mut() {
-            *input = stretch(by_substitution.p());
-        }
-        let mut weights = [&mut fold(self.flag_weights, set)[..]];
+        let Some(weights) = fold(self.flag_weights, set) else { return hit };
+        let mut weights = [&mut weights[..]];
         let hit = mix(coder, hit, &inputs, &FIRST_FLAG_WEIGHTS, &mut weights, FLAG_RATE);
         by_substitution.update(hit);
-        for place in &places {
-            fold(self.flags, *place).update(hit);
+        for place in places {
+            if let Some(flag) = fold(self.flags, place) {
+                flag.update(hit);
+            }
         }
         hit
     }
@@ -420,7 +420,7 @@ impl Model<'_> {
             let moves = usize::from(predicted.raw != predicted.byte);
             (predicted.raw, confidence::RECENT + class + CLASSES * moves)
         } else {
-            (*fold(self.recent, place), confidence::RECENT + class)
+            (self.recent_byte(place), confidence::RECENT + class)
         };
         let predictions = [
             (predicted.byte, confidence::PREDICTED + by_kind),
@@ -437,7 +437,7 @@ impl Model<'_> {
 
     /// Codes a new byte.
     pub(super) fn literal(&mut self, coder: &mut impl BitCoder, byte: u8, spot: Spot) -> u8 {
-        let [first, second] = self.recent_places(spot).map(|place| *fold(self.recent, place));
+        let [first, second] = self.recent_places(spot).map(|place| self.recent_byte(place));
         let counter = confidence::LITERAL + 2 * spot.place as usize;
         let predictions = [(first, counter), (second, counter + 1)];
         let [c0, c1, _] = spot.contexts();
@@ -450,8 +450,14 @@ impl Model<'_> {
     /// Remembers what byte stood in a spot.
     pub(super) fn note(&mut self, spot: Spot, byte: u8) {
         for place in self.recent_places(spot) {
-            *fold(self.recent, place) = byte;
+            if let Some(recent) = fold(self.recent, place) {
+                *recent = byte;
+            }
         }
+    }
+
+    fn recent_byte(&self, place: usize) -> u8 {
+        folded(self.recent, place).unwrap_or_default()
     }
 
     /// Where the tables of recent bytes keep what stood in such a spot.
@@ -469,7 +475,7 @@ impl Model<'_> {
         missed: bool,
     ) {
         let (key, tag) = substitution_key(source.half);
-        let entry = fold(self.substitutions, key);
+        let Some(entry) = fold(self.substitutions, key) else { return };
         let [known, ..] = *entry;
         if missed || known == tag {
             *entry = [tag, low, high];
@@ -508,7 +514,7 @@ impl Model<'_> {
             let mut slot_of = [0; 2];
             for ((context, input), index) in contexts.iter().zip(&mut inputs).zip(&mut slot_of) {
                 *index = slot_index(*context, path);
-                *input = stretch(fold(slots, *index).p());
+                *input = folded(slots, *index).map_or(0, |slot| stretch(slot.p()));
             }
             let behind = inputs.iter_mut().skip(contexts.len());
             for ((guess, counter), input) in predictions.iter().zip(behind) {
@@ -522,13 +528,16 @@ impl Model<'_> {
             }
             let alive = usize::from(predictions.first().is_some_and(|(guess, _)| stands(*guess)));
             let way = group * paths + way(path, place, paths);
-            let mut weights = [
-                &mut fold(family_weights, family * 2 + alive)[..],
-                &mut fold(path_weights, way)[..],
-            ];
+            let by_family = fold(family_weights, family * 2 + alive);
+            let (Some(by_family), Some(by_path)) = (by_family, fold(path_weights, way)) else {
+                break;
+            };
+            let mut weights = [&mut by_family[..], &mut by_path[..]];
             let bit = mix(coder, bit, &inputs, &FIRST_BYTE_WEIGHTS, &mut weights, BYTE_RATE);
             for index in slot_of.into_iter().take(contexts.len()) {
-                fold(slots, index).update(bit);
+                if let Some(slot) = fold(slots, index) {
+                    slot.update(bit);
+                }
             }
             for (guess, counter) in predictions.iter().filter(|(guess, _)| stands(*guess)) {
                 pick(&mut fixed.confidence, *counter).update(((guess >> place) & 1 == 1) == bit);

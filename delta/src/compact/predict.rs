@@ -136,7 +136,9 @@ impl Learned<'_> {
     ) {
         if references.known_in_base(target) && self.moved(map, references, target) != now {
             let shift = now.wrapping_sub(target).cast_signed();
-            super::fold(self.cells, hash(target)).target = (target, shift);
+            if let Some(cell) = super::fold(self.cells, hash(target)) {
+                cell.target = (target, shift);
+            }
         }
     }
 }

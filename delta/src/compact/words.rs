@@ -123,8 +123,11 @@ impl Words {
         let Word { form, old, mapped, .. } = *word;
         let change = new.wrapping_sub(old).cast_signed();
         *super::pick(&mut self.columns, word.column()) = change;
-        if change.unsigned_abs() < 0x1_0000 && (mapped != new || form != Form::Pointer) {
-            super::fold(cells, hash(old)).exact = (old, change);
+        if change.unsigned_abs() < 0x1_0000
+            && (mapped != new || form != Form::Pointer)
+            && let Some(cell) = super::fold(cells, hash(old))
+        {
+            cell.exact = (old, change);
         }
     }
 

@@ -52,6 +52,7 @@ use self::trailer::Trailer;
 
 /// How MCUboot was built to bring a new image into the primary slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Algorithm {
     /// `MCUBOOT_SWAP_USING_SCRATCH`.
     Scratch,
@@ -66,6 +67,7 @@ pub enum Algorithm {
 
 /// How an image is to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Swap {
     /// Once; unless it is confirmed then, the next boot brings the old image back.
     Test,
@@ -75,6 +77,7 @@ pub enum Swap {
 
 /// What the magic of a trailer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Magic {
     /// The trailer counts.
     Good,
@@ -86,6 +89,7 @@ pub enum Magic {
 
 /// What a flag of a trailer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Flag {
     /// Set.
     Set,
@@ -97,6 +101,7 @@ pub enum Flag {
 
 /// The trailer of a slot, as far as MCUboot decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TrailerState {
     /// Whether it counts.
     pub magic: Magic,
@@ -108,6 +113,7 @@ pub struct TrailerState {
 
 /// What MCUboot does at the next boot, if the image it finds is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum NextBoot {
     /// Starts what is in the primary slot.
     Stay,
@@ -121,6 +127,7 @@ pub enum NextBoot {
 
 /// Why a trailer could not be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum McubootError {
     /// The slot cannot be read, erased or written.
     Flash(NorFlashErrorKind),

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use object::{Object, ObjectSection, SectionFlags, SectionKind};
 
 use super::{firmware, print_table, row};
+use crate::bare_device;
 
 /// Firmware that is measured: target, features, and the name of its figures.
 const BUILDS: [(&str, &str, &str); 4] = [
@@ -33,6 +34,8 @@ pub(crate) fn run() -> Result<()> {
     println!();
     figures.extend(device()?);
     println!();
+    figures.extend(bare_device()?);
+    println!();
     figures.extend(decoder_alone()?);
     println!("{}", figures.join(" "));
     Ok(())
@@ -44,7 +47,7 @@ fn whole_firmware() -> Result<Vec<String>> {
     let mut figures = Vec::new();
     for (target, features, name) in BUILDS {
         let elf = firmware::build("receiver", target, features)?.join("receiver");
-        let (flash, ram) = footprint(&read(&elf)?)?;
+        let (flash, ram) = of(&elf)?;
         rows.push(row([&target, &if features.is_empty() { "-" } else { features }, &flash, &ram]));
         figures.push(format!("{name}_flash_bytes={flash} {name}_ram_bytes={ram}"));
     }
@@ -58,9 +61,22 @@ fn device() -> Result<Vec<String>> {
     let mut figures = Vec::new();
     for (target, program, name) in DEVICE {
         let elf = firmware::build("device", target, "")?.join(program);
-        let (flash, ram) = footprint(&read(&elf)?)?;
+        let (flash, ram) = of(&elf)?;
         rows.push(row([&target, &program, &flash, &ram]));
         figures.push(format!("{name}_flash_bytes={flash} {name}_ram_bytes={ram}"));
+    }
+    print_table(&rows);
+    Ok(figures)
+}
+
+/// What a device with two slots needs of whittle, without anything around it.
+fn bare_device() -> Result<Vec<String>> {
+    let mut rows = vec![row([&"program", &"flash bytes", &"static RAM bytes"])];
+    let mut figures = Vec::new();
+    for (name, features) in bare_device::WEIGHED {
+        let (flash, ram) = bare_device::weigh(features)?;
+        rows.push(row([&name, &flash, &ram]));
+        figures.push(format!("{}_flash_bytes={flash}", name.replace('-', "_")));
     }
     print_table(&rows);
     Ok(figures)
@@ -73,8 +89,8 @@ fn decoder_alone() -> Result<Vec<String>> {
     let mut figures = Vec::new();
     for (target, name) in ALONE {
         let elfs = firmware::build("decode-bench", target, "")?;
-        let (with, _) = footprint(&read(&elfs.join("decoder-alone"))?)?;
-        let (without, _) = footprint(&read(&elfs.join("start-up-alone"))?)?;
+        let (with, _) = of(&elfs.join("decoder-alone"))?;
+        let (without, _) = of(&elfs.join("start-up-alone"))?;
         let alone = with.saturating_sub(without);
         rows.push(row([&target, &with, &without, &alone]));
         figures.push(format!("compact_decoder_{name}_flash_bytes={alone}"));
@@ -83,13 +99,10 @@ fn decoder_alone() -> Result<Vec<String>> {
     Ok(figures)
 }
 
-fn read(elf: &Path) -> Result<Vec<u8>> {
-    std::fs::read(elf).with_context(|| format!("cannot read `{}`", elf.display()))
-}
-
 /// Bytes that stand in flash, and bytes of RAM that are taken before `main` runs.
-fn footprint(elf: &[u8]) -> Result<(u64, u64)> {
-    let file = object::File::parse(elf)?;
+pub(crate) fn of(elf: &Path) -> Result<(u64, u64)> {
+    let elf = std::fs::read(elf).with_context(|| format!("cannot read `{}`", elf.display()))?;
+    let file = object::File::parse(&*elf)?;
     let (mut flash, mut ram) = (0, 0);
     for section in file.sections() {
         let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };

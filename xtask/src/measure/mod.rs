@@ -6,7 +6,7 @@ mod decode;
 mod embassy_boot;
 mod encode;
 mod firmware;
-mod footprint;
+pub(crate) mod footprint;
 mod in_place;
 mod peers;
 mod peers_file;
