@@ -93,11 +93,10 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
             let outcome = replacement.run(region, &staged, envelope.len(), &device, buffers);
             is_begun = replacement.place.progress.moves > 0;
             outcome?;
+            // Made anew after each reset: one that a power cut left may read well now, and badly next time.
             let slot = replacement.place.slot;
-            if check_slot(slot, &device, &self.verifier).is_err() {
-                seal_image(slot, envelope, &manifest)?;
-                check_slot(slot, &device, &self.verifier)?;
-            }
+            seal_image(slot, envelope, &manifest)?;
+            check_slot(slot, &device, &self.verifier)?;
             Ok(Installed { manifest })
         });
         match outcome {
