@@ -37,7 +37,7 @@ use crate::flash::{CHUNK, read_back, read_unaligned, read_written};
 use crate::life::Event;
 use crate::numbers::{to_u32, to_usize};
 use crate::page::{AHEAD, Page};
-use crate::signed_slot::{check_slot, last_sector, slot_mut};
+use crate::signed_slot::{last_sector, slot_mut};
 use crate::staged::{PIECE, StagedBlocks, read_envelope};
 use crate::state_banks::{StateBanks, StateLoader};
 use crate::verify::verify_manifest;
@@ -93,11 +93,9 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
             let outcome = replacement.run(region, &staged, envelope.len(), &device, buffers);
             is_begun = replacement.place.progress.moves > 0;
             outcome?;
+            // Made anew after each reset: one that a power cut left may read well now, and badly next time.
             let slot = replacement.place.slot;
-            if check_slot(slot, &device, &self.verifier).is_err() {
-                seal_image(slot, envelope, &manifest)?;
-                check_slot(slot, &device, &self.verifier)?;
-            }
+            seal_image(slot, envelope, &manifest)?;
             Ok(Installed { manifest })
         });
         match outcome {

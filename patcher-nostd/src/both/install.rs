@@ -13,7 +13,7 @@ use super::{NorFlash, both};
 use crate::error::Culprit;
 use crate::flash::read_back;
 use crate::life::Event;
-use crate::signed_slot::{check_slot, image_room, last_sector, trailer, trailer_at};
+use crate::signed_slot::{image_room, last_sector, trailer, trailer_at};
 use crate::staged::{PIECE, StagedBlocks, read_envelope};
 use crate::{
     Buffers, Device, FlashError, Installed, LifeError, PatchError, Slots, UpdateError, Verifier,
@@ -113,7 +113,6 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Installation<'_, '_, J, F, V
         }
         let installed = patcher.finish(&mut slots).await?;
         seal(self.slot.slot, envelope).await?;
-        check_slot(self.slot.slot, self.device, &self.verifier)?;
         Ok(installed)
     }
 }

@@ -1,6 +1,6 @@
 //! Flash that cannot be read for a while, broken cells, and connections that break.
 
-use whittle_flash_sim::{Chip, Supply};
+use whittle_flash_sim::{Chip, Cut, Outcome, Supply};
 use whittle_patcher_nostd::{Boot, Culprit, Phase, ResetCause, SlotId, Status, UpdateError};
 
 use super::blocking::world::{Flash, Geometry};
@@ -216,4 +216,52 @@ fn reads_that_fail_for_a_while_do_not_lower_the_version_of_flags() {
         }
     }
     assert!(lowered.is_empty(), "{}: {:?}", lowered.len(), &lowered[..lowered.len().min(6)]);
+}
+
+#[test]
+fn broken_cells_are_found_where_they_are_written() {
+    let releases = Releases::new(600, 6);
+    let new = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    for offset in (0..releases.delta.bytes.len() as u32).step_by(7) {
+        let mut flash = new.clone();
+        flash.staging.break_cell(offset, 3);
+        let fetched = flash.fetch_whole(&releases.delta);
+        assert!(matches!(fetched, Err(UpdateError::Staging(_))), "byte {offset}: {fetched:?}");
+    }
+    let mut fetched = new;
+    fetched.fetch_whole(&releases.delta).expect("fetched");
+    for offset in (0..releases.new.len() as u32).step_by(7) {
+        let mut flash = fetched.clone();
+        flash.slots[1].break_cell(offset, 3);
+        assert!(is_flashs_fault(&flash.install()), "byte {offset}");
+    }
+}
+
+#[test]
+fn what_went_bad_after_a_power_cut_is_written_anew() {
+    let releases = Releases::new(600, 6);
+    let supply = Supply::new();
+    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &supply);
+    flash.fetch_whole(&releases.delta).expect("fetched");
+    let before = supply.steps();
+    let steps = {
+        let supply = Supply::new();
+        let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &supply);
+        flash.fetch_whole(&releases.delta).expect("fetched");
+        flash.install().expect("installs");
+        supply.steps() - before
+    };
+    supply.arm(Cut { step: steps - 40, outcome: Outcome::Nothing }, 1);
+    flash.install().expect_err("the power is gone");
+    supply.restore();
+    flash.slots[1].break_cell(100, 3);
+    let erased = flash.slots[1].erase_counts()[0];
+    assert!(is_flashs_fault(&flash.install()), "it is compared");
+    assert_eq!(flash.slots[1].erase_counts()[0], erased, "it is only compared");
+    assert!(is_flashs_fault(&flash.install()), "the cell is still broken");
+    assert_eq!(flash.slots[1].erase_counts()[0], erased + 1, "all is written anew");
+}
+
+fn is_flashs_fault(outcome: &Result<(), UpdateError>) -> bool {
+    matches!(outcome, Err(UpdateError::Patch(error)) if error.culprit() == Culprit::Hardware)
 }

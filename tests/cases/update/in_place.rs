@@ -459,3 +459,32 @@ fn a_read_that_fails_at_boot_loses_nothing() {
         assert_eq!(look(&mut world), Ok((5, Phase::Verified)), "{count} from read {read} on");
     }
 }
+
+#[test]
+fn broken_cells_are_found_where_a_single_slot_writes_them() {
+    let releases = InPlaceReleases::new(1200, 7, ROOM);
+    let mut fetched = World::<8>::new(Chip::PLAIN, &releases, &releases.delta);
+    fetched.fetch().expect("fetched");
+    fetched.with(|updater, _, _| updater.request_in_place()).expect("wanted");
+    let found = |range: core::ops::Range<usize>| {
+        let mut found = 0;
+        for offset in range.clone() {
+            let mut world = fetched.clone();
+            world.chip.break_cell(offset as u32, 3);
+            match world.go_on() {
+                Ok(()) => continue,
+                Err(UpdateError::Patch(error)) if error.culprit() == Culprit::Hardware => {}
+                Err(error) => panic!("byte {offset}: {error}"),
+            }
+            found += 1;
+            let life = world.with(|updater, _, _| Ok(*updater.life())).expect("opens");
+            assert_eq!(life.phase, Phase::Verified, "byte {offset}");
+        }
+        found
+    };
+    // Behind the base: sectors to spare, and the end of a target that grew.
+    let room = releases.old.len()..ROOM.sectors as usize * SECTOR;
+    assert!(found(room.clone()) > 0, "nothing behind the base is written");
+    let states = region::STATES.0..region::STATES.0 + 64;
+    assert_eq!(found(states), 64, "the states are compared");
+}
