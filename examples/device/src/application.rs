@@ -22,7 +22,7 @@ use core::ffi::CStr;
 use core::hint::black_box;
 
 use semihosting::println;
-use whittle_patcher_nostd::{Buffers, LifeError, Phase, Status, UpdateError, compact};
+use whittle_patcher_nostd::{Buffers, Culprit, LifeError, Phase, Status, UpdateError, compact};
 
 use device::{Flash, ThermostatUpdater};
 use flash::Region;
@@ -129,7 +129,8 @@ fn download(
         println!("update: asks for the full image");
         outcome = fetch(updater, staging, block, FULL);
     }
-    if let Err(UpdateError::Patch(_)) = outcome
+    if let Err(UpdateError::Patch(error)) = outcome
+        && error.culprit() == Culprit::Package
         && updater.life().phase == Phase::Downloading
     {
         // What was fetched is not what was signed, so there is nothing to go on with.

@@ -11,7 +11,10 @@ use crate::{Device, LifeError, UpdateError, Verifier};
 #[both]
 impl<'d, J: NorFlash, F: NorFlash + Clone, V: Verifier> Updater<'d, J, F, V> {
     /// Opens the journal of a device with a single slot; a clone of `slot` is the same one, such as a
-    /// [`Partition`](crate::Partition).
+    /// [`Partition`](crate::Partition) of flash that blocks.
+    ///
+    /// A boot loader asks [`Self::is_in_place_wanted`] and goes on with
+    /// [`install_in_place`](crate::Updater::install_in_place) before it calls [`Self::boot`].
     ///
     /// # Errors
     /// Those of [`Self::open`].

@@ -5,7 +5,7 @@ use whittle_format::flags::Flags;
 use whittle_format::journal::Kind;
 use whittle_format::life::{LifeState, Phase, SlotId};
 use whittle_format::limits::{MAX_FLAGS_ENVELOPE_BYTES, MAX_STAGE_ENVELOPE_BYTES};
-use whittle_format::{ShortDigest, Stage, shorten};
+use whittle_format::{FormatError, ShortDigest, Stage, shorten};
 
 use super::install::unseal;
 use super::journal::Journal;
@@ -225,13 +225,14 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Checks a flags document and keeps it; its version is never below that of the one that is kept.
     ///
     /// # Errors
-    /// [`UpdateError::Document`] or [`UpdateError::Journal`]; what was kept before still is.
+    /// [`UpdateError::Document`] or [`UpdateError::Journal`]; [`UpdateError::Record`] if this firmware is too old to read what
+    /// is kept. What was kept before still is.
     pub async fn accept_flags(&mut self, envelope: &[u8]) -> Result<(), UpdateError> {
         let mut bytes = [0; MAX_FLAGS_ENVELOPE_BYTES];
-        // It was authentic when it was kept; its key may have been revoked since.
-        let kept = self.journal.read(Kind::Flags, &mut bytes)?.map(Envelope::parse);
-        let kept = kept.and_then(|envelope| Flags::parse(envelope.ok()?.0.payload).ok());
-        let version = kept.map_or(0, |flags| flags.head.version);
+        let version = match self.journal.read(Kind::Flags, &mut bytes)? {
+            Some(kept) => kept_as(kept, Flags::parse)?.head.version,
+            None => 0,
+        };
         VerifiedFlags::check(envelope, self.device.product, version, &self.verifier)?;
         Ok(self.journal.append(Kind::Flags, envelope).await?)
     }
@@ -252,12 +253,14 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Checks a stage of a rollout and keeps it; it never falls behind the one that is kept.
     ///
     /// # Errors
-    /// [`UpdateError::Document`] or [`UpdateError::Journal`]; what was kept before still is.
+    /// [`UpdateError::Document`] or [`UpdateError::Journal`]; [`UpdateError::Record`] if this firmware is too old to read what
+    /// is kept. What was kept before still is.
     pub async fn accept_stage(&mut self, envelope: &[u8]) -> Result<VerifiedStage, UpdateError> {
         let mut bytes = [0; MAX_STAGE_ENVELOPE_BYTES];
-        // It was authentic when it was kept; its key may have been revoked since.
-        let kept = self.journal.read(Kind::Stage, &mut bytes)?.map(Envelope::parse);
-        let kept = kept.and_then(|envelope| Stage::parse(envelope.ok()?.0.payload).ok());
+        let kept = match self.journal.read(Kind::Stage, &mut bytes)? {
+            Some(kept) => Some(kept_as(kept, Stage::parse)?),
+            None => None,
+        };
         let product = self.device.product;
         let stage = VerifiedStage::check(envelope, product, kept.as_ref(), &self.verifier)?;
         self.journal.append(Kind::Stage, envelope).await?;
@@ -312,4 +315,13 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         }
         Ok(())
     }
+}
+
+/// What a kept document says. It was authentic when it was kept; its key may have been revoked since.
+fn kept_as<'a, T>(
+    kept: &'a [u8],
+    parse: impl FnOnce(&'a [u8]) -> Result<T, FormatError>,
+) -> Result<T, UpdateError> {
+    let envelope = Envelope::parse(kept).map_err(UpdateError::Record)?.0;
+    parse(envelope.payload).map_err(UpdateError::Record)
 }

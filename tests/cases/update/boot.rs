@@ -235,3 +235,18 @@ fn a_download_under_another_counter_does_not_go_on_with_what_is_staged() {
         }
     }
 }
+
+#[test]
+fn a_kept_document_that_is_not_understood_is_not_replaced_by_an_older_one() {
+    let releases = Releases::new(600, 6);
+    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    for kind in [RecordKind::Flags, RecordKind::Stage] {
+        let mut journal = Journal::open(&mut flash.journal).expect("opens");
+        journal.append(kind, b"of a later version").expect("kept");
+    }
+    let mut updater = flash.updater().expect("opens");
+    let refused = updater.accept_flags(&flags(9));
+    assert!(matches!(refused, Err(UpdateError::Record(_))), "{refused:?}");
+    let refused = updater.accept_stage(&stage(9));
+    assert!(matches!(refused, Err(UpdateError::Record(_))), "{refused:?}");
+}
