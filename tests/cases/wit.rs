@@ -1,13 +1,81 @@
-//! The contract of rollout policies is valid WIT.
+//! The contract of rollout policies is valid WIT, explains itself and gives a policy no powers.
+
+use wit_parser::{Docs, Interface, Resolve, TypeDefKind, WorldItem};
 
 use crate::support::root;
 
-#[test]
-fn the_policy_world_parses_and_imports_nothing() {
-    let mut resolve = wit_parser::Resolve::default();
+/// The contract, and its only interface.
+fn contract() -> (Resolve, Interface) {
+    let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(root().join("wit")).expect("valid WIT");
-    let name = &resolve.packages[package].name;
-    assert_eq!(name.to_string(), "whittle:rollout-policy@0.1.0");
-    let world = resolve.select_world(&[package], None).expect("one world");
-    assert_eq!(resolve.worlds[world].imports.len(), 0, "a policy has no powers");
+    let package = &resolve.packages[package];
+    assert_eq!(package.name.to_string(), "whittle:rollout-policy@0.1.0");
+    let interfaces: Vec<_> = package.interfaces.keys().collect();
+    assert_eq!(interfaces, ["policy"]);
+    let interface = resolve.interfaces[package.interfaces["policy"]].clone();
+    (resolve, interface)
+}
+
+#[test]
+fn the_policy_world_exports_one_interface_and_imports_nothing() {
+    let (resolve, _) = contract();
+    let worlds: Vec<_> = resolve.worlds.iter().map(|(_, world)| world).collect();
+    let [world] = worlds[..] else { panic!("one world") };
+    assert_eq!(world.name, "rollout-policy");
+    assert_eq!(world.imports.len(), 0, "a policy has no powers");
+    assert_eq!(world.exports.len(), 1);
+    assert!(matches!(world.exports.values().next(), Some(WorldItem::Interface { .. })));
+}
+
+#[test]
+fn the_interface_has_the_three_functions_of_the_contract() {
+    let (_, interface) = contract();
+    let functions: Vec<_> = interface.functions.keys().collect();
+    assert_eq!(functions, ["describe", "plan", "evaluate"]);
+}
+
+/// `u64` and `s64` are no plain numbers in JavaScript.
+#[test]
+fn no_number_is_wider_than_a_double_holds() {
+    let source = std::fs::read_to_string(root().join("wit/policy.wit")).expect("it exists");
+    let words: Vec<_> = source.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    assert!(!words.contains(&"u64") && !words.contains(&"s64"));
+}
+
+/// Every type, field, case and function says what it is.
+#[test]
+fn everything_in_the_contract_is_documented() {
+    let (resolve, interface) = contract();
+    let mut undocumented = Vec::new();
+    let mut seen = 0;
+    let mut look = |name: String, docs: &Docs| {
+        seen += 1;
+        if docs.contents.as_ref().is_none_or(|text| text.trim().is_empty()) {
+            undocumented.push(name);
+        }
+    };
+    for (name, id) in &interface.types {
+        let definition = &resolve.types[*id];
+        look(name.clone(), &definition.docs);
+        let members: Vec<(&String, &Docs)> = match &definition.kind {
+            TypeDefKind::Record(record) => {
+                record.fields.iter().map(|field| (&field.name, &field.docs)).collect()
+            }
+            TypeDefKind::Variant(variant) => {
+                variant.cases.iter().map(|case| (&case.name, &case.docs)).collect()
+            }
+            TypeDefKind::Enum(cases) => {
+                cases.cases.iter().map(|case| (&case.name, &case.docs)).collect()
+            }
+            _ => Vec::new(),
+        };
+        for (member, docs) in members {
+            look(format!("{name}.{member}"), docs);
+        }
+    }
+    for (name, function) in &interface.functions {
+        look(name.clone(), &function.docs);
+    }
+    assert_eq!(undocumented, Vec::<String>::new());
+    assert!(seen > 150, "only {seen} names were looked at");
 }
