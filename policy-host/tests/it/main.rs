@@ -1,0 +1,6 @@
+//! The host against policies of all kinds.
+
+mod cache;
+mod determinism;
+mod hostile;
+mod support;
