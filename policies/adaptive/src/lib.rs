@@ -1,0 +1,1 @@
+//! Rollout policy: stages last as long as history and risk demand

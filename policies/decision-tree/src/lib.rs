@@ -1,0 +1,1 @@
+//! Rollout policy: a pause with triage, deadline and forced decision

@@ -1,0 +1,1 @@
+//! Rollout policy: stages and rules written in TOML

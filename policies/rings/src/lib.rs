@@ -1,0 +1,1 @@
+//! Rollout policy: rings of devices, from insiders to production

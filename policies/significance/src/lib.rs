@@ -1,0 +1,1 @@
+//! Rollout policy: pauses on evidence against a control group

@@ -1,0 +1,1 @@
+//! Rollout policy: few devices first, at working hours, within the capacity of support
