@@ -40,59 +40,14 @@ const WATCH_HOURS: Numbers = Numbers {
     max: 2_160.0,
 };
 
-const CRASHES: Number = Number {
-    key: "crash-limit",
-    help: "Pause if the crash rate is above this; 0 turns it off.",
-    unit: "x reference",
-    default: 2.0,
-    min: 0.0,
-    max: 100.0,
-};
-
-const CONNECTED: Number = Number {
-    key: "connected-drop",
-    help: "Pause if the share of devices that check in falls by more than this; 0 turns it off.",
-    unit: "fraction",
-    default: 0.05,
-    min: 0.0,
-    max: 1.0,
-};
-
-const BATTERY: Number = Number {
-    key: "battery-limit",
-    help: "Pause if the battery drain is above this; 0 turns it off.",
-    unit: "x reference",
-    default: 1.2,
-    min: 0.0,
-    max: 100.0,
-};
-
-const ROLLED_BACK: Number = Number {
-    key: "rolled-back-limit",
-    help: "Pause if more than this share of the updated devices went back by themselves; 0 turns it off.",
-    unit: "fraction",
-    default: 0.1,
-    min: 0.0,
-    max: 1.0,
-};
-
-const DRIFT: Number = Number {
-    key: "drift-limit",
-    help: "Pause if the drift of calibrated sensors is above this; 0 turns it off.",
-    unit: "x reference",
-    default: 0.0,
-    min: 0.0,
-    max: 100.0,
-};
-
-const TICKETS: Number = Number {
-    key: "ticket-limit",
-    help: "Pause if the rate of support tickets is above this; 0 turns it off.",
-    unit: "x reference",
-    default: 0.0,
-    min: 0.0,
-    max: 100.0,
-};
+const CHECKS: [Check; 6] = [
+    Check::crashes(2.0),
+    Check::connected(0.05),
+    Check::battery(1.2),
+    Check::rolled_back(0.1),
+    Check::drift(0.0),
+    Check::tickets(0.0),
+];
 
 const SPLIT_BY: Text = Text {
     key: "split-by",
@@ -104,25 +59,12 @@ const SPLIT_BY: Text = Text {
 impl Policy for Canary {
     fn describe(settings: &[Setting]) -> PolicyInfo {
         let summary = "1, 5, 25 and 100 % of the fleet, paused by four triggers.";
-        let is_on = |limit: &Number| limit.of(settings).is_ok_and(|limit| limit > 0.0);
-        let metrics = [
-            (&CRASHES, "crashes", MetricKind::Rate, "devices with a crash per device-hour"),
-            (&CONNECTED, "connected", MetricKind::Proportion, "devices that check in"),
-            (&BATTERY, "battery-drain", MetricKind::Mean, "drain per hour"),
-            (&DRIFT, "sensor-drift", MetricKind::Mean, "drift"),
-            (&TICKETS, "tickets", MetricKind::Rate, "tickets per device-hour"),
-        ];
-        let needed = metrics.into_iter().filter(|(limit, ..)| is_on(limit));
         PolicyInfo::new("canary", env!("CARGO_PKG_VERSION"), summary)
             .settings(&[&SHARES, &WATCH_HOURS])
             .settings(&PlanSettings::SPECS)
-            .settings(&[&CRASHES, &CONNECTED, &BATTERY, &ROLLED_BACK, &DRIFT, &TICKETS, &SPLIT_BY])
+            .checks(&CHECKS, settings)
             .settings(&Watch::SPECS)
-            .metrics(
-                needed
-                    .map(|(limit, name, kind, unit)| MetricNeed::new(name, kind, unit, limit.help)),
-            )
-            .split_by(SPLIT_BY.of(settings).unwrap_or_default())
+            .split_by(&SPLIT_BY, settings)
     }
 
     fn plan(input: PlanInput) -> Result<RolloutPlan, String> {
@@ -132,27 +74,9 @@ impl Policy for Canary {
 
     fn evaluate(now: Snapshot) -> Result<Verdict, String> {
         let watch = Watch::of(&now.settings)?;
-        watch.decide(&now, &triggers(&now.settings, &watch)?)
+        watch.decide(&now, &Check::triggers(&CHECKS, &now.settings, &watch)?)
     }
 }
 
-fn triggers(settings: &[Setting], watch: &Watch) -> Result<Vec<Trigger>, String> {
-    let times = |limit| Limit::TimesReference(limit, watch.against);
-    let drop = |limit| Limit::BelowReference(limit, watch.against);
-    let all: [(&Number, Source, &dyn Fn(f64) -> Limit); 6] = [
-        (&CRASHES, Source::metric("crashes"), &times),
-        (&CONNECTED, Source::metric("connected"), &drop),
-        (&BATTERY, Source::metric("battery-drain"), &times),
-        (&ROLLED_BACK, Source::RolledBack, &Limit::Above),
-        (&DRIFT, Source::metric("sensor-drift"), &times),
-        (&TICKETS, Source::metric("tickets"), &times),
-    ];
-    let mut triggers = Vec::new();
-    for (setting, source, limit) in all {
-        let number = setting.of(settings)?;
-        if number > 0.0 {
-            triggers.push(Trigger::new(source, limit(number), watch.pause()));
-        }
-    }
-    Ok(triggers)
-}
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,5 @@
 //! From findings to verdicts.
 
-use std::collections::BTreeMap;
-
 use crate::contract::{
     Decision, Fallback, Group, PauseOrder, PauseState, Reason, RollbackOrder, RootCause, Setting,
     Severity, Snapshot, Verdict,
@@ -195,22 +193,22 @@ impl Action {
 /// If `hw=C` is in trouble and `hw=A` is not, it is the hardware, though every region that has such devices is in trouble,
 /// too. So of all attributes that tell groups in trouble from others, the one counts that blames the fewest devices.
 pub fn blame(now: &Snapshot, tripped: &[&Tripped]) -> Vec<String> {
-    let is_in_trouble = |group: &Group| tripped.iter().any(|one| one.group == group.label);
-    let mut by_attribute: BTreeMap<&str, (Vec<String>, u32, bool)> = BTreeMap::new();
-    for group in now.groups.iter().filter(|group| group.updated > 0) {
-        let Some(attribute) = group.attribute() else { continue };
-        let (labels, devices, is_telling) = by_attribute.entry(attribute).or_default();
-        if is_in_trouble(group) {
-            labels.push(group.label.clone());
-            *devices = devices.saturating_add(group.updated);
-        } else {
-            *is_telling = true;
+    let in_trouble = |group: &&Group| tripped.iter().any(|one| one.group == group.label);
+    let mut blamed: Vec<&Group> = Vec::new();
+    for attribute in now.groups.iter().filter_map(Group::attribute) {
+        let updated = now.groups.iter().filter(|group| group.updated > 0);
+        let (bad, good): (Vec<&Group>, Vec<&Group>) =
+            updated.filter(|group| group.attribute() == Some(attribute)).partition(in_trouble);
+        let is_telling = !bad.is_empty() && !good.is_empty();
+        if is_telling && (blamed.is_empty() || devices(&bad) < devices(&blamed)) {
+            blamed = bad;
         }
     }
-    let candidates = by_attribute
-        .into_values()
-        .filter(|(labels, _, is_telling)| *is_telling && !labels.is_empty());
-    candidates.min_by_key(|(_, devices, _)| *devices).map(|(labels, ..)| labels).unwrap_or_default()
+    blamed.iter().map(|group| group.label.clone()).collect()
+}
+
+fn devices(groups: &[&Group]) -> u64 {
+    groups.iter().map(|group| u64::from(group.updated)).sum()
 }
 
 /// During a pause: does what follows from the cause that people have found, and waits until they have.
@@ -255,7 +253,7 @@ fn next_step(now: &Snapshot, blind: Vec<Reason>) -> Result<(Decision, Vec<Reason
     let Some(full_for) = now.full_for else {
         let reason =
             Reason::new("stage-filling", format!("stage `{name}` is not full yet (in devices)"));
-        let wanted = stage.share * f64::from(fleet.devices);
+        let wanted = now.share_limit * f64::from(fleet.devices);
         return Ok((Decision::Hold, vec![reason.figures(f64::from(fleet.updated), wanted)]));
     };
     let (watched, wanted) = (in_hours(full_for), in_hours(stage.min_time));
@@ -269,7 +267,8 @@ fn next_step(now: &Snapshot, blind: Vec<Reason>) -> Result<(Decision, Vec<Reason
     }
     let text = format!("stage `{name}` was watched without trouble (in hours)");
     let reason = Reason::new("stage-passed", text).figures(watched, wanted);
-    let decision =
-        now.next_stage().map_or(Decision::Complete, |next| Decision::Advance(next.share));
+    // A pause that was ended slowly, or an earlier step, may have let in less than the stage holds.
+    let next = if now.share_limit < stage.share { Some(stage) } else { now.next_stage() };
+    let decision = next.map_or(Decision::Complete, |next| Decision::Advance(next.share));
     Ok((decision, vec![reason]))
 }

@@ -1,7 +1,7 @@
 //! What a policy says about itself.
 
-use crate::contract::{MetricKind, MetricNeed, PolicyInfo};
-use crate::settings::Spec;
+use crate::contract::{MetricKind, MetricNeed, PolicyInfo, Setting};
+use crate::settings::{Spec, Text};
 
 impl PolicyInfo {
     /// Describes a policy without settings that looks at no metric.
@@ -39,13 +39,18 @@ impl PolicyInfo {
         Self { buckets, bucket_length: length, ..self }
     }
 
-    /// Splits the fleet by these attributes: a list such as `hw, region`.
+    /// Splits the fleet by the attributes that a setting lists, such as `hw, region`. Adds the setting, too.
     #[must_use]
-    pub fn split_by(mut self, attributes: &str) -> Self {
-        let names = attributes.split(',').map(str::trim).filter(|name| !name.is_empty());
-        self.split_by.extend(names.map(str::to_owned));
+    pub fn split_by(mut self, attributes: &Text, settings: &[Setting]) -> Self {
+        self.settings.push(attributes.spec());
+        self.split_by.extend(words(attributes.of(settings).unwrap_or_default()).map(str::to_owned));
         self
     }
+}
+
+/// The words of a list such as `hw, region`.
+pub fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
 impl MetricNeed {

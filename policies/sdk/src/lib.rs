@@ -51,7 +51,9 @@
 //! What most policies share is here, too: [`settings`] with types and ranges, [`Trigger`]s that hold metrics against limits,
 //! the [`Watch`] that turns what they find into a verdict, and [`statistics`].
 
+mod check;
 pub mod contract;
+mod figure;
 mod flow;
 mod info;
 mod measure;
@@ -64,7 +66,10 @@ pub mod testing;
 mod time;
 mod trigger;
 
+pub use check::{Check, Rule, Subject};
+pub use figure::figure;
 pub use flow::{Otherwise, Watch, await_people, blame, proceed};
+pub use info::words;
 pub use plan::PlanSettings;
 pub use time::{days, hours, in_hours};
 pub use trigger::{Action, Against, Evidence, Findings, Limit, Source, Trigger, Tripped};
@@ -78,8 +83,8 @@ pub mod prelude {
     };
     pub use crate::settings::{Flag, Number, Numbers, Spec, Text};
     pub use crate::{
-        Action, Against, Limit, PlanSettings, Policy, Source, Trigger, Watch, days, export_policy,
-        hours, in_hours,
+        Action, Against, Check, Limit, PlanSettings, Policy, Source, Trigger, Watch, days,
+        export_policy, hours, in_hours,
     };
 }
 

@@ -1,6 +1,7 @@
 //! Plans of stages.
 
 use crate::contract::{Reason, RolloutPlan, Setting, Stage};
+use crate::figure;
 use crate::settings::{Number, Spec};
 use crate::time::days;
 
@@ -87,7 +88,8 @@ impl PlanSettings {
         let mut reached = 0.0;
         for stage in &mut stages {
             if !(stage.share > reached && stage.share <= 1.0) {
-                let Stage { name, share, .. } = stage;
+                let Stage { name, .. } = stage;
+                let [share, reached] = [stage.share, reached].map(figure);
                 return Err(format!(
                     "stage `{name}` reaches the share {share}; shares are cumulative, and it must be above {reached} and at most 1"
                 ));
@@ -120,7 +122,5 @@ impl PlanSettings {
 
 /// A stage's name for want of a better one: `0.5 %`.
 fn name_of(share: f64) -> String {
-    // Shares such as 0.07 have no exact percentage.
-    let percent = (share * 1e6).round() / 1e4;
-    format!("{percent} %")
+    format!("{} %", figure(share * 100.0))
 }

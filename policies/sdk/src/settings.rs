@@ -20,6 +20,7 @@
 //! ```
 
 use crate::contract::{Setting, SettingSpec, Value};
+use crate::figure;
 
 /// A setting of whatever type.
 pub trait Spec {
@@ -104,6 +105,7 @@ impl Number {
         if (*min..=*max).contains(&number) {
             Ok(number)
         } else {
+            let [number, min, max] = [number, *min, *max].map(figure);
             Err(format!("setting `{key}` is {number}; it must be {min} to {max} {unit}"))
         }
     }

@@ -1,6 +1,8 @@
 //! Limits that metrics are held against.
 
 use crate::contract::{Group, Metric, MetricKind, Reason, Severity, Snapshot, Tally};
+use crate::figure;
+use crate::time::in_hours;
 
 /// What is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,16 +258,17 @@ impl Limit {
     fn words(self) -> (&'static str, String) {
         match self {
             Self::TimesReference(factor, _) => {
-                ("over", format!("above {factor} x what it is compared with"))
+                ("over", format!("above {} x what it is compared with", figure(factor)))
             }
             Self::BelowReference(less, _) => {
-                ("under", format!("more than {less} below what it is compared with"))
+                ("under", format!("more than {} below what it is compared with", figure(less)))
             }
-            Self::Above(limit) => ("over", format!("above {limit}")),
-            Self::Below(limit) => ("under", format!("below {limit}")),
-            Self::CountWithin(most, window) => {
-                ("over", format!("above {most} within {} hours", crate::in_hours(window)))
-            }
+            Self::Above(limit) => ("over", format!("above {}", figure(limit))),
+            Self::Below(limit) => ("under", format!("below {}", figure(limit))),
+            Self::CountWithin(most, window) => (
+                "over",
+                format!("above {} within {} hours", figure(most), figure(in_hours(window))),
+            ),
         }
     }
 }
