@@ -3,7 +3,7 @@
 use crate::contract::{Reason, RolloutPlan, Setting, Stage};
 use crate::figure;
 use crate::settings::{Number, Spec};
-use crate::time::days;
+use crate::time::{days, in_hours};
 
 const HOLD_BACK: Number = Number {
     key: "hold-back",
@@ -37,6 +37,25 @@ impl Stage {
             needs_approval: false,
         }
     }
+
+    /// Starts this many devices evenly over this many seconds; 0 for no limit. The longest time grows by as much.
+    #[must_use]
+    pub fn spread(self, devices: f64, over: u32) -> Self {
+        let pace = whole((devices / in_hours(over)).ceil());
+        if over == 0 || pace == 0 {
+            return self;
+        }
+        let max_time = self.max_time.map(|longest| longest.saturating_add(over));
+        Self { pace: Some(pace), max_time, ..self }
+    }
+}
+
+/// A number of devices that is kept as a setting: rounded, and at most what the contract can hold.
+pub fn whole(number: f64) -> u32 {
+    // The cast saturates, and makes NaN zero.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let whole = number.round() as u32;
+    whole
 }
 
 impl RolloutPlan {

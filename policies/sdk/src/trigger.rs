@@ -156,7 +156,9 @@ impl Trigger {
         for trigger in triggers {
             for group in &now.groups {
                 match trigger.look(group, evidence) {
-                    Ok(sight) if sight.is_crossed && sight.events >= evidence.min_events => {
+                    Ok(sight)
+                        if sight.is_crossed && sight.events >= trigger.min_events(evidence) =>
+                    {
                         findings.tripped.push(trigger.tripped(group, &sight));
                     }
                     Err(blind) if group.label == Group::FLEET => {
@@ -168,6 +170,11 @@ impl Trigger {
             }
         }
         findings
+    }
+
+    /// A device that no longer works is no matter of chance.
+    fn min_events(&self, evidence: Evidence) -> f64 {
+        if self.source == Source::Bricked { 1.0 } else { evidence.min_events }
     }
 
     fn look(&self, group: &Group, evidence: Evidence) -> Result<Sight, Blind> {

@@ -48,8 +48,7 @@ pub(crate) struct Calendar {
 
 impl Calendar {
     /// What to declare in `describe`.
-    pub(crate) const SPECS: [&'static dyn Spec; 4] =
-        [&WEEKDAYS, &FROM_HOUR, &TO_HOUR, &FREEZES];
+    pub(crate) const SPECS: [&'static dyn Spec; 4] = [&WEEKDAYS, &FROM_HOUR, &TO_HOUR, &FREEZES];
 
     /// Reads the settings.
     pub(crate) fn of(settings: &[Setting]) -> Result<Self, String> {

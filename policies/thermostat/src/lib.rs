@@ -132,7 +132,6 @@ impl Policy for Thermostat {
         let (shares, watch) = (SHARES.of(settings)?, WATCH_HOURS.of(settings)?);
         Calendar::of(settings)?;
         let mut plan = PlanSettings::of(settings)?.plan_of(&shares, &watch)?;
-
         let devices = f64::from(input.groups.first().map_or(0, |fleet| fleet.devices));
         let (success, capacity) = (ROLLBACK_SUCCESS.of(settings)?, CAPACITY.of(settings)?);
         let mut reached = 0.0;
@@ -142,7 +141,10 @@ impl Policy for Thermostat {
             reached = stage.share;
         }
         let before_last = shares.iter().rev().nth(1).copied().unwrap_or(0.0);
-        spread(&mut plan, (1.0 - before_last) * devices, ROLLING_HOURS.of(settings)?);
+        if let Some(last) = plan.stages.pop() {
+            let over = hours(ROLLING_HOURS.of(settings)?);
+            plan.stages.push(last.spread((1.0 - before_last) * devices, over));
+        }
         Ok(plan)
     }
 
@@ -166,18 +168,6 @@ fn support_load(stage: &str, stuck: f64, capacity: f64) -> Reason {
     };
     let text = format!("tickets if all devices that stage `{stage}` adds roll back: {words}");
     Reason::new(code, text).figures(stuck, capacity)
-}
-
-/// Lets the devices of the last stage in evenly.
-fn spread(plan: &mut RolloutPlan, devices: f64, over_hours: f64) {
-    let Some(last) = plan.stages.last_mut() else { return };
-    // The cast saturates: there are at most 2^32 devices.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-    let pace = (devices / over_hours).ceil() as u32;
-    if over_hours > 0.0 && pace > 0 {
-        last.pace = Some(pace);
-        last.max_time = last.max_time.map(|longest| longest.saturating_add(hours(over_hours)));
-    }
 }
 
 #[cfg(test)]
