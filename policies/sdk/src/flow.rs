@@ -132,7 +132,15 @@ impl Watch {
     ///
     /// If the snapshot lacks what the contract promises.
     pub fn decide(&self, now: &Snapshot, triggers: &[Trigger]) -> Result<Verdict, String> {
-        let findings = Trigger::check_all(triggers, now, self.evidence);
+        self.conclude(now, Trigger::check_all(triggers, now, self.evidence))
+    }
+
+    /// The same from findings, to which a policy may have added its own.
+    ///
+    /// # Errors
+    ///
+    /// If the snapshot lacks what the contract promises.
+    pub fn conclude(&self, now: &Snapshot, findings: Findings) -> Result<Verdict, String> {
         if let Some(verdict) = self.act(now, &findings) {
             return Ok(verdict);
         }

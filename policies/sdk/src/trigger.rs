@@ -46,7 +46,8 @@ pub enum Against {
 }
 
 impl Against {
-    fn tally<'a>(self, metric: &'a Metric) -> &'a Tally {
+    /// The tally to compare with.
+    pub fn tally<'a>(self, metric: &'a Metric) -> &'a Tally {
         match self {
             Self::Either if metric.control.exposure > 0.0 => &metric.control,
             Self::Control => &metric.control,
