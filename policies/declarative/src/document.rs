@@ -1,11 +1,10 @@
 //! A whole policy, read from its text.
 
-use toml::de::DeTable;
 use whittle_policy::prelude::*;
 use whittle_policy::{Evidence, Otherwise, figure, words};
 
 use crate::condition::{Condition, count, duration, number, pace, share};
-use crate::table::{Table, error_at};
+use crate::toml::{self, Table};
 
 /// Metrics whose kind needs not be told.
 const KNOWN: [(&str, MetricKind); 6] = [
@@ -46,39 +45,25 @@ impl Document {
     ///
     /// If the text is no TOML, or says something that no policy can say. The error names the line.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let parsed = DeTable::parse(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            error_at(text, at, error.message())
-        })?;
-        let table = Table::new(text, &parsed);
-        table.only(&[
-            "hold-back",
-            "min-events",
-            "max-age",
-            "within",
-            "otherwise",
-            "split-by",
-            "stage",
-            "pause",
-            "roll-back",
-            "note",
-            "metrics",
-        ])?;
+        let document = toml::Document::parse(text)?;
+        let keys = ["hold-back", "min-events", "max-age", "within", "otherwise", "split-by"];
+        document.only(&keys, &["stage", "pause", "roll-back", "note", "metrics"])?;
 
-        let watch = watch(&table)?;
+        let root = &document.root;
+        let watch = watch(root)?;
         let split_by =
-            table.read("split-by", |list| Ok(words(list).map(str::to_owned).collect()))?;
-        let stages = table.tables("stage")?;
-        let stages = stages.iter().map(stage).collect::<Result<Vec<_>, _>>()?;
-        let kinds = kinds(&table)?;
+            root.read("split-by", |list| Ok(words(list).map(str::to_owned).collect()))?;
+        let stages = document.many("stage")?;
+        let stages = stages.into_iter().map(stage).collect::<Result<Vec<_>, _>>()?;
+        let kinds = kinds(document.table("metrics")?)?;
         let mut rules = Vec::new();
         for key in ["roll-back", "pause", "note"] {
-            for table in table.tables(key)? {
-                rules.push(rule(key, &table, &watch, &stages, &kinds)?);
+            for table in document.many(key)? {
+                rules.push(rule(key, table, &watch, &stages, &kinds)?);
             }
         }
         Ok(Self {
-            hold_back: table.read("hold-back", share)?.unwrap_or(0.0),
+            hold_back: root.read("hold-back", share)?.unwrap_or(0.0),
             watch,
             split_by: split_by.unwrap_or_default(),
             stages,
@@ -117,7 +102,7 @@ impl Document {
     }
 }
 
-fn watch(table: &Table<'_>) -> Result<Watch, String> {
+fn watch(table: &Table) -> Result<Watch, String> {
     let max_age = table.read("max-age", duration)?.unwrap_or(2 * HOUR);
     let min_events = table.read("min-events", number)?.unwrap_or(5.0);
     Ok(Watch {
@@ -138,7 +123,7 @@ fn term(text: &str) -> Result<u32, String> {
     }
 }
 
-fn stage(table: &Table<'_>) -> Result<Stage, String> {
+fn stage(table: &Table) -> Result<Stage, String> {
     table.only(&["name", "share", "watch", "at-most", "devices", "among", "pace", "approval"])?;
     let share = table.must("share", share)?;
     let text = |text: &str| Ok(text.to_owned());
@@ -157,30 +142,24 @@ fn stage(table: &Table<'_>) -> Result<Stage, String> {
     Ok(stage)
 }
 
-fn kinds(table: &Table<'_>) -> Result<Vec<(String, MetricKind)>, String> {
+fn kinds(table: Option<&Table>) -> Result<Vec<(String, MetricKind)>, String> {
     let mut kinds: Vec<_> = KNOWN.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
-    let Some(table) = table.table("metrics")? else { return Ok(kinds) };
-    for entry in table.texts() {
-        let (name, kind) = entry?;
-        let kind = match kind {
-            "rate" => MetricKind::Rate,
-            "proportion" => MetricKind::Proportion,
-            "mean" => MetricKind::Mean,
-            _ => {
-                return Err(
-                    table.error(&format!("`{kind}` is none of `rate`, `proportion` and `mean`"))
-                );
-            }
-        };
-        kinds.retain(|(known, _)| known != name);
-        kinds.push((name.to_owned(), kind));
+    for entry in table.into_iter().flat_map(|table| &table.entries) {
+        let kind = entry.read(|kind| match kind {
+            "rate" => Ok(MetricKind::Rate),
+            "proportion" => Ok(MetricKind::Proportion),
+            "mean" => Ok(MetricKind::Mean),
+            _ => Err(format!("`{kind}` is none of `rate`, `proportion` and `mean`")),
+        })?;
+        kinds.retain(|(known, _)| *known != entry.key);
+        kinds.push((entry.key.clone(), kind));
     }
     Ok(kinds)
 }
 
 fn rule(
     key: &str,
-    table: &Table<'_>,
+    table: &Table,
     watch: &Watch,
     stages: &[Stage],
     kinds: &[(String, MetricKind)],

@@ -29,6 +29,8 @@
 //! radio-time = "mean"
 //! ```
 //!
+//! Of TOML, that is what there is: texts on one line, numbers, `true` and `false`, lists of texts, `[table]` and `[[table]]`.
+//!
 //! A condition is one of these:
 //!
 //! | `when` | true if |
@@ -50,6 +52,7 @@ use whittle_policy::prelude::*;
 mod condition;
 mod document;
 mod table;
+mod toml;
 
 use document::Document;
 

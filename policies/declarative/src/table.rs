@@ -1,61 +1,56 @@
-//! Tables of a TOML document, with the lines that errors name.
+//! Reading the values of a table, with errors that name the line.
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use crate::toml::{Document, Entry, Table, Value, error_in};
 
-/// A table, and the text that it is in.
-pub(crate) struct Table<'a> {
-    text: &'a str,
-    at: usize,
-    entries: &'a DeTable<'a>,
-}
-
-impl<'a> Table<'a> {
-    pub(crate) fn new(text: &'a str, table: &'a Spanned<DeTable<'a>>) -> Self {
-        Self { text, at: table.span().start, entries: table.get_ref() }
+impl Document {
+    /// The table that is written `[name]`.
+    pub(crate) fn table(&self, name: &str) -> Result<Option<&Table>, String> {
+        let mut named = self.tables.iter().filter(|table| table.name == name);
+        match named.next() {
+            Some(table) if table.is_one_of_many => {
+                Err(table.table.error(&format!("this must be written `[{name}]`")))
+            }
+            table => Ok(table.map(|table| &table.table)),
+        }
     }
 
+    /// The tables that are written `[[name]]`.
+    pub(crate) fn many(&self, name: &str) -> Result<Vec<&Table>, String> {
+        let named = self.tables.iter().filter(|table| table.name == name);
+        let checked = named.map(|table| {
+            let wrong = || table.table.error(&format!("this must be written `[[{name}]]`"));
+            table.is_one_of_many.then_some(&table.table).ok_or_else(wrong)
+        });
+        checked.collect()
+    }
+
+    /// Refuses tables and keys of the root that are not known.
+    pub(crate) fn only(&self, keys: &[&str], tables: &[&str]) -> Result<(), String> {
+        self.root.only(keys)?;
+        let unknown = self.tables.iter().find(|table| !tables.contains(&table.name.as_str()));
+        unknown.map_or(Ok(()), |table| Err(unknown_name(table.table.line, &table.name, tables)))
+    }
+}
+
+impl Table {
     /// An error in this table.
     pub(crate) fn error(&self, what: &str) -> String {
-        error_at(self.text, self.at, what)
+        error_in(self.line, what)
     }
 
     /// Refuses keys that are not known.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), String> {
-        let unknown = self.entries.keys().find(|key| !known.contains(&key.get_ref().as_ref()));
-        unknown.map_or(Ok(()), |key| {
-            let what = format!(
-                "`{}` is not known here; known are `{}`",
-                key.get_ref(),
-                known.join("`, `")
-            );
-            Err(error_at(self.text, key.span().start, &what))
-        })
+        let unknown = self.entries.iter().find(|entry| !known.contains(&entry.key.as_str()));
+        unknown.map_or(Ok(()), |entry| Err(unknown_name(entry.line, &entry.key, known)))
     }
 
-    /// Keys and texts of all entries.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = Result<(&'a str, &'a str), String>> {
-        self.entries.iter().map(|(key, value)| {
-            let text = value.get_ref().as_str().ok_or_else(|| self.wrong(value, "text"))?;
-            Ok((key.get_ref().as_ref(), text))
-        })
-    }
-
-    /// What `read` makes of a text or a plain number.
+    /// What `read` makes of a text or a number.
     pub(crate) fn read<T>(
         &self,
         key: &str,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, String> {
-        let Some(value) = self.entries.get(key) else { return Ok(None) };
-        let text = match value.get_ref() {
-            DeValue::String(text) => text.as_ref(),
-            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
-            DeValue::Float(number) => number.as_str(),
-            _ => return Err(self.wrong(value, "text or a number")),
-        };
-        let read = read(text).map_err(|what| error_at(self.text, value.span().start, &what));
-        read.map(Some)
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.read(read)).transpose()
     }
 
     /// The same, which must be there.
@@ -67,49 +62,40 @@ impl<'a> Table<'a> {
         self.read(key, read)?.ok_or_else(|| self.error(&format!("`{key}` is missing")))
     }
 
+    /// On or off; off if it is not there.
     pub(crate) fn flag(&self, key: &str) -> Result<bool, String> {
-        let Some(value) = self.entries.get(key) else { return Ok(false) };
-        value.get_ref().as_bool().ok_or_else(|| self.wrong(value, "`true` or `false`"))
+        match self.entries.iter().find(|entry| entry.key == key) {
+            None => Ok(false),
+            Some(Entry { value: Value::Flag(flag), .. }) => Ok(*flag),
+            Some(entry) => Err(entry.error("this must be `true` or `false`")),
+        }
     }
 
     /// A list of texts; empty if it is not there.
     pub(crate) fn list(&self, key: &str) -> Result<Vec<String>, String> {
-        let Some(value) = self.entries.get(key) else { return Ok(Vec::new()) };
-        let texts = value.get_ref().as_array().map(|list| {
-            list.iter().map(|one| one.get_ref().as_str().map(str::to_owned)).collect::<Option<_>>()
-        });
-        texts.flatten().ok_or_else(|| self.wrong(value, "a list of texts"))
-    }
-
-    /// The table under a key.
-    pub(crate) fn table(&self, key: &str) -> Result<Option<Self>, String> {
-        self.entries.get(key).map(|value| self.inner(value)).transpose()
-    }
-
-    /// The tables that are written `[[key]]`.
-    pub(crate) fn tables(&self, key: &str) -> Result<Vec<Self>, String> {
-        let Some(value) = self.entries.get(key) else { return Ok(Vec::new()) };
-        let DeValue::Array(tables) = value.get_ref() else {
-            return Err(self.wrong(value, &format!("written `[[{key}]]`")));
-        };
-        tables.iter().map(|table| self.inner(table)).collect()
-    }
-
-    fn inner(&self, value: &'a Spanned<DeValue<'a>>) -> Result<Self, String> {
-        let DeValue::Table(entries) = value.get_ref() else {
-            return Err(self.wrong(value, "a table"));
-        };
-        Ok(Self { text: self.text, at: value.span().start, entries })
-    }
-
-    fn wrong(&self, value: &Spanned<DeValue<'_>>, wanted: &str) -> String {
-        let what = format!("this is {}; it must be {wanted}", value.get_ref().type_str());
-        error_at(self.text, value.span().start, &what)
+        match self.entries.iter().find(|entry| entry.key == key) {
+            None => Ok(Vec::new()),
+            Some(Entry { value: Value::List(texts), .. }) => Ok(texts.clone()),
+            Some(entry) => Err(entry.error("this must be a list of texts")),
+        }
     }
 }
 
-/// An error with the line that it is in.
-pub(crate) fn error_at(text: &str, at: usize, what: &str) -> String {
-    let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
-    format!("line {line}: {what}")
+impl Entry {
+    /// An error in this entry.
+    pub(crate) fn error(&self, what: &str) -> String {
+        error_in(self.line, what)
+    }
+
+    /// What `read` makes of its value, which must be a text or a number.
+    pub(crate) fn read<T>(&self, read: impl Fn(&str) -> Result<T, String>) -> Result<T, String> {
+        match &self.value {
+            Value::Text(text) | Value::Number(text) => read(text).map_err(|what| self.error(&what)),
+            Value::Flag(_) | Value::List(_) => Err(self.error("this must be a text or a number")),
+        }
+    }
+}
+
+fn unknown_name(line: usize, name: &str, known: &[&str]) -> String {
+    error_in(line, &format!("`{name}` is not known here; known are `{}`", known.join("`, `")))
 }

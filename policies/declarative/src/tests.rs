@@ -161,14 +161,15 @@ fn errors_name_the_line() {
             "[[stage]]\nshares = 1",
             "line 2: `shares` is not known here; known are `name`, `share`, `watch`, `at-most`, `devices`, `among`, `pace`, `approval`",
         ),
-        ("stage = 1", "line 1: this is integer; it must be written `[[stage]]`"),
         (
-            "[[stage]]\nshare = true\nwatch = \"1 h\"",
-            "line 2: this is boolean; it must be text or a number",
+            "stage = 1",
+            "line 1: `stage` is not known here; known are `hold-back`, `min-events`, `max-age`, `within`, `otherwise`, `split-by`",
         ),
+        ("[[stage]]\nshare = true\nwatch = \"1 h\"", "line 2: this must be a text or a number"),
+        ("[stage]\nshare = 1", "line 1: this must be written `[[stage]]`"),
         ("within = \"80 h\"", "line 1: a pause must be decided within 72 h, not `80 h`"),
         ("otherwise = \"wait\"", "line 1: `wait` is none of `resume`, `roll-back` and `stop`"),
-        ("[metrics]\nx = \"sum\"", "line 1: `sum` is none of `rate`, `proportion` and `mean`"),
+        ("[metrics]\nx = \"sum\"", "line 2: `sum` is none of `rate`, `proportion` and `mean`"),
     ];
     for (text, error) in cases {
         assert_eq!(refused(text), error, "{text}");
