@@ -11,15 +11,8 @@ use crate::shell;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What is shipped: crates of the workspace `policies`, and the components in `policies/dist`.
-const SHIPPED: [&str; 7] = [
-    "adaptive",
-    "canary",
-    "decision-tree",
-    "declarative",
-    "rings",
-    "significance",
-    "thermostat",
-];
+const SHIPPED: [&str; 7] =
+    ["adaptive", "canary", "decision-tree", "declarative", "rings", "significance", "thermostat"];
 
 /// Largest component that is shipped.
 const MAX_BYTES: usize = 120 * 1024;
@@ -75,8 +68,8 @@ fn freeze(version: &str) -> Result<()> {
     if path.exists() {
         bail!("`{}` is there already, and must stay as it is", path.display());
     }
-    compile(&["--package", "whittle-policy", "--example", "minimal"])?;
-    Ok(std::fs::write(path, component(&compiled().join("examples/minimal.wasm"))?)?)
+    compile(&["--package=whittle-policy-minimal"])?;
+    Ok(std::fs::write(path, component(&module_of("minimal"))?)?)
 }
 
 /// Builds what is shipped.
@@ -85,8 +78,7 @@ fn build() -> Result<Vec<(&'static str, Vec<u8>)>> {
     compile(&packages.each_ref().map(String::as_str))?;
     let mut components = Vec::new();
     for name in SHIPPED {
-        let module = format!("whittle_policy_{}.wasm", name.replace('-', "_"));
-        let component = component(&compiled().join(module))?;
+        let component = component(&module_of(name))?;
         let bytes = component.len();
         ensure!(bytes <= MAX_BYTES, "`{name}` has {bytes} bytes; {MAX_BYTES} are the limit");
         components.push((name, component));
@@ -120,8 +112,10 @@ fn target_dir() -> String {
     shell::root().join("target/policies").to_string_lossy().into_owned()
 }
 
-fn compiled() -> PathBuf {
-    PathBuf::from(target_dir()).join(TARGET).join("release")
+/// The core module that was compiled from a crate.
+fn module_of(name: &str) -> PathBuf {
+    let module = format!("whittle_policy_{}.wasm", name.replace('-', "_"));
+    PathBuf::from(target_dir()).join(TARGET).join("release").join(module)
 }
 
 fn committed(name: &str) -> PathBuf {

@@ -47,7 +47,7 @@ pub enum Against {
 
 impl Against {
     /// The tally to compare with.
-    pub fn tally<'a>(self, metric: &'a Metric) -> &'a Tally {
+    pub fn tally(self, metric: &Metric) -> &Tally {
         match self {
             Self::Either if metric.control.exposure > 0.0 => &metric.control,
             Self::Control => &metric.control,
