@@ -23,10 +23,13 @@
 //! each other: stable at five times the baseline is both. Here `stable` decides which one it is; unless it is set, a metric
 //! must be back within its limit.
 //!
+//! A pause of high severity, and taking devices back, also turn off the feature flags that `kill-flags` names: the new feature may
+//! be all that is wrong with a release.
+//!
 //! Only the groups in trouble are taken back, where the others of the same kind are not: `hw=C`, and not the whole fleet.
 
 use whittle_policy::prelude::*;
-use whittle_policy::{Findings, await_people, blame, proceed};
+use whittle_policy::{Findings, await_people, blame, proceed, words};
 
 /// Every pause has a triage, a deadline and an end.
 pub struct DecisionTree;
@@ -102,6 +105,13 @@ const SPLIT_BY: Text = Text {
     max_bytes: 256,
 };
 
+const KILL_FLAGS: Text = Text {
+    key: "kill-flags",
+    help: "Feature flags that are turned off when it gets serious, such as `new-sensor-algorithm`.",
+    default: "",
+    max_bytes: 1_024,
+};
+
 /// The memo while the rollout goes on slowly.
 const GOING_SLOWLY: &str = "slowly";
 
@@ -112,7 +122,7 @@ impl Policy for DecisionTree {
             .settings(&[&SHARES, &WATCH_HOURS])
             .settings(&PlanSettings::SPECS)
             .checks(&[MODERATE, HIGH, CRITICAL, SILENT, BRICKED, BATTERY, TICKETS], settings)
-            .settings(&[&URGENT_HOURS, &LEAD_HOURS, &SLOW, &STABLE])
+            .settings(&[&URGENT_HOURS, &LEAD_HOURS, &SLOW, &STABLE, &KILL_FLAGS])
             .settings(&Watch::SPECS)
             .split_by(&SPLIT_BY, settings)
     }
@@ -133,7 +143,8 @@ impl Policy for DecisionTree {
                 None => proceed(&now, findings)?,
             },
         };
-        go_slowly(&now, verdict)
+        let verdict = go_slowly(&now, verdict)?;
+        Ok(kill_features(verdict, KILL_FLAGS.of(&now.settings)?))
     }
 }
 
@@ -243,6 +254,16 @@ fn go_slowly(now: &Snapshot, verdict: Verdict) -> Result<Verdict, String> {
         Decision::Hold | Decision::Pause(_) => Ok(verdict.memo(now.memo.clone())),
         _ => Ok(verdict),
     }
+}
+
+/// Turns feature flags off where it is serious.
+fn kill_features(verdict: Verdict, flags: &str) -> Verdict {
+    let groups = match &verdict.decision {
+        Decision::RollBack(order) => order.groups.clone(),
+        Decision::Pause(order) if order.severity >= Severity::High => Vec::new(),
+        _ => return verdict,
+    };
+    words(flags).fold(verdict, |verdict, flag| verdict.turn_off(flag, &groups))
 }
 
 /// A part of the way from what is updated to a share.

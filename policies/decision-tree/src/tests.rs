@@ -1,7 +1,7 @@
 //! The chapter's table of criteria, and its thermostats that paused at 5 %.
 
 use whittle_policy::testing::{
-    evaluate, group, metric, number, pause, plan, plan_input, snapshot_with,
+    evaluate, group, metric, number, pause, plan, plan_input, setting, snapshot_with,
 };
 
 use super::*;
@@ -188,7 +188,24 @@ fn only_the_hardware_in_trouble_is_taken_back() {
     part("hw=C", 1_300, 20.0);
     part("region=eu", 1_250, 11.0);
     part("region=us", 1_250, 11.0);
-    assert_eq!(takes_back(&evaluate::<DecisionTree>(&now)), ["hw=C"]);
+    now.settings = vec![setting("kill-flags", Value::Text("new-parser".to_owned()))];
+    let verdict = evaluate::<DecisionTree>(&now);
+    assert_eq!(takes_back(&verdict), ["hw=C"]);
+    assert_eq!(verdict.feature_flags[0].groups, ["hw=C"]);
+}
+
+#[test]
+fn features_are_killed_when_it_gets_serious() {
+    let flags = |crashes_per_day: f64| {
+        let mut now = scenario(crashes_per_day);
+        now.settings = vec![setting("kill-flags", Value::Text("new-parser, mesh".to_owned()))];
+        let orders = evaluate::<DecisionTree>(&now).feature_flags;
+        assert!(orders.iter().all(|order| !order.on));
+        orders.into_iter().map(|order| order.name).collect::<Vec<_>>()
+    };
+    assert_eq!(flags(0.0003), Vec::<String>::new());
+    assert_eq!(flags(0.0006), ["new-parser", "mesh"]);
+    assert_eq!(flags(0.002), ["new-parser", "mesh"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Reasons and verdicts.
 
-use crate::contract::{Decision, Reason, Verdict};
+use crate::contract::{Decision, FlagOrder, Reason, Verdict};
 
 impl Reason {
     /// Makes a reason of a name for machines and a sentence for people.
@@ -54,5 +54,13 @@ impl Verdict {
     #[must_use]
     pub fn memo(self, memo: impl Into<String>) -> Self {
         Self { memo: memo.into(), ..self }
+    }
+
+    /// Turns a feature flag off in these groups; in all devices, if there are none.
+    #[must_use]
+    pub fn turn_off(mut self, flag: &str, groups: &[String]) -> Self {
+        let order = FlagOrder { name: flag.to_owned(), on: false, groups: groups.to_vec() };
+        self.feature_flags.push(order);
+        self
     }
 }

@@ -168,6 +168,10 @@ pub fn evaluate<P: Policy>(now: &Snapshot) -> Verdict {
         let figures = [reason.observed, reason.limit];
         assert!(figures.iter().flatten().all(|figure| figure.is_finite()), "{reason:?}");
     }
+    let exists = |label: &String| now.groups.iter().any(|group| group.label == *label);
+    for order in &verdict.feature_flags {
+        assert!(!order.name.is_empty() && order.groups.iter().all(exists), "{order:?}");
+    }
     let (stage, next) = (&now.stages[now.stage_index as usize], now.next_stage());
     match &verdict.decision {
         Decision::Advance(share) => {
@@ -180,10 +184,7 @@ pub fn evaluate<P: Policy>(now: &Snapshot) -> Verdict {
         }
         Decision::Pause(order) => assert!((1..=hours(72.0)).contains(&order.decide_within)),
         Decision::Complete => assert!(next.is_none(), "stages are left"),
-        Decision::RollBack(order) => {
-            let exists = |label: &String| now.groups.iter().any(|group| group.label == *label);
-            assert!(order.groups.iter().all(exists), "{order:?}");
-        }
+        Decision::RollBack(order) => assert!(order.groups.iter().all(exists), "{order:?}"),
         Decision::Hold | Decision::Stop => {}
     }
     verdict
