@@ -175,10 +175,11 @@ fn end_pause(
     if let Some(worse) = worse(now, pause, watch, findings) {
         return Ok(worse);
     }
-    if pause.root_cause != RootCause::Unknown
-        || pause.time_left > hours(LEAD_HOURS.of(&now.settings)?)
-    {
-        return Ok(await_people(now, pause));
+    let lead = hours(LEAD_HOURS.of(&now.settings)?);
+    if pause.root_cause != RootCause::Unknown || pause.time_left > lead {
+        // To be asked again in time to decide.
+        let again_in = Some(pause.time_left.saturating_sub(lead).max(60));
+        return Ok(Verdict { again_in, ..await_people(now, pause) });
     }
     let unstable = unstable(now, pause, findings, STABLE.of(&now.settings)?);
     if !unstable.is_empty() {

@@ -83,6 +83,8 @@ fn within_the_deadline_it_watches_on() {
     let verdict = evaluate::<DecisionTree>(&paused(&scenario(0.00045), 30.0, 0.00045));
     assert_eq!(verdict.decision, Decision::Hold);
     assert_eq!(verdict.reasons[0].code, "awaiting-decision");
+    // It decides an hour before the 48 are over.
+    assert_eq!(verdict.again_in, Some(hours(17.0)));
     assert_eq!((verdict.reasons[0].observed, verdict.reasons[0].limit), (Some(30.0), Some(48.0)));
 }
 

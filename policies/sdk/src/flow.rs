@@ -280,3 +280,106 @@ fn next_step(now: &Snapshot, blind: Vec<Reason>) -> Result<(Decision, Vec<Reason
     let decision = next.map_or(Decision::Complete, |next| Decision::Advance(next.share));
     Ok((decision, vec![reason]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{Metric, MetricKind, Tally};
+    use crate::testing::{group, metric, snapshot, snapshot_with};
+    use crate::trigger::{Limit, Source};
+
+    fn watch() -> Watch {
+        Watch::of(&[]).expect("the defaults hold")
+    }
+
+    fn crashes(count: f64) -> Metric {
+        metric("crashes", MetricKind::Rate, Tally::new(20.0, 10_000.0), Tally::new(count, 5_000.0))
+    }
+
+    fn above(limit: f64, action: Action) -> Trigger {
+        Trigger::new(Source::metric("crashes"), Limit::Above(limit), action)
+    }
+
+    const fn pause(severity: Severity, decide_within: u32) -> Action {
+        Action::Pause { severity, decide_within }
+    }
+
+    #[test]
+    fn the_weightiest_action_wins_and_the_shortest_deadline_of_it() {
+        let now = snapshot_with(vec![crashes(100.0)]);
+        let mut triggers = vec![
+            above(0.001, Action::Note),
+            above(0.001, pause(Severity::High, 7_200)),
+            above(0.002, pause(Severity::High, 3_600)),
+            above(0.001, pause(Severity::Low, 60)),
+        ];
+        let verdict = watch().decide(&now, &triggers).expect("a verdict");
+        let Decision::Pause(order) = verdict.decision else { panic!("{verdict:?}") };
+        assert_eq!((order.severity, order.decide_within), (Severity::High, 3_600));
+        assert_eq!(verdict.reasons.len(), 2, "only the reasons of that severity");
+        triggers.push(above(0.001, Action::RollBack));
+        let verdict = watch().decide(&now, &triggers).expect("a verdict");
+        assert!(matches!(verdict.decision, Decision::RollBack(_)));
+    }
+
+    #[test]
+    fn a_note_is_mentioned_and_stops_nothing() {
+        let now = snapshot_with(vec![crashes(100.0)]);
+        let verdict = watch().decide(&now, &[above(0.001, Action::Note)]).expect("a verdict");
+        assert_eq!(verdict.decision, Decision::Advance(0.05));
+        let codes: Vec<_> = verdict.reasons.iter().map(|reason| reason.code.as_str()).collect();
+        assert_eq!(codes, ["stage-passed", "crashes-over-limit"]);
+    }
+
+    #[test]
+    fn a_stage_that_was_curbed_is_filled_before_the_next() {
+        let mut now = snapshot();
+        now.share_limit = 0.004;
+        assert_eq!(watch().decide(&now, &[]).expect("a verdict").decision, Decision::Advance(0.01));
+        now.full_for = None;
+        let filling = watch().decide(&now, &[]).expect("a verdict");
+        assert_eq!((filling.decision, filling.reasons[0].limit), (Decision::Hold, Some(400.0)));
+    }
+
+    #[test]
+    fn what_happens_at_the_deadline_is_a_setting() {
+        let now = snapshot();
+        assert_eq!(Otherwise::Resume.fallback(&now), Fallback::Resume(0.01));
+        assert_eq!(Otherwise::Stop.fallback(&now), Fallback::Stop);
+        assert!(Otherwise::parse("wait").is_err());
+        for word in ["resume", "roll-back", "stop"] {
+            assert!(Otherwise::parse(word).is_ok(), "{word}");
+        }
+    }
+
+    #[test]
+    fn blame_lies_with_the_attribute_that_tells_good_from_bad() {
+        let mut now = snapshot();
+        for (label, updated) in
+            [("hw=A", 700), ("hw=C", 300), ("region=eu", 500), ("region=us", 500)]
+        {
+            now.groups.push(group(label, 10_000, updated));
+        }
+        let blamed = |labels: &[&str]| {
+            let tripped: Vec<Tripped> = labels
+                .iter()
+                .map(|label| Tripped {
+                    action: Action::RollBack,
+                    group: (*label).to_owned(),
+                    reason: Reason::new("x", "x"),
+                })
+                .collect();
+            blame(&now, &tripped.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(blamed(&["fleet", "hw=C", "region=eu", "region=us"]), ["hw=C"]);
+        assert_eq!(blamed(&["hw=A", "region=eu"]), ["region=eu"], "fewer devices");
+        assert!(blamed(&["fleet"]).is_empty());
+        assert!(blamed(&["hw=A", "hw=C", "region=eu", "region=us"]).is_empty(), "all of them");
+    }
+
+    #[test]
+    fn a_verdict_keeps_the_first_64_reasons() {
+        let reasons = vec![Reason::new("x", "x"); 100];
+        assert_eq!(Verdict::new(Decision::Hold, reasons).reasons.len(), 64);
+    }
+}

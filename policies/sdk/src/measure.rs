@@ -54,7 +54,7 @@ impl Snapshot {
 
     /// The stage after it; none in the last one.
     pub fn next_stage(&self) -> Option<&Stage> {
-        self.stages.get(self.stage_index as usize + 1)
+        self.stages.get((self.stage_index as usize).checked_add(1)?)
     }
 
     /// Share of the fleet that has installed the new firmware so far: 0 to 1.

@@ -295,3 +295,94 @@ fn most_within(metric: &Metric, window: u32) -> Option<f64> {
     });
     counts.reduce(f64::max)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Bucket;
+    use crate::testing::{group, metric, snapshot_with};
+
+    const EVIDENCE: Evidence = Evidence { min_events: 5.0, max_age: 3_600 };
+
+    /// 0.002 crashes per device-hour before the rollout, and these now.
+    fn crashes(count: f64) -> Metric {
+        metric("crashes", MetricKind::Rate, Tally::new(20.0, 10_000.0), Tally::new(count, 5_000.0))
+    }
+
+    fn find(limit: Limit, metrics: Vec<Metric>) -> Findings {
+        let trigger = Trigger::new(Source::metric("crashes"), limit, Action::Note);
+        Trigger::check_all(&[trigger], &snapshot_with(metrics), EVIDENCE)
+    }
+
+    /// Codes of what was crossed, and of what could not be judged.
+    fn codes(limit: Limit, metrics: Vec<Metric>) -> (Vec<String>, Vec<String>) {
+        let Findings { tripped, blind } = find(limit, metrics);
+        let codes = |reasons: Vec<Reason>| reasons.into_iter().map(|reason| reason.code).collect();
+        (codes(tripped.into_iter().map(|tripped| tripped.reason).collect()), codes(blind))
+    }
+
+    fn only(code: &str) -> Vec<String> {
+        vec![code.to_owned()]
+    }
+
+    #[test]
+    fn limits_of_every_kind() {
+        let cases = [
+            (Limit::TimesReference(2.0, Against::Baseline), 21.0, "crashes-over-limit"),
+            (Limit::BelowReference(0.001, Against::Baseline), 4.0, ""),
+            (Limit::Above(0.003), 16.0, "crashes-over-limit"),
+            (Limit::Above(0.003), 15.0, ""),
+            (Limit::Below(0.003), 14.0, "crashes-under-limit"),
+            (Limit::Below(0.003), 15.0, ""),
+        ];
+        for (limit, count, code) in cases {
+            let (tripped, blind) = codes(limit, vec![crashes(count)]);
+            assert_eq!(tripped.concat(), code, "{limit:?} {count}");
+            assert!(blind.is_empty());
+        }
+    }
+
+    #[test]
+    fn too_few_events_are_no_evidence() {
+        assert!(codes(Limit::Above(0.0), vec![crashes(4.0)]).0.is_empty());
+        assert_eq!(codes(Limit::Above(0.0), vec![crashes(5.0)]).0, only("crashes-over-limit"));
+    }
+
+    #[test]
+    fn what_cannot_be_judged_says_why() {
+        let against = |against| Limit::TimesReference(2.0, against);
+        assert_eq!(codes(against(Against::Control), vec![crashes(9.0)]).1, only("no-reference"));
+        assert!(codes(against(Against::Either), vec![crashes(9.0)]).1.is_empty());
+        assert_eq!(codes(Limit::Above(1.0), Vec::new()).1, only("metric-missing"));
+        let nothing_yet = Metric { current: Tally::NONE, ..crashes(0.0) };
+        assert_eq!(codes(Limit::Above(1.0), vec![nothing_yet]).1, only("metric-missing"));
+        assert_eq!(
+            codes(Limit::CountWithin(1.0, 3_600), vec![crashes(9.0)]).1,
+            only("metric-missing")
+        );
+        let stale = Metric { age: 3_601, ..crashes(9.0) };
+        assert_eq!(codes(Limit::Above(1.0), vec![stale]).1, only("metric-stale"));
+    }
+
+    #[test]
+    fn a_part_without_figures_does_not_stop_the_fleet() {
+        let mut now = snapshot_with(vec![crashes(9.0)]);
+        now.groups.push(group("hw=C", 10, 1));
+        let trigger = Trigger::new(Source::metric("crashes"), Limit::Above(1.0), Action::Note);
+        assert_eq!(Trigger::check_all(&[trigger], &now, EVIDENCE), Findings::default());
+    }
+
+    #[test]
+    fn the_window_slides_over_buckets() {
+        let mut metric = crashes(0.0);
+        for (age, count) in [(0, 1.0), (900, 9.0), (1_800, 9.0), (2_700, 1.0)] {
+            let treated = Tally::new(count, 1.0);
+            metric.recent.push(Bucket { age, length: 900, treated, control: Tally::NONE });
+        }
+        assert_eq!(most_within(&metric, 899), Some(0.0));
+        assert_eq!(most_within(&metric, 900), Some(9.0));
+        assert_eq!(most_within(&metric, 1_800), Some(18.0));
+        assert_eq!(most_within(&metric, 2_700), Some(19.0));
+        assert_eq!(most_within(&metric, 86_400), Some(20.0));
+    }
+}

@@ -131,6 +131,10 @@ impl Policy for Significance {
         if words(METRICS.of(settings)?).next().is_none() {
             return Err("setting `metrics` must name a metric".to_owned());
         }
+        if words(SPLIT_BY.of(settings)?).nth(1).is_some() {
+            // Every device would be evidence twice.
+            return Err("setting `split-by` must not name more than one attribute".to_owned());
+        }
         PlanSettings::of(settings)?.plan_of(&SHARES.of(settings)?, &WATCH_HOURS.of(settings)?)
     }
 
