@@ -1,5 +1,9 @@
 //! The contract of rollout policies is valid WIT, explains itself and gives a policy no powers.
 
+use std::fs;
+use std::path::PathBuf;
+
+use wit_parser::decoding::{DecodedWasm, decode};
 use wit_parser::{Docs, Interface, Resolve, TypeDefKind, WorldItem};
 
 use crate::support::root;
@@ -37,7 +41,7 @@ fn the_interface_has_the_three_functions_of_the_contract() {
 /// `u64` and `s64` are no plain numbers in JavaScript.
 #[test]
 fn no_number_is_wider_than_a_double_holds() {
-    let source = std::fs::read_to_string(root().join("wit/policy.wit")).expect("it exists");
+    let source = fs::read_to_string(root().join("wit/policy.wit")).expect("it exists");
     let words: Vec<_> = source.split(|c: char| !c.is_ascii_alphanumeric()).collect();
     assert!(!words.contains(&"u64") && !words.contains(&"s64"));
 }
@@ -78,4 +82,45 @@ fn everything_in_the_contract_is_documented() {
     }
     assert_eq!(undocumented, Vec::<String>::new());
     assert!(seen > 150, "only {seen} names were looked at");
+}
+
+/// Largest component that is shipped.
+const MAX_BYTES: usize = 120_000;
+
+fn components(directory: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = fs::read_dir(root().join(directory)).expect("it exists");
+    let paths = files.map(|file| file.expect("readable").path());
+    let components = paths.filter(|path| path.extension().is_some_and(|end| end == "wasm"));
+    components.map(|path| (path.clone(), fs::read(path).expect("readable"))).collect()
+}
+
+#[test]
+fn shipped_and_frozen_components_export_the_contract_and_import_nothing() {
+    let (shipped, frozen) = (components("policies/dist"), components("fixtures/policies"));
+    assert_eq!((shipped.len(), frozen.len()), (7, 1));
+    for (path, bytes) in shipped.iter().chain(&frozen) {
+        let Ok(DecodedWasm::Component(resolve, world)) = decode(bytes) else {
+            panic!("{} is no component", path.display());
+        };
+        let world = &resolve.worlds[world];
+        assert_eq!(world.imports.len(), 0, "{}", path.display());
+        let exports: Vec<_> = world.exports.keys().map(|key| resolve.name_world_key(key)).collect();
+        assert_eq!(exports, ["whittle:rollout-policy/policy@0.1.0"], "{}", path.display());
+        assert!(bytes.len() <= MAX_BYTES, "{} has {} bytes", path.display(), bytes.len());
+    }
+}
+
+#[test]
+fn no_component_tells_where_it_was_built() {
+    for (path, bytes) in components("policies/dist") {
+        for place in [
+            env!("CARGO_MANIFEST_DIR").trim_end_matches("tests"),
+            "/.cargo/registry",
+            "/home/",
+            "/root/",
+        ] {
+            let is_there = bytes.windows(place.len()).any(|window| window == place.as_bytes());
+            assert!(!is_there, "`{place}` is in {}", path.display());
+        }
+    }
 }
