@@ -25,8 +25,8 @@ use crate::digest::PolicyDigest;
 /// Bytes of the MAC in front of an entry.
 const MAC_BYTES: usize = 32;
 
-/// Bytes of the key.
-const KEY_BYTES: usize = 32;
+/// Bytes of the key: a block of SHA-256, which HMAC takes as it is.
+const KEY_BYTES: usize = 64;
 
 /// File of the key.
 const KEY_FILE: &str = "key";
@@ -112,7 +112,8 @@ fn read_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
 
 fn authenticate(key: &[u8; KEY_BYTES], name: &str, compiled: &[u8]) -> Hmac<Sha256> {
     // A name has always the same length, so that no two pairs look alike.
-    KeyInit::new(key.into()).chain_update(name).chain_update(compiled)
+    let mac: Hmac<Sha256> = KeyInit::new(key.into());
+    mac.chain_update(name).chain_update(compiled)
 }
 
 /// Name of an entry: a digest of the policy, the version of wasmtime, and all settings and the processor that it

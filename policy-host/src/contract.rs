@@ -2,7 +2,7 @@
 //!
 //! Each check stops at the first fault, and costs no memory as long as there is none.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::types::{
@@ -381,34 +381,37 @@ fn range<T: PartialOrd + Display + Bound>(
     if wanted.contains(&found) {
         return Ok(());
     }
-    let wanted = format!("{} to {}", wanted.start().named(), wanted.end().named());
-    violation(at, found, wanted)
+    violation(at, found, T::named(&wanted))
 }
 
-/// Ends of ranges, as people call them.
-trait Bound {
-    fn named(&self) -> String;
+/// Numbers whose ranges have names.
+trait Bound: Sized {
+    fn named(range: &RangeInclusive<Self>) -> String;
 }
 
 impl Bound for u32 {
-    fn named(&self) -> String {
-        self.to_string()
+    fn named(range: &RangeInclusive<Self>) -> String {
+        match (*range.start(), *range.end()) {
+            (least, Self::MAX) => format!("{least} or more"),
+            (only, end) if only == end => only.to_string(),
+            (least, most) => format!("{least} to {most}"),
+        }
     }
 }
 
 impl Bound for f64 {
-    fn named(&self) -> String {
-        match *self {
-            ABOVE_ZERO => "more than 0".to_owned(),
-            Self::MIN => "any".to_owned(),
-            Self::MAX => "finite number".to_owned(),
-            number => number.to_string(),
+    fn named(range: &RangeInclusive<Self>) -> String {
+        match (*range.start(), *range.end()) {
+            (Self::MIN, Self::MAX) => "a finite number".to_owned(),
+            (least, Self::MAX) => format!("a finite number of {least} or more"),
+            (ABOVE_ZERO, most) => format!("more than 0 and at most {most}"),
+            (least, most) => format!("{least} to {most}"),
         }
     }
 }
 
 /// A label of a policy's making may be long.
-fn shortened(label: &str) -> impl fmt::Display + '_ {
+fn shortened(label: &str) -> impl Display + '_ {
     const MAX_CHARS: usize = 128;
     label.chars().take(MAX_CHARS).collect::<String>()
 }

@@ -123,7 +123,7 @@ pub enum Fault {
     #[error("input outside the contract")]
     Input(#[source] Violation),
     /// The policy ended itself, or did what it must not: division by zero, memory that is not there, too deep recursion.
-    #[error("trap: {0}")]
+    #[error("{0}")]
     Trap(String),
     /// The policy computed for too long.
     #[error("out of fuel: at most {limit} are allowed")]

@@ -27,6 +27,7 @@ mod digest;
 mod error;
 mod host;
 pub mod sample;
+pub mod shipped;
 mod store;
 pub mod types;
 mod v0_1;

@@ -9,40 +9,82 @@ use crate::support::{chain, harmless, host, hostile, plan_input, snapshot};
 /// What is refused before anything runs.
 const NOT_LOADED: [(&str, &str); 5] = [
     ("core-module", "a core module, wanted a component"),
-    ("wasi", ""),
-    ("another-world", ""),
-    ("later-version", ""),
-    ("another-type", ""),
+    (
+        "wasi",
+        "imports `wasi:clocks/wall-clock@0.2.0`, `wasi:random/random@0.2.0`, but a policy imports nothing",
+    ),
+    (
+        "another-world",
+        "does not export `whittle:rollout-policy/policy@0.1.0` as it is defined; it exports `run`: no exported instance named `whittle:rollout-policy/policy@0.1.0`",
+    ),
+    (
+        "later-version",
+        "does not export `whittle:rollout-policy/policy@0.1.0` as it is defined; it exports `whittle:rollout-policy/policy@0.2.0`: no exported instance named `whittle:rollout-policy/policy@0.1.0`",
+    ),
+    (
+        "another-type",
+        "does not export `whittle:rollout-policy/policy@0.1.0` as it is defined; it exports `whittle:rollout-policy/policy@0.1.0`: instance export `whittle:rollout-policy/policy@0.1.0` does not have export `describe`",
+    ),
 ];
 
 /// What fails when it is asked for a plan.
 const BAD_PLANS: [(&str, &str); 8] = [
-    ("falling-shares", ""),
-    ("nan-share", ""),
-    ("infinite-share", ""),
-    ("negative-share", ""),
-    ("share-over-one", ""),
-    ("billion-stages", ""),
-    ("many-stages", ""),
-    ("refusal", ""),
+    (
+        "falling-shares",
+        "answer outside the contract: stages[1].share is 0.05, wanted more than 0.1, the share of the stage before",
+    ),
+    (
+        "nan-share",
+        "answer outside the contract: stages[1].share is NaN, wanted more than 0 and at most 1",
+    ),
+    (
+        "infinite-share",
+        "answer outside the contract: stages[1].share is inf, wanted more than 0 and at most 1",
+    ),
+    (
+        "negative-share",
+        "answer outside the contract: stages[0].share is -0.5, wanted more than 0 and at most 1",
+    ),
+    (
+        "share-over-one",
+        "answer outside the contract: stages[1].share is 1.5, wanted more than 0 and at most 1",
+    ),
+    (
+        "billion-stages",
+        "answered with bytes that make no sense: list pointer/length out of bounds of memory",
+    ),
+    ("many-stages", "answer outside the contract: stages is a list of 65, wanted 1 to 64"),
+    ("refusal", "refused: hostile"),
 ];
 
 /// What fails when it is asked for a verdict.
 const BAD_VERDICTS: [(&str, &str); 14] = [
-    ("endless-loop", ""),
-    ("memory-hog", ""),
-    ("deep-recursion", ""),
-    ("trap", ""),
-    ("outside-of-memory", ""),
-    ("long-reason", ""),
-    ("reason-beyond-memory", ""),
-    ("wordy-reason", ""),
-    ("not-utf8", ""),
-    ("long-memo", ""),
-    ("unknown-group", ""),
-    ("unknown-decision", ""),
-    ("late-pause", ""),
-    ("leap", ""),
+    ("endless-loop", "out of fuel: at most 1000000000 are allowed"),
+    ("memory-hog", "memory of 67174400 bytes, at most 67108864 are allowed"),
+    ("deep-recursion", "wasm trap: call stack exhausted"),
+    ("trap", "wasm trap: wasm `unreachable` instruction executed"),
+    ("outside-of-memory", "wasm trap: out of bounds memory access"),
+    ("long-reason", "answer of more than 1048576 bytes"),
+    (
+        "reason-beyond-memory",
+        "answered with bytes that make no sense: string pointer/length out of bounds of memory",
+    ),
+    (
+        "wordy-reason",
+        "answer outside the contract: reasons[0].text is 1025 bytes long, wanted 0 to 1024",
+    ),
+    ("not-utf8", "answered with text that is not UTF-8"),
+    ("long-memo", "answer outside the contract: memo is 65537 bytes long, wanted 0 to 65536"),
+    (
+        "unknown-group",
+        "answer outside the contract: roll_back.groups is `hostile`, wanted the label of a group that was in the input",
+    ),
+    ("unknown-decision", "answered with bytes that make no sense: unexpected discriminant: 7"),
+    (
+        "late-pause",
+        "answer outside the contract: pause.decide_within is 259201, wanted 1 to 259200",
+    ),
+    ("leap", "answer outside the contract: advance is 1, wanted more than 0 and at most 0.1"),
 ];
 
 #[test]

@@ -3,4 +3,6 @@
 mod cache;
 mod determinism;
 mod hostile;
+mod released;
+mod shipped;
 mod support;

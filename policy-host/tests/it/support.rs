@@ -85,3 +85,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
+
+/// The component that was built when this version of the contract was released.
+pub(crate) fn released(version: &str) -> Vec<u8> {
+    let path = format!("fixtures/policies/released-{version}.wasm");
+    std::fs::read(repository().join(path)).expect("it is kept")
+}
