@@ -24,6 +24,9 @@ pub(crate) enum Error {
     Call(Box<CallError>),
     #[error("`{}` is not a {what}", path.display())]
     BadJson { what: &'static str, path: PathBuf, source: serde_json::Error },
+    /// A package or a module, and why no policy could be made of it.
+    #[error("cannot make a policy of `{}`: {}", .0.display(), .1)]
+    NotBuilt(PathBuf, String),
     /// A policy does not do what it should.
     #[error("{0}")]
     SelfCheck(String),
@@ -44,7 +47,7 @@ impl Error {
                 _ => Exit::BadInput,
             },
             Self::Call(error) => call_exit(error),
-            Self::BadJson { .. } => Exit::BadInput,
+            Self::BadJson { .. } | Self::NotBuilt(..) => Exit::BadInput,
             Self::SelfCheck(_) => Exit::SelfCheck,
             Self::Usage(_) => Exit::Usage,
             Self::Stdout(_) => Exit::Io,
@@ -114,7 +117,7 @@ fn call_exit(error: &CallError) -> Exit {
 fn load_hint(error: &LoadError) -> Option<&'static str> {
     match error {
         LoadError::NotWasm => Some("pass a component, or a name that `whittle policy list` shows"),
-        LoadError::CoreModule => Some("make a component of it with `wasm-tools component new`"),
+        LoadError::CoreModule => Some("`whittle policy build` makes a component of it"),
         LoadError::Imports(_) => Some(
             "a policy has no clock, no random numbers and no files: all it needs is in its argument",
         ),

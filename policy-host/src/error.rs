@@ -1,6 +1,7 @@
 //! Why a policy cannot be loaded, or gives no answer that counts.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::contract::Violation;
@@ -89,7 +90,7 @@ pub enum LoadError {
 #[error("{policy} failed in `{function}`, having used {} fuel", usage.fuel)]
 pub struct CallError {
     /// The policy that failed.
-    pub policy: PolicyLabel,
+    pub policy: Arc<PolicyLabel>,
     /// The function that was called.
     pub function: Function,
     /// What it used until then.

@@ -93,10 +93,10 @@ impl Host {
                 .collect(),
             source,
         })?;
-        let label = PolicyLabel { name: None, digest };
+        let label = Arc::new(PolicyLabel { name: None, digest });
         let mut runner = Runner { exports, limits: self.limits.clone(), label };
         let info = runner.describe(&[], || Ok(()))?.value;
-        runner.label.name = Some(info.name.clone());
+        runner.label = Arc::new(PolicyLabel { name: Some(info.name.clone()), digest });
         Ok(Policy { runner, info, origin })
     }
 
@@ -235,7 +235,7 @@ impl Policy {
 struct Runner {
     exports: RolloutPolicyPre<Meter>,
     limits: Arc<Limits>,
-    label: PolicyLabel,
+    label: Arc<PolicyLabel>,
 }
 
 impl Runner {

@@ -30,7 +30,10 @@ const ALLOWED: [(&str, &[&str]); 5] = [
 /// What nobody outside may depend on.
 const FORBIDDEN: [(&str, &[&str]); 3] = [
     ("whittle-release", &["clap", "indicatif", "comfy-table", "whittle-cli", "wasmtime"]),
-    ("whittle-policy-host", &["clap", "indicatif", "comfy-table", "whittle-cli", "whittle-release"]),
+    (
+        "whittle-policy-host",
+        &["clap", "indicatif", "comfy-table", "whittle-cli", "whittle-release"],
+    ),
     ("whittle-cli", &["wasmtime"]),
 ];
 

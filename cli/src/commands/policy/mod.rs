@@ -1,3 +1,4 @@
+mod build;
 mod check;
 mod list;
 mod run;
@@ -21,6 +22,7 @@ use crate::printer::Printer;
 /// comes with whittle.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Build(build::Args),
     Check(check::Args),
     Run(run::Args),
     Test(test::Args),
@@ -30,6 +32,7 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
     match command {
+        Command::Build(args) => build::run(args, printer),
         Command::Check(args) => check::run(args, printer),
         Command::Run(args) => run::run(args, printer),
         Command::Test(args) => test::run(args, printer),
@@ -71,8 +74,13 @@ fn load(host: &Host, policy: &str) -> Result<Policy> {
         Some(shipped) => shipped.component.to_vec(),
         None => read(Path::new(policy))?,
     };
-    let not_a_policy = |error| Error::Policy { policy: policy.to_owned(), source: Box::new(error) };
-    host.load(&component).map_err(not_a_policy)
+    load_bytes(host, policy, &component)
+}
+
+/// Loads a component that came from `what`.
+fn load_bytes(host: &Host, what: &str, component: &[u8]) -> Result<Policy> {
+    host.load(component)
+        .map_err(|error| Error::Policy { policy: what.to_owned(), source: Box::new(error) })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
