@@ -58,13 +58,14 @@ const BAD_PLANS: [(&str, &str); 8] = [
 ];
 
 /// What fails when it is asked for a verdict.
-const BAD_VERDICTS: [(&str, &str); 14] = [
+const BAD_VERDICTS: [(&str, &str); 15] = [
     ("endless-loop", "out of fuel: at most 1000000000 are allowed"),
     ("memory-hog", "memory of 67174400 bytes, at most 67108864 are allowed"),
     ("deep-recursion", "wasm trap: call stack exhausted"),
     ("trap", "wasm trap: wasm `unreachable` instruction executed"),
     ("outside-of-memory", "wasm trap: out of bounds memory access"),
     ("long-reason", "answer of more than 1048576 bytes"),
+    ("one-reason-often", "answer of more than 1048576 bytes"),
     (
         "reason-beyond-memory",
         "answered with bytes that make no sense: string pointer/length out of bounds of memory",
@@ -96,6 +97,19 @@ fn what_is_no_policy_is_not_loaded() {
     });
     compare(&found, &NOT_LOADED);
     harmless(&host);
+}
+
+#[test]
+fn what_cannot_say_what_it_is_is_not_loaded() {
+    let host = host(Limits::default());
+    let fault = |name| match host.load(&hostile(name)) {
+        Err(LoadError::Describe(error)) => fault(&error),
+        other => panic!("{name}: {:?}", other.err()),
+    };
+    assert_eq!(fault("endless-start"), "out of fuel: at most 1000000000 are allowed");
+    let wanted =
+        "answer outside the contract: version is \"one.0\", wanted three numbers, as in 1.0.0";
+    assert_eq!(fault("nonsense-version"), wanted);
 }
 
 #[test]
