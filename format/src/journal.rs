@@ -116,7 +116,7 @@ mod bank {
 }
 
 /// The payload of a [`Kind::Bank`] record, 8 bytes: `0 4 epoch   4 4 end of the snapshot, from the bank's start`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BankHead {
     /// The bank with the higher epoch counts.
     pub epoch: u32,

@@ -47,6 +47,25 @@ pub(crate) const ERASED: u8 = 0xff;
 /// Written at a time where no caller lends a page; a multiple of every write size that is supported.
 pub(crate) const CHUNK: usize = 256;
 
+/// How often a read is tried before its error counts: a disturbed bus costs no update.
+const READS: u8 = 3;
+
+/// Reads whole units.
+fn read<F: ReadNorFlash>(
+    flash: &mut F,
+    offset: u32,
+    into: &mut [u8],
+) -> Result<(), NorFlashErrorKind> {
+    let mut outcome = Ok(());
+    for _ in 0..READS {
+        outcome = flash.read(offset, into).map_err(|error| error.kind());
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
 /// Reads at any offset and length, whatever the flash's read size.
 pub(crate) fn read_unaligned<F: ReadNorFlash>(
     flash: &mut F,
@@ -54,7 +73,7 @@ pub(crate) fn read_unaligned<F: ReadNorFlash>(
     into: &mut [u8],
 ) -> Result<(), NorFlashErrorKind> {
     if F::READ_SIZE == 1 {
-        return flash.read(offset, into).map_err(|error| error.kind());
+        return read(flash, offset, into);
     }
     let unit = u32::try_from(F::READ_SIZE).unwrap_or(u32::MAX);
     let mut rest = into;
@@ -66,7 +85,7 @@ pub(crate) fn read_unaligned<F: ReadNorFlash>(
         let mut bounce = [0; BOUNCE];
         let wanted = skip.saturating_add(rest.len()).next_multiple_of(F::READ_SIZE).min(BOUNCE);
         let window = bounce.get_mut(..wanted).ok_or(NorFlashErrorKind::NotAligned)?;
-        flash.read(start, window).map_err(|error| error.kind())?;
+        read(flash, start, window)?;
         let got = window.get(skip..).unwrap_or_default();
         let len = got.len().min(rest.len());
         let (now, later) = rest.split_at_mut_checked(len).ok_or(NorFlashErrorKind::NotAligned)?;
@@ -90,7 +109,7 @@ pub(crate) fn read_back<T: ReadNorFlash>(
     for wanted in written.chunks(BOUNCE) {
         let mut bounce = [0; BOUNCE];
         let got = bounce.get_mut(..wanted.len()).unwrap_or_default();
-        flash.read(offset, got).map_err(|error| FlashError::Target(error.kind()))?;
+        read(flash, offset, got).map_err(FlashError::Target)?;
         if got != wanted {
             return Err(FlashError::ReadBack { offset });
         }

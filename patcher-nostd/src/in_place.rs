@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The application runs from the slot, so this is the boot loader's work. The application downloads the package, and says
-//! when it is to be installed. From the first change on the slot holds no image that boots until the installation is done, and
+//! when it is to be installed. From the first change on the slot may hold no image that boots until the installation is done, and
 //! the boot loader goes on with it after every reset: each step can be made again. Sectors of the base are moved one by one, each
 //! into a slot that nothing needs; a sector of the target is made from what does not lie in its own place. The decoder's
 //! state at the beginning of a sector lies in one of two banks of a region of its own, and the journal says in which.
@@ -93,8 +93,11 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
             let outcome = replacement.run(region, &staged, envelope.len(), &device, buffers);
             is_begun = replacement.place.progress.moves > 0;
             outcome?;
-            seal_image(replacement.place.slot, envelope, &manifest)?;
-            check_slot(replacement.place.slot, &device, &self.verifier)?;
+            let slot = replacement.place.slot;
+            if check_slot(slot, &device, &self.verifier).is_err() {
+                seal_image(slot, envelope, &manifest)?;
+                check_slot(slot, &device, &self.verifier)?;
+            }
             Ok(Installed { manifest })
         });
         match outcome {
@@ -120,7 +123,7 @@ fn seal_image<F: NorFlash>(
     let failed = |kind| PatchError::Flash(FlashError::Target(kind));
     check_image(slot, manifest)?;
     unseal(slot).map_err(failed)?;
-    seal(slot, envelope).map_err(failed)
+    seal(slot, envelope)
 }
 
 /// A package in the staging region.

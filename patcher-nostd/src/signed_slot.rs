@@ -10,6 +10,7 @@ use embedded_storage::nor_flash::ReadNorFlash;
 use whittle_format::envelope::Envelope;
 use whittle_format::life::SlotId;
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
+use whittle_format::{Manifest, ShortDigest, shorten};
 
 use crate::admission::{Device, check_image};
 use crate::flash::{ERASED, is_readable, read_unaligned};
@@ -91,6 +92,14 @@ pub fn trailer(envelope: &[u8]) -> [u8; TRAILER_LEN] {
         *to = *from;
     }
     trailer
+}
+
+/// The digest of the image that a slot claims to hold; nothing is verified.
+pub(crate) fn claimed_digest<F: ReadNorFlash>(slot: &mut F) -> Option<ShortDigest> {
+    let mut trailer = [0; TRAILER_LEN];
+    read_unaligned(slot, trailer_at(slot), &mut trailer).ok()?;
+    let (envelope, _) = Envelope::parse(envelope_in(&trailer).ok()?).ok()?;
+    Some(shorten(&Manifest::parse(envelope.payload).ok()?.target_digest))
 }
 
 /// The envelope that bytes begin with.

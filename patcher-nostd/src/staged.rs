@@ -97,6 +97,17 @@ impl StagedBlocks {
         self.layout.block_after(self.consumed).len
     }
 
+    /// Bytes that the blocks behind those that have been returned will take.
+    pub(crate) fn following_extent(&self) -> u32 {
+        let (mut consumed, mut extents) = (self.consumed, 0u32);
+        for _ in self.block..self.layout.count() {
+            let shape = self.layout.block_after(consumed);
+            consumed = consumed.saturating_add(shape.data_len);
+            extents = extents.saturating_add(extent(to_usize(shape.len), self.write_size));
+        }
+        extents
+    }
+
     /// Whether all blocks of the package have been returned.
     pub(crate) fn is_at_end(&self) -> bool {
         self.block >= self.layout.count()

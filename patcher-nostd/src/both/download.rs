@@ -4,7 +4,7 @@ use whittle_format::block::BlockLayout;
 use whittle_format::journal::Kind;
 use whittle_format::life::{PackageKind, Phase};
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
-use whittle_format::manifest::BaseRef;
+use whittle_format::manifest::{BaseRef, Codec};
 use whittle_format::shorten;
 use whittle_format::staging::{Progress, Staging};
 
@@ -13,10 +13,13 @@ use super::turn::Turn;
 use super::updater::Updater;
 use super::{NorFlash, both};
 use crate::life;
+use crate::numbers::to_u32;
 use crate::receiver::{Event, Receiver};
 use crate::signed_slot::{image_room, slot_mut};
 use crate::staged::{StagedBlocks, read_envelope, read_link, skip_doubtful};
-use crate::{JournalError, LifeError, PatchError, Status, UpdateError, VerifiedManifest, Verifier};
+use crate::{
+    Culprit, JournalError, LifeError, PatchError, Status, UpdateError, VerifiedManifest, Verifier,
+};
 
 /// A download of one package, fed with chunks of any size.
 ///
@@ -68,10 +71,11 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
 
     /// Goes on with the download that was interrupted; `None` if there is nothing to go on with.
     ///
-    /// [`Download::offset`] tells where in the package file.
+    /// [`Download::offset`] tells where in the package file. An updater that stays open where a connection breaks leaves no
+    /// gap in the region; a new one skips a block's length, and can do so 16 times in one download.
     ///
     /// # Errors
-    /// [`UpdateError::Journal`] or [`UpdateError::Record`].
+    /// [`UpdateError::Journal`], [`UpdateError::Record`], and errors of flash that cannot be read now: it may be there later.
     pub async fn resume<'u, S: NorFlash>(
         &'u mut self,
         region: &'u mut S,
@@ -85,7 +89,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
         }
         let state = self.staged()?;
         let mut download = self.download(region, block_buffer)?;
-        if state.next == 0 || !download.restore(state) {
+        if state.next == 0 || !download.restore(state)? {
             return Ok(None);
         }
         if download.state != state {
@@ -155,7 +159,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
                 Event::Admitted(manifest) => self.begin(manifest).await,
-                Event::Payload => self.stage_block().await,
+                Event::Payload => self.stage(Staged::Block).await,
             };
             if staged.is_err() {
                 // What the receiver has passed on is not staged, so it must not go on.
@@ -163,11 +167,6 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
             }
             staged?;
         }
-    }
-
-    async fn stage_block(&mut self) -> Result<(), UpdateError> {
-        let next = put(self.region, &self.state, self.receiver.block()).await?;
-        self.count(next).await
     }
 
     /// Ends the download: the package is whole, and can be installed.
@@ -196,6 +195,11 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         if self.updater.is_being_replaced()? {
             return Err(LifeError::OutOfTurn { phase: self.updater.life.phase }.into());
         }
+        // A delta in place is for the single slot that it was made for, and no other delta is.
+        let is_in_place = manifest.codec == Codec::InPlace;
+        if is_in_place != (self.updater.is_single && manifest.base().is_some()) {
+            return Err(PatchError::UnsupportedCodec { codec: manifest.codec }.into());
+        }
         let admitted = self.updater.happen(life::Event::Download {
             target: shorten(&manifest.target_digest),
             security_counter: manifest.security_counter,
@@ -203,16 +207,18 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         });
         admitted.await?;
         self.count(Staging::default()).await?;
-        let envelope = self.envelope.get(..self.envelope_len).unwrap_or_default();
-        let next = put(self.region, &self.state, envelope).await?;
-        self.count(next).await?;
+        self.stage(Staged::Envelope).await?;
         self.manifest = Some(manifest);
         Ok(())
     }
 
-    /// Goes on where the record says; whether what is staged is what the device is downloading, and whole so far.
-    fn restore(&mut self, state: Staging) -> bool {
-        let Ok(envelope) = read_envelope(self.region, &mut self.envelope) else { return false };
+    /// Goes on where the record says; whether what is staged is what the device is downloading, whole so far, and has room
+    /// for the rest.
+    fn restore(&mut self, state: Staging) -> Result<bool, UpdateError> {
+        let Some(envelope) = unless_unreadable(read_envelope(self.region, &mut self.envelope))?
+        else {
+            return Ok(false);
+        };
         self.envelope_len = envelope.len();
         let life = &self.updater.life;
         let (target, counter) = (life.target, life.target_counter);
@@ -221,37 +227,48 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         let room = image_room(slot_mut(slots, base.other()));
         let mut input = envelope;
         let event = self.receiver.next(&mut input, slot_mut(slots, base), room);
-        let Ok(Event::Admitted(manifest)) = event else { return false };
+        let Some(Event::Admitted(manifest)) = unless_unreadable(event)? else { return Ok(false) };
         let is_this = shorten(&manifest.target_digest) == target
             && kind(manifest.base()) == package
             && manifest.security_counter == counter;
         if !is_this {
-            return false;
+            return Ok(false);
         }
-        let staged = StagedBlocks::new(&state, &manifest, self.envelope_len, S::WRITE_SIZE);
-        let Ok(mut staged) = staged else { return false };
+        let mut staged = StagedBlocks::new(&state, &manifest, self.envelope_len, S::WRITE_SIZE)?;
         let mut last = None;
         while let Some(block) = staged.next() {
             last = Some(block);
         }
         if let Some(last) = last {
-            let link = if staged.is_at_end() {
-                None
-            } else {
-                let Ok(link) = read_link(self.region, last) else { return false };
-                Some(link)
-            };
+            let is_last = staged.is_at_end();
+            let link = if is_last { None } else { Some(read_link(self.region, last)?) };
             self.receiver.skip(state.complete, link);
         }
-        let next = if staged.is_at_end() {
+        let next = if staged.is_at_end() || self.updater.settled == state.next {
             Some(state)
         } else {
             skip_doubtful(&state, staged.following_len(), S::WRITE_SIZE)
         };
-        let Some(next) = next else { return false };
+        let end = |state: &Staging| state.next.saturating_add(staged.following_extent());
+        let capacity = to_u32(self.region.capacity());
+        let Some(next) = next.filter(|next| end(next) <= capacity) else { return Ok(false) };
         self.state = next;
         self.manifest = Some(manifest);
-        true
+        Ok(true)
+    }
+
+    /// Writes the envelope or a block, and counts it.
+    async fn stage(&mut self, bytes: Staged) -> Result<(), UpdateError> {
+        // Until it is counted, something may lie behind what is.
+        self.updater.settled = 0;
+        let bytes = match bytes {
+            Staged::Envelope => self.envelope.get(..self.envelope_len).unwrap_or_default(),
+            Staged::Block => self.receiver.block(),
+        };
+        let next = put(self.region, &self.state, bytes).await?;
+        self.count(next).await?;
+        self.updater.settled = next.next;
+        Ok(())
     }
 
     /// Puts what is staged into the journal.
@@ -260,6 +277,22 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         self.updater.journal.append(Kind::Staging, state.emit(&mut bytes)).await?;
         self.state = state;
         Ok(())
+    }
+}
+
+/// What is written at a time.
+#[derive(Clone, Copy)]
+enum Staged {
+    Envelope,
+    Block,
+}
+
+/// What came out, or nothing; an error only where the flash is to blame, so that it may come out the next time.
+fn unless_unreadable<T>(outcome: Result<T, PatchError>) -> Result<Option<T>, UpdateError> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.culprit() == Culprit::Hardware => Err(error.into()),
+        Err(_) => Ok(None),
     }
 }
 

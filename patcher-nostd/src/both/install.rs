@@ -112,7 +112,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Installation<'_, '_, J, F, V
             }
         }
         let installed = patcher.finish(&mut slots).await?;
-        seal(self.slot.slot, envelope).await.map_err(failed)?;
+        seal(self.slot.slot, envelope).await?;
         check_slot(self.slot.slot, self.device, &self.verifier)?;
         Ok(installed)
     }
@@ -212,11 +212,10 @@ pub(crate) async fn unseal<F: NorFlash>(slot: &mut F) -> Result<(), NorFlashErro
     slot.erase(from, end).await.map_err(|error| error.kind())
 }
 
-/// Writes the envelope of the image that stands in the slot.
+/// Writes the envelope of the image that stands in the slot, and compares it with what reads back.
 #[both]
-pub(crate) async fn seal<F: NorFlash>(
-    slot: &mut F,
-    envelope: &[u8],
-) -> Result<(), NorFlashErrorKind> {
-    slot.write(trailer_at(slot), &trailer(envelope)).await.map_err(|error| error.kind())
+pub(crate) async fn seal<F: NorFlash>(slot: &mut F, envelope: &[u8]) -> Result<(), PatchError> {
+    let (at, trailer) = (trailer_at(slot), trailer(envelope));
+    slot.write(at, &trailer).await.map_err(|error| failed(error.kind()))?;
+    read_back(slot, at, &trailer).map_err(PatchError::Flash)
 }

@@ -12,20 +12,21 @@
 //!
 //! These rules make every cut harmless, whatever it leaves, and every read that fails for a while:
 //!
-//! * Of a record with one good copy nobody knows whether it will be good again. It is used only after it stands in a new
-//!   bank; until then nobody has acted on it.
-//! * The same holds for a bank record with one good copy, unless something was written behind the snapshot, which begins
-//!   after both copies were done. A rotation adds nothing, so that until then both banks tell the same.
+//! * A second copy is begun when the first one has read back as it was written. So of a record whose second copy was not begun
+//!   nobody knows whether it will be good again. It is used only after it stands in a new bank; until then nobody has acted
+//!   on it.
+//! * The same holds for such a bank record, unless something was written behind the snapshot, which begins after both copies
+//!   were done. A rotation adds nothing, so that until then both banks tell the same.
 //! * Before a bank is erased, and before anybody acts on a bank behind whose snapshot nothing was written, the mark of the
 //!   one that counts is written, so that from then on no doubt about it is left.
 //! * What is checked is what has been read, and what is copied is checked once more: a bit that was written weakly may read
 //!   differently each time. Only one copy of a record can have one.
-//! * A read that fails is tried again. Words that were torn may be refused for ever by a chip that corrects errors, so a bank
-//!   whose bank record cannot be read does not count; but where neither can, the journal is not taken for lost, and no bank is
-//!   erased unless the one that counts has just been read.
+//! * A read that fails is tried again. Words that were torn may be refused for ever by a chip that corrects errors, so what
+//!   cannot be read is passed over where a power cut can have left it so: one word with nothing behind it, or the bank record of
+//!   a bank that holds nothing that the other one does not. Anything else is an error, which may be gone next time. No bank is
+//!   erased unless what counts in the other one has just been read.
 //!
-//! Where the device stands in an update can always be told: records of other kinds that would leave no room for that are
-//! refused.
+//! What an update needs always has room: records of other kinds that would leave none are refused.
 //!
 //! A bank may span several sectors. Each rotation erases one bank once.
 
@@ -33,7 +34,7 @@ use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use embedded_storage::nor_flash::{NorFlashError as _, NorFlashErrorKind};
 use whittle_format::journal::{BankHead, CRC_LEN, HEAD_LEN, Kind, MAX_PAYLOAD, RecordHead};
 use whittle_format::life::LifeState;
-use whittle_format::staging::Progress;
+use whittle_format::staging::{Progress, Staging};
 
 use super::turn::Turn;
 use super::{NorFlash, both};
@@ -44,14 +45,15 @@ use crate::numbers::{to_u32, to_usize};
 /// Read at a time.
 const PIECE: usize = 64;
 
-/// How often a read is tried.
-const READS: u8 = 3;
+/// How often [`Journal::open`] looks; it is patient with flash that cannot be read in the first half of them.
+const LOOKS: u8 = 8;
 
-/// How often [`Journal::open`] looks.
-const LOOKS: u8 = 5;
-
-/// The kinds without which nothing goes on, and the lengths of their payloads in bytes: there is always room for them.
-const NEEDED: [(Kind, usize); 2] = [(Kind::Life, LifeState::LEN), (Kind::Progress, Progress::LEN)];
+/// The kinds that an update needs, and the lengths of their longest payloads in bytes: there is always room for them.
+const NEEDED: [(Kind, usize); 3] = [
+    (Kind::Life, LifeState::LEN),
+    (Kind::Progress, Progress::LEN),
+    (Kind::Staging, Staging::MAX_LEN),
+];
 
 /// What the mark consists of; neither byte is what flash erases to.
 const MARK: [u8; 2] = [0x57, 0xa8];
@@ -82,6 +84,8 @@ pub struct Journal<F> {
     end: u32,
     latest: Latest,
     was_lost: bool,
+    /// Why a read failed lately.
+    failed: Option<JournalError>,
     turn: Turn,
 }
 
@@ -93,19 +97,56 @@ struct BankRecord {
     both: bool,
 }
 
+/// A record of which at least one copy is good.
+struct Entry {
+    place: Place,
+    /// How far its copies lie apart, in bytes.
+    stride: u32,
+    both: bool,
+    /// Its second copy was not begun, which happens only when the first one has read back well.
+    is_doubtful: bool,
+}
+
 /// What a look at one bank told.
 struct Found {
     bank: u32,
+    /// Whether its bank record is good, or why it cannot be read.
+    front: Result<bool, JournalError>,
     epoch: u32,
     sequence: u32,
     end: u32,
     latest: Latest,
     /// Nothing hints at a power cut.
     clean: bool,
+    /// Both copies of each record are good.
+    is_undoubted: bool,
     /// Nobody can come to another view of its bank record.
     certain: bool,
     /// Nothing stands behind the snapshot.
     is_fresh: bool,
+    /// Why a record cannot be read that no power cut can have left so.
+    broken: Option<JournalError>,
+}
+
+impl Found {
+    fn counts(&self) -> bool {
+        self.front == Ok(true)
+    }
+
+    /// The bank with the higher rank counts.
+    fn rank(&self) -> (bool, bool, u32, u32) {
+        (self.counts(), self.certain, self.epoch, self.sequence)
+    }
+
+    /// Whether it holds all that the other one does, and more, beyond doubt.
+    fn goes_beyond(&self, other: &Self) -> bool {
+        let sequence = |place: &Option<Place>| place.map(|place| place.head.sequence);
+        let mut kinds = self.latest.iter().zip(&other.latest);
+        !self.counts()
+            && self.is_undoubted
+            && self.sequence > other.sequence
+            && kinds.all(|(own, other)| sequence(own) >= sequence(other))
+    }
 }
 
 #[both]
@@ -126,39 +167,53 @@ impl<F: NorFlash> Journal<F> {
             end: 0,
             latest: Latest::default(),
             was_lost: false,
+            failed: None,
             turn: Turn::default(),
         };
         journal.check_geometry()?;
-        let mut outcome = journal.look(false).await;
-        for _ in 1..LOOKS {
-            if outcome.is_err() {
-                // What is in doubt may have read well once, and badly when it was copied.
-                outcome = journal.look(true).await;
+        let mut outcome = Ok(());
+        for patience in (0..LOOKS).rev() {
+            outcome = journal.look(patience).await;
+            if outcome.is_ok() {
+                return Ok(journal);
             }
         }
         outcome.map(|()| journal)
     }
 
-    /// Finds what counts, and rotates the journal if power failed while it was written; a last record that is in doubt can
-    /// be dropped, since nobody has acted on it.
-    async fn look(&mut self, drop_doubtful: bool) -> Result<(), JournalError> {
-        let banks = [0, self.bank_len()].map(|bank| self.examine(bank, drop_doubtful));
-        if let [Err(error), Err(_)] = banks {
+    /// Finds what counts, and rotates the journal if power failed while it was written.
+    ///
+    /// As long as there is patience, what cannot be read is an error: it may be there at the next look. A last record that is
+    /// in doubt may read well once, and badly when it is copied: after the first look it is dropped, since nobody has acted
+    /// on it.
+    async fn look(&mut self, patience: u8) -> Result<(), JournalError> {
+        let drop_doubtful = patience.saturating_add(1) < LOOKS;
+        let [a, b] = [0, self.bank_len()].map(|bank| self.examine(bank, drop_doubtful));
+        if patience >= LOOKS / 2 {
+            for found in [&a, &b] {
+                found.front?;
+                found.broken.map_or(Ok(()), Err)?;
+            }
+        }
+        let newest = a.epoch.max(b.epoch);
+        let (mut found, other) = if b.rank() > a.rank() { (b, a) } else { (a, b) };
+        let are_readable = found.front.is_ok() && other.front.is_ok();
+        if other.goes_beyond(&found) {
+            // Its bank record cannot be read any more, but records were appended to it.
+            found = other;
+        } else if let ([Err(error), Err(_)], 0) = ([found.front, other.front], found.sequence) {
             return Err(error);
         }
-        let is_readable = banks.iter().all(Result::is_ok);
-        let banks = banks.map(|bank| bank.ok().flatten());
-        let newest = banks.iter().flatten().map(|found| found.epoch).max();
-        let found = banks.into_iter().flatten().max_by_key(|found| (found.certain, found.epoch));
-        self.was_lost = found.is_none();
-        let Some(found) = found else {
+        self.was_lost = found.sequence == 0 && !found.counts();
+        if self.was_lost {
             (self.bank, self.epoch, self.latest) = (self.bank_len(), 0, Latest::default());
             return self.rotate().await;
-        };
-        (self.bank, self.epoch, self.sequence) = (found.bank, found.epoch, found.sequence);
+        }
+        (self.bank, self.sequence) = (found.bank, found.sequence);
         (self.end, self.latest) = (found.end, found.latest);
         // A newer bank whose bank record is in doubt, or unreadable, might count next time.
-        let is_clean = found.clean && newest == Some(found.epoch) && is_readable;
+        let is_clean = found.clean && newest == found.epoch && are_readable;
+        self.epoch = newest.max(1);
         match (is_clean, found.is_fresh) {
             (false, _) => self.rotate().await,
             (true, true) => self.write_mark(found.bank).await,
@@ -269,7 +324,13 @@ impl<F: NorFlash> Journal<F> {
         let bank = if old == 0 { len } else { 0 };
         if self.epoch > 0 {
             // What is to be copied must be readable before the other bank goes.
-            self.bank_record(old.saturating_add(self.mark_len()))?;
+            for place in self.latest.into_iter().flatten() {
+                let [first, second] = self.copies(place);
+                self.failed = None;
+                if self.is_good(first).or_else(|| self.is_good(second)).is_none() {
+                    self.failed.map_or(Ok(()), Err)?;
+                }
+            }
             self.write_mark(old).await?;
         }
         let mut outcome = Ok(());
@@ -385,34 +446,45 @@ impl<F: NorFlash> Journal<F> {
         copy.finish(&mut self.flash).await
     }
 
-    /// What a bank holds; `None` if no copy of its bank record is good, although both can be read.
-    fn examine(&mut self, bank: u32, drop_doubtful: bool) -> Result<Option<Found>, JournalError> {
+    /// What a bank holds.
+    fn examine(&mut self, bank: u32, drop_doubtful: bool) -> Found {
         let bank_end = bank.saturating_add(self.bank_len());
         let head_at = bank.saturating_add(self.mark_len());
-        let Some(record) = self.bank_record(head_at)? else { return Ok(None) };
-        let BankRecord { sequence, head, both } = record;
+        let second_at = head_at.saturating_add(self.stride(bank_record(0)));
+        let records_at = second_at.saturating_add(self.stride(bank_record(0)));
+        let record = self.bank_record(head_at);
+        let front = record.as_ref().map(Option::is_some).map_err(|error| *error);
+        let none = BankRecord { sequence: 0, head: BankHead::default(), both: false };
+        let BankRecord { sequence, head, both } = record.ok().flatten().unwrap_or(none);
         let snapshot_end = bank.saturating_add(head.snapshot_end).min(bank_end);
         let mut found = Found {
             bank,
+            front,
             epoch: head.epoch,
             sequence,
-            end: head_at.saturating_add(self.stride(bank_record(0)).saturating_mul(2)),
+            end: records_at,
             latest: Latest::default(),
             clean: both,
+            is_undoubted: true,
             certain: both
+                || !self.is_erased(second_at, records_at)
                 || !self.is_erased(bank, head_at)
                 || !self.is_erased(snapshot_end, bank_end),
             is_fresh: false,
+            broken: None,
         };
         while found.end < bank_end && !self.is_erased(found.end, bank_end) {
             let at = found.end;
-            let Some((place, stride, copies)) = self.entry(at, bank_end) else {
+            self.failed = None;
+            let Some(Entry { place, stride, both, is_doubtful }) = self.entry(at, bank_end) else {
                 found.clean = false;
+                found.broken = self.failed.filter(|_| !self.is_torn(at, bank_end));
                 break;
             };
-            found.clean &= copies == 2;
+            found.clean &= both;
+            found.is_undoubted &= both;
             found.end = at.saturating_add(stride.saturating_mul(2));
-            if copies == 1 && drop_doubtful && self.is_erased(found.end, bank_end) {
+            if is_doubtful && drop_doubtful && self.is_erased(found.end, bank_end) {
                 break;
             }
             found.sequence = found.sequence.max(place.head.sequence);
@@ -421,7 +493,31 @@ impl<F: NorFlash> Journal<F> {
             }
         }
         found.is_fresh = found.end <= snapshot_end;
-        Ok(Some(found))
+        found
+    }
+
+    /// Whether there is what a power cut leaves of a record: one word that cannot be read, and nothing behind it.
+    fn is_torn(&mut self, at: u32, bank_end: u32) -> bool {
+        let word = to_u32(F::WRITE_SIZE).max(1);
+        let mut from = at;
+        while from < bank_end {
+            let next = from.saturating_add(word);
+            if !self.is_readable(from, next) {
+                return self.is_erased(next, bank_end);
+            }
+            from = next;
+        }
+        false
+    }
+
+    fn is_readable(&mut self, from: u32, to: u32) -> bool {
+        let mut from = from;
+        while from < to {
+            let mut piece = [0; PIECE];
+            let Ok(piece) = self.fetch_piece(from, to, &mut piece) else { return false };
+            from = from.saturating_add(to_u32(piece.len()));
+        }
+        true
     }
 
     /// The bank record at an offset; `None` if neither copy is good, although both can be read.
@@ -447,12 +543,14 @@ impl<F: NorFlash> Journal<F> {
         if is_bank { Some((head.sequence, BankHead::parse(&payload).ok()?)) } else { None }
     }
 
-    /// The record at an offset: a good copy, the distance of its copies, and how many of them are good.
-    fn entry(&mut self, at: u32, bank_end: u32) -> Option<(Place, u32, u32)> {
+    /// The record at an offset.
+    fn entry(&mut self, at: u32, bank_end: u32) -> Option<Entry> {
         if let Some(head) = self.is_good(at) {
             let stride = self.stride(head);
-            let second = self.is_good(at.saturating_add(stride)) == Some(head);
-            return Some((Place { offset: at, head }, stride, if second { 2 } else { 1 }));
+            let second = at.saturating_add(stride);
+            let both = self.is_good(second) == Some(head);
+            let is_doubtful = !both && self.is_erased(second, second.saturating_add(stride));
+            return Some(Entry { place: Place { offset: at, head }, stride, both, is_doubtful });
         }
         // Where the second copy is, only the first one's length told: look for a record as long as it is far away.
         let mut offset = at;
@@ -464,7 +562,8 @@ impl<F: NorFlash> Journal<F> {
             let distance = offset.saturating_sub(at);
             let plausible = self.head(offset).filter(|head| self.stride(*head) == distance);
             if plausible.is_some() && self.is_good(offset) == plausible {
-                return plausible.map(|head| (Place { offset: at, head }, distance, 1));
+                let place = plausible.map(|head| Place { offset: at, head })?;
+                return Some(Entry { place, stride: distance, both: false, is_doubtful: false });
             }
         }
     }
@@ -526,13 +625,8 @@ impl<F: NorFlash> Journal<F> {
         if to_usize(at).saturating_add(into.len()) > self.flash.capacity() {
             return Err(JournalError::Flash(NorFlashErrorKind::OutOfBounds));
         }
-        let mut outcome = Ok(());
-        for _ in 0..READS {
-            outcome = read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash);
-            if outcome.is_ok() {
-                break;
-            }
-        }
+        let outcome = read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash);
+        self.failed = outcome.err().or(self.failed);
         outcome
     }
 
@@ -551,7 +645,7 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// What a bank holds at most before it must be rotated again: the latest record of each kind, with this one among them,
-    /// those that are needed, and one more of these.
+    /// those that an update needs at their longest, and one more of these.
     fn full_snapshot(&self, new: RecordHead) -> u32 {
         let pair = |head: RecordHead| self.stride(head).saturating_mul(2);
         let needed = NEEDED.map(|(kind, len)| pair(RecordHead { kind, len: to_u16(len), ..new }));

@@ -5,13 +5,18 @@ use whittle_format::flags::Flags;
 use whittle_format::journal::Kind;
 use whittle_format::life::{LifeState, Phase, SlotId};
 use whittle_format::limits::{MAX_FLAGS_ENVELOPE_BYTES, MAX_STAGE_ENVELOPE_BYTES};
-use whittle_format::{Stage, shorten};
+use whittle_format::{ShortDigest, Stage, shorten};
 
+use super::install::unseal;
 use super::journal::Journal;
 use super::{NorFlash, both};
+use crate::error::Culprit;
 use crate::life::{self, DEFAULT_ATTEMPTS, Event, ResetCause};
-use crate::signed_slot::{any_signed_slot, check_slot, slot_mut};
+use crate::signed_slot::{any_signed_slot, check_slot, claimed_digest, slot_mut};
 use crate::{Boot, Device, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage, Verifier};
+
+/// How often a slot is checked whose flash cannot be read.
+const CHECKS: u8 = 3;
 
 /// An updater over two slots, either of which runs, and a journal.
 ///
@@ -27,6 +32,8 @@ pub struct Updater<'d, J, F, V> {
     attempts: u8,
     /// Both slots are one and the same.
     pub(crate) is_single: bool,
+    /// Where what this value has staged ends, with nothing begun behind it; 0 if that is not known.
+    pub(crate) settled: u32,
 }
 
 #[both]
@@ -60,6 +67,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
             life,
             attempts: DEFAULT_ATTEMPTS,
             is_single: false,
+            settled: 0,
         };
         if stored.is_none() {
             let found = any_signed_slot(device, &updater.verifier, &mut updater.slots);
@@ -106,11 +114,12 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
                 if slot == self.life.committed {
                     let counter = manifest.security_counter;
                     self.enter(life::with_committed_counter(&self.life, counter)).await?;
+                    self.withdraw_rejected().await;
                 }
                 return Ok(Boot::Slot(slot, manifest));
             }
             let was_trial = self.life.phase == Phase::Trial;
-            let other = self.bootable(slot.other()).is_some();
+            let other = !self.is_single && self.bootable(slot.other()).is_some();
             self.happen(Event::Damaged { other }).await?;
             if !was_trial && !other {
                 return Ok(Boot::Recovery);
@@ -122,11 +131,32 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     fn bootable(&mut self, slot: SlotId) -> Option<VerifiedManifest> {
         let device = self.device_now();
         let is_trial = self.life.phase == Phase::Trial && slot != self.life.committed;
-        let manifest = check_slot(slot_mut(&mut self.slots, slot), &device, &self.verifier).ok()?;
+        let flash = slot_mut(&mut self.slots, slot);
+        let mut checked = check_slot(flash, &device, &self.verifier);
+        for _ in 1..CHECKS {
+            if checked.as_ref().is_err_and(|error| error.culprit() == Culprit::Hardware) {
+                checked = check_slot(flash, &device, &self.verifier);
+            }
+        }
+        let manifest = checked.ok()?;
         let digest = shorten(&manifest.target_digest);
         let is_wanted = !is_trial || digest == self.life.target;
         let is_rejected = slot != self.life.committed && digest == self.life.rejected;
         (is_wanted && !is_rejected).then_some(manifest)
+    }
+
+    /// Takes the trailer from an image that was rolled back: were the journal lost, it would count as the newest one.
+    ///
+    /// Where that fails, the next boot tries again.
+    async fn withdraw_rejected(&mut self) {
+        let (committed, rejected) = (self.life.committed, self.life.rejected);
+        if self.is_single || rejected == ShortDigest::default() {
+            return;
+        }
+        let other = slot_mut(&mut self.slots, committed.other());
+        if claimed_digest(other) == Some(rejected) {
+            let _ = unseal(other).await;
+        }
     }
 
     /// Starts what is installed at the next boot.

@@ -431,3 +431,31 @@ fn a_package_that_was_made_wrongly_ends_in_recovery_and_with_a_full_image() {
     world.with(|updater, _, _| updater.request_in_place()).expect("wanted");
     world.end();
 }
+
+#[test]
+fn a_read_that_fails_at_boot_loses_nothing() {
+    let releases = InPlaceReleases::new(1200, 7, ROOM);
+    let mut world = World::<8>::new(Chip::PLAIN, &releases, &releases.delta);
+    world.with(|updater, _, _| updater.disable(5)).expect("noted");
+    world.fetch().expect("fetched");
+    world.with(|updater, _, _| updater.request_in_place()).expect("wanted");
+    let look = |world: &mut World<'_, 8>| {
+        world.with(|updater, _, _| {
+            updater.boot(ResetCause::PowerOn)?;
+            Ok((updater.disabled(), updater.life().phase))
+        })
+    };
+    world.chip.refuse_reads(0..0);
+    let reads = {
+        let mut world = world.clone();
+        look(&mut world).expect("boots");
+        world.chip.reads()
+    };
+    for (read, count) in (0..reads).flat_map(|read| [(read, 1), (read, 4), (read, 40)]) {
+        let mut world = world.clone();
+        world.chip.refuse_reads(read..read + count);
+        let _ = look(&mut world);
+        world.chip.refuse_reads(0..0);
+        assert_eq!(look(&mut world), Ok((5, Phase::Verified)), "{count} from read {read} on");
+    }
+}

@@ -3,6 +3,7 @@
 mod awaited;
 mod boot;
 mod cancel;
+mod disturbed;
 mod in_place;
 mod packages;
 
