@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use wit_parser::decoding::{DecodedWasm, decode};
-use wit_parser::{Docs, Interface, Resolve, TypeDefKind, WorldItem};
+use wit_parser::{Docs, Interface, Resolve, Type, TypeDef, TypeDefKind, WorldItem};
 
 use crate::support::root;
 
@@ -82,6 +82,74 @@ fn everything_in_the_contract_is_documented() {
     }
     assert_eq!(undocumented, Vec::<String>::new());
     assert!(seen > 150, "only {seen} names were looked at");
+}
+
+/// What hosts compare: a type without its comments. Named types are looked into where they are defined.
+fn shape(resolve: &Resolve, of: &Type) -> String {
+    let Type::Id(id) = of else { return format!("{of:?}") };
+    match &resolve.types[*id] {
+        TypeDef { kind: TypeDefKind::Type(alias), .. } => shape(resolve, alias),
+        TypeDef { name: Some(name), .. } => name.clone(),
+        anonymous => definition(resolve, anonymous),
+    }
+}
+
+fn definition(resolve: &Resolve, of: &TypeDef) -> String {
+    let shape = |of: &Type| shape(resolve, of);
+    let maybe = |of: &Option<Type>| of.as_ref().map_or("-".to_owned(), shape);
+    match &of.kind {
+        TypeDefKind::Record(record) => {
+            let fields = record.fields.iter().map(|field| (&field.name, shape(&field.ty)));
+            format!("record {:?}", fields.collect::<Vec<_>>())
+        }
+        TypeDefKind::Variant(variant) => {
+            let cases = variant.cases.iter().map(|case| (&case.name, maybe(&case.ty)));
+            format!("variant {:?}", cases.collect::<Vec<_>>())
+        }
+        TypeDefKind::Enum(cases) => {
+            format!("enum {:?}", cases.cases.iter().map(|case| &case.name).collect::<Vec<_>>())
+        }
+        TypeDefKind::Option(inner) => format!("option<{}>", shape(inner)),
+        TypeDefKind::List(inner) => format!("list<{}>", shape(inner)),
+        TypeDefKind::Result(result) => {
+            format!("result<{}, {}>", maybe(&result.ok), maybe(&result.err))
+        }
+        TypeDefKind::Type(alias) => shape(alias),
+        other => panic!("{other:?} has no place in the contract"),
+    }
+}
+
+/// Name and shape of every type and function.
+fn shapes(resolve: &Resolve, interface: &Interface) -> Vec<(String, String)> {
+    let types = interface.types.iter();
+    let types = types.map(|(name, id)| (name.clone(), definition(resolve, &resolve.types[*id])));
+    let functions = interface.functions.iter().map(|(name, function)| {
+        let parameters = function.params.iter().map(|parameter| shape(resolve, &parameter.ty));
+        let result = function.result.as_ref().map(|result| shape(resolve, result));
+        (name.clone(), format!("{:?} -> {result:?}", parameters.collect::<Vec<_>>()))
+    });
+    types.chain(functions).collect()
+}
+
+/// A field more, and components that are out there no longer load.
+#[test]
+fn the_contract_still_has_everything_that_was_released_as_it_was() {
+    let (resolve, interface) = contract();
+    let now = shapes(&resolve, &interface);
+    for (path, bytes) in components("fixtures/policies") {
+        let Ok(DecodedWasm::Component(resolve, world)) = decode(&bytes) else {
+            panic!("{} is no component", path.display());
+        };
+        let Some(WorldItem::Interface { id, .. }) = resolve.worlds[world].exports.values().next()
+        else {
+            panic!("{} exports no interface", path.display());
+        };
+        let released = shapes(&resolve, &resolve.interfaces[*id]);
+        assert!(released.len() > 30, "{released:?}");
+        for one in released {
+            assert!(now.contains(&one), "{} has another `{}`", path.display(), one.0);
+        }
+    }
 }
 
 /// Largest component that is shipped.

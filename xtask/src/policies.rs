@@ -88,17 +88,30 @@ fn build() -> Result<Vec<(&'static str, Vec<u8>)>> {
 
 /// Compiles core modules whose bytes do not depend on where this is done.
 fn compile(what: &[&str]) -> Result<()> {
-    let root = shell::root().canonicalize()?;
-    let home = std::env::var("CARGO_HOME").map(PathBuf::from).ok();
-    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).context("no home")?;
-    let remap = |from: &Path, to| format!("--remap-path-prefix={}={to}", from.display());
-    let flags = [remap(&root, "whittle"), remap(&home, "cargo")].join("\u{1f}");
-    let flags = format!("CARGO_ENCODED_RUSTFLAGS={flags}");
-
+    let flags = format!("CARGO_ENCODED_RUSTFLAGS={}", remapped_paths()?.join("\u{1f}"));
     let target_dir = target_dir();
     let release = ["cargo", "build", "--release", "--locked", "--target", TARGET];
     let args = [&[flags.as_str()][..], &release, &["--target-dir", &target_dir], what].concat();
-    shell::run_in(&root.join("policies"), "env", &args)
+    shell::run_in(&shell::root().join("policies"), "env", &args)
+}
+
+/// Paths of this machine that panics would tell, and what they tell instead. The standard library's own are as in its
+/// binaries, unless its sources are installed.
+fn remapped_paths() -> Result<[String; 3]> {
+    let rustc =
+        |args: &[&str]| -> Result<String> { Ok(String::from_utf8(shell::output("rustc", args)?)?) };
+    let version = rustc(&["--version", "--verbose"])?;
+    let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: "));
+    let commit = commit.context("rustc does not tell its commit")?;
+    let library = Path::new(rustc(&["--print", "sysroot"])?.trim()).join("lib/rustlib/src/rust");
+    let home = std::env::var("CARGO_HOME").map(PathBuf::from).ok();
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).context("no home")?;
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    Ok([
+        remap(&shell::root().canonicalize()?, "whittle"),
+        remap(&home, "cargo"),
+        remap(&library, &format!("/rustc/{commit}")),
+    ])
 }
 
 /// Makes a component of a core module, which must import nothing.

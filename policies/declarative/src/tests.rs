@@ -146,6 +146,58 @@ fn rules_hold_in_their_stages() {
     assert_eq!(order.otherwise, Fallback::Stop);
 }
 
+/// The plan and triggers that the chapter sets against skipped stages: 10 %, 25 %, 50 % after the canary, "crash rate > 0.1 %,
+/// error logs > threshold"; and its tables of thresholds by stage and of criteria.
+#[test]
+fn the_chapters_other_rules_can_be_written() {
+    let mut text = String::new();
+    for (share, watch) in [(1, 48), (10, 48), (25, 72), (50, 168), (100, 336)] {
+        text += &format!("[[stage]]\nshare = \"{share} %\"\nwatch = \"{watch} h\"\n");
+    }
+    text += r#"
+[[roll-back]]
+when = "crashes > 0.1 % per day"
+[[roll-back]]
+when = "error-logs > 50 per day"
+[[roll-back]]
+when = "crashes > 10 x baseline"
+[[roll-back]]
+when = "silent > 1 %"
+[[pause]]
+when = "crashes > 5 x baseline"
+severity = "high"
+within = "24 h"
+[[pause]]
+when = "crashes > 1.5 x baseline"
+stages = ["25 %", "50 %"]
+[[pause]]
+when = "crashes > 1.2 x baseline"
+stages = ["100 %"]
+[[pause]]
+when = "tickets > 2 x baseline"
+within = "24 h"
+[[note]]
+when = "battery-drain > 1.2 x baseline"
+[metrics]
+error-logs = "rate"
+"#;
+    let mut input = plan_input(100_000);
+    input.settings = policy(&text);
+    let shares: Vec<_> =
+        plan::<Declarative>(&input).stages.iter().map(|stage| stage.share).collect();
+    assert_eq!(shares, [0.01, 0.1, 0.25, 0.5, 1.0]);
+
+    let mut now = healthy();
+    now.settings = input.settings;
+    let per_day = |share: f64| Tally::new(share / 24.0 * 1e7, 1e7);
+    now.groups[0].metrics[0].baseline = per_day(0.0002);
+    now.groups[0].metrics[0].current = per_day(0.0011);
+    let verdict = evaluate::<Declarative>(&now);
+    assert!(matches!(verdict.decision, Decision::RollBack(_)), "{verdict:?}");
+    now.groups[0].metrics[0].current = per_day(0.0009);
+    assert!(!matches!(evaluate::<Declarative>(&now).decision, Decision::RollBack(_)));
+}
+
 #[test]
 fn errors_name_the_line() {
     let stage = "[[stage]]\nshare = \"5 %\"\nwatch = \"1 h\"\n";

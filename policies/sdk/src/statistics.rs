@@ -143,6 +143,56 @@ mod tests {
         }
     }
 
+    /// Random numbers that are the same at each run: splitmix64.
+    struct Dice(u64);
+
+    impl Dice {
+        fn uniform(&mut self) -> f64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let bits = u32::try_from((z ^ (z >> 31)) >> 32).expect("32 bits");
+            (f64::from(bits) + 0.5) / 4_294_967_296.0
+        }
+
+        /// Poisson's law, by the times between events.
+        fn events(&mut self, mean: f64) -> f64 {
+            let (mut events, mut time) = (0.0, -self.uniform().ln());
+            while time < mean {
+                events += 1.0;
+                time -= self.uniform().ln();
+            }
+            events
+        }
+    }
+
+    /// Of 1,000 healthy rollouts, each looked at 200 times, with crashes that double by day: how many pause by the bet, and how
+    /// many by "above twice the control", which counts from five crashes on.
+    #[test]
+    fn a_healthy_rollout_seldom_pauses_however_often_one_looks() {
+        let mut dice = Dice(5);
+        let (mut by_bet, mut by_ratio) = (0, 0);
+        for _ in 0..1_000 {
+            let mut bet = EProcess::default();
+            let (mut treated, mut control) = (0.0, 0.0);
+            let (mut bet_pauses, mut ratio_pauses) = (false, false);
+            for hour in 0..200 {
+                let rate = if hour % 24 < 12 { 0.2 } else { 0.1 };
+                let now = [dice.events(rate), dice.events(rate * 20.0)];
+                bet.compare(&Tally::new(now[0], 1.0), &Tally::new(now[1], 20.0), 1.0);
+                treated += now[0];
+                control += now[1] / 20.0;
+                bet_pauses |= bet.log_e() >= 20.0_f64.ln();
+                ratio_pauses |= treated >= 5.0 && treated > 2.0 * control;
+            }
+            by_bet += i32::from(bet_pauses);
+            by_ratio += i32::from(ratio_pauses);
+        }
+        assert!(by_bet <= 50, "{by_bet}");
+        assert!(by_ratio > 100, "{by_ratio}");
+    }
+
     #[test]
     fn poisson_tails() {
         assert!(is_near(poisson_at_least(0, 3.0), 1.0, 1e-12));

@@ -1,7 +1,8 @@
 //! The significance policy: pauses on evidence, however often one looks.
 //!
-//! "Pause above twice the baseline", looked at every quarter of an hour, pauses every second healthy rollout, and a plain
-//! test with p < 0.05 nearly each. This policy bets against "new firmware has at most `tolerated` times as many events" by the
+//! "Pause above twice the baseline", looked at again and again, pauses up to half of all healthy rollouts; so does a plain test
+//! with p < 0.05, and where days differ from nights it pauses nearly all of them. This policy bets against "new firmware has at
+//! most `tolerated` times as many events" by the
 //! e-processes of [`whittle_policy::statistics`]: a healthy rollout pauses with a probability of `alpha` at most, over all looks
 //! together. It compares with devices that still run the old firmware in the same hours, so that a cold night is no regression;
 //! where there are none left it falls back on the baseline, with a margin.

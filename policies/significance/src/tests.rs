@@ -208,7 +208,10 @@ fn a_plan_needs_a_metric_and_one_attribute_at_most() {
     let mut input = plan_input(25_000);
     assert_eq!(plan::<Significance>(&input).stages.len(), 4);
     input.settings = vec![setting("metrics", Value::Text(" , ".to_owned()))];
-    assert_eq!(Significance::plan(input.clone()).unwrap_err(), "setting `metrics` must name a metric");
+    assert_eq!(
+        Significance::plan(input.clone()).unwrap_err(),
+        "setting `metrics` must name a metric"
+    );
     input.settings = vec![setting("split-by", Value::Text("hw".to_owned()))];
     assert_eq!(plan::<Significance>(&input).stages.len(), 4);
     input.settings = vec![setting("split-by", Value::Text("hw, region".to_owned()))];
