@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{mutants, setup, shell, tidy};
+use crate::{mutants, policies, setup, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
@@ -34,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
     )?;
     tidy::run()?;
     mutants::check()?;
+    policies::check()?;
     check_decode_bench()?;
     shell::run(
         "cargo",

@@ -6,9 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args as ClapArgs;
 use wit_component::ComponentEncoder;
 
-use crate::shell;
-
-const TARGET: &str = "wasm32-unknown-unknown";
+use crate::{setup::POLICY_TARGET, shell};
 
 /// What is shipped: crates of the workspace `policies`, and the components in `policies/dist`.
 const SHIPPED: [&str; 7] =
@@ -43,7 +41,7 @@ fn write() -> Result<()> {
     Ok(())
 }
 
-fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     let workspace = shell::root().join("policies");
     shell::run_in(&workspace, "cargo", &["fmt", "--all", "--check"])?;
     let target_dir = target_dir();
@@ -90,7 +88,7 @@ fn build() -> Result<Vec<(&'static str, Vec<u8>)>> {
 fn compile(what: &[&str]) -> Result<()> {
     let flags = format!("CARGO_ENCODED_RUSTFLAGS={}", remapped_paths()?.join("\u{1f}"));
     let target_dir = target_dir();
-    let release = ["cargo", "build", "--release", "--locked", "--target", TARGET];
+    let release = ["cargo", "build", "--release", "--locked", "--target", POLICY_TARGET];
     let args = [&[flags.as_str()][..], &release, &["--target-dir", &target_dir], what].concat();
     shell::run_in(&shell::root().join("policies"), "env", &args)
 }
@@ -128,7 +126,7 @@ fn target_dir() -> String {
 /// The core module that was compiled from a crate.
 fn module_of(name: &str) -> PathBuf {
     let module = format!("whittle_policy_{}.wasm", name.replace('-', "_"));
-    PathBuf::from(target_dir()).join(TARGET).join("release").join(module)
+    PathBuf::from(target_dir()).join(POLICY_TARGET).join("release").join(module)
 }
 
 fn committed(name: &str) -> PathBuf {
