@@ -1,5 +1,8 @@
 //! Errors as people read them: what happened, why, and the way out.
 
+use std::path::PathBuf;
+
+use whittle_policy_host::{CallError, Fault, LoadError};
 use whittle_release::Error as ReleaseError;
 
 use crate::exit::Exit;
@@ -11,6 +14,22 @@ pub(crate) type Result<T = (), E = Error> = std::result::Result<T, E>;
 pub(crate) enum Error {
     #[error(transparent)]
     Release(#[from] ReleaseError),
+    #[error("`{policy}` is not a policy")]
+    Policy {
+        /// As it was named on the command line.
+        policy: String,
+        source: Box<LoadError>,
+    },
+    #[error(transparent)]
+    Call(Box<CallError>),
+    #[error("`{}` is not a {what}", path.display())]
+    BadJson { what: &'static str, path: PathBuf, source: serde_json::Error },
+    /// A package or a module, and why no policy could be made of it.
+    #[error("cannot make a policy of `{}`: {}", .0.display(), .1)]
+    NotBuilt(PathBuf, String),
+    /// A policy does not do what it should.
+    #[error("{0}")]
+    SelfCheck(String),
     #[error("{0}")]
     Usage(String),
     #[error("cannot write to standard output")]
@@ -23,6 +42,13 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Release(error) => error.culprit().into(),
+            Self::Policy { source, .. } => match source.as_ref() {
+                LoadError::Describe(error) => call_exit(error),
+                _ => Exit::BadInput,
+            },
+            Self::Call(error) => call_exit(error),
+            Self::BadJson { .. } | Self::NotBuilt(..) => Exit::BadInput,
+            Self::SelfCheck(_) => Exit::SelfCheck,
             Self::Usage(_) => Exit::Usage,
             Self::Stdout(_) => Exit::Io,
             Self::Json(_) => Exit::Internal,
@@ -31,7 +57,11 @@ impl Error {
 
     /// The way out, where there is one.
     pub(crate) fn hint(&self) -> Option<String> {
-        let Self::Release(error) = self else { return None };
+        let error = match self {
+            Self::Release(error) => error,
+            Self::Policy { source, .. } => return load_hint(source).map(str::to_owned),
+            _ => return None,
+        };
         let hint = match error {
             ReleaseError::OutputExists(_) => {
                 "choose another `--out`, or remove the directory first"
@@ -68,5 +98,30 @@ impl Error {
             },
         };
         Some(hint.to_owned())
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        Self::Call(Box::new(error))
+    }
+}
+
+fn call_exit(error: &CallError) -> Exit {
+    match error.fault {
+        Fault::OutOfFuel { .. } | Fault::OutOfMemory { .. } | Fault::TooSlow { .. } => Exit::Budget,
+        _ => Exit::BadInput,
+    }
+}
+
+fn load_hint(error: &LoadError) -> Option<&'static str> {
+    match error {
+        LoadError::NotWasm => Some("pass a component, or a name that `whittle policy list` shows"),
+        LoadError::CoreModule => Some("`whittle policy build` makes a component of it"),
+        LoadError::Imports(_) => Some(
+            "a policy has no clock, no random numbers and no files: all it needs is in its argument",
+        ),
+        LoadError::WrongWorld { .. } => Some("build it against `wit/policy.wit`"),
+        _ => None,
     }
 }

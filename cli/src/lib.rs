@@ -3,6 +3,7 @@
 //! One file per command under `commands`, holding its arguments and its `run`. Results go to standard output, talk to
 //! standard error.
 
+mod cache_directory;
 mod commands;
 mod error;
 mod exit;

@@ -14,6 +14,7 @@ mod golden;
 mod journal;
 mod mcuboot;
 mod openssl;
+mod policy;
 mod qemu;
 mod qemu_update;
 mod reproducible;

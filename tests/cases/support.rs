@@ -177,6 +177,7 @@ pub(crate) fn whittle(directory: &Path, args: &[&str]) -> Run {
         .args(args)
         .current_dir(directory)
         .env("NO_COLOR", "1")
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .output()
         .expect("runs");
     let Output { status, stdout, stderr } = output;

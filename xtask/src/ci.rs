@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{bare_device, mutants, setup, shell, tidy};
+use crate::{bare_device, mutants, policies, setup, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
@@ -35,6 +35,7 @@ pub(crate) fn run() -> Result<()> {
     )?;
     tidy::run()?;
     mutants::check()?;
+    policies::check()?;
     check_decode_bench()?;
     bare_device::check()?;
     shell::run(

@@ -5,6 +5,7 @@ mod ci;
 mod header;
 mod measure;
 mod mutants;
+mod policies;
 mod setup;
 mod shell;
 mod tidy;
@@ -25,6 +26,8 @@ enum Task {
     BareDevice,
     /// Write the header of the C interface anew from its sources.
     Header,
+    /// Build the shipped policies and write their components to `policies/dist`.
+    Policies(policies::Args),
     /// Take the barriers that `tests/mutants` lists away, one at a time, and see that a test fails each time.
     Mutants {
         /// Only those with this in their name.
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::BareDevice => bare_device::check(),
         Task::Header => header::write(),
+        Task::Policies(args) => policies::run(&args),
         Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),
     }

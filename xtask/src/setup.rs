@@ -6,13 +6,16 @@ use anyhow::Result;
 
 use crate::{bare_device, shell};
 
-/// What firmware is built for in the tests.
+/// What firmware is built for in the tests, and device crates alone.
 pub(crate) const TARGETS: [&str; 4] = [
     "thumbv6m-none-eabi",
     "thumbv7m-none-eabi",
     "thumbv7em-none-eabi",
     "riscv32imc-unknown-none-elf",
 ];
+
+/// What policies are built for.
+pub(crate) const POLICY_TARGET: &str = "wasm32-unknown-unknown";
 
 /// A program, and the Debian package that holds it.
 type Tool = (&'static str, &'static str);
@@ -51,7 +54,8 @@ const PEER_REQUIREMENTS: [&str; 3] =
 
 /// What the tests need.
 pub(crate) fn run() -> Result<()> {
-    shell::run("rustup", &[&["target", "add"][..], &TARGETS, &bare_device::TARGETS].concat())?;
+    let add = ["target", "add", POLICY_TARGET];
+    shell::run("rustup", &[&add[..], &TARGETS, &bare_device::TARGETS].concat())?;
     install_missing(&TEST_TOOLS)?;
     // Where `tests/cases/support.rs` looks for it.
     python_environment("test-tools", &TEST_REQUIREMENTS).map(|_| ())

@@ -29,8 +29,14 @@ const ALLOWED: [(&str, &[&str]); 5] = [
 ];
 
 /// What nobody outside may depend on.
-const FORBIDDEN: [(&str, &[&str]); 1] =
-    [("whittle-release", &["clap", "indicatif", "comfy-table", "whittle-cli", "wasmtime"])];
+const FORBIDDEN: [(&str, &[&str]); 3] = [
+    ("whittle-release", &["clap", "indicatif", "comfy-table", "whittle-cli", "wasmtime"]),
+    (
+        "whittle-policy-host",
+        &["clap", "indicatif", "comfy-table", "whittle-cli", "whittle-release"],
+    ),
+    ("whittle-cli", &["wasmtime"]),
+];
 
 /// Builds that prove that a crate needs no std, and no heap unless it says so; on top of the default features.
 const ALONE: [(&str, &str); 7] = [

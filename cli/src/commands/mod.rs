@@ -8,6 +8,7 @@ mod diff;
 mod flags;
 mod inspect;
 mod keygen;
+mod policy;
 mod pubkey;
 mod stage;
 mod verify;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Flags(flags::Command),
     #[command(subcommand)]
+    Policy(policy::Command),
+    #[command(subcommand)]
     Stage(stage::Command),
 }
 
@@ -50,6 +53,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::Apply(args) => apply::run(args, printer),
         Command::Diff(args) => diff::run(args, printer),
         Command::Flags(command) => flags::run(command, printer),
+        Command::Policy(command) => policy::run(command, printer),
         Command::Stage(command) => stage::run(command, printer),
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod footprint;
 mod in_place;
 mod peers;
 mod peers_file;
+mod policy;
 mod power_cuts;
 mod ratio;
 mod sizes;
@@ -99,6 +100,10 @@ pub(crate) enum Section {
     },
     /// Flash and RAM of the example firmware, and flash of the `compact` decoder alone.
     Footprint,
+    /// Time of loading the shipped policies, with and without a cache, and of asking them; their fuel and size.
+    ///
+    /// Builds wasmtime in release, which takes minutes.
+    Policy,
     /// What boots after power cuts under embassy-boot, by its own updater and by whittle's adapter.
     EmbassyBoot,
 }
@@ -113,6 +118,7 @@ pub(crate) fn run(section: Section) -> Result<()> {
         Section::InPlace { corpus, class, series } => in_place::run(&corpus, &class, &series),
         Section::PowerCuts => power_cuts::run(),
         Section::Footprint => footprint::run(),
+        Section::Policy => policy::run(),
         Section::EmbassyBoot => embassy_boot::run(),
     }
 }

@@ -1,0 +1,46 @@
+use serde::Serialize;
+use whittle_policy_host::shipped::SHIPPED;
+
+use crate::error::Result;
+use crate::printer::{Printer, grouped, table};
+
+/// List the policies that come with whittle.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+#[derive(Serialize)]
+struct List {
+    policies: Vec<Listed>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    name: String,
+    version: String,
+    summary: String,
+    bytes: usize,
+    sha256: String,
+}
+
+pub(crate) fn run(_: &Args, printer: &Printer) -> Result {
+    let host = super::host();
+    let policies = SHIPPED.iter().map(|shipped| {
+        let policy = super::load(&host, shipped.name)?;
+        let info = policy.info();
+        Ok(Listed {
+            name: info.name.clone(),
+            version: info.version.clone(),
+            summary: info.summary.clone(),
+            bytes: shipped.component.len(),
+            sha256: policy.digest().to_string(),
+        })
+    });
+    let list = List { policies: policies.collect::<Result<_>>()? };
+    printer.result(&list, |list| {
+        let rows = list.policies.iter().map(|policy| {
+            let bytes = grouped(policy.bytes as u64);
+            vec![policy.name.clone(), policy.version.clone(), bytes, policy.summary.clone()]
+        });
+        table(&["policy", "version", "bytes", "what it does"], rows)
+    })
+}

@@ -1,0 +1,59 @@
+use serde::Serialize;
+use whittle_policy_host::types::{PolicyInfo, SettingSpec, Value};
+
+use super::{PolicyArgs, shown};
+use crate::error::Result;
+use crate::printer::{Printer, table};
+
+/// Show what a policy is, the metrics that it wants, and its settings.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    sha256: String,
+    #[serde(flatten)]
+    info: PolicyInfo,
+}
+
+pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+    let policy = args.policy.load()?;
+    let settings = args.policy.settings(policy.info())?;
+    let info = policy.describe(&settings)?.value;
+    printer.result(&Shown { sha256: policy.digest().to_string(), info }, |shown| human(&shown.info))
+}
+
+fn human(info: &PolicyInfo) -> String {
+    let metrics = info.metrics.iter().map(|metric| {
+        let need = if metric.required { "required" } else { "if there is" };
+        vec![metric.name.clone(), need.to_owned(), metric.unit.clone(), metric.help.clone()]
+    });
+    let settings = info.settings.iter().map(|spec| {
+        vec![
+            spec.key.clone(),
+            shown(&spec.default),
+            range(spec),
+            spec.unit.clone(),
+            spec.help.clone(),
+        ]
+    });
+    format!(
+        "{} {}: {}\n\n{}\n\n{}",
+        info.name,
+        info.version,
+        info.summary,
+        table(&["metric", "need", "unit", "for"], metrics),
+        table(&["setting", "default", "range", "unit", "what it does"], settings),
+    )
+}
+
+fn range(spec: &SettingSpec) -> String {
+    match spec.default {
+        Value::Flag(_) => "true, false".to_owned(),
+        Value::Number(_) | Value::Numbers(_) => format!("{} to {}", spec.min, spec.max),
+        Value::Text(_) => format!("{} to {} bytes", spec.min, spec.max),
+    }
+}

@@ -1,0 +1,174 @@
+//! Why a policy cannot be loaded, or gives no answer that counts.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::contract::Violation;
+use crate::digest::PolicyDigest;
+
+/// A function of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// What the policy is and wants.
+    Describe,
+    /// The stages of a rollout.
+    Plan,
+    /// What happens next.
+    Evaluate,
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Describe => "describe",
+            Self::Plan => "plan",
+            Self::Evaluate => "evaluate",
+        })
+    }
+}
+
+/// Which policy it was: its digest, and its name as soon as it has told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyLabel {
+    /// [`PolicyInfo::name`](crate::types::PolicyInfo::name); none before the policy has described itself.
+    pub name: Option<String>,
+    /// Digest of its component.
+    pub digest: PolicyDigest,
+}
+
+impl fmt::Display for PolicyLabel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(formatter, "policy `{name}` ({})", self.digest.short()),
+            None => write!(formatter, "policy {}", self.digest.short()),
+        }
+    }
+}
+
+/// Why bytes are no policy that this host runs. Its author must act.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file is too large to be compiled.
+    #[error("component of {got} bytes, at most {limit} are accepted")]
+    TooLarge {
+        /// Bytes of the file.
+        got: usize,
+        /// [`Limits::component_bytes`](crate::Limits::component_bytes).
+        limit: usize,
+    },
+    /// The first bytes are not those of WebAssembly.
+    #[error("not a WebAssembly file")]
+    NotWasm,
+    /// A core module has no types for records and text, and is no component.
+    #[error("a core module, wanted a component")]
+    CoreModule,
+    /// The file is cut off or damaged, or uses what this host does not know.
+    #[error("not a valid component")]
+    Invalid(#[source] wasmtime::Error),
+    /// A policy imports nothing, so that it can reach nothing.
+    #[error("imports {}, but a policy imports nothing", quoted(.0))]
+    Imports(Vec<String>),
+    /// The component does not export the interface of a policy, or another one of that name.
+    #[error("does not export `{wanted}` as it is defined; it exports {}", quoted(.exports))]
+    WrongWorld {
+        /// The interface that is looked for.
+        wanted: &'static str,
+        /// What the component exports.
+        exports: Vec<String>,
+        /// The first difference.
+        #[source]
+        source: wasmtime::Error,
+    },
+    /// It could not say what it is.
+    #[error(transparent)]
+    Describe(#[from] CallError),
+}
+
+/// Why a call gave no answer that counts. The host is unharmed, and so is the policy: the next call starts afresh.
+#[derive(Debug, thiserror::Error)]
+#[error("{policy} failed in `{function}`, having used {} fuel", usage.fuel)]
+pub struct CallError {
+    /// The policy that failed.
+    pub policy: Arc<PolicyLabel>,
+    /// The function that was called.
+    pub function: Function,
+    /// What it used until then.
+    pub usage: Usage,
+    /// What went wrong.
+    #[source]
+    pub fault: Fault,
+}
+
+/// What a call used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Usage {
+    /// Fuel: about one for each instruction of WebAssembly. The same input always uses the same.
+    pub fuel: u64,
+    /// The most memory that was in use at once, in bytes.
+    pub memory_bytes: usize,
+}
+
+/// What went wrong in a call.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The caller's input is larger than is allowed; the policy was not called.
+    #[error("input of about {got} bytes, at most {limit} are allowed")]
+    InputTooLarge {
+        /// Bytes of the input in the policy's memory.
+        got: usize,
+        /// [`Limits::input_bytes`](crate::Limits::input_bytes).
+        limit: usize,
+    },
+    /// The caller's input is not what the contract says; the policy was not called.
+    #[error("input outside the contract")]
+    Input(#[source] Violation),
+    /// The policy ended itself, or did what it must not: division by zero, memory that is not there, too deep recursion.
+    #[error("{0}")]
+    Trap(String),
+    /// The policy computed for too long.
+    #[error("out of fuel: at most {limit} are allowed")]
+    OutOfFuel {
+        /// [`Limits::fuel`](crate::Limits::fuel).
+        limit: u64,
+    },
+    /// The policy wanted too much memory.
+    #[error("memory of {wanted} bytes, at most {limit} are allowed")]
+    OutOfMemory {
+        /// Bytes that it would have had in all.
+        wanted: usize,
+        /// [`Limits::memory_bytes`](crate::Limits::memory_bytes).
+        limit: usize,
+    },
+    /// The policy took too long by the wall clock. Unlike all else, this depends on the machine: it may go well the next time.
+    #[error("took longer than {} s", limit.as_secs_f64())]
+    TooSlow {
+        /// [`Limits::wall_clock`](crate::Limits::wall_clock).
+        limit: Duration,
+    },
+    /// The answer is larger than is allowed.
+    #[error("answer of more than {limit} bytes")]
+    AnswerTooLarge {
+        /// [`Limits::output_bytes`](crate::Limits::output_bytes).
+        limit: usize,
+    },
+    /// The answer holds text that is not UTF-8.
+    #[error("answered with text that is not UTF-8")]
+    NotUtf8,
+    /// The bytes of the answer are no value of its type.
+    #[error("answered with bytes that make no sense: {0}")]
+    Malformed(String),
+    /// The answer is a value of its type, but not one that the contract allows.
+    #[error("answer outside the contract")]
+    Contract(#[source] Violation),
+    /// The policy itself says that it cannot answer, and why.
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+fn quoted(names: &[String]) -> String {
+    if names.is_empty() {
+        return "nothing".to_owned();
+    }
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

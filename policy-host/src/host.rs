@@ -1,0 +1,300 @@
+//! Loading policies and asking them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, Engine, Store};
+
+use crate::Usage;
+use crate::cache::Cache;
+use crate::contract::{self, Violation};
+use crate::digest::PolicyDigest;
+use crate::error::{CallError, Fault, Function, LoadError, PolicyLabel};
+use crate::store::{self, Meter};
+use crate::types::{PlanInput, PolicyInfo, RolloutPlan, Setting, Snapshot, Verdict};
+use crate::v0_1::{INTERFACE, Mirrored, RolloutPolicy, RolloutPolicyPre};
+
+/// What a policy may use, and how large it may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Fuel of a call, about one for each instruction; 10^9 if nothing else is said, a second or so.
+    pub fuel: u64,
+    /// Memory of a call in bytes; 64 MiB.
+    pub memory_bytes: usize,
+    /// Input of a call, in bytes of the policy's memory; 8 MiB. A full snapshot of nine groups has 70 KB.
+    pub input_bytes: usize,
+    /// Answer of a call, in bytes of the host's memory; 1 MiB. What a text or a list may have is in the contract.
+    pub output_bytes: usize,
+    /// Time of a call; 5 s. It is a belt for machines under load: fuel ends a call first on any other.
+    pub wall_clock: Duration,
+    /// A component in bytes; 64 MiB. With an interpreter for Python it has 18 MB.
+    pub component_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1 << 20;
+        Self {
+            fuel: 1_000_000_000,
+            memory_bytes: 64 * MIB,
+            input_bytes: 8 * MIB,
+            output_bytes: MIB,
+            wall_clock: Duration::from_secs(5),
+            component_bytes: 64 * MIB,
+        }
+    }
+}
+
+/// Loads policies, and has what they share: the engine, the limits and the cache.
+#[derive(Clone)]
+pub struct Host {
+    engine: Engine,
+    limits: Arc<Limits>,
+    cache: Option<Cache>,
+}
+
+impl Host {
+    /// Makes a host. Without a cache each policy is compiled when it is loaded.
+    ///
+    /// # Panics
+    ///
+    /// If wasmtime cannot compile for this machine.
+    #[must_use]
+    pub fn new(limits: Limits, cache: Option<Cache>) -> Self {
+        let engine =
+            Engine::new(&config()).expect("the settings are right for machines that are supported");
+        store::start_ticking(&engine);
+        Self { engine, limits: Arc::new(limits), cache }
+    }
+
+    /// Loads a policy from the bytes of its component, and asks it what it is.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are no component that exports a policy and imports nothing, or if it cannot describe itself.
+    pub fn load(&self, component: &[u8]) -> Result<Policy, LoadError> {
+        check_kind(component, &self.limits)?;
+        let digest = PolicyDigest::of(component);
+        let (component, origin) = self.compiled(component, &digest)?;
+        let component_type = component.component_type();
+        let imports: Vec<_> =
+            component_type.imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
+        if !imports.is_empty() {
+            return Err(LoadError::Imports(imports));
+        }
+        let instance =
+            Linker::new(&self.engine).instantiate_pre(&component).map_err(LoadError::Invalid)?;
+        let exports = RolloutPolicyPre::new(instance).map_err(|source| LoadError::WrongWorld {
+            wanted: INTERFACE,
+            exports: component_type
+                .exports(&self.engine)
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+            source,
+        })?;
+        let label = Arc::new(PolicyLabel { name: None, digest });
+        let mut runner = Runner { exports, limits: self.limits.clone(), label };
+        let info = runner.describe(&[], || Ok(()))?.value;
+        runner.label = Arc::new(PolicyLabel { name: Some(info.name.clone()), digest });
+        Ok(Policy { runner, info, origin })
+    }
+
+    /// Takes the component out of the cache, or compiles it and keeps it there.
+    fn compiled(
+        &self,
+        component: &[u8],
+        digest: &PolicyDigest,
+    ) -> Result<(Component, Origin), LoadError> {
+        if let Some(component) =
+            self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest))
+        {
+            return Ok((component, Origin::Cache));
+        }
+        let component =
+            Component::from_binary(&self.engine, component).map_err(LoadError::Invalid)?;
+        if let Some(cache) = &self.cache {
+            // A directory that cannot be written to costs time at the next start, and nothing else.
+            let _ = cache.store(&self.engine, digest, &component);
+        }
+        Ok((component, Origin::Compiled))
+    }
+}
+
+/// How wasmtime compiles and runs: so that nothing depends on the machine.
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
+    config
+}
+
+/// Tells components from everything else by their first eight bytes, so that each has an error of its own.
+fn check_kind(bytes: &[u8], limits: &Limits) -> Result<(), LoadError> {
+    const MAGIC: &[u8] = b"\0asm";
+    const CORE_LAYER: &[u8] = &[1, 0, 0, 0];
+    if bytes.len() > limits.component_bytes {
+        return Err(LoadError::TooLarge { got: bytes.len(), limit: limits.component_bytes });
+    }
+    match bytes.strip_prefix(MAGIC) {
+        None => Err(LoadError::NotWasm),
+        Some(rest) if rest.starts_with(CORE_LAYER) => Err(LoadError::CoreModule),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Where the machine code of a policy came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was compiled just now.
+    Compiled,
+    /// It was in the cache.
+    Cache,
+}
+
+/// An answer that is within the contract, and what it took.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Answer<T> {
+    /// The answer.
+    pub value: T,
+    /// What the call used.
+    pub usage: Usage,
+}
+
+/// A policy that can be asked.
+pub struct Policy {
+    runner: Runner,
+    info: PolicyInfo,
+    origin: Origin,
+}
+
+impl Policy {
+    /// Digest of the component.
+    #[must_use]
+    pub fn digest(&self) -> PolicyDigest {
+        self.runner.label.digest
+    }
+
+    /// What the policy said of itself without any settings.
+    #[must_use]
+    pub fn info(&self) -> &PolicyInfo {
+        &self.info
+    }
+
+    /// Where its machine code came from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Asks what the policy is and what it wants under these settings.
+    ///
+    /// # Errors
+    ///
+    /// If it gives no answer that counts, or a setting is none of its own.
+    pub fn describe(&self, settings: &[Setting]) -> Result<Answer<PolicyInfo>, CallError> {
+        self.runner.describe(settings, || contract::check_settings(settings, &self.info))
+    }
+
+    /// Asks for the stages of a rollout.
+    ///
+    /// # Errors
+    ///
+    /// If it gives no answer that counts, or says itself what must be changed ([`Fault::Refused`]).
+    pub fn plan(&self, input: &PlanInput) -> Result<Answer<RolloutPlan>, CallError> {
+        self.runner.call(
+            Function::Plan,
+            input,
+            || contract::check_plan_input(input, &self.info),
+            |policy, store, input| policy.whittle_rollout_policy_policy().call_plan(store, &input),
+            |plan| contract::check_plan(plan, input),
+        )
+    }
+
+    /// Asks what happens next.
+    ///
+    /// # Errors
+    ///
+    /// If it gives no answer that counts, or says itself what is wrong with the input ([`Fault::Refused`]).
+    pub fn evaluate(&self, now: &Snapshot) -> Result<Answer<Verdict>, CallError> {
+        self.runner.call(
+            Function::Evaluate,
+            now,
+            || contract::check_snapshot(now, &self.info),
+            |policy, store, now| policy.whittle_rollout_policy_policy().call_evaluate(store, &now),
+            |verdict| contract::check_verdict(verdict, now),
+        )
+    }
+}
+
+/// Makes calls, each in a fresh instance.
+struct Runner {
+    exports: RolloutPolicyPre<Meter>,
+    limits: Arc<Limits>,
+    label: Arc<PolicyLabel>,
+}
+
+impl Runner {
+    fn describe(
+        &self,
+        settings: &[Setting],
+        check: impl FnOnce() -> Result<(), Violation>,
+    ) -> Result<Answer<PolicyInfo>, CallError> {
+        self.call(
+            Function::Describe,
+            &settings.to_vec(),
+            check,
+            |policy, store, settings| {
+                policy.whittle_rollout_policy_policy().call_describe(store, &settings).map(Ok)
+            },
+            contract::check_info,
+        )
+    }
+
+    /// Calls a function under all limits, and checks what goes in and what comes out.
+    fn call<I: Mirrored, O: Mirrored>(
+        &self,
+        function: Function,
+        input: &I,
+        check_input: impl FnOnce() -> Result<(), Violation>,
+        ask: impl FnOnce(&RolloutPolicy, &mut Store<Meter>, I::Wit) -> Asked<O>,
+        check_answer: impl FnOnce(&O) -> Result<(), Violation>,
+    ) -> Result<Answer<O>, CallError> {
+        let fail = |usage, fault| CallError { policy: self.label.clone(), function, usage, fault };
+        let (got, limit) = (input.bytes(), self.limits.input_bytes);
+        if got > limit {
+            return Err(fail(Usage::default(), Fault::InputTooLarge { got, limit }));
+        }
+        check_input().map_err(|violation| fail(Usage::default(), Fault::Input(violation)))?;
+
+        let mut store = store::new(self.exports.engine(), &self.limits);
+        let answer = self
+            .exports
+            .instantiate(&mut store)
+            .and_then(|policy| ask(&policy, &mut store, input.to_wit()));
+        let usage = store::usage(&store, &self.limits);
+        let value = answer
+            .map_err(|error| store::fault(&error, &self.limits))
+            .and_then(|answer| match answer {
+                Ok(wit) => Ok(O::from_wit(wit)),
+                Err(text) => Err(refusal(text)),
+            })
+            .and_then(|value| check_answer(&value).map(|()| value).map_err(Fault::Contract))
+            .map_err(|fault| fail(usage, fault))?;
+        Ok(Answer { value, usage })
+    }
+}
+
+/// What a function of a policy returns: an answer, a text why there is none, or an error of wasmtime.
+type Asked<O> = wasmtime::Result<Result<<O as Mirrored>::Wit, String>>;
+
+fn refusal(text: String) -> Fault {
+    match contract::check_refusal(&text) {
+        Ok(()) => Fault::Refused(text),
+        Err(violation) => Fault::Contract(violation),
+    }
+}

@@ -1,0 +1,107 @@
+//! Compiled policies: found again, and never believed if anything about them is wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use whittle_policy_host::{Cache, Host, Limits, Origin};
+
+use crate::support::{hostile, snapshot};
+
+fn origin(directory: &Path) -> Origin {
+    // A new host each time, as in another process.
+    let host = Host::new(Limits::default(), Some(Cache::in_directory(directory)));
+    let policy = host.load(&hostile("none")).expect("nothing is wrong with it");
+    policy.evaluate(&snapshot()).expect("it answers");
+    policy.origin()
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(directory).expect("the cache is a directory");
+    let paths = files.map(|file| file.expect("it can be listed").path());
+    paths.filter(|path| !path.ends_with("key")).collect()
+}
+
+fn warm_cache() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("there is room");
+    assert_eq!(origin(directory.path()), Origin::Compiled);
+    assert_eq!(origin(directory.path()), Origin::Cache);
+    let entry = entries(directory.path()).pop().expect("there is an entry");
+    (directory, entry)
+}
+
+/// Checks that an entry that is wrong is compiled anew, and then right.
+fn assert_rebuilt(directory: &Path) {
+    assert_eq!(origin(directory), Origin::Compiled);
+    assert_eq!(origin(directory), Origin::Cache);
+    assert_eq!(entries(directory).len(), 1, "nothing is left behind");
+}
+
+#[test]
+fn a_changed_or_cut_entry_is_rebuilt() {
+    let (directory, entry) = warm_cache();
+    let right = fs::read(&entry).expect("it can be read");
+    for place in [0, 31, 32, right.len() / 2, right.len() - 1] {
+        let mut wrong = right.clone();
+        wrong[place] ^= 1;
+        fs::write(&entry, &wrong).expect("it can be written");
+        assert_rebuilt(directory.path());
+    }
+    for length in [0, 31, 32, right.len() - 1] {
+        fs::write(&entry, &right[..length]).expect("it can be written");
+        assert_rebuilt(directory.path());
+    }
+}
+
+#[test]
+fn an_entry_of_another_cache_is_rebuilt() {
+    let (directory, entry) = warm_cache();
+    let (_other, foreign) = warm_cache();
+    assert_eq!(entry.file_name(), foreign.file_name(), "the same policy and the same wasmtime");
+    fs::copy(foreign, entry).expect("it can be copied");
+    assert_rebuilt(directory.path());
+}
+
+#[test]
+fn an_entry_under_the_name_of_another_policy_is_rebuilt() {
+    let (directory, entry) = warm_cache();
+    let host = Host::new(Limits::default(), Some(Cache::in_directory(directory.path())));
+    host.load(&hostile("trap")).expect("it describes itself");
+    let other = entries(directory.path()).into_iter().find(|path| *path != entry);
+    fs::rename(other.expect("it has an entry, too"), entry).expect("it can be renamed");
+    assert_rebuilt(directory.path());
+}
+
+#[test]
+fn a_lost_or_damaged_key_makes_all_entries_worthless() {
+    let (directory, _) = warm_cache();
+    let key = directory.path().join("key");
+    fs::remove_file(&key).expect("it is there");
+    assert_rebuilt(directory.path());
+    fs::write(&key, b"short").expect("it can be written");
+    assert_rebuilt(directory.path());
+}
+
+#[test]
+fn without_a_place_to_write_policies_run_all_the_same() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let file = directory.path().join("file");
+    fs::write(&file, b"in the way").expect("it can be written");
+    assert_eq!(origin(&file), Origin::Compiled);
+    assert_eq!(origin(&file), Origin::Compiled);
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_reads_the_cache() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (directory, entry) = warm_cache();
+    for file in [entry, directory.path().join("key")] {
+        let mode = fs::metadata(&file).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+    let nested = directory.path().join("made/here");
+    origin(&nested);
+    let mode = fs::metadata(&nested).expect("it is made").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
