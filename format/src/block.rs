@@ -11,7 +11,7 @@
 //! and one buffer holds any of them. A short payload is one block and costs no hash at all.
 
 use crate::limits::{MAX_BLOCK_LOG2, MIN_BLOCK_LOG2};
-use crate::{FormatError, ShortDigest};
+use crate::{FormatError, Part, ShortDigest};
 
 const HASH_LEN: u32 = 16;
 
@@ -101,9 +101,9 @@ pub fn emit(
 ) -> Result<ShortDigest, FormatError> {
     let wire_len = usize::try_from(layout.wire_len()).unwrap_or(usize::MAX);
     if out.len() != wire_len {
-        return Err(FormatError::BufferTooSmall { needed: wire_len });
+        return Err(FormatError::BufferTooSmall { needed: wire_len.into() });
     }
-    let wrong_length = FormatError::Contradiction { field: "payload size" };
+    let wrong_length = FormatError::Contradiction { field: Part::PayloadSize };
     if usize::try_from(layout.payload_size) != Ok(payload.len()) {
         return Err(wrong_length);
     }
@@ -128,13 +128,12 @@ pub fn emit(
 }
 
 pub(crate) fn check_block_log2(block_log2: u8) -> Result<(), FormatError> {
-    let (got, min, max) = (block_log2.into(), MIN_BLOCK_LOG2.into(), MAX_BLOCK_LOG2.into());
     match block_log2 {
         MIN_BLOCK_LOG2..=MAX_BLOCK_LOG2 => Ok(()),
-        ..MIN_BLOCK_LOG2 => {
-            Err(FormatError::OutOfRange { field: "block size (log2)", got, limit: min })
+        _ => {
+            let got = u32::from(block_log2).into();
+            Err(FormatError::OutOfRange { field: Part::BlockSize, got })
         }
-        _ => Err(FormatError::OutOfRange { field: "block size (log2)", got, limit: max }),
     }
 }
 

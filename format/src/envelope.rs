@@ -16,8 +16,8 @@
 //! The signature covers the `Sig_structure` of RFC 9052 §4.4 with empty external data, see [`tbs`]. What kind of
 //! document it is stands in the payload's magic, so a signature over one kind is never one over another.
 
-use crate::FormatError;
 use crate::wire::{Reader, Writer};
+use crate::{FormatError, Part};
 
 /// Names a public key: the first 8 bytes of the SHA-256 of its 32 raw bytes.
 pub type KeyId = [u8; 8];
@@ -66,7 +66,8 @@ impl<'a> Envelope<'a> {
         let payload = reader.take(head.payload_len)?;
         expect(&mut reader, SIGNATURE_HEAD, head.payload_offset.saturating_add(head.payload_len))?;
         let signature = reader.take(SIGNATURE_LEN)?;
-        let signature = signature.first_chunk().ok_or(FormatError::NotAnEnvelope { offset: 0 })?;
+        let signature =
+            signature.first_chunk().ok_or(FormatError::NotAnEnvelope { offset: 0u32.into() })?;
         let rest = bytes.get(head.envelope_len()..).unwrap_or_default();
         Ok((Self { key_id: head.key_id, payload, signature }, rest))
     }
@@ -124,11 +125,7 @@ fn put_protected(writer: &mut Writer<'_>, key_id: &KeyId) -> Result<(), FormatEr
 
 /// Emits a CBOR byte string in its shortest form (RFC 8949 §4.2.1).
 fn put_payload(writer: &mut Writer<'_>, payload: &[u8]) -> Result<(), FormatError> {
-    let too_long = FormatError::OutOfRange {
-        field: "payload length",
-        got: u32::MAX,
-        limit: u32::from(u16::MAX),
-    };
+    let too_long = FormatError::OutOfRange { field: Part::PayloadLength, got: u32::MAX.into() };
     let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
     let [high, low] = len.to_be_bytes();
     match (high, low) {
@@ -153,7 +150,7 @@ impl Head {
         expect(&mut reader, PROTECTED_BEFORE_KEY_ID, TAG_AND_ARRAY.len())?;
         let key_id = array(reader.take(KEY_ID_LEN)?);
         expect(&mut reader, UNPROTECTED, HEAD_LEN.saturating_sub(1))?;
-        let not_shortest = FormatError::NotAnEnvelope { offset: HEAD_LEN };
+        let not_shortest = FormatError::NotAnEnvelope { offset: HEAD_LEN.into() };
         let (len_bytes, payload_len) = match array(reader.take(1)?) {
             [short @ 0x40..=0x57] => (1, usize::from(short & 0x1f)),
             [0x58] => match array(reader.take(1)?) {
@@ -186,7 +183,7 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
 fn expect(reader: &mut Reader<'_>, wanted: &[u8], offset: usize) -> Result<(), FormatError> {
     for (i, want) in wanted.iter().enumerate() {
         if reader.take(1)?.first() != Some(want) {
-            return Err(FormatError::NotAnEnvelope { offset: offset.saturating_add(i) });
+            return Err(FormatError::NotAnEnvelope { offset: offset.saturating_add(i).into() });
         }
     }
     Ok(())
@@ -234,6 +231,9 @@ mod tests {
     fn a_length_that_is_not_in_its_shortest_form_is_refused() {
         let mut bytes = emitted(&[1; 30]);
         bytes[HEAD_LEN + 1] = 23;
-        assert_eq!(Envelope::parse(&bytes), Err(FormatError::NotAnEnvelope { offset: HEAD_LEN }));
+        assert_eq!(
+            Envelope::parse(&bytes),
+            Err(FormatError::NotAnEnvelope { offset: HEAD_LEN.into() })
+        );
     }
 }

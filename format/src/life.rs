@@ -16,7 +16,7 @@
 
 use crate::manifest::{KIND_DELTA, KIND_FULL};
 use crate::wire::{Field, from_code};
-use crate::{FormatError, ShortDigest};
+use crate::{FormatError, Part, ShortDigest};
 
 mod field {
     use super::{Field, ShortDigest};
@@ -207,20 +207,22 @@ impl LifeState {
     /// [`FormatError::Truncated`], [`FormatError::TrailingBytes`] or [`FormatError::UnknownCode`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         if let Some(extra) = bytes.len().checked_sub(field::LEN).filter(|extra| *extra > 0) {
-            return Err(FormatError::TrailingBytes { extra });
+            return Err(FormatError::TrailingBytes { extra: extra.into() });
         }
         let reserved = field::RESERVED.get(bytes)?;
         if reserved != 0 {
-            return Err(FormatError::UnknownCode { field: "reserved", got: reserved });
+            return Err(FormatError::UnknownCode { field: Part::Reserved, got: reserved });
         }
         Ok(Self {
-            phase: from_code("phase", &Phase::ALL, field::PHASE.get(bytes)?, |one| one as u8)?,
-            committed: from_code("slot", &SlotId::BOTH, field::COMMITTED.get(bytes)?, |one| {
+            phase: from_code(Part::Phase, &Phase::ALL, field::PHASE.get(bytes)?, |one| one as u8)?,
+            committed: from_code(Part::Slot, &SlotId::BOTH, field::COMMITTED.get(bytes)?, |one| {
                 one as u8
             })?,
-            ending: from_code("ending", &Ending::ALL, field::ENDING.get(bytes)?, |one| one as u8)?,
+            ending: from_code(Part::Ending, &Ending::ALL, field::ENDING.get(bytes)?, |one| {
+                one as u8
+            })?,
             kind: from_code(
-                "kind",
+                Part::Kind,
                 &[PackageKind::Full, PackageKind::Delta],
                 field::KIND.get(bytes)?,
                 |one| one as u8,

@@ -21,7 +21,7 @@
 use crate::label::Label;
 use crate::limits;
 use crate::wire::{Field, Reader, Writer, from_code};
-use crate::{Digest, FormatError, ShortDigest};
+use crate::{Digest, FormatError, Part, ShortDigest};
 
 mod field {
     use super::{Digest, Field, ShortDigest};
@@ -90,7 +90,7 @@ impl Codec {
     }
 
     pub(crate) fn from_code(got: u8) -> Result<Self, FormatError> {
-        from_code("codec", &Self::ALL, got, |codec| codec as u8)
+        from_code(Part::Codec, &Self::ALL, got, |codec| codec as u8)
     }
 }
 
@@ -153,7 +153,7 @@ impl HardwareRange {
     pub(crate) fn check(self) -> Result<Self, FormatError> {
         let (got, limit) = (u32::from(self.min), u32::from(self.max));
         if got > limit {
-            return Err(FormatError::OutOfRange { field: "lowest hardware revision", got, limit });
+            return Err(FormatError::OutOfRange { field: Part::HardwareMin, got: got.into() });
         }
         Ok(self)
     }
@@ -208,9 +208,9 @@ impl Manifest {
         let no_base = BaseRef { size: 0, digest: ShortDigest::default() };
         let kind = match field::KIND.get(bytes)? {
             KIND_FULL if base == no_base => Kind::Full,
-            KIND_FULL => return Err(FormatError::Contradiction { field: "base of a full image" }),
+            KIND_FULL => return Err(FormatError::Contradiction { field: Part::BaseOfFullImage }),
             KIND_DELTA => Kind::Delta(base),
-            got => return Err(FormatError::UnknownCode { field: "kind", got }),
+            got => return Err(FormatError::UnknownCode { field: Part::Kind, got }),
         };
         Self {
             product,
@@ -285,21 +285,21 @@ impl Manifest {
 
     fn check(self) -> Result<Self, FormatError> {
         self.hardware.check()?;
-        at_most("target size", self.target_size, limits::MAX_IMAGE_BYTES)?;
-        at_most("base size", self.base().map_or(0, |base| base.size), limits::MAX_IMAGE_BYTES)?;
-        at_most("payload size", self.payload_size, limits::MAX_PAYLOAD_BYTES)?;
-        at_most("memory class", self.memory_class.into(), limits::MAX_MEMORY_CLASS.into())?;
+        at_most(Part::TargetSize, self.target_size, limits::MAX_IMAGE_BYTES)?;
+        at_most(Part::BaseSize, self.base().map_or(0, |base| base.size), limits::MAX_IMAGE_BYTES)?;
+        at_most(Part::PayloadSize, self.payload_size, limits::MAX_PAYLOAD_BYTES)?;
+        at_most(Part::MemoryClass, self.memory_class.into(), limits::MAX_MEMORY_CLASS.into())?;
         crate::block::check_block_log2(self.block_log2)?;
         let contradicts = match self.kind {
             Kind::Full => matches!(self.codec, Codec::Bsdiff | Codec::InPlace),
             Kind::Delta(_) => self.codec == Codec::Stored,
         };
-        if contradicts { Err(FormatError::Contradiction { field: "codec" }) } else { Ok(self) }
+        if contradicts { Err(FormatError::Contradiction { field: Part::Codec }) } else { Ok(self) }
     }
 }
 
-pub(crate) fn at_most(field: &'static str, got: u32, limit: u32) -> Result<(), FormatError> {
-    if got > limit { Err(FormatError::OutOfRange { field, got, limit }) } else { Ok(()) }
+pub(crate) fn at_most(field: Part, got: u32, limit: u32) -> Result<(), FormatError> {
+    if got > limit { Err(FormatError::OutOfRange { field, got: got.into() }) } else { Ok(()) }
 }
 
 pub(crate) fn label_len(label: &[u8]) -> Result<u8, FormatError> {

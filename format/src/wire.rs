@@ -1,6 +1,6 @@
 //! Typed fields at fixed offsets, and bounds-checked walking for the parts that vary in length.
 
-use crate::FormatError;
+use crate::{FormatError, Part};
 
 /// A value with a fixed little-endian encoding.
 pub(crate) trait Wire: Copy {
@@ -63,12 +63,12 @@ impl<T: Wire> Field<T> {
     }
 
     pub(crate) fn get(&self, bytes: &[u8]) -> Result<T, FormatError> {
-        let short = FormatError::Truncated { needed: self.end(), got: bytes.len() };
+        let short = FormatError::Truncated { needed: self.end().into() };
         bytes.get(self.offset..).and_then(T::load).ok_or(short)
     }
 
     pub(crate) fn set(&self, bytes: &mut [u8], value: T) -> Result<(), FormatError> {
-        let small = FormatError::BufferTooSmall { needed: self.end() };
+        let small = FormatError::BufferTooSmall { needed: self.end().into() };
         bytes.get_mut(self.offset..).and_then(|at| value.store(at)).ok_or(small)
     }
 }
@@ -77,13 +77,13 @@ impl Field<[u8; 4]> {
     /// Checks the magic that a document of this kind begins with.
     pub(crate) fn expect(&self, bytes: &[u8], wanted: [u8; 4]) -> Result<(), FormatError> {
         let got = self.get(bytes)?;
-        if got == wanted { Ok(()) } else { Err(FormatError::WrongMagic { got, wanted }) }
+        if got == wanted { Ok(()) } else { Err(FormatError::WrongMagic { got }) }
     }
 }
 
 /// The one of `all` that a code on the wire stands for.
 pub(crate) fn from_code<T: Copy>(
-    field: &'static str,
+    field: Part,
     all: &[T],
     got: u8,
     code: impl Fn(T) -> u8,
@@ -106,10 +106,8 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], FormatError> {
         let end = self.at.saturating_add(len);
-        let taken = self
-            .bytes
-            .get(self.at..end)
-            .ok_or(FormatError::Truncated { needed: end, got: self.bytes.len() })?;
+        let taken =
+            self.bytes.get(self.at..end).ok_or(FormatError::Truncated { needed: end.into() })?;
         self.at = end;
         Ok(taken)
     }
@@ -117,7 +115,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn finish(self) -> Result<(), FormatError> {
         match self.bytes.len().saturating_sub(self.at) {
             0 => Ok(()),
-            extra => Err(FormatError::TrailingBytes { extra }),
+            extra => Err(FormatError::TrailingBytes { extra: extra.into() }),
         }
     }
 }
@@ -144,8 +142,10 @@ impl<'a> Writer<'a> {
     /// Reserves the next `len` bytes for the caller to fill.
     pub(crate) fn claim(&mut self, len: usize) -> Result<&mut [u8], FormatError> {
         let end = self.at.saturating_add(len);
-        let room =
-            self.out.get_mut(self.at..end).ok_or(FormatError::BufferTooSmall { needed: end })?;
+        let room = self
+            .out
+            .get_mut(self.at..end)
+            .ok_or(FormatError::BufferTooSmall { needed: end.into() })?;
         self.at = end;
         Ok(room)
     }

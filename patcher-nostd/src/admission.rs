@@ -8,7 +8,7 @@ use whittle_format::{Digest, ShortDigest};
 use crate::codec;
 use crate::flash::{is_readable, read_unaligned};
 use crate::verify::short_digest;
-use crate::{FlashError, PatchError, VerifiedManifest};
+use crate::{FlashError, PatchError, ShortId, VerifiedManifest};
 
 /// What the device is and what it has.
 #[derive(Clone, Copy, Debug)]
@@ -38,12 +38,11 @@ impl Device<'_> {
             return Err(PatchError::WrongProduct);
         }
         if !hardware.contains(self.hardware_revision) {
-            let (revision, min, max) = (self.hardware_revision, hardware.min, hardware.max);
-            return Err(PatchError::WrongHardware { revision, min, max });
+            let revision = u32::from(self.hardware_revision).into();
+            return Err(PatchError::WrongHardware { revision });
         }
         if manifest.security_counter < self.security_counter {
-            let (got, device) = (manifest.security_counter, self.security_counter);
-            return Err(PatchError::CounterTooLow { got, device });
+            return Err(PatchError::CounterTooLow { got: manifest.security_counter.into() });
         }
         Ok(())
     }
@@ -58,12 +57,10 @@ pub(crate) fn admit<B: ReadNorFlash>(
 ) -> Result<(), PatchError> {
     device.check(manifest)?;
     if !fits(manifest.target_size, room.slot) {
-        let slot = u32::try_from(room.slot).unwrap_or(u32::MAX);
-        return Err(PatchError::TargetTooLarge { got: manifest.target_size, slot });
+        return Err(PatchError::TargetTooLarge { got: manifest.target_size.into() });
     }
     if manifest.decoder_ram_bytes() > device.decoder_ram_bytes {
-        let (needed, device) = (manifest.decoder_ram_bytes(), device.decoder_ram_bytes);
-        return Err(PatchError::DecoderRam { needed, device });
+        return Err(PatchError::DecoderRam { needed: manifest.decoder_ram_bytes().into() });
     }
     if !codec::SUPPORTED.contains(&manifest.codec) {
         return Err(PatchError::UnsupportedCodec { codec: manifest.codec });
@@ -71,19 +68,19 @@ pub(crate) fn admit<B: ReadNorFlash>(
     let block =
         1u32.checked_shl(manifest.block_log2.into()).unwrap_or(u32::MAX).min(manifest.payload_size);
     if !fits(block, room.block_buffer) {
-        return Err(PatchError::BlockBuffer { needed: block, got: room.block_buffer });
+        return Err(PatchError::BlockBuffer { needed: block.into() });
     }
     manifest.base().map_or(Ok(()), |wanted| check_base(wanted, base))
 }
 
 fn check_base<B: ReadNorFlash>(wanted: BaseRef, base: &mut B) -> Result<(), PatchError> {
     if !is_readable::<B>() {
-        return Err(PatchError::Flash(FlashError::ReadSize { got: B::READ_SIZE }));
+        return Err(PatchError::Flash(FlashError::ReadSize { got: B::READ_SIZE.into() }));
     }
     if !fits(wanted.size, base.capacity()) {
         return Err(PatchError::BaseMismatch {
-            wanted: wanted.digest,
-            got: ShortDigest::default(),
+            wanted: wanted.digest.into(),
+            got: ShortId::default(),
         });
     }
     let got =
@@ -91,7 +88,7 @@ fn check_base<B: ReadNorFlash>(wanted: BaseRef, base: &mut B) -> Result<(), Patc
     if got == wanted.digest {
         Ok(())
     } else {
-        Err(PatchError::BaseMismatch { wanted: wanted.digest, got })
+        Err(PatchError::BaseMismatch { wanted: wanted.digest.into(), got: got.into() })
     }
 }
 

@@ -73,6 +73,6 @@ pub fn authenticate(
     if rest.is_empty() {
         Ok(manifest)
     } else {
-        Err(PatchError::TrailingBytes { extra: rest.len() })
+        Err(PatchError::TrailingBytes { extra: rest.len().into() })
     }
 }

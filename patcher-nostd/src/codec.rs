@@ -5,10 +5,11 @@ use alloc::boxed::Box;
 
 use whittle_delta::compact::{CompactDecoder, Memory};
 use whittle_delta::stored::StoredDecoder;
+#[cfg(feature = "in-place")]
 use whittle_delta::{
-    Arrangement, ArrangementBuffers, DecodeError, Decoder, Images, InPlaceDecoder, Resume as _,
-    Sizes, StateBytes, StateError, Wants,
+    Arrangement, ArrangementBuffers, InPlaceDecoder, Resume as _, StateBytes, StateError,
 };
+use whittle_delta::{DecodeError, Decoder, Images, Sizes, Wants};
 use whittle_format::Manifest;
 use whittle_format::manifest::Codec;
 
@@ -18,6 +19,7 @@ use crate::{FlashError, PatchError};
 pub(crate) const SUPPORTED: &[Codec] = &[
     Codec::Stored,
     Codec::Compact,
+    #[cfg(feature = "in-place")]
     Codec::InPlace,
     #[cfg(feature = "zstd")]
     Codec::Zstd,
@@ -30,6 +32,7 @@ pub(crate) const SUPPORTED: &[Codec] = &[
 pub(crate) enum CodecDecoder<'a> {
     Stored(StoredDecoder),
     Compact(CompactDecoder<'a>),
+    #[cfg(feature = "in-place")]
     InPlace(InPlaceDecoder<'a>),
     #[cfg(feature = "zstd")]
     Zstd(Box<whittle_delta::zstd::ZstdDecoder>),
@@ -41,7 +44,7 @@ impl<'a> CodecDecoder<'a> {
     pub(crate) fn new(
         manifest: &Manifest,
         memory: Option<Memory<'a>>,
-        arrangement: Option<ArrangementBuffers<'a>>,
+        #[cfg(feature = "in-place")] arrangement: Option<ArrangementBuffers<'a>>,
     ) -> Result<Self, PatchError> {
         let sizes = Sizes {
             base: manifest.base().map_or(0, |base| base.size),
@@ -57,6 +60,7 @@ impl<'a> CodecDecoder<'a> {
                     memory.ok_or(PatchError::UnsupportedCodec { codec: Codec::Compact })?;
                 Ok(Self::Compact(CompactDecoder::new(sizes, memory)))
             }
+            #[cfg(feature = "in-place")]
             Codec::InPlace => {
                 let lent = memory.zip(arrangement);
                 let (memory, arrangement) =
@@ -84,6 +88,7 @@ impl<'a> CodecDecoder<'a> {
         match self {
             Self::Stored(decoder) => decoder.push(input, images),
             Self::Compact(decoder) => decoder.push(input, images),
+            #[cfg(feature = "in-place")]
             Self::InPlace(decoder) => decoder.push(input, images),
             #[cfg(feature = "zstd")]
             Self::Zstd(decoder) => decoder.push(input, images),
@@ -99,6 +104,7 @@ impl<'a> CodecDecoder<'a> {
         match self {
             Self::Stored(decoder) => decoder.finish(images),
             Self::Compact(decoder) => decoder.finish(images),
+            #[cfg(feature = "in-place")]
             Self::InPlace(decoder) => decoder.finish(images),
             #[cfg(feature = "zstd")]
             Self::Zstd(decoder) => decoder.finish(images),
@@ -106,7 +112,10 @@ impl<'a> CodecDecoder<'a> {
             Self::Bsdiff(decoder) => decoder.finish(images),
         }
     }
+}
 
+#[cfg(feature = "in-place")]
+impl<'a> CodecDecoder<'a> {
     /// How the base is rearranged, where that is known and matters.
     pub(crate) fn arrangement(&self) -> Option<Arrangement<'a>> {
         match self {

@@ -6,7 +6,7 @@ use core::fmt;
 use embedded_storage::nor_flash::NorFlashErrorKind;
 use whittle_delta::DecodeError;
 use whittle_format::manifest::Codec;
-use whittle_format::{FormatError, ShortDigest};
+use whittle_format::{FormatError, Number, ShortDigest};
 
 #[cfg(feature = "async")]
 use crate::turn::Interrupted;
@@ -30,19 +30,17 @@ pub enum FlashError {
     /// The target slot reads back differently from what was written at this offset.
     ReadBack {
         /// Offset in the target slot, in bytes.
-        offset: u32,
+        offset: Number,
     },
     /// The flash reads in units that do not divide 64 bytes and the write size.
     ReadSize {
         /// The flash's read size.
-        got: usize,
+        got: Number,
     },
     /// The caller's page buffer is empty or no multiple of the write size.
     PageBuffer {
         /// Length of the buffer.
-        got: usize,
-        /// The flash's write size.
-        write_size: usize,
+        got: Number,
     },
 }
 
@@ -67,8 +65,8 @@ pub enum PatchError {
     Envelope(FormatError),
     /// No trusted key has the key id of the envelope.
     UnknownKey {
-        /// The id that the envelope names.
-        key_id: KeyId,
+        /// The id that the envelope names, its front.
+        key: ShortId,
     },
     /// The signature is not one of the named key over these bytes.
     BadSignature,
@@ -79,32 +77,22 @@ pub enum PatchError {
     /// The package is for other hardware revisions.
     WrongHardware {
         /// Revision of this device.
-        revision: u16,
-        /// Lowest revision of the package.
-        min: u16,
-        /// Highest revision of the package.
-        max: u16,
+        revision: Number,
     },
     /// The package is older than what the device may run.
     CounterTooLow {
         /// Security counter of the package.
-        got: u32,
-        /// Security counter of the device.
-        device: u32,
+        got: Number,
     },
     /// The target does not fit into the slot.
     TargetTooLarge {
         /// Size of the target in bytes.
-        got: u32,
-        /// Capacity of the slot in bytes.
-        slot: u32,
+        got: Number,
     },
     /// The decoder needs more RAM than the device has for it.
     DecoderRam {
         /// Bytes that the package declares.
-        needed: u32,
-        /// Bytes that the device has.
-        device: u32,
+        needed: Number,
     },
     /// This build has no decoder for the codec.
     UnsupportedCodec {
@@ -114,21 +102,19 @@ pub enum PatchError {
     /// The block buffer is smaller than the package's blocks.
     BlockBuffer {
         /// Bytes that are needed.
-        needed: u32,
-        /// Length of the buffer.
-        got: usize,
+        needed: Number,
     },
     /// The device does not run the image that the delta was made from.
     BaseMismatch {
-        /// First half of the SHA-256 of the wanted base.
-        wanted: ShortDigest,
+        /// The SHA-256 of the wanted base, its front.
+        wanted: ShortId,
         /// The same of what stands in the base slot, over the wanted size; zeros if the slot is smaller than that.
-        got: ShortDigest,
+        got: ShortId,
     },
     /// A block is not the one that was signed.
     BlockMismatch {
         /// Its number, from 0.
-        block: u32,
+        block: Number,
     },
     /// An authentic payload cannot be decoded: the package was built wrongly.
     Payload(DecodeError<FlashError>),
@@ -140,16 +126,14 @@ pub enum PatchError {
     /// A bank of the region for the decoder's state is too small, during an installation in place.
     StateRoom {
         /// Bytes that the state may have.
-        needed: u64,
-        /// Length of a bank in bytes.
-        got: u32,
+        needed: Number,
     },
     /// The bytes ended before the package did.
     Truncated,
     /// Bytes follow the package where exactly one was wanted.
     TrailingBytes {
         /// How many.
-        extra: usize,
+        extra: Number,
     },
     /// A future of the patcher was dropped before it ended: begin anew.
     #[cfg(feature = "async")]
@@ -195,8 +179,8 @@ impl fmt::Display for FlashError {
                 write!(f, "target slot reads back differently at {offset}")
             }
             Self::ReadSize { got } => write!(f, "flash with a read size of {got} is not supported"),
-            Self::PageBuffer { got, write_size } => {
-                write!(f, "page buffer of {got} bytes does not suit a write size of {write_size}")
+            Self::PageBuffer { got } => {
+                write!(f, "page buffer of {got} bytes does not suit the flash's write size")
             }
         }
     }
@@ -208,34 +192,31 @@ impl fmt::Display for PatchError {
             Self::Envelope(cause) | Self::Manifest(cause) => {
                 write!(f, "package is not readable: {cause}")
             }
-            Self::UnknownKey { key_id } => {
-                write!(f, "package is signed by the unknown key {}", Hex(&key_id))
+            Self::UnknownKey { key } => {
+                write!(f, "package is signed by the unknown key {key}")
             }
             Self::BadSignature => f.write_str("the signature does not match the manifest"),
             Self::WrongProduct => f.write_str("package is for another product"),
-            Self::WrongHardware { revision, min, max } => {
-                write!(f, "package is for hardware revisions {min} to {max}, this is {revision}")
+            Self::WrongHardware { revision } => {
+                write!(f, "package is for other hardware revisions than {revision}")
             }
-            Self::CounterTooLow { got, device } => {
-                write!(
-                    f,
-                    "package has security counter {got}, the device already requires {device}"
-                )
+            Self::CounterTooLow { got } => {
+                write!(f, "package has security counter {got}, the device already requires more")
             }
-            Self::TargetTooLarge { got, slot } => {
-                write!(f, "image of {got} bytes does not fit a slot of {slot}")
+            Self::TargetTooLarge { got } => {
+                write!(f, "image of {got} bytes does not fit the slot")
             }
-            Self::DecoderRam { needed, device } => {
-                write!(f, "decoder needs {needed} bytes of RAM, the device has {device}")
+            Self::DecoderRam { needed } => {
+                write!(f, "decoder needs {needed} bytes of RAM, the device has less")
             }
             Self::UnsupportedCodec { codec } => {
                 write!(f, "no decoder for the codec `{}`", codec.name())
             }
-            Self::BlockBuffer { needed, got } => {
-                write!(f, "blocks have {needed} bytes, the buffer {got}")
+            Self::BlockBuffer { needed } => {
+                write!(f, "blocks have {needed} bytes, the buffer less")
             }
             Self::BaseMismatch { wanted, got } => {
-                write!(f, "package expects base {}, image is {}", Hex(&wanted), Hex(&got))
+                write!(f, "package expects base {wanted}, image is {got}")
             }
             Self::BlockMismatch { block } => {
                 write!(f, "block {block} is not the one that was signed")
@@ -243,8 +224,8 @@ impl fmt::Display for PatchError {
             Self::Payload(cause) => write!(f, "payload cannot be decoded: {cause}"),
             Self::Flash(cause) => cause.fmt(f),
             Self::ImageMismatch => f.write_str("the finished image is not the one that was signed"),
-            Self::StateRoom { needed, got } => {
-                write!(f, "the decoder's state takes {needed} bytes, a bank for it has {got}")
+            Self::StateRoom { needed } => {
+                write!(f, "the decoder's state takes {needed} bytes, a bank for it has less")
             }
             Self::Truncated => f.write_str("the package is incomplete"),
             Self::TrailingBytes { extra } => write!(f, "{extra} bytes follow the package"),
@@ -277,26 +258,24 @@ pub enum JournalError {
     /// The region reads back differently from what was written.
     ReadBack {
         /// Offset in the region, in bytes.
-        offset: u32,
+        offset: Number,
     },
     /// The records do not fit into a bank, which is half of the region.
     Full {
         /// Length of a bank in bytes.
-        bank: u32,
+        bank: Number,
     },
     /// The region is no even number of sectors, or its write size does not divide 256.
     Geometry,
     /// The caller's buffer is shorter than the record.
     BufferTooSmall {
         /// Bytes that are needed.
-        needed: usize,
+        needed: Number,
     },
     /// The payload is longer than a record can be.
     TooLong {
         /// Its length in bytes.
-        got: usize,
-        /// The longest, in bytes.
-        limit: usize,
+        got: Number,
     },
     /// A future that wrote was dropped before it ended, as if power had failed: open the journal again.
     #[cfg(feature = "async")]
@@ -315,9 +294,7 @@ impl fmt::Display for JournalError {
             Self::BufferTooSmall { needed } => {
                 write!(f, "record of {needed} bytes does not fit the buffer")
             }
-            Self::TooLong { got, limit } => {
-                write!(f, "record of {got} bytes, the limit is {limit}")
-            }
+            Self::TooLong { got } => write!(f, "record of {got} bytes is too long"),
             #[cfg(feature = "async")]
             Self::Interrupted => f.write_str("a call before this one was dropped before it ended"),
         }
@@ -335,14 +312,12 @@ pub enum StagingError {
     /// The region reads back differently from what was written.
     ReadBack {
         /// Offset in the region, in bytes.
-        offset: u32,
+        offset: Number,
     },
     /// The region has no room for what comes next.
     Full {
         /// Bytes that are needed.
-        needed: u32,
-        /// Bytes that the region has.
-        got: usize,
+        needed: Number,
     },
     /// The write size does not divide 256, or the read size does not divide 64.
     Geometry,
@@ -355,8 +330,8 @@ impl fmt::Display for StagingError {
             Self::ReadBack { offset } => {
                 write!(f, "staging region reads back differently at {offset}")
             }
-            Self::Full { needed, got } => {
-                write!(f, "staging region has {got} bytes, {needed} are needed")
+            Self::Full { needed } => {
+                write!(f, "staging region has less than the {needed} bytes that are needed")
             }
             Self::Geometry => f.write_str("staging region has an unsupported read or write size"),
         }
@@ -398,6 +373,8 @@ pub enum UpdateError {
     /// The document was refused.
     Document(DocumentError),
 }
+
+const _: () = assert!(size_of::<UpdateError>() <= 8, "errors are returned in two registers");
 
 impl fmt::Display for UpdateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -450,11 +427,31 @@ macro_rules! from_turn {
 }
 from_turn!(JournalError, PatchError);
 
-/// The first four bytes in hexadecimal, as people compare digests.
-struct Hex<'a>(&'a [u8]);
+/// The front of a key id or a digest, to be compared by people.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ShortId([u8; 3]);
 
-impl fmt::Display for Hex<'_> {
+impl From<KeyId> for ShortId {
+    fn from([a, b, c, ..]: KeyId) -> Self {
+        Self([a, b, c])
+    }
+}
+
+impl From<ShortDigest> for ShortId {
+    fn from([a, b, c, ..]: ShortDigest) -> Self {
+        Self([a, b, c])
+    }
+}
+
+impl fmt::Display for ShortId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ShortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

@@ -104,7 +104,7 @@ impl<'a> VerifiedFlags<'a> {
             return Err(DocumentError::WrongProduct);
         }
         if got < stored_version {
-            return Err(DocumentError::VersionTooLow { got, stored: stored_version });
+            return Err(DocumentError::VersionTooLow { got: got.into() });
         }
         Ok(flags)
     }
@@ -381,13 +381,13 @@ mod tests {
         assert_eq!(check(&bytes, "thermostat", 5, 1), Ok(5));
         assert_eq!(check(&bytes, "thermostat", 5, 2), Err(DocumentError::BadSignature));
         assert_eq!(check(&bytes, "boiler", 5, 1), Err(DocumentError::WrongProduct));
-        let error = DocumentError::VersionTooLow { got: 5, stored: 6 };
+        let error = DocumentError::VersionTooLow { got: 5u32.into() };
         assert_eq!(check(&bytes, "thermostat", 6, 1), Err(error));
         let longer = [&bytes[..], &[0]].concat();
-        let error = DocumentError::Envelope(FormatError::TrailingBytes { extra: 1 });
+        let error = DocumentError::Envelope(FormatError::TrailingBytes { extra: 1u32.into() });
         assert_eq!(check(&longer, "thermostat", 5, 1), Err(error));
         let long = vec![0; 1025];
-        let error = DocumentError::TooLong { got: 1025, limit: 1024 };
+        let error = DocumentError::TooLong { got: 1025u32.into() };
         assert_eq!(check(&long, "thermostat", 5, 1), Err(error));
         for cut in 0..bytes.len() {
             let error = check(&bytes[..cut], "thermostat", 5, 1).expect_err("cut");

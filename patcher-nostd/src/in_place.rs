@@ -302,19 +302,19 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
             sector_bytes = known.sector_bytes();
             let wanted = u32::from(room_sectors).saturating_mul(sector_bytes);
             if wanted > room || sector_bytes.checked_rem(sector) != Some(0) {
-                return Err(PatchError::TargetTooLarge { got: wanted, slot: room });
+                return Err(PatchError::TargetTooLarge { got: wanted.into() });
             }
             (moves, in_place) = (Some(known.moves(room_sectors)), Some(known));
         }
-        let (got, write_size) = (target.page.len(), F::WRITE_SIZE);
-        if to_usize(sector_bytes).checked_rem(got) != Some(0) {
-            return Err(PatchError::Flash(FlashError::PageBuffer { got, write_size }));
+        let page = target.page.len();
+        if to_usize(sector_bytes).checked_rem(page) != Some(0) {
+            return Err(PatchError::Flash(FlashError::PageBuffer { got: page.into() }));
         }
         if self.place.progress.moves == 0 {
             let needed = decoder.state_bytes().saturating_add(IN_PLACE_STATE_BYTES);
-            let got = self.states.bank_bytes();
-            if needed > got.into() {
-                return Err(PatchError::StateRoom { needed, got });
+            if needed > self.states.bank_bytes().into() {
+                let needed = u32::try_from(needed).unwrap_or(u32::MAX).into();
+                return Err(PatchError::StateRoom { needed });
             }
         }
         let mut made = 0u16;

@@ -45,32 +45,16 @@ impl<'b> Page<'b> {
         Self { bytes, ahead: [0; AHEAD], filled: 0, flushed: 0, erased: 0 }
     }
 
-    /// Goes on where `written` bytes stand in flash, whole sectors, and these behind them wait.
-    pub(crate) fn resume(&mut self, written: u32, waiting: &[u8]) {
-        (self.flushed, self.erased, self.filled) = (written, written, 0);
-        self.append(waiting);
-    }
-
-    /// Length of a page in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// How many bytes wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.filled
-    }
-
     /// Whether the buffer suits flash with this write size.
     pub(crate) fn check<T: ReadNorFlash>(&self, write_size: usize) -> Result<(), FlashError> {
         let whole_writes = self.bytes.len().checked_rem(write_size) == Some(0);
         if !is_readable::<T>() || write_size.checked_rem(T::READ_SIZE) != Some(0) {
-            return Err(FlashError::ReadSize { got: T::READ_SIZE });
+            return Err(FlashError::ReadSize { got: T::READ_SIZE.into() });
         }
         if whole_writes && !self.bytes.is_empty() {
             return Ok(());
         }
-        Err(FlashError::PageBuffer { got: self.bytes.len(), write_size })
+        Err(FlashError::PageBuffer { got: self.bytes.len().into() })
     }
 
     /// Bytes that can be appended: enough for a step of any decoder unless the page is full.
@@ -138,5 +122,24 @@ impl<'b> Page<'b> {
         for at in waiting {
             self.append(&[self.byte(at)]);
         }
+    }
+}
+
+#[cfg(feature = "in-place")]
+impl Page<'_> {
+    /// Goes on where `written` bytes stand in flash, whole sectors, and these behind them wait.
+    pub(crate) fn resume(&mut self, written: u32, waiting: &[u8]) {
+        (self.flushed, self.erased, self.filled) = (written, written, 0);
+        self.append(waiting);
+    }
+
+    /// Length of a page in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.filled
     }
 }

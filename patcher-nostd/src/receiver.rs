@@ -8,7 +8,7 @@ use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 use crate::admission::{Device, Room, admit};
 use crate::blocks::BlockReader;
 use crate::verify::{VerifiedManifest, Verifier, verify_manifest};
-use crate::{FormatError, PatchError};
+use crate::{FormatError, Part, PatchError};
 
 /// Takes bytes until something has been learnt from them.
 pub(crate) struct Receiver<'a, V> {
@@ -152,7 +152,6 @@ impl<'a, V: Verifier> Receiver<'a, V> {
 }
 
 fn too_long(len: usize) -> PatchError {
-    let limit = u32::try_from(MAX_MANIFEST_ENVELOPE_BYTES).unwrap_or(u32::MAX);
-    let got = u32::try_from(len).unwrap_or(u32::MAX);
-    PatchError::Envelope(FormatError::OutOfRange { field: "manifest envelope", got, limit })
+    let field = Part::ManifestEnvelope;
+    PatchError::Envelope(FormatError::OutOfRange { field, got: len.into() })
 }

@@ -65,8 +65,8 @@ pub fn apply(
         (Some(wanted), Some(base)) if base.size() != wanted.size => {
             let got = shorten(&base.digest().0);
             return Err(Error::package(format!("`{file}`"))(PatchError::BaseMismatch {
-                wanted: wanted.digest,
-                got,
+                wanted: wanted.digest.into(),
+                got: got.into(),
             }));
         }
         (_, base) => base.map_or(&[][..], Image::bytes),

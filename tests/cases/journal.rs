@@ -386,10 +386,10 @@ fn records_and_regions_that_do_not_fit_are_refused() {
     assert!(journal.was_lost());
     assert_eq!(
         journal.append(RecordKind::Flags, &[0; 1025]),
-        Err(JournalError::TooLong { got: 1025, limit: 1024 })
+        Err(JournalError::TooLong { got: 1025u32.into() })
     );
     let full = journal.append(RecordKind::Flags, &[0; 200]);
-    assert_eq!(full, Err(JournalError::Full { bank: 256 }));
+    assert_eq!(full, Err(JournalError::Full { bank: 256u32.into() }));
     journal.append(RecordKind::Life, &[1; 20]).expect("there is room");
     let reopened = Journal::open(journal.into_flash()).expect("opens");
     assert!(!reopened.was_lost());

@@ -205,9 +205,8 @@ impl<'a> CompactDecoder<'a> {
             return Err(DecodeError::Corrupt);
         }
         let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
-        let (needed, limit) = (class.ram_bytes(), self.ram_bytes);
-        if needed > limit {
-            return Err(DecodeError::Memory { needed, limit });
+        if class.ram_bytes() > self.ram_bytes {
+            return Err(DecodeError::Memory);
         }
         self.machine.keep(class.shape());
         self.stage = Stage::Running(class);
@@ -221,7 +220,7 @@ impl<'a> CompactDecoder<'a> {
     /// Steps as long as a whole step's input is at hand, and there is room.
     fn run<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let Self { machine, reader, lines, sweep, seat, .. } = self;
-        let ([base_size, target], written) = (machine.sizes(), machine.written());
+        let ([base_size, _], written) = (machine.sizes(), machine.written());
         let flash = Flash { images, failure: None };
         let gone = machine.gone();
         let mut view = ImageView { flash, base_size, written, gone, lines, sweep };
@@ -240,8 +239,7 @@ impl<'a> CompactDecoder<'a> {
             }
             stepped.map_err(|Corrupt| DecodeError::Corrupt)?;
             if reader.is_exhausted() {
-                let written = machine.written();
-                return Err(DecodeError::Incomplete { written, target });
+                return Err(DecodeError::Incomplete);
             }
         }
         Ok(Wants::Input)
@@ -279,8 +277,7 @@ impl Decoder for CompactDecoder<'_> {
             }
         }
         if !self.is_running() || !self.machine.is_done() {
-            let ([_, target], written) = (self.machine.sizes(), self.machine.written());
-            return Err(DecodeError::Incomplete { written, target });
+            return Err(DecodeError::Incomplete);
         }
         if self.reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(Wants::Nothing) }
     }

@@ -349,9 +349,14 @@ impl<'a> Machine<'a> {
         learned.pass_state(state);
     }
 
+    /// How the target takes the room of the base; never in a build without such targets.
+    fn in_place(&self) -> Option<InPlace<'a>> {
+        self.in_place.filter(|_| cfg!(feature = "in-place"))
+    }
+
     /// What of the base is gone while the next step is made.
     pub(super) fn gone(&self) -> Gone<'a> {
-        self.in_place.map_or(Gone::NOTHING, |in_place| in_place.gone(self.n))
+        self.in_place().map_or(Gone::NOTHING, |in_place| in_place.gone(self.n))
     }
 
     /// What stands at a place, unless it is gone, or has not come yet.
@@ -577,7 +582,7 @@ impl<'a> Machine<'a> {
         let left = (end - source.offset()).min(self.target_size - self.n);
         let last = u32::from(STRIDE) - 1;
         let is_gone_on_the_way = source.is_base()
-            && self.in_place.is_some_and(|in_place| {
+            && self.in_place().is_some_and(|in_place| {
                 let gone = in_place.gone(self.n + last);
                 gone.has(source.offset()) || gone.has(source.offset() + last)
             });

@@ -76,6 +76,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`], [`UpdateError::Record`], and errors of flash that cannot be read now: it may be there later.
+    #[inline(never)]
     pub async fn resume<'u, S: NorFlash>(
         &'u mut self,
         region: &'u mut S,
@@ -144,6 +145,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         outcome
     }
 
+    #[inline(never)]
     async fn take(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
         loop {
             let before = *input;
@@ -174,6 +176,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     /// # Errors
     /// [`UpdateError::Patch`] with [`PatchError::Truncated`] if bytes are missing, or
     /// [`UpdateError::Journal`].
+    #[inline(never)]
     pub async fn finish(mut self) -> Result<VerifiedManifest, UpdateError> {
         self.turn.begin().map_err(JournalError::from)?;
         let manifest = self.receiver.finish()?;
@@ -191,13 +194,15 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     }
 
     /// Stages the envelope of an admitted package.
+    #[inline(never)]
     async fn begin(&mut self, manifest: VerifiedManifest) -> Result<(), UpdateError> {
+        #[cfg(feature = "in-place")]
         if self.updater.is_being_replaced()? {
             return Err(LifeError::OutOfTurn { phase: self.updater.life.phase }.into());
         }
         // A delta in place is for the single slot that it was made for, and no other delta is.
         let is_in_place = manifest.codec == Codec::InPlace;
-        if is_in_place != (self.updater.is_single && manifest.base().is_some()) {
+        if is_in_place != (self.updater.is_single() && manifest.base().is_some()) {
             return Err(PatchError::UnsupportedCodec { codec: manifest.codec }.into());
         }
         let admitted = self.updater.happen(life::Event::Download {
@@ -214,6 +219,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
 
     /// Goes on where the record says; whether what is staged is what the device is downloading, whole so far, and has room
     /// for the rest.
+    #[inline(never)]
     fn restore(&mut self, state: Staging) -> Result<bool, UpdateError> {
         let Some(envelope) = unless_unreadable(read_envelope(self.region, &mut self.envelope))?
         else {

@@ -37,7 +37,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
         buffers: Buffers<'_>,
         watch: &mut dyn FnMut(u32),
     ) -> Result<Installed, UpdateError> {
-        if self.life.phase != Phase::Verified || self.is_single {
+        if self.life.phase != Phase::Verified || self.is_single() {
             return Err(LifeError::OutOfTurn { phase: self.life.phase }.into());
         }
         let staged = self.staged()?;
@@ -88,6 +88,7 @@ struct Installation<'x, 'd, J, F, V> {
 
 #[both]
 impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Installation<'_, '_, J, F, V> {
+    #[inline(never)]
     async fn run<S: NorFlash>(
         mut self,
         region: &mut S,

@@ -158,6 +158,7 @@ impl<F: NorFlash> Journal<F> {
     /// # Errors
     /// [`JournalError`]; opening it again is always safe. [`JournalError::Flash`] also where neither bank can be read: it may
     /// be there next time.
+    #[inline(never)]
     pub async fn open(flash: F) -> Result<Self, JournalError> {
         let mut journal = Self {
             flash,
@@ -186,6 +187,7 @@ impl<F: NorFlash> Journal<F> {
     /// As long as there is patience, what cannot be read is an error: it may be there at the next look. A last record that is
     /// in doubt may read well once, and badly when it is copied: after the first look it is dropped, since nobody has acted
     /// on it.
+    #[inline(never)]
     async fn look(&mut self, patience: u8) -> Result<(), JournalError> {
         let drop_doubtful = patience.saturating_add(1) < LOOKS;
         let [a, b] = [0, self.bank_len()].map(|bank| self.examine(bank, drop_doubtful));
@@ -244,13 +246,14 @@ impl<F: NorFlash> Journal<F> {
         self.turn.check()?;
         let Some(place) = self.place(kind) else { return Ok(None) };
         let needed = usize::from(place.head.len);
-        let payload = into.get_mut(..needed).ok_or(JournalError::BufferTooSmall { needed })?;
+        let payload =
+            into.get_mut(..needed).ok_or(JournalError::BufferTooSmall { needed: needed.into() })?;
         for offset in self.copies(place) {
             if self.read_copy(offset, place.head, payload) {
                 return Ok(Some(payload));
             }
         }
-        Err(JournalError::ReadBack { offset: place.offset })
+        Err(JournalError::ReadBack { offset: place.offset.into() })
     }
 
     /// Reads a copy's payload; whether what was read is what was written.
@@ -279,15 +282,14 @@ impl<F: NorFlash> Journal<F> {
     }
 
     async fn append_somewhere(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
-        let too_long =
-            JournalError::TooLong { got: payload.len(), limit: usize::from(MAX_PAYLOAD) };
+        let too_long = JournalError::TooLong { got: payload.len().into() };
         let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
         if len > MAX_PAYLOAD {
             return Err(too_long);
         }
         let head = RecordHead { kind, len, sequence: self.sequence.saturating_add(1) };
         if !is_needed(kind) && self.full_snapshot(head) > self.bank_len() {
-            return Err(JournalError::Full { bank: self.bank_len() });
+            return Err(JournalError::Full { bank: self.bank_len().into() });
         }
         let fits = |journal: &Self| {
             let end = journal.end.saturating_add(journal.stride(head).saturating_mul(2));
@@ -301,7 +303,7 @@ impl<F: NorFlash> Journal<F> {
         if fits(self) {
             self.append_here(head, payload).await
         } else {
-            Err(JournalError::Full { bank: self.bank_len() })
+            Err(JournalError::Full { bank: self.bank_len().into() })
         }
     }
 
@@ -359,7 +361,7 @@ impl<F: NorFlash> Journal<F> {
             let head = place.head;
             *kept = Some(Place { offset: end, head });
             if end.saturating_add(self.stride(head).saturating_mul(2)) > bank.saturating_add(len) {
-                return Err(JournalError::Full { bank: len });
+                return Err(JournalError::Full { bank: len.into() });
             }
             let [mut from, mut other] = self.copies(place);
             if second_first {
@@ -403,7 +405,7 @@ impl<F: NorFlash> Journal<F> {
         for copy in [at, second] {
             self.put(copy, head, source).await?;
             if self.is_good(copy) != Some(head) {
-                return Err(JournalError::ReadBack { offset: copy });
+                return Err(JournalError::ReadBack { offset: copy.into() });
             }
         }
         Ok(second.saturating_add(self.stride(head)))
@@ -438,7 +440,7 @@ impl<F: NorFlash> Journal<F> {
                 let mut crc = [0; CRC_LEN];
                 self.fetch(crc_at, &mut crc)?;
                 if crc != digest.clone().finalize().to_le_bytes() {
-                    return Err(JournalError::ReadBack { offset });
+                    return Err(JournalError::ReadBack { offset: offset.into() });
                 }
             }
         }
@@ -447,6 +449,7 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// What a bank holds.
+    #[inline(never)]
     fn examine(&mut self, bank: u32, drop_doubtful: bool) -> Found {
         let bank_end = bank.saturating_add(self.bank_len());
         let head_at = bank.saturating_add(self.mark_len());
@@ -521,6 +524,7 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// The bank record at an offset; `None` if neither copy is good, although both can be read.
+    #[inline(never)]
     fn bank_record(&mut self, at: u32) -> Result<Option<BankRecord>, JournalError> {
         let second = at.saturating_add(self.stride(bank_record(0)));
         let good = [at, second].map(|at| self.bank_head(at));
@@ -544,6 +548,7 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// The record at an offset.
+    #[inline(never)]
     fn entry(&mut self, at: u32, bank_end: u32) -> Option<Entry> {
         if let Some(head) = self.is_good(at) {
             let stride = self.stride(head);

@@ -1,8 +1,10 @@
 //! The whole device side in one machine.
 
 use embedded_storage::nor_flash::{NorFlashError as _, ReadNorFlash};
+#[cfg(feature = "in-place")]
+use whittle_delta::ArrangementBuffers;
+use whittle_delta::Wants;
 use whittle_delta::compact::Memory;
-use whittle_delta::{ArrangementBuffers, Wants};
 
 use super::turn::Turn;
 use super::{NorFlash, both};
@@ -19,6 +21,7 @@ use crate::{
 pub struct Patcher<'a, V> {
     receiver: Receiver<'a, V>,
     compact: Option<Memory<'a>>,
+    #[cfg(feature = "in-place")]
     arrangement: Option<ArrangementBuffers<'a>>,
     decoder: Option<CodecDecoder<'a>>,
     page: Page<'a>,
@@ -32,10 +35,19 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         let Buffers { block, page, compact } = buffers;
         let receiver = Receiver::new(device, verifier, block);
         let (page, turn) = (Page::new(page), Turn::default());
-        Self { receiver, compact, arrangement: None, decoder: None, page, turn }
+        Self {
+            receiver,
+            compact,
+            #[cfg(feature = "in-place")]
+            arrangement: None,
+            decoder: None,
+            page,
+            turn,
+        }
     }
 
     /// The same that takes deltas made for an application in place too, and applies them to another slot.
+    #[cfg(feature = "in-place")]
     #[must_use]
     pub fn with_arrangement(self, buffers: ArrangementBuffers<'a>) -> Self {
         Self { arrangement: Some(buffers), ..self }
@@ -100,8 +112,12 @@ impl<'a, V: Verifier> Patcher<'a, V> {
 
     fn prepare<T: NorFlash>(&mut self, manifest: &VerifiedManifest) -> Result<(), PatchError> {
         self.page.check::<T>(T::WRITE_SIZE).map_err(PatchError::Flash)?;
-        let (compact, arrangement) = (self.compact.take(), self.arrangement.take());
-        self.decoder = Some(CodecDecoder::new(manifest, compact, arrangement)?);
+        self.decoder = Some(CodecDecoder::new(
+            manifest,
+            self.compact.take(),
+            #[cfg(feature = "in-place")]
+            self.arrangement.take(),
+        )?);
         Ok(())
     }
 

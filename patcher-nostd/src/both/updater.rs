@@ -46,6 +46,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`] or [`UpdateError::Record`]: a boot loader then starts [`any_signed_slot`].
+    #[inline(never)]
     pub async fn open(
         device: &Device<'d>,
         verifier: V,
@@ -106,6 +107,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`]: a boot loader then starts [`any_signed_slot`].
+    #[inline(never)]
     pub async fn boot(&mut self, cause: ResetCause) -> Result<Boot, UpdateError> {
         self.happen(Event::Boot(cause)).await?;
         loop {
@@ -119,7 +121,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
                 return Ok(Boot::Slot(slot, manifest));
             }
             let was_trial = self.life.phase == Phase::Trial;
-            let other = !self.is_single && self.bootable(slot.other()).is_some();
+            let other = !self.is_single() && self.bootable(slot.other()).is_some();
             self.happen(Event::Damaged { other }).await?;
             if !was_trial && !other {
                 return Ok(Boot::Recovery);
@@ -150,7 +152,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Where that fails, the next boot tries again.
     async fn withdraw_rejected(&mut self) {
         let (committed, rejected) = (self.life.committed, self.life.rejected);
-        if self.is_single || rejected == ShortDigest::default() {
+        if self.is_single() || rejected == ShortDigest::default() {
             return;
         }
         let other = slot_mut(&mut self.slots, committed.other());
@@ -293,6 +295,11 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Gives the flash back: the journal's, and the slots'.
     pub fn into_flash(self) -> (J, [F; 2]) {
         (self.journal.into_flash(), self.slots)
+    }
+
+    /// Whether both slots are one and the same.
+    pub(crate) fn is_single(&self) -> bool {
+        cfg!(feature = "in-place") && self.is_single
     }
 
     /// The device with the security counter that holds now.
