@@ -101,7 +101,7 @@ pub fn emit(
 ) -> Result<ShortDigest, FormatError> {
     let wire_len = usize::try_from(layout.wire_len()).unwrap_or(usize::MAX);
     if out.len() != wire_len {
-        return Err(FormatError::BufferTooSmall { needed: wire_len.into() });
+        return Err(FormatError::BufferTooSmall);
     }
     let wrong_length = FormatError::Contradiction { field: Part::PayloadSize };
     if usize::try_from(layout.payload_size) != Ok(payload.len()) {
@@ -130,10 +130,7 @@ pub fn emit(
 pub(crate) fn check_block_log2(block_log2: u8) -> Result<(), FormatError> {
     match block_log2 {
         MIN_BLOCK_LOG2..=MAX_BLOCK_LOG2 => Ok(()),
-        _ => {
-            let got = u32::from(block_log2).into();
-            Err(FormatError::OutOfRange { field: Part::BlockSize, got })
-        }
+        _ => Err(FormatError::OutOfRange { field: Part::BlockSize }),
     }
 }
 

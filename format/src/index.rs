@@ -183,7 +183,7 @@ impl Record for Package {
             (KIND_FULL | KIND_DELTA, _) => {
                 return Err(FormatError::Contradiction { field: Part::BaseOfPackage });
             }
-            (got, _) => return Err(FormatError::UnknownCode { field: Part::Kind, got }),
+            _ => return Err(FormatError::UnknownCode { field: Part::Kind }),
         };
         Ok(Self {
             base,
@@ -218,7 +218,7 @@ impl Record for Attachment {
         let kind = match field::ATTACHMENT_KIND.get(bytes)? {
             0 => AttachmentKind::Notes,
             1 => AttachmentKind::Sbom,
-            got => return Err(FormatError::UnknownCode { field: Part::AttachmentKind, got }),
+            _ => return Err(FormatError::UnknownCode { field: Part::AttachmentKind }),
         };
         let (size, digest) =
             (field::ATTACHMENT_SIZE.get(bytes)?, field::ATTACHMENT_DIGEST.get(bytes)?);
@@ -343,8 +343,7 @@ fn put_records<R: Record>(writer: &mut Writer<'_>, records: &[R]) -> Result<(), 
 fn check_count<R: Record>(count: usize) -> Result<u8, FormatError> {
     let limit = u32::try_from(R::MAX_COUNT).unwrap_or(u32::MAX);
     at_most(R::FIELD, u32::try_from(count).unwrap_or(u32::MAX), limit)?;
-    u8::try_from(count)
-        .map_err(|_| FormatError::OutOfRange { field: R::FIELD, got: u32::MAX.into() })
+    u8::try_from(count).map_err(|_| FormatError::OutOfRange { field: R::FIELD })
 }
 
 fn check_base_numbers(

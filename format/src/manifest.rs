@@ -90,7 +90,7 @@ impl Codec {
     }
 
     pub(crate) fn from_code(got: u8) -> Result<Self, FormatError> {
-        from_code(Part::Codec, &Self::ALL, got, |codec| codec as u8)
+        from_code(Part::Codec, &Self::ALL, got)
     }
 }
 
@@ -153,7 +153,7 @@ impl HardwareRange {
     pub(crate) fn check(self) -> Result<Self, FormatError> {
         let (got, limit) = (u32::from(self.min), u32::from(self.max));
         if got > limit {
-            return Err(FormatError::OutOfRange { field: Part::HardwareMin, got: got.into() });
+            return Err(FormatError::OutOfRange { field: Part::HardwareMin });
         }
         Ok(self)
     }
@@ -210,7 +210,7 @@ impl Manifest {
             KIND_FULL if base == no_base => Kind::Full,
             KIND_FULL => return Err(FormatError::Contradiction { field: Part::BaseOfFullImage }),
             KIND_DELTA => Kind::Delta(base),
-            got => return Err(FormatError::UnknownCode { field: Part::Kind, got }),
+            _ => return Err(FormatError::UnknownCode { field: Part::Kind }),
         };
         Self {
             product,
@@ -299,7 +299,7 @@ impl Manifest {
 }
 
 pub(crate) fn at_most(field: Part, got: u32, limit: u32) -> Result<(), FormatError> {
-    if got > limit { Err(FormatError::OutOfRange { field, got: got.into() }) } else { Ok(()) }
+    if got > limit { Err(FormatError::OutOfRange { field }) } else { Ok(()) }
 }
 
 pub(crate) fn label_len(label: &[u8]) -> Result<u8, FormatError> {

@@ -63,12 +63,12 @@ impl<T: Wire> Field<T> {
     }
 
     pub(crate) fn get(&self, bytes: &[u8]) -> Result<T, FormatError> {
-        let short = FormatError::Truncated { needed: self.end().into() };
+        let short = FormatError::Truncated;
         bytes.get(self.offset..).and_then(T::load).ok_or(short)
     }
 
     pub(crate) fn set(&self, bytes: &mut [u8], value: T) -> Result<(), FormatError> {
-        let small = FormatError::BufferTooSmall { needed: self.end().into() };
+        let small = FormatError::BufferTooSmall;
         bytes.get_mut(self.offset..).and_then(|at| value.store(at)).ok_or(small)
     }
 }
@@ -77,19 +77,13 @@ impl Field<[u8; 4]> {
     /// Checks the magic that a document of this kind begins with.
     pub(crate) fn expect(&self, bytes: &[u8], wanted: [u8; 4]) -> Result<(), FormatError> {
         let got = self.get(bytes)?;
-        if got == wanted { Ok(()) } else { Err(FormatError::WrongMagic { got }) }
+        if got == wanted { Ok(()) } else { Err(FormatError::WrongMagic) }
     }
 }
 
-/// The one of `all` that a code on the wire stands for.
-pub(crate) fn from_code<T: Copy>(
-    field: Part,
-    all: &[T],
-    got: u8,
-    code: impl Fn(T) -> u8,
-) -> Result<T, FormatError> {
-    let known = all.iter().copied().find(|one| code(*one) == got);
-    known.ok_or(FormatError::UnknownCode { field, got })
+/// The one of `all`, which are in the order of their codes, that a code on the wire stands for.
+pub(crate) fn from_code<T: Copy>(field: Part, all: &[T], got: u8) -> Result<T, FormatError> {
+    all.get(usize::from(got)).copied().ok_or(FormatError::UnknownCode { field })
 }
 
 /// Walks over the parts of a layout that vary in length.
@@ -106,17 +100,13 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], FormatError> {
         let end = self.at.saturating_add(len);
-        let taken =
-            self.bytes.get(self.at..end).ok_or(FormatError::Truncated { needed: end.into() })?;
+        let taken = self.bytes.get(self.at..end).ok_or(FormatError::Truncated)?;
         self.at = end;
         Ok(taken)
     }
 
     pub(crate) fn finish(self) -> Result<(), FormatError> {
-        match self.bytes.len().saturating_sub(self.at) {
-            0 => Ok(()),
-            extra => Err(FormatError::TrailingBytes { extra: extra.into() }),
-        }
+        if self.at < self.bytes.len() { Err(FormatError::TrailingBytes) } else { Ok(()) }
     }
 }
 
@@ -142,10 +132,7 @@ impl<'a> Writer<'a> {
     /// Reserves the next `len` bytes for the caller to fill.
     pub(crate) fn claim(&mut self, len: usize) -> Result<&mut [u8], FormatError> {
         let end = self.at.saturating_add(len);
-        let room = self
-            .out
-            .get_mut(self.at..end)
-            .ok_or(FormatError::BufferTooSmall { needed: end.into() })?;
+        let room = self.out.get_mut(self.at..end).ok_or(FormatError::BufferTooSmall)?;
         self.at = end;
         Ok(room)
     }

@@ -8,7 +8,7 @@ use whittle_format::{Digest, ShortDigest};
 use crate::codec;
 use crate::flash::{is_readable, read_unaligned};
 use crate::verify::short_digest;
-use crate::{FlashError, PatchError, ShortId, VerifiedManifest};
+use crate::{FlashError, PatchError, VerifiedManifest};
 
 /// What the device is and what it has.
 #[derive(Clone, Copy, Debug)]
@@ -34,15 +34,14 @@ impl Device<'_> {
     /// Checks that an image is meant for this device and not too old for it.
     pub(crate) fn check(&self, manifest: &VerifiedManifest) -> Result<(), PatchError> {
         let hardware = manifest.hardware;
-        if manifest.product.as_str() != self.product {
+        if manifest.product.as_bytes() != self.product.as_bytes() {
             return Err(PatchError::WrongProduct);
         }
         if !hardware.contains(self.hardware_revision) {
-            let revision = u32::from(self.hardware_revision).into();
-            return Err(PatchError::WrongHardware { revision });
+            return Err(PatchError::WrongHardware);
         }
         if manifest.security_counter < self.security_counter {
-            return Err(PatchError::CounterTooLow { got: manifest.security_counter.into() });
+            return Err(PatchError::CounterTooLow);
         }
         Ok(())
     }
@@ -57,10 +56,10 @@ pub(crate) fn admit<B: ReadNorFlash>(
 ) -> Result<(), PatchError> {
     device.check(manifest)?;
     if !fits(manifest.target_size, room.slot) {
-        return Err(PatchError::TargetTooLarge { got: manifest.target_size.into() });
+        return Err(PatchError::TargetTooLarge);
     }
     if manifest.decoder_ram_bytes() > device.decoder_ram_bytes {
-        return Err(PatchError::DecoderRam { needed: manifest.decoder_ram_bytes().into() });
+        return Err(PatchError::DecoderRam);
     }
     if !codec::SUPPORTED.contains(&manifest.codec) {
         return Err(PatchError::UnsupportedCodec { codec: manifest.codec });
@@ -68,28 +67,21 @@ pub(crate) fn admit<B: ReadNorFlash>(
     let block =
         1u32.checked_shl(manifest.block_log2.into()).unwrap_or(u32::MAX).min(manifest.payload_size);
     if !fits(block, room.block_buffer) {
-        return Err(PatchError::BlockBuffer { needed: block.into() });
+        return Err(PatchError::BlockBuffer);
     }
     manifest.base().map_or(Ok(()), |wanted| check_base(wanted, base))
 }
 
 fn check_base<B: ReadNorFlash>(wanted: BaseRef, base: &mut B) -> Result<(), PatchError> {
     if !is_readable::<B>() {
-        return Err(PatchError::Flash(FlashError::ReadSize { got: B::READ_SIZE.into() }));
+        return Err(PatchError::Flash(FlashError::ReadSize));
     }
     if !fits(wanted.size, base.capacity()) {
-        return Err(PatchError::BaseMismatch {
-            wanted: wanted.digest.into(),
-            got: ShortId::default(),
-        });
+        return Err(PatchError::BaseMismatch);
     }
     let got =
         digest_of(base, wanted.size).map_err(|kind| PatchError::Flash(FlashError::Base(kind)))?;
-    if got == wanted.digest {
-        Ok(())
-    } else {
-        Err(PatchError::BaseMismatch { wanted: wanted.digest.into(), got: got.into() })
-    }
+    if got == wanted.digest { Ok(()) } else { Err(PatchError::BaseMismatch) }
 }
 
 fn digest_of<B: ReadNorFlash>(

@@ -66,7 +66,7 @@ impl<'b> BlockReader<'b> {
         let Some(wanted) = self.wanted else { return Ok(false) };
         let shape = self.layout.block_after(self.consumed);
         let len = usize::try_from(shape.len).unwrap_or(usize::MAX);
-        let too_small = PatchError::BlockBuffer { needed: shape.len.into() };
+        let too_small = PatchError::BlockBuffer;
         let block = self.buffer.get_mut(..len).ok_or(too_small)?;
 
         let room = block.get_mut(self.filled..).unwrap_or_default();
@@ -84,7 +84,7 @@ impl<'b> BlockReader<'b> {
         let mut hasher = Sha256::new();
         hasher.update(&*block);
         if short_digest(hasher) != wanted {
-            return Err(PatchError::BlockMismatch { block: self.number.into() });
+            return Err(PatchError::BlockMismatch);
         }
         self.wanted = block::parse(block, shape.has_next).0;
         self.complete = (len, shape.has_next);

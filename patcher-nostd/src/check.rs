@@ -70,9 +70,5 @@ pub fn authenticate(
             return Err(PatchError::Truncated);
         }
     }
-    if rest.is_empty() {
-        Ok(manifest)
-    } else {
-        Err(PatchError::TrailingBytes { extra: rest.len().into() })
-    }
+    if rest.is_empty() { Ok(manifest) } else { Err(PatchError::TrailingBytes) }
 }

@@ -2,11 +2,11 @@
 
 use core::fmt;
 
+use whittle_format::FormatError;
 use whittle_format::envelope::Envelope;
-use whittle_format::{FormatError, Number};
 
+use crate::Verifier;
 use crate::verify::{SignatureError, check_signature};
-use crate::{ShortId, Verifier};
 
 /// Why a flags document or a stage was refused; what the device had before still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,17 +14,11 @@ use crate::{ShortId, Verifier};
 #[non_exhaustive]
 pub enum DocumentError {
     /// The bytes are more than a document of this kind can have.
-    TooLong {
-        /// How many they are.
-        got: Number,
-    },
+    TooLong,
     /// The bytes are not exactly one signed envelope.
     Envelope(FormatError),
     /// No trusted key has the key id of the envelope.
-    UnknownKey {
-        /// The id that the envelope names, its front.
-        key: ShortId,
-    },
+    UnknownKey,
     /// The signature is not one of the named key over these bytes.
     BadSignature,
     /// A trusted key signed something that is no document of this kind, or none that this version reads.
@@ -32,20 +26,11 @@ pub enum DocumentError {
     /// The document is for another product.
     WrongProduct,
     /// The flags document is older than the one that the device has.
-    VersionTooLow {
-        /// Version of the document.
-        got: Number,
-    },
+    VersionTooLow,
     /// The stage comes before the one of the same rollout that the device has.
-    StageTooLow {
-        /// Number of the stage.
-        got: Number,
-    },
+    StageTooLow,
     /// The stage has a smaller share than the one of the same rollout that the device has.
-    ShareTooLow {
-        /// Parts per million of the stage.
-        got: Number,
-    },
+    ShareTooLow,
     /// The stage has the seed of the rollout that the device has, but another target.
     TargetChanged,
 }
@@ -54,31 +39,23 @@ impl DocumentError {
     /// Whether the signature is what is wrong: somebody made or changed the document who must not.
     #[must_use]
     pub fn is_about_the_key(&self) -> bool {
-        matches!(self, Self::UnknownKey { .. } | Self::BadSignature)
+        matches!(self, Self::UnknownKey | Self::BadSignature)
     }
 }
 
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::TooLong { got } => write!(f, "document of {got} bytes is too long"),
+            Self::TooLong => f.write_str("document is too long"),
             Self::Envelope(cause) | Self::Document(cause) => {
                 write!(f, "document is not readable: {cause}")
             }
-            Self::UnknownKey { key } => {
-                write!(f, "document is signed by the unknown key {key}")
-            }
+            Self::UnknownKey => f.write_str("document is signed by an unknown key"),
             Self::BadSignature => f.write_str("the signature does not match the document"),
             Self::WrongProduct => f.write_str("document is for another product"),
-            Self::VersionTooLow { got } => {
-                write!(f, "document has version {got}, the device already has a later one")
-            }
-            Self::StageTooLow { got } => {
-                write!(f, "stage {got} comes before the one that is already accepted")
-            }
-            Self::ShareTooLow { got } => {
-                write!(f, "share of {got} ppm is below the one that is already accepted")
-            }
+            Self::VersionTooLow => f.write_str("the device already has a later document"),
+            Self::StageTooLow => f.write_str("stage comes before the one already accepted"),
+            Self::ShareTooLow => f.write_str("share is below the one already accepted"),
             Self::TargetChanged => f.write_str("stage has another target than its rollout"),
         }
     }
@@ -90,7 +67,7 @@ impl From<SignatureError> for DocumentError {
     fn from(error: SignatureError) -> Self {
         match error {
             SignatureError::Envelope(cause) => Self::Envelope(cause),
-            SignatureError::UnknownKey { key } => Self::UnknownKey { key },
+            SignatureError::UnknownKey => Self::UnknownKey,
             SignatureError::BadSignature => Self::BadSignature,
         }
     }
@@ -102,13 +79,11 @@ pub(crate) fn authenticate_document<'a, const LIMIT: usize>(
     verifier: &impl Verifier,
 ) -> Result<Envelope<'a>, DocumentError> {
     if bytes.len() > LIMIT {
-        return Err(DocumentError::TooLong { got: bytes.len().into() });
+        return Err(DocumentError::TooLong);
     }
     let (envelope, rest) = Envelope::parse(bytes).map_err(DocumentError::Envelope)?;
     if !rest.is_empty() {
-        return Err(DocumentError::Envelope(FormatError::TrailingBytes {
-            extra: rest.len().into(),
-        }));
+        return Err(DocumentError::Envelope(FormatError::TrailingBytes));
     }
     // What is signed is shorter than its envelope, whatever the payload.
     let mut tbs = [0; LIMIT];

@@ -1,16 +1,18 @@
 //! What can go wrong on the device, whose fault it is, and whether the old image still boots.
+//!
+//! Errors carry no numbers: each is returned in one register, which makes all of the device's code smaller. What they would
+//! tell stands in the manifest and in what the device knows of itself.
 
 use core::convert::Infallible;
 use core::fmt;
 
 use embedded_storage::nor_flash::NorFlashErrorKind;
 use whittle_delta::DecodeError;
+use whittle_format::FormatError;
 use whittle_format::manifest::Codec;
-use whittle_format::{FormatError, Number, ShortDigest};
 
 #[cfg(feature = "async")]
 use crate::turn::Interrupted;
-use crate::verify::KeyId;
 use crate::{DocumentError, LifeError};
 
 /// A flash access that failed.
@@ -28,20 +30,11 @@ pub enum FlashError {
     /// The target slot cannot be read, erased or written.
     Target(NorFlashErrorKind),
     /// The target slot reads back differently from what was written at this offset.
-    ReadBack {
-        /// Offset in the target slot, in bytes.
-        offset: Number,
-    },
+    ReadBack,
     /// The flash reads in units that do not divide 64 bytes and the write size.
-    ReadSize {
-        /// The flash's read size.
-        got: Number,
-    },
+    ReadSize,
     /// The caller's page buffer is empty or no multiple of the write size.
-    PageBuffer {
-        /// Length of the buffer.
-        got: Number,
-    },
+    PageBuffer,
 }
 
 /// Who must act on an error.
@@ -64,10 +57,7 @@ pub enum PatchError {
     /// The bytes do not begin with a signed envelope, or it is longer than a manifest can be.
     Envelope(FormatError),
     /// No trusted key has the key id of the envelope.
-    UnknownKey {
-        /// The id that the envelope names, its front.
-        key: ShortId,
-    },
+    UnknownKey,
     /// The signature is not one of the named key over these bytes.
     BadSignature,
     /// A trusted key signed something that is no manifest this version reads.
@@ -75,47 +65,24 @@ pub enum PatchError {
     /// The package is for another product.
     WrongProduct,
     /// The package is for other hardware revisions.
-    WrongHardware {
-        /// Revision of this device.
-        revision: Number,
-    },
+    WrongHardware,
     /// The package is older than what the device may run.
-    CounterTooLow {
-        /// Security counter of the package.
-        got: Number,
-    },
+    CounterTooLow,
     /// The target does not fit into the slot.
-    TargetTooLarge {
-        /// Size of the target in bytes.
-        got: Number,
-    },
+    TargetTooLarge,
     /// The decoder needs more RAM than the device has for it.
-    DecoderRam {
-        /// Bytes that the package declares.
-        needed: Number,
-    },
+    DecoderRam,
     /// This build has no decoder for the codec.
     UnsupportedCodec {
         /// The codec.
         codec: Codec,
     },
     /// The block buffer is smaller than the package's blocks.
-    BlockBuffer {
-        /// Bytes that are needed.
-        needed: Number,
-    },
+    BlockBuffer,
     /// The device does not run the image that the delta was made from.
-    BaseMismatch {
-        /// The SHA-256 of the wanted base, its front.
-        wanted: ShortId,
-        /// The same of what stands in the base slot, over the wanted size; zeros if the slot is smaller than that.
-        got: ShortId,
-    },
+    BaseMismatch,
     /// A block is not the one that was signed.
-    BlockMismatch {
-        /// Its number, from 0.
-        block: Number,
-    },
+    BlockMismatch,
     /// An authentic payload cannot be decoded: the package was built wrongly.
     Payload(DecodeError<FlashError>),
     /// A flash access failed.
@@ -124,17 +91,11 @@ pub enum PatchError {
     /// package was built wrongly.
     ImageMismatch,
     /// A bank of the region for the decoder's state is too small, during an installation in place.
-    StateRoom {
-        /// Bytes that the state may have.
-        needed: Number,
-    },
+    StateRoom,
     /// The bytes ended before the package did.
     Truncated,
     /// Bytes follow the package where exactly one was wanted.
-    TrailingBytes {
-        /// How many.
-        extra: Number,
-    },
+    TrailingBytes,
     /// A future of the patcher was dropped before it ended: begin anew.
     #[cfg(feature = "async")]
     Interrupted,
@@ -147,11 +108,9 @@ impl PatchError {
         match self {
             #[cfg(feature = "async")]
             Self::Interrupted => Culprit::Caller,
-            Self::BlockBuffer { .. }
-            | Self::StateRoom { .. }
-            | Self::Flash(FlashError::PageBuffer { .. } | FlashError::ReadSize { .. }) => {
-                Culprit::Caller
-            }
+            Self::BlockBuffer
+            | Self::StateRoom
+            | Self::Flash(FlashError::PageBuffer | FlashError::ReadSize) => Culprit::Caller,
             Self::Flash(_) | Self::Payload(DecodeError::Images(_)) => Culprit::Hardware,
             _ => Culprit::Package,
         }
@@ -175,13 +134,9 @@ impl fmt::Display for FlashError {
                 f.write_str("the decoder's state cannot be kept, or is not what was kept")
             }
             Self::Target(kind) => write!(f, "target slot: {kind}"),
-            Self::ReadBack { offset } => {
-                write!(f, "target slot reads back differently at {offset}")
-            }
-            Self::ReadSize { got } => write!(f, "flash with a read size of {got} is not supported"),
-            Self::PageBuffer { got } => {
-                write!(f, "page buffer of {got} bytes does not suit the flash's write size")
-            }
+            Self::ReadBack => f.write_str("target slot reads back differently"),
+            Self::ReadSize => f.write_str("flash with an unsupported read size"),
+            Self::PageBuffer => f.write_str("page buffer does not suit the flash's write size"),
         }
     }
 }
@@ -192,43 +147,27 @@ impl fmt::Display for PatchError {
             Self::Envelope(cause) | Self::Manifest(cause) => {
                 write!(f, "package is not readable: {cause}")
             }
-            Self::UnknownKey { key } => {
-                write!(f, "package is signed by the unknown key {key}")
-            }
+            Self::UnknownKey => f.write_str("package is signed by an unknown key"),
             Self::BadSignature => f.write_str("the signature does not match the manifest"),
             Self::WrongProduct => f.write_str("package is for another product"),
-            Self::WrongHardware { revision } => {
-                write!(f, "package is for other hardware revisions than {revision}")
+            Self::WrongHardware => f.write_str("package is for other hardware revisions"),
+            Self::CounterTooLow => {
+                f.write_str("package has a lower security counter than the device requires")
             }
-            Self::CounterTooLow { got } => {
-                write!(f, "package has security counter {got}, the device already requires more")
-            }
-            Self::TargetTooLarge { got } => {
-                write!(f, "image of {got} bytes does not fit the slot")
-            }
-            Self::DecoderRam { needed } => {
-                write!(f, "decoder needs {needed} bytes of RAM, the device has less")
-            }
+            Self::TargetTooLarge => f.write_str("image does not fit the slot"),
+            Self::DecoderRam => f.write_str("decoder needs more RAM than the device has"),
             Self::UnsupportedCodec { codec } => {
                 write!(f, "no decoder for the codec `{}`", codec.name())
             }
-            Self::BlockBuffer { needed } => {
-                write!(f, "blocks have {needed} bytes, the buffer less")
-            }
-            Self::BaseMismatch { wanted, got } => {
-                write!(f, "package expects base {wanted}, image is {got}")
-            }
-            Self::BlockMismatch { block } => {
-                write!(f, "block {block} is not the one that was signed")
-            }
+            Self::BlockBuffer => f.write_str("block buffer is smaller than the blocks"),
+            Self::BaseMismatch => f.write_str("package expects another base"),
+            Self::BlockMismatch => f.write_str("a block is not the one that was signed"),
             Self::Payload(cause) => write!(f, "payload cannot be decoded: {cause}"),
             Self::Flash(cause) => cause.fmt(f),
             Self::ImageMismatch => f.write_str("the finished image is not the one that was signed"),
-            Self::StateRoom { needed } => {
-                write!(f, "the decoder's state takes {needed} bytes, a bank for it has less")
-            }
+            Self::StateRoom => f.write_str("the decoder's state does not fit a bank for it"),
             Self::Truncated => f.write_str("the package is incomplete"),
-            Self::TrailingBytes { extra } => write!(f, "{extra} bytes follow the package"),
+            Self::TrailingBytes => f.write_str("bytes follow the package"),
             #[cfg(feature = "async")]
             Self::Interrupted => f.write_str("a call before this one was dropped before it ended"),
         }
@@ -256,27 +195,15 @@ pub enum JournalError {
     /// The region cannot be read, erased or written.
     Flash(NorFlashErrorKind),
     /// The region reads back differently from what was written.
-    ReadBack {
-        /// Offset in the region, in bytes.
-        offset: Number,
-    },
+    ReadBack,
     /// The records do not fit into a bank, which is half of the region.
-    Full {
-        /// Length of a bank in bytes.
-        bank: Number,
-    },
+    Full,
     /// The region is no even number of sectors, or its write size does not divide 256.
     Geometry,
     /// The caller's buffer is shorter than the record.
-    BufferTooSmall {
-        /// Bytes that are needed.
-        needed: Number,
-    },
+    BufferTooSmall,
     /// The payload is longer than a record can be.
-    TooLong {
-        /// Its length in bytes.
-        got: Number,
-    },
+    TooLong,
     /// A future that wrote was dropped before it ended, as if power had failed: open the journal again.
     #[cfg(feature = "async")]
     Interrupted,
@@ -286,15 +213,11 @@ impl fmt::Display for JournalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flash(kind) => write!(f, "journal: {kind}"),
-            Self::ReadBack { offset } => write!(f, "journal reads back differently at {offset}"),
-            Self::Full { bank } => {
-                write!(f, "records do not fit into a journal bank of {bank} bytes")
-            }
+            Self::ReadBack => f.write_str("journal reads back differently"),
+            Self::Full => f.write_str("records do not fit into a journal bank"),
             Self::Geometry => f.write_str("journal region is not two banks of whole sectors"),
-            Self::BufferTooSmall { needed } => {
-                write!(f, "record of {needed} bytes does not fit the buffer")
-            }
-            Self::TooLong { got } => write!(f, "record of {got} bytes is too long"),
+            Self::BufferTooSmall => f.write_str("record does not fit the buffer"),
+            Self::TooLong => f.write_str("record is too long"),
             #[cfg(feature = "async")]
             Self::Interrupted => f.write_str("a call before this one was dropped before it ended"),
         }
@@ -310,15 +233,9 @@ pub enum StagingError {
     /// The region cannot be read, erased or written.
     Flash(NorFlashErrorKind),
     /// The region reads back differently from what was written.
-    ReadBack {
-        /// Offset in the region, in bytes.
-        offset: Number,
-    },
+    ReadBack,
     /// The region has no room for what comes next.
-    Full {
-        /// Bytes that are needed.
-        needed: Number,
-    },
+    Full,
     /// The write size does not divide 256, or the read size does not divide 64.
     Geometry,
 }
@@ -327,12 +244,8 @@ impl fmt::Display for StagingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flash(kind) => write!(f, "staging region: {kind}"),
-            Self::ReadBack { offset } => {
-                write!(f, "staging region reads back differently at {offset}")
-            }
-            Self::Full { needed } => {
-                write!(f, "staging region has less than the {needed} bytes that are needed")
-            }
+            Self::ReadBack => f.write_str("staging region reads back differently"),
+            Self::Full => f.write_str("staging region is too small"),
             Self::Geometry => f.write_str("staging region has an unsupported read or write size"),
         }
     }
@@ -343,12 +256,12 @@ impl core::error::Error for StagingError {}
 impl From<FlashError> for StagingError {
     fn from(error: FlashError) -> Self {
         match error {
-            FlashError::ReadBack { offset } => Self::ReadBack { offset },
+            FlashError::ReadBack => Self::ReadBack,
             FlashError::Base(kind) | FlashError::Staging(kind) | FlashError::Target(kind) => {
                 Self::Flash(kind)
             }
-            FlashError::ReadSize { .. }
-            | FlashError::PageBuffer { .. }
+            FlashError::ReadSize
+            | FlashError::PageBuffer
             | FlashError::Journal
             | FlashError::State => Self::Geometry,
         }
@@ -374,7 +287,7 @@ pub enum UpdateError {
     Document(DocumentError),
 }
 
-const _: () = assert!(size_of::<UpdateError>() <= 8, "errors are returned in two registers");
+const _: () = assert!(size_of::<UpdateError>() <= 4, "errors are returned in one register");
 
 impl fmt::Display for UpdateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -426,32 +339,3 @@ macro_rules! from_turn {
     )*};
 }
 from_turn!(JournalError, PatchError);
-
-/// The front of a key id or a digest, to be compared by people.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct ShortId([u8; 3]);
-
-impl From<KeyId> for ShortId {
-    fn from([a, b, c, ..]: KeyId) -> Self {
-        Self([a, b, c])
-    }
-}
-
-impl From<ShortDigest> for ShortId {
-    fn from([a, b, c, ..]: ShortDigest) -> Self {
-        Self([a, b, c])
-    }
-}
-
-impl fmt::Display for ShortId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for ShortId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}

@@ -113,7 +113,7 @@ pub(crate) fn read_back<T: ReadNorFlash>(
         let got = bounce.get_mut(..wanted.len()).unwrap_or_default();
         read(flash, offset, got).map_err(FlashError::Target)?;
         if got != wanted {
-            return Err(FlashError::ReadBack { offset: offset.into() });
+            return Err(FlashError::ReadBack);
         }
         offset = offset.saturating_add(u32::try_from(wanted.len()).unwrap_or(u32::MAX));
     }

@@ -302,19 +302,18 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
             sector_bytes = known.sector_bytes();
             let wanted = u32::from(room_sectors).saturating_mul(sector_bytes);
             if wanted > room || sector_bytes.checked_rem(sector) != Some(0) {
-                return Err(PatchError::TargetTooLarge { got: wanted.into() });
+                return Err(PatchError::TargetTooLarge);
             }
             (moves, in_place) = (Some(known.moves(room_sectors)), Some(known));
         }
         let page = target.page.len();
         if to_usize(sector_bytes).checked_rem(page) != Some(0) {
-            return Err(PatchError::Flash(FlashError::PageBuffer { got: page.into() }));
+            return Err(PatchError::Flash(FlashError::PageBuffer));
         }
         if self.place.progress.moves == 0 {
             let needed = decoder.state_bytes().saturating_add(IN_PLACE_STATE_BYTES);
             if needed > self.states.bank_bytes().into() {
-                let needed = u32::try_from(needed).unwrap_or(u32::MAX).into();
-                return Err(PatchError::StateRoom { needed });
+                return Err(PatchError::StateRoom);
             }
         }
         let mut made = 0u16;

@@ -186,9 +186,7 @@ pub use blocking::updater::Updater;
 pub use check::{PackageChecker, authenticate};
 pub use document::DocumentError;
 pub use draw::{Draw, eligible, place};
-pub use error::{
-    Culprit, FlashError, JournalError, PatchError, ShortId, StagingError, UpdateError,
-};
+pub use error::{Culprit, FlashError, JournalError, PatchError, StagingError, UpdateError};
 pub use flags::{Decision, DeviceFacts, Reason, VerifiedFlags};
 pub use flash::{NoBase, Slots};
 #[cfg(feature = "in-place")]
@@ -206,7 +204,7 @@ pub use whittle_delta::{ArrangementBuffers, InPlaceDecoder};
 pub use whittle_delta::{DecodeError, compact};
 pub use whittle_format::journal::Kind as RecordKind;
 pub use whittle_format::life::{Ending, LifeState, Phase, SlotId};
-pub use whittle_format::{FormatError, Manifest, Number, Part, Seed, Share, Stage};
+pub use whittle_format::{FormatError, Manifest, Part, Seed, Share, Stage};
 
 /// Whether a machine wants more bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,8 +16,8 @@
 //! It knows no flash: whoever drives it writes the new state to the journal *before* acting on it, and boots what
 //! [`boots_from`] says.
 
+use whittle_format::ShortDigest;
 use whittle_format::life::{Ending, LifeState, PackageKind, Phase, SlotId};
-use whittle_format::{Number, ShortDigest};
 
 /// How often a trial is attempted, unless told otherwise.
 pub const DEFAULT_ATTEMPTS: u8 = 3;
@@ -111,10 +111,7 @@ pub enum LifeError {
     /// Deltas to this target failed too often: the full image is wanted.
     FullImageWanted,
     /// The target's security counter is lower than the device's.
-    CounterTooLow {
-        /// Security counter of the target.
-        got: Number,
-    },
+    CounterTooLow,
 }
 
 impl core::fmt::Display for LifeError {
@@ -123,8 +120,8 @@ impl core::fmt::Display for LifeError {
             Self::OutOfTurn { phase } => write!(f, "does not fit the phase {phase:?}"),
             Self::Rejected => f.write_str("this target was rolled back before"),
             Self::FullImageWanted => f.write_str("deltas to this target failed: full image wanted"),
-            Self::CounterTooLow { got } => {
-                write!(f, "target has security counter {got}, the device requires more")
+            Self::CounterTooLow => {
+                f.write_str("target has a lower security counter than the device")
             }
         }
     }
@@ -214,7 +211,7 @@ fn download(
         return Err(LifeError::Rejected);
     }
     if target_counter < state.security_counter {
-        return Err(LifeError::CounterTooLow { got: target_counter.into() });
+        return Err(LifeError::CounterTooLow);
     }
     if kind == PackageKind::Delta && delta_failures >= MAX_DELTA_FAILURES {
         return Err(LifeError::FullImageWanted);

@@ -49,12 +49,12 @@ impl<'b> Page<'b> {
     pub(crate) fn check<T: ReadNorFlash>(&self, write_size: usize) -> Result<(), FlashError> {
         let whole_writes = self.bytes.len().checked_rem(write_size) == Some(0);
         if !is_readable::<T>() || write_size.checked_rem(T::READ_SIZE) != Some(0) {
-            return Err(FlashError::ReadSize { got: T::READ_SIZE.into() });
+            return Err(FlashError::ReadSize);
         }
         if whole_writes && !self.bytes.is_empty() {
             return Ok(());
         }
-        Err(FlashError::PageBuffer { got: self.bytes.len().into() })
+        Err(FlashError::PageBuffer)
     }
 
     /// Bytes that can be appended: enough for a step of any decoder unless the page is full.

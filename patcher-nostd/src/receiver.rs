@@ -132,12 +132,12 @@ impl<'a, V: Verifier> Receiver<'a, V> {
         let envelope = loop {
             let got = bytes.get(..*filled).unwrap_or_default();
             match Envelope::length(got).map_err(PatchError::Envelope)? {
-                Some(len) if len > MAX_MANIFEST_ENVELOPE_BYTES => return Err(too_long(len)),
+                Some(len) if len > MAX_MANIFEST_ENVELOPE_BYTES => return Err(TOO_LONG),
                 Some(len) if len == *filled => break got,
                 _ => {}
             }
             let Some((byte, rest)) = input.split_first() else { return Ok(None) };
-            let Some(room) = bytes.get_mut(*filled) else { return Err(too_long(*filled)) };
+            let Some(room) = bytes.get_mut(*filled) else { return Err(TOO_LONG) };
             *room = *byte;
             *filled = filled.saturating_add(1);
             *input = rest;
@@ -151,7 +151,5 @@ impl<'a, V: Verifier> Receiver<'a, V> {
     }
 }
 
-fn too_long(len: usize) -> PatchError {
-    let field = Part::ManifestEnvelope;
-    PatchError::Envelope(FormatError::OutOfRange { field, got: len.into() })
-}
+const TOO_LONG: PatchError =
+    PatchError::Envelope(FormatError::OutOfRange { field: Part::ManifestEnvelope });

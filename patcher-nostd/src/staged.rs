@@ -31,7 +31,7 @@ pub(crate) fn read_envelope<'b, S: ReadNorFlash>(
     into: &'b mut [u8; MAX_MANIFEST_ENVELOPE_BYTES],
 ) -> Result<&'b [u8], PatchError> {
     if !is_readable::<S>() {
-        return Err(PatchError::Flash(FlashError::ReadSize { got: S::READ_SIZE.into() }));
+        return Err(PatchError::Flash(FlashError::ReadSize));
     }
     // What lies behind the envelope may be torn, and a read across it may fail.
     let (mut len, mut got) = (HEAD, 0);

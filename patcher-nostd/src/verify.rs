@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use whittle_format::envelope::{self, Envelope, SIGNATURE_LEN, TBS_OVERHEAD};
 use whittle_format::{FormatError, Manifest, ShortDigest, manifest};
 
-use crate::{PatchError, ShortId};
+use crate::PatchError;
 pub use whittle_format::envelope::KeyId;
 
 /// Checks signatures, in software or by the crypto that the chip has.
@@ -98,7 +98,7 @@ pub(crate) fn verify_manifest(
     let mut tbs = [0; manifest::MAX_LEN + TBS_OVERHEAD];
     check_signature(&envelope, verifier, &mut tbs).map_err(|error| match error {
         SignatureError::Envelope(cause) => PatchError::Envelope(cause),
-        SignatureError::UnknownKey { key } => PatchError::UnknownKey { key },
+        SignatureError::UnknownKey => PatchError::UnknownKey,
         SignatureError::BadSignature => PatchError::BadSignature,
     })?;
     Manifest::parse(envelope.payload).map(VerifiedManifest).map_err(PatchError::Manifest)
@@ -107,7 +107,7 @@ pub(crate) fn verify_manifest(
 /// Why an envelope does not count, whatever it signs.
 pub(crate) enum SignatureError {
     Envelope(FormatError),
-    UnknownKey { key: ShortId },
+    UnknownKey,
     BadSignature,
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn check_signature(
     let len = envelope::tbs(&key_id, envelope.payload, tbs).map_err(SignatureError::Envelope)?;
     let message = tbs.get(..len).unwrap_or_default();
     verifier.verify(&key_id, message, envelope.signature).map_err(|error| match error {
-        VerifyError::UnknownKey => SignatureError::UnknownKey { key: key_id.into() },
+        VerifyError::UnknownKey => SignatureError::UnknownKey,
         VerifyError::BadSignature => SignatureError::BadSignature,
     })
 }

@@ -43,7 +43,7 @@ fn a_rollout_grows_and_keeps_whom_it_has() {
     }
     let accepted = accepted.expect("three of them");
     let error = VerifiedStage::check(&signed[1], PRODUCT, Some(&accepted), &keys());
-    assert_eq!(error, Err(DocumentError::StageTooLow { got: 2u32.into() }));
+    assert_eq!(error, Err(DocumentError::StageTooLow));
     assert_eq!(
         VerifiedStage::check(&signed[1], "boiler", None, &keys()),
         Err(DocumentError::WrongProduct)
@@ -121,8 +121,8 @@ fn each_refusal_has_its_code_and_its_words() {
             "unknown key",
         ),
         (check(&shop, "flipped.stage", "x", &[]), 5, "signature does not match"),
-        (check(&shop, "long.stage", "x", &[]), 4, "document has 257 bytes, the limit is 256"),
-        (check(&shop, "flags.bin", "x", &[]), 4, "payload begins with"),
+        (check(&shop, "long.stage", "x", &[]), 4, "document is too long"),
+        (check(&shop, "flags.bin", "x", &[]), 4, "payload of another kind"),
         (check(&shop, "1.stage", "", &[]), 2, "length of a device id is 0"),
         (
             check(&shop, "1.stage", "x", &["--accepted", "2.stage"]),

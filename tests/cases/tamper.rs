@@ -62,7 +62,7 @@ fn each_refusal_has_its_code_and_its_words() {
             5,
             "is not the one that was signed",
         ),
-        ("a downgrade", &delta, "2.bin", &["--security-counter", "8"], 4, "security counter 7"),
+        ("a downgrade", &delta, "2.bin", &["--security-counter", "8"], 4, "lower security counter"),
         ("another product", &delta, "2.bin", &["--product", "toaster"], 4, "for another product"),
         (
             "other hardware",

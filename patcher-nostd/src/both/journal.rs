@@ -246,14 +246,13 @@ impl<F: NorFlash> Journal<F> {
         self.turn.check()?;
         let Some(place) = self.place(kind) else { return Ok(None) };
         let needed = usize::from(place.head.len);
-        let payload =
-            into.get_mut(..needed).ok_or(JournalError::BufferTooSmall { needed: needed.into() })?;
+        let payload = into.get_mut(..needed).ok_or(JournalError::BufferTooSmall)?;
         for offset in self.copies(place) {
             if self.read_copy(offset, place.head, payload) {
                 return Ok(Some(payload));
             }
         }
-        Err(JournalError::ReadBack { offset: place.offset.into() })
+        Err(JournalError::ReadBack)
     }
 
     /// Reads a copy's payload; whether what was read is what was written.
@@ -282,14 +281,14 @@ impl<F: NorFlash> Journal<F> {
     }
 
     async fn append_somewhere(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
-        let too_long = JournalError::TooLong { got: payload.len().into() };
+        let too_long = JournalError::TooLong;
         let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
         if len > MAX_PAYLOAD {
             return Err(too_long);
         }
         let head = RecordHead { kind, len, sequence: self.sequence.saturating_add(1) };
         if !is_needed(kind) && self.full_snapshot(head) > self.bank_len() {
-            return Err(JournalError::Full { bank: self.bank_len().into() });
+            return Err(JournalError::Full);
         }
         let fits = |journal: &Self| {
             let end = journal.end.saturating_add(journal.stride(head).saturating_mul(2));
@@ -300,11 +299,7 @@ impl<F: NorFlash> Journal<F> {
             return Ok(());
         }
         self.rotate().await?;
-        if fits(self) {
-            self.append_here(head, payload).await
-        } else {
-            Err(JournalError::Full { bank: self.bank_len().into() })
-        }
+        if fits(self) { self.append_here(head, payload).await } else { Err(JournalError::Full) }
     }
 
     async fn append_here(&mut self, head: RecordHead, payload: &[u8]) -> Result<(), JournalError> {
@@ -339,7 +334,7 @@ impl<F: NorFlash> Journal<F> {
         // One copy of a record may read differently each time; never both of them.
         for second_first in [false, true] {
             outcome = self.write_bank(bank, second_first).await;
-            if !matches!(outcome, Err(JournalError::ReadBack { .. })) {
+            if !matches!(outcome, Err(JournalError::ReadBack)) {
                 break;
             }
         }
@@ -361,7 +356,7 @@ impl<F: NorFlash> Journal<F> {
             let head = place.head;
             *kept = Some(Place { offset: end, head });
             if end.saturating_add(self.stride(head).saturating_mul(2)) > bank.saturating_add(len) {
-                return Err(JournalError::Full { bank: len.into() });
+                return Err(JournalError::Full);
             }
             let [mut from, mut other] = self.copies(place);
             if second_first {
@@ -405,7 +400,7 @@ impl<F: NorFlash> Journal<F> {
         for copy in [at, second] {
             self.put(copy, head, source).await?;
             if self.is_good(copy) != Some(head) {
-                return Err(JournalError::ReadBack { offset: copy.into() });
+                return Err(JournalError::ReadBack);
             }
         }
         Ok(second.saturating_add(self.stride(head)))
@@ -440,7 +435,7 @@ impl<F: NorFlash> Journal<F> {
                 let mut crc = [0; CRC_LEN];
                 self.fetch(crc_at, &mut crc)?;
                 if crc != digest.clone().finalize().to_le_bytes() {
-                    return Err(JournalError::ReadBack { offset: offset.into() });
+                    return Err(JournalError::ReadBack);
                 }
             }
         }

@@ -30,7 +30,7 @@ pub(crate) async fn put<S: NorFlash>(
     check_geometry::<S>()?;
     let end = state.next.saturating_add(extent(bytes.len(), S::WRITE_SIZE));
     if usize::try_from(end).is_ok_and(|end| end > region.capacity()) {
-        return Err(StagingError::Full { needed: end.into() });
+        return Err(StagingError::Full);
     }
     let erased = end.next_multiple_of(to_u32(S::ERASE_SIZE).max(1)).max(state.erased);
     if end > state.erased {
