@@ -563,7 +563,6 @@ mod tests {
             document(&[NewFlag { name: "ab".parse().expect("a label"), ..fits }]).expect("fits");
         assert_eq!(bytes.len(), MAX_LEN);
         let error = document(&[NewFlag { name: "abc".parse().expect("a label"), ..fits }]);
-        let got = 939u32.into();
         let field = Part::FlagsDocument;
         assert_eq!(error, Err(FormatError::OutOfRange { field }));
     }
