@@ -16,7 +16,7 @@ use crate::{FormatError, Part, ShortDigest};
 const HASH_LEN: u32 = 16;
 
 /// Where the blocks of a payload begin and end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlockLayout {
     payload_size: u32,
     block_size: u32,
@@ -40,8 +40,13 @@ impl BlockLayout {
     /// [`FormatError::OutOfRange`] for a block size outside the limits.
     pub fn new(payload_size: u32, block_log2: u8) -> Result<Self, FormatError> {
         check_block_log2(block_log2)?;
+        Ok(Self::of(payload_size, block_log2))
+    }
+
+    /// The same where the block size is known to be within the limits.
+    pub(crate) fn of(payload_size: u32, block_log2: u8) -> Self {
         let block_size = 1u32.checked_shl(block_log2.into()).unwrap_or(u32::MAX);
-        Ok(Self { payload_size, block_size })
+        Self { payload_size, block_size }
     }
 
     /// Bytes that a reader needs to hold one block.

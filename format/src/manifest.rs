@@ -18,6 +18,7 @@
 //! 96  p  product                      …   v  target version
 //! ```
 
+use crate::block::BlockLayout;
 use crate::label::Label;
 use crate::limits;
 use crate::wire::{Field, Reader, Writer, from_code};
@@ -275,6 +276,12 @@ impl Manifest {
             Kind::Full => None,
             Kind::Delta(base) => Some(base),
         }
+    }
+
+    /// The blocks of the payload.
+    #[must_use]
+    pub fn block_layout(&self) -> BlockLayout {
+        BlockLayout::of(self.payload_size, self.block_log2)
     }
 
     /// RAM that the decoder needs at most, in bytes.

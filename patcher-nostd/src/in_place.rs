@@ -139,9 +139,10 @@ impl Staged<'_> {
         buffer: &mut [u8],
         mut take: impl FnMut(&[u8]) -> Result<(), PatchError>,
     ) -> Result<(), PatchError> {
-        let mut blocks = BlockReader::new(self.manifest, buffer)?;
+        let mut blocks = BlockReader::new(buffer);
+        blocks.begin(self.manifest);
         let mut extents =
-            StagedBlocks::new(self.state, self.manifest, self.envelope_len, S::WRITE_SIZE)?;
+            StagedBlocks::new(self.state, self.manifest, self.envelope_len, S::WRITE_SIZE);
         while let Some(mut extent) = extents.next() {
             let mut is_whole = false;
             while extent.len > 0 {

@@ -71,11 +71,9 @@ impl StagedBlocks {
         manifest: &Manifest,
         envelope_len: usize,
         write_size: usize,
-    ) -> Result<Self, PatchError> {
-        let layout = BlockLayout::new(manifest.payload_size, manifest.block_log2)
-            .map_err(PatchError::Manifest)?;
-        let at = extent(envelope_len, write_size);
-        Ok(Self { state: *state, layout, write_size, block: 0, at, consumed: 0 })
+    ) -> Self {
+        let (layout, at) = (manifest.block_layout(), extent(envelope_len, write_size));
+        Self { state: *state, layout, write_size, block: 0, at, consumed: 0 }
     }
 
     /// The next complete block.

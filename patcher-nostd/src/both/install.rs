@@ -104,7 +104,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Installation<'_, '_, J, F, V
         let mut input = envelope;
         patcher.push(&mut input, &mut slots).await?;
         let manifest = patcher.manifest().ok_or(PatchError::Truncated)?;
-        let mut blocks = StagedBlocks::new(staged, &manifest, envelope.len(), S::WRITE_SIZE)?;
+        let mut blocks = StagedBlocks::new(staged, manifest, envelope.len(), S::WRITE_SIZE);
         while let Some(mut block) = blocks.next() {
             while block.len > 0 {
                 let mut bytes = [0; PIECE];

@@ -55,7 +55,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
 
     /// What is being applied, once its envelope has come.
     #[must_use]
-    pub fn manifest(&self) -> Option<VerifiedManifest> {
+    pub fn manifest(&self) -> Option<&VerifiedManifest> {
         self.receiver.manifest()
     }
 
@@ -87,7 +87,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
             let outcome = match self.receiver.next(input, slots.base, capacity)? {
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
-                Event::Admitted(manifest) => self.prepare::<T>(&manifest),
+                Event::Admitted => self.prepare::<T>(),
                 Event::Payload => self.decode(slots, At::Block).await,
             };
             outcome.map_err(|error| self.receiver.fail(error))?;
@@ -104,13 +104,15 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         slots: &mut Slots<'_, B, T>,
     ) -> Result<Installed, PatchError> {
         self.turn.begin()?;
-        let manifest = self.receiver.finish()?;
+        self.receiver.finish()?;
         self.decode(slots, At::End).await?;
-        check_image(slots.target, &manifest)?;
-        Ok(Installed { manifest })
+        let manifest = self.receiver.finish()?;
+        check_image(slots.target, manifest)?;
+        Ok(Installed { manifest: *manifest })
     }
 
-    fn prepare<T: NorFlash>(&mut self, manifest: &VerifiedManifest) -> Result<(), PatchError> {
+    fn prepare<T: NorFlash>(&mut self) -> Result<(), PatchError> {
+        let manifest = self.receiver.manifest().ok_or(PatchError::Truncated)?;
         self.page.check::<T>(T::WRITE_SIZE).map_err(PatchError::Flash)?;
         self.decoder = Some(CodecDecoder::new(
             manifest,
