@@ -313,8 +313,9 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
 
     /// Puts a state into the journal, and only then into effect.
     async fn enter(&mut self, life: LifeState) -> Result<(), UpdateError> {
-        if life != self.life {
-            self.journal.append(Kind::Life, &life.emit()).await?;
+        let record = life.emit();
+        if record != self.life.emit() {
+            self.journal.append(Kind::Life, &record).await?;
             self.life = life;
         }
         Ok(())
