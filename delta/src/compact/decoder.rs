@@ -196,6 +196,7 @@ impl<'a> CompactDecoder<'a> {
     }
 
     /// Keeps as much of the tables as the class has that the first byte names.
+    #[inline(never)]
     pub(super) fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
         if self.stage != Stage::Waiting {
             return Err(DecodeError::Corrupt);
