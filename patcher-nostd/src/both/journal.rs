@@ -190,7 +190,8 @@ impl<F: NorFlash> Journal<F> {
     #[inline(never)]
     async fn look(&mut self, patience: u8) -> Result<(), JournalError> {
         let drop_doubtful = patience.saturating_add(1) < LOOKS;
-        let [a, b] = [0, self.bank_len()].map(|bank| self.examine(bank, drop_doubtful));
+        let a = self.examine(0, drop_doubtful);
+        let b = self.examine(self.bank_len(), drop_doubtful);
         if patience >= LOOKS / 2 {
             for found in [&a, &b] {
                 found.front?;
@@ -198,9 +199,9 @@ impl<F: NorFlash> Journal<F> {
             }
         }
         let newest = a.epoch.max(b.epoch);
-        let (mut found, other) = if b.rank() > a.rank() { (b, a) } else { (a, b) };
+        let (mut found, other) = if b.rank() > a.rank() { (&b, &a) } else { (&a, &b) };
         let are_readable = found.front.is_ok() && other.front.is_ok();
-        if other.goes_beyond(&found) {
+        if other.goes_beyond(found) {
             // Its bank record cannot be read any more, but records were appended to it.
             found = other;
         } else if let ([Err(error), Err(_)], 0) = ([found.front, other.front], found.sequence) {
@@ -287,7 +288,7 @@ impl<F: NorFlash> Journal<F> {
             return Err(too_long);
         }
         let head = RecordHead { kind, len, sequence: self.sequence.saturating_add(1) };
-        if !is_needed(kind) && self.full_snapshot(head) > self.bank_len() {
+        if longest(kind).is_none() && self.full_snapshot(head) > self.bank_len() {
             return Err(JournalError::Full);
         }
         let fits = |journal: &Self| {
@@ -500,7 +501,7 @@ impl<F: NorFlash> Journal<F> {
         let mut from = at;
         while from < bank_end {
             let next = from.saturating_add(word);
-            if !self.is_readable(from, next) {
+            if self.check_readable(from, next).is_err() {
                 return self.is_erased(next, bank_end);
             }
             from = next;
@@ -508,30 +509,25 @@ impl<F: NorFlash> Journal<F> {
         false
     }
 
-    fn is_readable(&mut self, from: u32, to: u32) -> bool {
+    fn check_readable(&mut self, from: u32, to: u32) -> Result<(), JournalError> {
         let mut from = from;
         while from < to {
-            let mut piece = [0; PIECE];
-            let Ok(piece) = self.fetch_piece(from, to, &mut piece) else { return false };
-            from = from.saturating_add(to_u32(piece.len()));
+            let read = self.fetch_piece(from, to, &mut [0; PIECE])?.len();
+            from = from.saturating_add(to_u32(read));
         }
-        true
+        Ok(())
     }
 
     /// The bank record at an offset; `None` if neither copy is good, although both can be read.
     #[inline(never)]
     fn bank_record(&mut self, at: u32) -> Result<Option<BankRecord>, JournalError> {
         let second = at.saturating_add(self.stride(bank_record(0)));
-        let good = [at, second].map(|at| self.bank_head(at));
-        let both = good.iter().all(Option::is_some);
-        if let Some((sequence, head)) = good.into_iter().flatten().next() {
+        let (first, other) = (self.bank_head(at), self.bank_head(second));
+        let both = first.is_some() && other.is_some();
+        if let Some((sequence, head)) = first.or(other) {
             return Ok(Some(BankRecord { sequence, head, both }));
         }
-        let (mut from, end) = (at, second.saturating_add(self.stride(bank_record(0))));
-        while from < end {
-            let read = self.fetch_piece(from, end, &mut [0; PIECE])?.len();
-            from = from.saturating_add(to_u32(read));
-        }
+        self.check_readable(at, second.saturating_add(self.stride(bank_record(0))))?;
         Ok(None)
     }
 
@@ -648,14 +644,18 @@ impl<F: NorFlash> Journal<F> {
     /// those that an update needs at their longest, and one more of these.
     fn full_snapshot(&self, new: RecordHead) -> u32 {
         let pair = |head: RecordHead| self.stride(head).saturating_mul(2);
-        let needed = NEEDED.map(|(kind, len)| pair(RecordHead { kind, len: to_u16(len), ..new }));
-        let others = Kind::KEPT.into_iter().filter(|kind| !is_needed(*kind)).map(|kind| {
+        let (mut all, mut more) = (self.mark_len().saturating_add(pair(bank_record(0))), 0);
+        for kind in Kind::KEPT {
             let kept = self.place(kind).map(|place| place.head);
-            if kind == new.kind { pair(new) } else { kept.map_or(0, pair) }
-        });
-        let more = needed.into_iter().max().unwrap_or(0);
-        let front = self.mark_len().saturating_add(pair(bank_record(0))).saturating_add(more);
-        needed.into_iter().chain(others).fold(front, u32::saturating_add)
+            let other = if kind == new.kind { Some(new) } else { kept };
+            let needed = longest(kind).map(|len| RecordHead { kind, len, ..new });
+            let len = needed.or(other).map_or(0, pair);
+            all = all.saturating_add(len);
+            if needed.is_some() {
+                more = len.max(more);
+            }
+        }
+        all.saturating_add(more)
     }
 
     fn bank_len(&self) -> u32 {
@@ -736,8 +736,9 @@ enum Source<'a> {
     Copy(u32),
 }
 
-fn is_needed(kind: Kind) -> bool {
-    NEEDED.iter().any(|(needed, _)| *needed == kind)
+/// Length of the longest payload of a kind that an update needs.
+fn longest(kind: Kind) -> Option<u16> {
+    NEEDED.iter().find(|(needed, _)| *needed == kind).map(|(_, len)| to_u16(*len))
 }
 
 fn index(kind: Kind) -> Option<usize> {
