@@ -187,6 +187,7 @@ impl LifeState {
 
     /// A device that has just been given its first image.
     #[must_use]
+    #[inline(never)]
     pub fn new(committed: SlotId, security_counter: u32) -> Self {
         Self {
             phase: Phase::Idle,
@@ -209,6 +210,7 @@ impl LifeState {
     ///
     /// # Errors
     /// [`FormatError::Truncated`], [`FormatError::TrailingBytes`] or [`FormatError::UnknownCode`].
+    #[inline(never)]
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let (fixed, extra) = bytes.split_first_chunk().ok_or(FormatError::Truncated)?;
         let bytes: &[u8; field::LEN] = fixed;
@@ -237,6 +239,7 @@ impl LifeState {
 
     /// Emits the payload.
     #[must_use]
+    #[inline(never)]
     pub fn emit(&self) -> [u8; field::LEN] {
         let mut out = [0; field::LEN];
         // All fields lie within an array of the layout's own length, so no `set` can fail.

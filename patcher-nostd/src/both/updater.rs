@@ -53,31 +53,27 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         journal: J,
         slots: [F; 2],
     ) -> Result<Self, UpdateError> {
-        let mut journal = Journal::open(journal).await?;
-        let mut bytes = [0; LifeState::LEN];
-        let stored = match journal.read(Kind::Life, &mut bytes)? {
-            Some(bytes) => Some(LifeState::parse(bytes).map_err(UpdateError::Record)?),
-            None => None,
-        };
-        let life = stored.unwrap_or(LifeState::new(SlotId::A, device.security_counter));
         let mut updater = Self {
             device: *device,
             verifier,
-            journal,
+            journal: Journal::open(journal).await?,
             slots,
-            life,
+            life: LifeState::new(SlotId::A, device.security_counter),
             attempts: DEFAULT_ATTEMPTS,
             is_single: false,
             settled: 0,
         };
-        if stored.is_none() {
-            let found = any_signed_slot(device, &updater.verifier, &mut updater.slots);
-            if let Some((slot, found)) = found {
-                updater.life =
-                    LifeState::new(slot, found.security_counter.max(life.security_counter));
-            }
-            updater.journal.append(Kind::Life, &updater.life.emit()).await?;
+        let mut bytes = [0; LifeState::LEN];
+        if let Some(stored) = updater.journal.read(Kind::Life, &mut bytes)? {
+            updater.life = LifeState::parse(stored).map_err(UpdateError::Record)?;
+            return Ok(updater);
         }
+        let found = any_signed_slot(device, &updater.verifier, &mut updater.slots);
+        if let Some((slot, found)) = found {
+            let counter = found.security_counter.max(device.security_counter);
+            updater.life = LifeState::new(slot, counter);
+        }
+        updater.journal.append(Kind::Life, &updater.life.emit()).await?;
         Ok(updater)
     }
 
