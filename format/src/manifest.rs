@@ -199,15 +199,17 @@ impl Manifest {
     /// Any [`FormatError`]; no declared number above its limit in [`limits`] gets through.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         field::MAGIC.expect(bytes, MAGIC)?;
-        let mut names = Reader::new(bytes, field::FIXED_LEN);
-        let product = Label::parse(names.take(field::PRODUCT_LEN.get(bytes)?.into())?)?;
-        let target_version = Label::parse(names.take(field::VERSION_LEN.get(bytes)?.into())?)?;
+        let (fixed, names) = bytes.split_first_chunk().ok_or(FormatError::Truncated)?;
+        let fixed: &[u8; field::FIXED_LEN] = fixed;
+        let mut names = Reader::new(names, 0);
+        let product = Label::parse(names.take(field::PRODUCT_LEN.of(fixed).into())?)?;
+        let target_version = Label::parse(names.take(field::VERSION_LEN.of(fixed).into())?)?;
         names.finish()?;
 
         let base =
-            BaseRef { size: field::BASE_SIZE.get(bytes)?, digest: field::BASE_DIGEST.get(bytes)? };
+            BaseRef { size: field::BASE_SIZE.of(fixed), digest: field::BASE_DIGEST.of(fixed) };
         let no_base = BaseRef { size: 0, digest: ShortDigest::default() };
-        let kind = match field::KIND.get(bytes)? {
+        let kind = match field::KIND.of(fixed) {
             KIND_FULL if base == no_base => Kind::Full,
             KIND_FULL => return Err(FormatError::Contradiction { field: Part::BaseOfFullImage }),
             KIND_DELTA => Kind::Delta(base),
@@ -217,19 +219,19 @@ impl Manifest {
             product,
             target_version,
             hardware: HardwareRange {
-                min: field::HARDWARE_MIN.get(bytes)?,
-                max: field::HARDWARE_MAX.get(bytes)?,
+                min: field::HARDWARE_MIN.of(fixed),
+                max: field::HARDWARE_MAX.of(fixed),
             },
-            security_counter: field::SECURITY_COUNTER.get(bytes)?,
-            target_size: field::TARGET_SIZE.get(bytes)?,
-            target_digest: field::TARGET_DIGEST.get(bytes)?,
+            security_counter: field::SECURITY_COUNTER.of(fixed),
+            target_size: field::TARGET_SIZE.of(fixed),
+            target_digest: field::TARGET_DIGEST.of(fixed),
             kind,
-            codec: Codec::from_code(field::CODEC.get(bytes)?)?,
-            encoder: field::ENCODER.get(bytes)?,
-            memory_class: field::MEMORY_CLASS.get(bytes)?,
-            block_log2: field::BLOCK_LOG2.get(bytes)?,
-            payload_size: field::PAYLOAD_SIZE.get(bytes)?,
-            root: field::ROOT.get(bytes)?,
+            codec: Codec::from_code(field::CODEC.of(fixed))?,
+            encoder: field::ENCODER.of(fixed),
+            memory_class: field::MEMORY_CLASS.of(fixed),
+            block_log2: field::BLOCK_LOG2.of(fixed),
+            payload_size: field::PAYLOAD_SIZE.of(fixed),
+            root: field::ROOT.of(fixed),
         }
         .check()
     }

@@ -5,6 +5,7 @@ use crate::{FormatError, Part};
 /// A value with a fixed little-endian encoding.
 pub(crate) trait Wire: Copy {
     const LEN: usize;
+    const ZERO: Self;
     fn load(bytes: &[u8]) -> Option<Self>;
     fn store(self, bytes: &mut [u8]) -> Option<()>;
 }
@@ -13,6 +14,7 @@ macro_rules! wire_int {
     ($($int:ty),*) => {$(
         impl Wire for $int {
             const LEN: usize = size_of::<$int>();
+            const ZERO: Self = 0;
             fn load(bytes: &[u8]) -> Option<Self> {
                 Some(<$int>::from_le_bytes(*bytes.first_chunk()?))
             }
@@ -27,6 +29,7 @@ wire_int!(u8, u16, u32);
 
 impl<const N: usize> Wire for [u8; N] {
     const LEN: usize = N;
+    const ZERO: Self = [0; N];
     fn load(bytes: &[u8]) -> Option<Self> {
         bytes.first_chunk().copied()
     }
@@ -65,6 +68,11 @@ impl<T: Wire> Field<T> {
     pub(crate) fn get(&self, bytes: &[u8]) -> Result<T, FormatError> {
         let short = FormatError::Truncated;
         bytes.get(self.offset..).and_then(T::load).ok_or(short)
+    }
+
+    /// The value in a layout that is all there.
+    pub(crate) fn of<const N: usize>(&self, layout: &[u8; N]) -> T {
+        layout.get(self.offset..).and_then(T::load).unwrap_or(T::ZERO)
     }
 
     pub(crate) fn set(&self, bytes: &mut [u8], value: T) -> Result<(), FormatError> {
