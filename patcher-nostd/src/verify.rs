@@ -3,7 +3,7 @@
 use core::ops::Deref;
 
 use sha2::{Digest as _, Sha256};
-use whittle_format::envelope::{self, Envelope, SIGNATURE_LEN, TBS_OVERHEAD};
+use whittle_format::envelope::{Envelope, SIGNATURE_LEN, TBS_OVERHEAD};
 use whittle_format::{FormatError, Manifest, ShortDigest, manifest};
 
 use crate::PatchError;
@@ -118,7 +118,7 @@ pub(crate) fn check_signature(
     tbs: &mut [u8],
 ) -> Result<(), SignatureError> {
     let key_id = envelope.key_id;
-    let len = envelope::tbs(&key_id, envelope.payload, tbs).map_err(SignatureError::Envelope)?;
+    let len = envelope.tbs(tbs).map_err(SignatureError::Envelope)?;
     let message = tbs.get(..len).unwrap_or_default();
     verifier.verify(&key_id, message, envelope.signature).map_err(|error| match error {
         VerifyError::UnknownKey => SignatureError::UnknownKey,
