@@ -30,6 +30,8 @@ pub(crate) const SUPPORTED: &[Codec] = &[
 /// The decoder of one package.
 #[expect(clippy::large_enum_variant, reason = "any of them may be the one, and there is no heap")]
 pub(crate) enum CodecDecoder<'a> {
+    /// It will be one with this memory.
+    Waiting(Option<Memory<'a>>),
     Stored(StoredDecoder),
     Compact(CompactDecoder<'a>),
     #[cfg(feature = "in-place")]
@@ -80,12 +82,21 @@ impl<'a> CodecDecoder<'a> {
         }
     }
 
+    /// Takes the memory that it has waited with.
+    pub(crate) fn take_memory(&mut self) -> Option<Memory<'a>> {
+        match self {
+            Self::Waiting(memory) => memory.take(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn push(
         &mut self,
         input: &mut &[u8],
         images: &mut impl Images<Error = FlashError>,
     ) -> Result<Wants, DecodeError<FlashError>> {
         match self {
+            Self::Waiting(_) => Err(DecodeError::Incomplete),
             Self::Stored(decoder) => decoder.push(input, images),
             Self::Compact(decoder) => decoder.push(input, images),
             #[cfg(feature = "in-place")]
@@ -102,6 +113,7 @@ impl<'a> CodecDecoder<'a> {
         images: &mut impl Images<Error = FlashError>,
     ) -> Result<Wants, DecodeError<FlashError>> {
         match self {
+            Self::Waiting(_) => Err(DecodeError::Incomplete),
             Self::Stored(decoder) => decoder.finish(images),
             Self::Compact(decoder) => decoder.finish(images),
             #[cfg(feature = "in-place")]
@@ -127,6 +139,7 @@ impl<'a> CodecDecoder<'a> {
     /// Most bytes of the decoder's state, as far as that is known.
     pub(crate) fn state_bytes(&self) -> u64 {
         match self {
+            Self::Waiting(_) => 0,
             Self::Stored(decoder) => decoder.state_bytes(),
             Self::Compact(decoder) => decoder.state_bytes(),
             Self::InPlace(decoder) => decoder.state_bytes(),
@@ -141,6 +154,7 @@ impl<'a> CodecDecoder<'a> {
         state: &mut S,
     ) -> Result<(), StateError<S::Error>> {
         match self {
+            Self::Waiting(_) => Err(StateError::Corrupt),
             Self::Stored(decoder) => decoder.pass_state(state),
             Self::Compact(decoder) => decoder.pass_state(state),
             Self::InPlace(decoder) => decoder.pass_state(state),

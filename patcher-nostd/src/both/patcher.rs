@@ -4,7 +4,6 @@ use embedded_storage::nor_flash::{NorFlashError as _, ReadNorFlash};
 #[cfg(feature = "in-place")]
 use whittle_delta::ArrangementBuffers;
 use whittle_delta::Wants;
-use whittle_delta::compact::Memory;
 
 use super::turn::Turn;
 use super::{NorFlash, both};
@@ -20,10 +19,9 @@ use crate::{
 /// Applies one package to a slot.
 pub struct Patcher<'a, V> {
     receiver: Receiver<'a, V>,
-    compact: Option<Memory<'a>>,
     #[cfg(feature = "in-place")]
     arrangement: Option<ArrangementBuffers<'a>>,
-    decoder: Option<CodecDecoder<'a>>,
+    decoder: CodecDecoder<'a>,
     page: Page<'a>,
     turn: Turn,
 }
@@ -37,10 +35,9 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         let (page, turn) = (Page::new(page), Turn::default());
         Self {
             receiver,
-            compact,
             #[cfg(feature = "in-place")]
             arrangement: None,
-            decoder: None,
+            decoder: CodecDecoder::Waiting(compact),
             page,
             turn,
         }
@@ -114,12 +111,12 @@ impl<'a, V: Verifier> Patcher<'a, V> {
     fn prepare<T: NorFlash>(&mut self) -> Result<(), PatchError> {
         let manifest = self.receiver.manifest().ok_or(PatchError::Truncated)?;
         self.page.check::<T>(T::WRITE_SIZE).map_err(PatchError::Flash)?;
-        self.decoder = Some(CodecDecoder::new(
+        self.decoder = CodecDecoder::new(
             manifest,
-            self.compact.take(),
+            self.decoder.take_memory(),
             #[cfg(feature = "in-place")]
             self.arrangement.take(),
-        )?);
+        )?;
         Ok(())
     }
 
@@ -129,14 +126,13 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         slots: &mut Slots<'_, B, T>,
         at: At,
     ) -> Result<(), PatchError> {
-        let decoder = self.decoder.as_mut().ok_or(PatchError::Truncated)?;
         let mut payload = self.receiver.payload();
         loop {
             let mut images =
                 FlashImages { base: slots.base, target: slots.target, page: &mut self.page };
             let wants = match at {
-                At::Block => decoder.push(&mut payload, &mut images),
-                At::End => decoder.finish(&mut images),
+                At::Block => self.decoder.push(&mut payload, &mut images),
+                At::End => self.decoder.finish(&mut images),
             };
             let is_done = wants? != Wants::Room;
             if is_done && (at == At::Block || !self.page.has_unwritten()) {
