@@ -136,7 +136,6 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         outcome
     }
 
-    #[inline(never)]
     async fn take(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
         loop {
             let base = self.updater.life.committed;
@@ -162,7 +161,6 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     /// # Errors
     /// [`UpdateError::Patch`] with [`PatchError::Truncated`] if bytes are missing, or
     /// [`UpdateError::Journal`].
-    #[inline(never)]
     pub async fn finish(mut self) -> Result<VerifiedManifest, UpdateError> {
         self.turn.begin().map_err(JournalError::from)?;
         let manifest = *self.receiver.finish()?;
@@ -172,7 +170,6 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     }
 
     /// Stages the envelope of an admitted package.
-    #[inline(never)]
     async fn begin(&mut self) -> Result<(), UpdateError> {
         #[cfg(feature = "in-place")]
         if self.updater.is_being_replaced()? {

@@ -187,7 +187,6 @@ impl<F: NorFlash> Journal<F> {
     /// As long as there is patience, what cannot be read is an error: it may be there at the next look. A last record that is
     /// in doubt may read well once, and badly when it is copied: after the first look it is dropped, since nobody has acted
     /// on it.
-    #[inline(never)]
     async fn look(&mut self, patience: u8) -> Result<(), JournalError> {
         let drop_doubtful = patience.saturating_add(1) < LOOKS;
         let a = self.examine(0, drop_doubtful);
@@ -519,7 +518,6 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// The bank record at an offset; `None` if neither copy is good, although both can be read.
-    #[inline(never)]
     fn bank_record(&mut self, at: u32) -> Result<Option<BankRecord>, JournalError> {
         let second = at.saturating_add(self.stride(bank_record(0)));
         let (first, other) = (self.bank_head(at), self.bank_head(second));
@@ -539,7 +537,6 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// The record at an offset.
-    #[inline(never)]
     fn entry(&mut self, at: u32, bank_end: u32) -> Option<Entry> {
         if let Some(head) = self.is_good(at) {
             let stride = self.stride(head);

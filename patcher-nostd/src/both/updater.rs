@@ -46,7 +46,6 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`] or [`UpdateError::Record`]: a boot loader then starts [`any_signed_slot`].
-    #[inline(never)]
     pub async fn open(
         device: &Device<'d>,
         verifier: V,
@@ -103,7 +102,6 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`]: a boot loader then starts [`any_signed_slot`].
-    #[inline(never)]
     pub async fn boot(&mut self, cause: ResetCause) -> Result<Boot, UpdateError> {
         self.happen(Event::Boot(cause)).await?;
         loop {
