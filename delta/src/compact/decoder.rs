@@ -146,9 +146,9 @@ pub struct CompactDecoder<'a> {
     pub(super) stage: Stage,
     pub(super) reader: BitReader,
     lines: &'a mut [Lines; 2],
-    sweep: Sweep,
-    /// The seat that the target had reached for that sweep.
+    /// The seat that the target had reached for the sweep.
     seat: u32,
+    sweep: Sweep,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
