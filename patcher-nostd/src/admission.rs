@@ -119,7 +119,7 @@ fn hash_flash<F: ReadNorFlash>(
         let bytes = buffer.get_mut(..len).unwrap_or_default();
         read_unaligned(flash, offset, bytes)?;
         hasher.update(bytes);
-        offset = offset.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+        offset = offset.wrapping_add(u32::try_from(len).unwrap_or(u32::MAX));
     }
     Ok(())
 }

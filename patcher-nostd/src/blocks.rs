@@ -59,7 +59,7 @@ impl<'b> BlockReader<'b> {
     /// Goes on behind `complete` blocks, the last of which named the hash of the one that is wanted next.
     pub(crate) fn skip(&mut self, complete: u32, wanted: Option<ShortDigest>) {
         let each = self.layout.block_after(0).data_len;
-        self.consumed = complete.saturating_mul(each);
+        self.consumed = complete.wrapping_mul(each);
         self.wanted = wanted;
     }
 
@@ -77,7 +77,7 @@ impl<'b> BlockReader<'b> {
             *to = *from;
         }
         *input = later;
-        self.filled = self.filled.saturating_add(taken);
+        self.filled = self.filled.wrapping_add(taken);
         if self.filled < len {
             return Ok(false);
         }
@@ -90,7 +90,7 @@ impl<'b> BlockReader<'b> {
         self.wanted = block::parse(block, shape.has_next).0;
         self.complete = (len, shape.has_next);
         self.filled = 0;
-        self.consumed = self.consumed.saturating_add(shape.data_len);
+        self.consumed = self.consumed.wrapping_add(shape.data_len);
         Ok(true)
     }
 }

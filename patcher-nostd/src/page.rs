@@ -59,7 +59,7 @@ impl<'b> Page<'b> {
 
     /// Bytes that can be appended: enough for a step of any decoder unless the page is full.
     pub(crate) fn room(&self) -> u32 {
-        let room = self.bytes.len().saturating_add(AHEAD).saturating_sub(self.filled);
+        let room = self.bytes.len().wrapping_add(AHEAD).saturating_sub(self.filled);
         to_u32(room)
     }
 
@@ -74,7 +74,7 @@ impl<'b> Page<'b> {
             if let Some(room) = room {
                 *room = *byte;
             }
-            self.filled = self.filled.saturating_add(1);
+            self.filled = self.filled.wrapping_add(1);
         }
     }
 
@@ -117,7 +117,7 @@ impl<'b> Page<'b> {
 
     /// Goes on behind the bytes that were written.
     pub(crate) fn advance(&mut self, written: usize) {
-        self.flushed = self.flushed.saturating_add(to_u32(written));
+        self.flushed = self.flushed.wrapping_add(to_u32(written));
         let waiting = written..core::mem::take(&mut self.filled);
         for at in waiting {
             self.append(&[self.byte(at)]);

@@ -82,11 +82,11 @@ impl StagedBlocks {
             return None;
         }
         let shape = self.layout.block_after(self.consumed);
-        let at = self.at.saturating_add(self.state.gap_before(self.block));
-        self.consumed = self.consumed.saturating_add(shape.data_len);
-        self.block = self.block.saturating_add(1);
+        let at = self.at.wrapping_add(self.state.gap_before(self.block));
+        self.consumed = self.consumed.wrapping_add(shape.data_len);
+        self.block = self.block.wrapping_add(1);
         let len = to_usize(shape.len);
-        self.at = at.saturating_add(extent(len, self.write_size));
+        self.at = at.wrapping_add(extent(len, self.write_size));
         Some(Extent { at, len: shape.len })
     }
 
@@ -100,8 +100,8 @@ impl StagedBlocks {
         let (mut consumed, mut extents) = (self.consumed, 0u32);
         for _ in self.block..self.layout.count() {
             let shape = self.layout.block_after(consumed);
-            consumed = consumed.saturating_add(shape.data_len);
-            extents = extents.saturating_add(extent(to_usize(shape.len), self.write_size));
+            consumed = consumed.wrapping_add(shape.data_len);
+            extents = extents.wrapping_add(extent(to_usize(shape.len), self.write_size));
         }
         extents
     }
@@ -133,7 +133,7 @@ impl Extent {
         let piece = into.get_mut(..len).unwrap_or_default();
         let unreadable = |kind| PatchError::Flash(FlashError::Staging(kind));
         read_unaligned(region, self.at, piece).map_err(unreadable)?;
-        self.at = self.at.saturating_add(to_u32(len));
+        self.at = self.at.wrapping_add(to_u32(len));
         self.len = self.len.saturating_sub(to_u32(len));
         Ok(piece)
     }

@@ -112,9 +112,9 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         let Some(manifest) = self.manifest() else { return 0 };
         let layout = manifest.block_layout();
         // All blocks but the last are of one size, and behind the last one the package ends.
-        let staged = self.state.complete.saturating_mul(layout.block_size());
+        let staged = self.state.complete.wrapping_mul(layout.block_size());
         let all = u32::try_from(layout.wire_len()).unwrap_or(u32::MAX);
-        to_u32(self.receiver.envelope().len()).saturating_add(all.min(staged))
+        to_u32(self.receiver.envelope().len()).wrapping_add(all.min(staged))
     }
 
     /// What is being downloaded, once its envelope has come.
@@ -228,7 +228,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         } else {
             skip_doubtful(&state, staged.following_len(), S::WRITE_SIZE)
         };
-        let end = |state: &Staging| state.next.saturating_add(staged.following_extent());
+        let end = |state: &Staging| state.next.wrapping_add(staged.following_extent());
         let capacity = to_u32(self.region.capacity());
         let Some(next) = next.filter(|next| end(next) <= capacity) else { return Ok(false) };
         self.state = next;

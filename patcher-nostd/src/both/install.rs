@@ -187,10 +187,10 @@ impl<J: NorFlash, F: NorFlash> NorFlash for TargetSlot<'_, J, F> {
         let (old, new) = bytes.split_at_checked(old).unwrap_or((bytes, &[]));
         read_back(self.slot, offset, old).map_err(|_| NorFlashErrorKind::Other)?;
         if !new.is_empty() {
-            let at = offset.saturating_add(u32::try_from(old.len()).unwrap_or(u32::MAX));
+            let at = offset.wrapping_add(u32::try_from(old.len()).unwrap_or(u32::MAX));
             self.slot.write(at, new).await.map_err(|error| error.kind())?;
         }
-        self.end = offset.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        self.end = offset.wrapping_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         Ok(())
     }
 }

@@ -161,9 +161,9 @@ pub(crate) async fn write<T: NorFlash>(
     let sector = u32::try_from(T::ERASE_SIZE).unwrap_or(u32::MAX).max(1);
     let at = page.flushed;
     let len = page.next_write(T::WRITE_SIZE).len();
-    let end = at.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+    let end = at.wrapping_add(u32::try_from(len).unwrap_or(u32::MAX));
     while page.erased < end {
-        let next = page.erased.saturating_add(sector);
+        let next = page.erased.wrapping_add(sector);
         flash.erase(page.erased, next).await.map_err(|error| failed(error.kind()))?;
         page.erased = next;
     }
