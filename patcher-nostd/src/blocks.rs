@@ -6,7 +6,7 @@ use whittle_format::{Manifest, ShortDigest};
 
 use crate::PatchError;
 use crate::numbers::to_usize;
-use crate::verify::short_digest;
+use crate::verify::finish;
 
 /// Walks along the chain of blocks.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl<'b> BlockReader<'b> {
 
         let mut hasher = Sha256::new();
         hasher.update(&*block);
-        if short_digest(hasher) != wanted {
+        if !finish(hasher).starts_with(&wanted) {
             return Err(PatchError::BlockMismatch);
         }
         self.wanted = block::parse(block, shape.has_next).0;

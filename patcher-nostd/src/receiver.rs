@@ -127,11 +127,14 @@ impl<'a, V: Verifier> Receiver<'a, V> {
             *input = rest;
         }
         let manifest = verify_manifest(self.envelope(), &self.verifier)?;
+        let manifest = self.manifest.insert(manifest);
         let room = Room { slot: slot_bytes, block_buffer: self.blocks.room() };
-        admit(&manifest, &self.device, room, base)?;
-        self.blocks.begin(&manifest);
-        self.manifest = Some(manifest);
-        Ok(Event::Admitted)
+        let admitted = admit(manifest, &self.device, room, base);
+        self.blocks.begin(manifest);
+        if admitted.is_err() {
+            self.manifest = None;
+        }
+        admitted.map(|()| Event::Admitted)
     }
 }
 

@@ -4,7 +4,7 @@ use core::ops::Deref;
 
 use sha2::{Digest as _, Sha256};
 use whittle_format::envelope::{Envelope, SIGNATURE_LEN, TBS_OVERHEAD};
-use whittle_format::{FormatError, Manifest, ShortDigest, manifest};
+use whittle_format::{Digest, FormatError, Manifest, manifest};
 
 use crate::PatchError;
 pub use whittle_format::envelope::KeyId;
@@ -53,7 +53,7 @@ pub type PublicKey = [u8; 32];
 /// The id of a public key: the first 8 bytes of its SHA-256.
 #[must_use]
 pub fn key_id(public_key: &PublicKey) -> KeyId {
-    let digest: whittle_format::Digest = Sha256::digest(public_key).into();
+    let digest: Digest = Sha256::digest(public_key).into();
     digest.first_chunk().copied().unwrap_or_default()
 }
 
@@ -126,7 +126,8 @@ pub(crate) fn check_signature(
     })
 }
 
-/// The hash that authenticates blocks and bases.
-pub(crate) fn short_digest(hasher: Sha256) -> ShortDigest {
-    whittle_format::shorten(&hasher.finalize().into())
+/// The hash of all that a hasher was given.
+#[inline(never)]
+pub(crate) fn finish(hasher: Sha256) -> Digest {
+    hasher.finalize().into()
 }
