@@ -82,6 +82,9 @@ fn check_base<B: ReadNorFlash>(wanted: BaseRef, base: &mut B) -> Result<(), Patc
     if got.starts_with(&wanted.digest) { Ok(()) } else { Err(PatchError::BaseMismatch) }
 }
 
+/// Reads at an offset.
+type Read<'x> = &'x mut dyn FnMut(u32, &mut [u8]) -> Result<(), NorFlashErrorKind>;
+
 /// Compares the hash of what stands in a slot with the signed one.
 pub(crate) fn check_image<F: ReadNorFlash>(
     slot: &mut F,
@@ -94,13 +97,18 @@ pub(crate) fn check_image<F: ReadNorFlash>(
 
 /// The hash of the first `size` bytes of a flash.
 fn digest_of<F: ReadNorFlash>(flash: &mut F, size: u32) -> Result<Digest, NorFlashErrorKind> {
+    digest_of_read(&mut |offset, into| read_unaligned(flash, offset, into), size)
+}
+
+/// The same of what can be read; compiled once for all flashes.
+fn digest_of_read(read: Read<'_>, size: u32) -> Result<Digest, NorFlashErrorKind> {
     let mut hasher = Sha256::new();
     let mut buffer = [0; 256];
     let mut offset = 0u32;
     while offset < size {
         let len = to_usize(size.saturating_sub(offset)).min(buffer.len());
         let bytes = buffer.get_mut(..len).unwrap_or_default();
-        read_unaligned(flash, offset, bytes)?;
+        read(offset, bytes)?;
         hasher.update(bytes);
         offset = offset.wrapping_add(to_u32(len));
     }
