@@ -37,7 +37,7 @@ use crate::flash::{CHUNK, read_back, read_unaligned, read_written};
 use crate::life::Event;
 use crate::numbers::{to_u32, to_usize};
 use crate::page::{AHEAD, Page};
-use crate::signed_slot::{last_sector, slot_mut};
+use crate::signed_slot::{last_sector, slot_mut, trailer};
 use crate::staged::{PIECE, StagedBlocks, read_envelope};
 use crate::state_banks::{StateBanks, StateLoader};
 use crate::verify::verify_manifest;
@@ -121,7 +121,7 @@ fn seal_image<F: NorFlash>(
     let failed = |kind| PatchError::Flash(FlashError::Target(kind));
     check_image(slot, manifest)?;
     unseal(slot).map_err(failed)?;
-    seal(slot, envelope)
+    seal(slot, &trailer(envelope))
 }
 
 /// A package in the staging region.

@@ -21,7 +21,7 @@ use crate::{FlashError, PatchError};
 /// Bytes at the end of a slot that no image may take.
 pub const TRAILER_BYTES: u32 = 256;
 
-const TRAILER_LEN: usize = MAX_MANIFEST_ENVELOPE_BYTES;
+pub(crate) const TRAILER_LEN: usize = MAX_MANIFEST_ENVELOPE_BYTES;
 const _: () = assert!(TRAILER_LEN == TRAILER_BYTES as usize);
 
 /// Bytes of a slot that an image may take.

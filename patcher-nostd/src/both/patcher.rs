@@ -101,11 +101,19 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         slots: &mut Slots<'_, B, T>,
     ) -> Result<Installed, PatchError> {
         self.turn.begin()?;
+        let manifest = *self.complete(slots).await?;
+        Ok(Installed { manifest })
+    }
+
+    pub(crate) async fn complete<B: ReadNorFlash, T: NorFlash>(
+        &mut self,
+        slots: &mut Slots<'_, B, T>,
+    ) -> Result<&VerifiedManifest, PatchError> {
         self.receiver.finish()?;
         self.decode(slots, At::End).await?;
         let manifest = self.receiver.finish()?;
         check_image(slots.target, manifest)?;
-        Ok(Installed { manifest: *manifest })
+        Ok(manifest)
     }
 
     fn prepare<T: NorFlash>(&mut self) -> Result<(), PatchError> {
