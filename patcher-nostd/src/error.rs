@@ -272,6 +272,7 @@ impl From<FlashError> for StagingError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
+#[repr(align(4))]
 pub enum UpdateError {
     /// The journal cannot be read or written.
     Journal(JournalError),
