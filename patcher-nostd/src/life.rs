@@ -268,6 +268,7 @@ fn recovered(state: &mut LifeState) {
     rest(state, Ending::Recovered);
 }
 
+#[inline(never)]
 fn rest(state: &mut LifeState, ending: Ending) {
     (state.phase, state.ending) = (Phase::Idle, ending);
     (state.target, state.target_counter) = (ShortDigest::default(), 0);
