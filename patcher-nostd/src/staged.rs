@@ -96,6 +96,7 @@ impl StagedBlocks {
     }
 
     /// Bytes that the blocks behind those that have been returned will take.
+    #[inline(never)]
     pub(crate) fn following_extent(&self) -> u32 {
         let (mut consumed, mut extents) = (self.consumed, 0u32);
         for _ in self.block..self.layout.count() {

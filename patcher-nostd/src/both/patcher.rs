@@ -116,6 +116,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         Ok(manifest)
     }
 
+    #[inline(never)]
     fn prepare<T: NorFlash>(&mut self) -> Result<(), PatchError> {
         let manifest = self.receiver.manifest().ok_or(PatchError::Truncated)?;
         self.page.check::<T>(T::WRITE_SIZE).map_err(PatchError::Flash)?;

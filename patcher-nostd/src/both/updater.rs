@@ -297,6 +297,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     }
 
     /// The device with the security counter that holds now.
+    #[inline(never)]
     pub(crate) fn device_now(&self) -> Device<'d> {
         Device { security_counter: self.security_counter(), ..self.device }
     }
