@@ -180,7 +180,9 @@ impl Head {
             [] | [0x58] | [0x59] | [0x59, 1..=u8::MAX] => return Err(FormatError::Truncated),
             [short @ 0x40..=0x57, ..] => (1, usize::from(short & 0x1f)),
             [0x58, len @ 24..=u8::MAX, ..] => (2, usize::from(len)),
-            [0x59, high @ 1..=u8::MAX, low, ..] => (3, usize::from(u16::from_be_bytes([high, low]))),
+            [0x59, high @ 1..=u8::MAX, low, ..] => {
+                (3, usize::from(u16::from_be_bytes([high, low])))
+            }
             // Another length than the shortest one says the same.
             _ => return Err(FormatError::NotAnEnvelope),
         };

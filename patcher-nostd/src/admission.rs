@@ -2,8 +2,8 @@
 
 use embedded_storage::nor_flash::{NorFlashErrorKind, ReadNorFlash};
 use sha2::{Digest as _, Sha256};
-use whittle_format::manifest::BaseRef;
 use whittle_format::Digest;
+use whittle_format::manifest::BaseRef;
 
 use crate::codec;
 use crate::flash::{is_readable, read_unaligned};

@@ -213,7 +213,8 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         if !is_this {
             return Ok(false);
         }
-        let mut staged = StagedBlocks::new(&state, manifest, self.receiver.envelope().len(), S::WRITE_SIZE);
+        let mut staged =
+            StagedBlocks::new(&state, manifest, self.receiver.envelope().len(), S::WRITE_SIZE);
         let mut last = None;
         while let Some(block) = staged.next() {
             last = Some(block);
