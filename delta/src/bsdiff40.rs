@@ -143,7 +143,7 @@ pub fn apply(
         payload: u32::try_from(patch.len()).map_err(|_| DecodeError::Corrupt)?,
     };
     if size > max_target {
-        return Err(DecodeError::Memory { needed: size.into(), limit: max_target.into() });
+        return Err(DecodeError::Memory);
     }
     let mut images = InMemory::new(base);
     let mut decoder = BsdiffDecoder::new(sizes, u64::MAX)?;
@@ -178,7 +178,7 @@ impl BsdiffDecoder {
     pub fn new<E>(sizes: Sizes, limit: u64) -> Result<Self, DecodeError<E>> {
         let needed = decoder_ram_bytes(sizes.payload.into());
         if needed > limit {
-            return Err(DecodeError::Memory { needed, limit });
+            return Err(DecodeError::Memory);
         }
         Ok(Self { sizes, patch: Vec::new(), application: None })
     }
@@ -246,11 +246,7 @@ impl Application {
         self.lines_left = self.lines_left.checked_sub(1).ok_or(DecodeError::Corrupt)?;
         let len = self.control.add_len.checked_add(self.control.insert_len);
         let room = u64::from(target.saturating_sub(self.written));
-        if len.is_some_and(|len| len <= room) {
-            Ok(())
-        } else {
-            Err(DecodeError::TargetOverrun { target })
-        }
+        if len.is_some_and(|len| len <= room) { Ok(()) } else { Err(DecodeError::TargetOverrun) }
     }
 }
 

@@ -92,57 +92,29 @@ pub enum DecodeError<E> {
     /// Reading or writing an image failed.
     Images(E),
     /// The payload ends before the target does.
-    Incomplete {
-        /// Bytes appended so far.
-        written: u32,
-        /// Size of the target.
-        target: u32,
-    },
+    Incomplete,
     /// The payload makes more than the target.
-    TargetOverrun {
-        /// Size of the target.
-        target: u32,
-    },
+    TargetOverrun,
     /// An operation reads outside the base.
-    OutsideBase {
-        /// First byte that it wants.
-        offset: i64,
-        /// How many.
-        len: u32,
-        /// Size of the base.
-        base: u32,
-    },
+    OutsideBase,
     /// Bytes follow the operation that completes the target.
     TrailingBytes,
     /// The payload is not a stream of this codec, or one for an instruction set that this build leaves out.
     Corrupt,
-    /// The decoder would need more memory than the manifest declares.
-    Memory {
-        /// Bytes that it would need.
-        needed: u64,
-        /// Bytes that it may use.
-        limit: u64,
-    },
+    /// The decoder would need more memory than it may use.
+    Memory,
 }
 
 impl<E: fmt::Display> fmt::Display for DecodeError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Images(cause) => write!(f, "image access failed: {cause}"),
-            Self::Incomplete { written, target } => {
-                write!(f, "payload ends after {written} of {target} target bytes")
-            }
-            Self::TargetOverrun { target } => {
-                write!(f, "payload makes more than the {target} target bytes")
-            }
-            Self::OutsideBase { offset, len, base } => {
-                write!(f, "payload reads {len} bytes at {offset} of a base of {base} bytes")
-            }
+            Self::Incomplete => f.write_str("payload ends before the target does"),
+            Self::TargetOverrun => f.write_str("payload makes more than the target"),
+            Self::OutsideBase => f.write_str("payload reads outside the base"),
             Self::TrailingBytes => f.write_str("bytes follow the end of the payload"),
             Self::Corrupt => f.write_str("payload is not a stream of its codec"),
-            Self::Memory { needed, limit } => {
-                write!(f, "decoder needs {needed} bytes of memory, {limit} are allowed")
-            }
+            Self::Memory => f.write_str("decoder needs more memory than it may use"),
         }
     }
 }

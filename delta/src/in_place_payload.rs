@@ -103,9 +103,7 @@ impl<'a> InPlaceDecoder<'a> {
                 break got;
             }
             let Some((byte, rest)) = input.split_first() else { return Ok(false) };
-            let needed = HEAD_LEN.saturating_add(len) as u64;
-            let memory = DecodeError::Memory { needed, limit: bytes.len() as u64 };
-            *bytes.get_mut(*filled).ok_or(memory)? = *byte;
+            *bytes.get_mut(*filled).ok_or(DecodeError::Memory)? = *byte;
             *filled = filled.saturating_add(1);
             *input = rest;
         };
@@ -114,10 +112,8 @@ impl<'a> InPlaceDecoder<'a> {
         let sector_bytes = 1u32.checked_shl(log2.into()).ok_or(DecodeError::Corrupt)?;
         let room_sectors = u16::from_le_bytes([low, high]);
         let sectors = self.sizes.base.div_ceil(sector_bytes.max(1));
-        let needed = u64::from(sectors).saturating_mul(2);
-        let too_few = DecodeError::Memory { needed, limit: seats.len() as u64 };
         let sectors = usize::try_from(sectors).unwrap_or(usize::MAX);
-        let seats = core::mem::take(seats).get_mut(..sectors).ok_or(too_few)?;
+        let seats = core::mem::take(seats).get_mut(..sectors).ok_or(DecodeError::Memory)?;
         parse_seats(&mut coded, seats).filter(|()| coded.is_empty()).ok_or(DecodeError::Corrupt)?;
         let in_place = InPlace::new(sector_bytes, seats).ok_or(DecodeError::Corrupt)?;
         let room = u64::from(room_sectors).saturating_mul(sector_bytes.into());
@@ -154,9 +150,7 @@ impl Decoder for InPlaceDecoder<'_> {
     fn finish<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         match &mut self.stage {
             Stage::Body(decoder) => decoder.finish(images),
-            Stage::Head { .. } => {
-                Err(DecodeError::Incomplete { written: 0, target: self.sizes.target })
-            }
+            Stage::Head { .. } => Err(DecodeError::Incomplete),
         }
     }
 }

@@ -33,7 +33,7 @@ impl Decoder for StoredDecoder {
         let room = usize::try_from(images.room()).unwrap_or(usize::MAX);
         let (now, later) = input.split_at_checked(room).unwrap_or((*input, &[]));
         let len = u32::try_from(now.len()).ok().filter(|len| *len <= left);
-        let len = len.ok_or(DecodeError::TargetOverrun { target: self.sizes.target })?;
+        let len = len.ok_or(DecodeError::TargetOverrun)?;
         images.append(now).map_err(DecodeError::Images)?;
         self.written = self.written.saturating_add(len);
         *input = later;
@@ -44,7 +44,7 @@ impl Decoder for StoredDecoder {
         if self.written == self.sizes.target {
             Ok(Wants::Nothing)
         } else {
-            Err(DecodeError::Incomplete { written: self.written, target: self.sizes.target })
+            Err(DecodeError::Incomplete)
         }
     }
 }

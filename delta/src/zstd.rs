@@ -81,10 +81,7 @@ impl ZstdDecoder {
                 let is_run = (header >> 1) & 3 == 1;
                 let len = if is_run { 1 } else { header >> 3 };
                 if u64::from(header >> 3) > max_len {
-                    return Err(DecodeError::Memory {
-                        needed: u64::from(header >> 3),
-                        limit: max_len,
-                    });
+                    return Err(DecodeError::Memory);
                 }
                 usize::try_from(len)
                     .unwrap_or(usize::MAX)
@@ -100,7 +97,7 @@ impl ZstdDecoder {
             let window = window_bytes(&self.pending).ok_or(DecodeError::Corrupt)?;
             let needed = decoder_ram_bytes(window);
             if needed > self.limit {
-                return Err(DecodeError::Memory { needed, limit: self.limit });
+                return Err(DecodeError::Memory);
             }
             self.frame.set_max_window_size(window);
             self.frame.init(self.pending.as_slice()).map_err(|_| DecodeError::Corrupt)?;
@@ -186,7 +183,7 @@ fn check_block<E>(block: &[u8], max_len: u64) -> Result<(), DecodeError<E>> {
     let sequences = sequence_count(body.get(after_literals..).unwrap_or_default())
         .ok_or(DecodeError::Corrupt)?;
     let needed = literals.max(sequences.saturating_mul(SHORTEST_SEQUENCE));
-    if needed > max_len { Err(DecodeError::Memory { needed, limit: max_len }) } else { Ok(()) }
+    if needed > max_len { Err(DecodeError::Memory) } else { Ok(()) }
 }
 
 /// Size of a block's literals, and where the section behind them begins (RFC 8878 §3.1.1.3.1.1).

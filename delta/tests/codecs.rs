@@ -151,10 +151,7 @@ fn a_window_above_the_limit_is_refused_before_it_is_allocated() {
         &large.payload,
         1000,
     );
-    assert!(
-        matches!(refused, Err(DecodeError::Memory { limit: l, .. }) if l == limit),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(DecodeError::Memory)), "{refused:?}");
 
     let options = zstd::Options { decoder_ram_bytes: limit, ..Default::default() };
     let small = zstd::encode(None, &target, options).expect("encodes");

@@ -46,10 +46,7 @@ fn a_block_that_declares_more_than_a_block_is_refused() {
         let mut images = InMemory::new(&[]);
         let mut decoder = ZstdDecoder::new(sizes, zstd::decoder_ram_bytes(1 << 10));
         let refused = decoder.push(&mut &payload[..], &mut images);
-        assert!(
-            matches!(refused, Err(whittle_delta::DecodeError::Memory { limit: 1024, .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(whittle_delta::DecodeError::Memory)), "{refused:?}");
     }
 }
 

@@ -11,12 +11,12 @@
 //! and one buffer holds any of them. A short payload is one block and costs no hash at all.
 
 use crate::limits::{MAX_BLOCK_LOG2, MIN_BLOCK_LOG2};
-use crate::{FormatError, ShortDigest};
+use crate::{FormatError, Part, ShortDigest};
 
 const HASH_LEN: u32 = 16;
 
 /// Where the blocks of a payload begin and end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlockLayout {
     payload_size: u32,
     block_size: u32,
@@ -40,8 +40,13 @@ impl BlockLayout {
     /// [`FormatError::OutOfRange`] for a block size outside the limits.
     pub fn new(payload_size: u32, block_log2: u8) -> Result<Self, FormatError> {
         check_block_log2(block_log2)?;
+        Ok(Self::of(payload_size, block_log2))
+    }
+
+    /// The same where the block size is known to be within the limits.
+    pub(crate) fn of(payload_size: u32, block_log2: u8) -> Self {
         let block_size = 1u32.checked_shl(block_log2.into()).unwrap_or(u32::MAX);
-        Ok(Self { payload_size, block_size })
+        Self { payload_size, block_size }
     }
 
     /// Bytes that a reader needs to hold one block.
@@ -101,9 +106,9 @@ pub fn emit(
 ) -> Result<ShortDigest, FormatError> {
     let wire_len = usize::try_from(layout.wire_len()).unwrap_or(usize::MAX);
     if out.len() != wire_len {
-        return Err(FormatError::BufferTooSmall { needed: wire_len });
+        return Err(FormatError::BufferTooSmall);
     }
-    let wrong_length = FormatError::Contradiction { field: "payload size" };
+    let wrong_length = FormatError::Contradiction { field: Part::PayloadSize };
     if usize::try_from(layout.payload_size) != Ok(payload.len()) {
         return Err(wrong_length);
     }
@@ -128,13 +133,9 @@ pub fn emit(
 }
 
 pub(crate) fn check_block_log2(block_log2: u8) -> Result<(), FormatError> {
-    let (got, min, max) = (block_log2.into(), MIN_BLOCK_LOG2.into(), MAX_BLOCK_LOG2.into());
     match block_log2 {
         MIN_BLOCK_LOG2..=MAX_BLOCK_LOG2 => Ok(()),
-        ..MIN_BLOCK_LOG2 => {
-            Err(FormatError::OutOfRange { field: "block size (log2)", got, limit: min })
-        }
-        _ => Err(FormatError::OutOfRange { field: "block size (log2)", got, limit: max }),
+        _ => Err(FormatError::OutOfRange { field: Part::BlockSize }),
     }
 }
 

@@ -16,8 +16,8 @@
 //! The signature covers the `Sig_structure` of RFC 9052 §4.4 with empty external data, see [`tbs`]. What kind of
 //! document it is stands in the payload's magic, so a signature over one kind is never one over another.
 
-use crate::FormatError;
-use crate::wire::{Reader, Writer};
+use crate::wire::Writer;
+use crate::{FormatError, Part};
 
 /// Names a public key: the first 8 bytes of the SHA-256 of its 32 raw bytes.
 pub type KeyId = [u8; 8];
@@ -35,8 +35,11 @@ const NO_EXTERNAL_AAD: &[u8] = &[0x40];
 
 const KEY_ID_LEN: usize = size_of::<KeyId>();
 
+const KEY_ID_OFFSET: usize = 2 + 6;
+const UNPROTECTED_OFFSET: usize = KEY_ID_OFFSET + KEY_ID_LEN;
+
 /// Bytes in front of the payload's length.
-const HEAD_LEN: usize = 2 + 6 + KEY_ID_LEN + 1;
+const HEAD_LEN: usize = UNPROTECTED_OFFSET + 1;
 
 /// Bytes that [`tbs`] puts around a payload, at most.
 pub const TBS_OVERHEAD: usize = 12 + 6 + KEY_ID_LEN + 1 + 3;
@@ -44,15 +47,17 @@ pub const TBS_OVERHEAD: usize = 12 + 6 + KEY_ID_LEN + 1 + 3;
 /// Bytes that [`emit`] puts around a payload, at most.
 pub const OVERHEAD: usize = HEAD_LEN + 3 + 2 + SIGNATURE_LEN;
 
-/// A parsed envelope: untrusted until its signature has been checked over [`tbs`].
+/// A parsed envelope: untrusted until its signature has been checked over [`Self::tbs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope<'a> {
     /// Which key is said to have signed.
     pub key_id: KeyId,
     /// What is said to be signed.
     pub payload: &'a [u8],
-    /// The signature over [`tbs`].
+    /// The signature over [`Self::tbs`].
     pub signature: &'a [u8; SIGNATURE_LEN],
+    /// The protected header and the payload as they are coded.
+    coded: [&'a [u8]; 2],
 }
 
 impl<'a> Envelope<'a> {
@@ -61,14 +66,18 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// [`FormatError::NotAnEnvelope`] for any other shape, [`FormatError::Truncated`] if the bytes end too early.
     pub fn parse(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), FormatError> {
-        let head = Head::parse(bytes)?;
-        let mut reader = Reader::new(bytes, head.payload_offset);
-        let payload = reader.take(head.payload_len)?;
-        expect(&mut reader, SIGNATURE_HEAD, head.payload_offset.saturating_add(head.payload_len))?;
-        let signature = reader.take(SIGNATURE_LEN)?;
-        let signature = signature.first_chunk().ok_or(FormatError::NotAnEnvelope { offset: 0 })?;
-        let rest = bytes.get(head.envelope_len()..).unwrap_or_default();
-        Ok((Self { key_id: head.key_id, payload, signature }, rest))
+        let Head { payload_offset, payload_end } = Head::parse(bytes)?;
+        let part = |from, to| bytes.get(from..to).ok_or(FormatError::Truncated);
+        let payload = part(payload_offset, payload_end)?;
+        let behind = part(payload_end, bytes.len())?;
+        expect(behind, SIGNATURE_HEAD)?;
+        let behind = behind.get(SIGNATURE_HEAD.len()..).ok_or(FormatError::Truncated)?;
+        let (signature, rest) = behind.split_first_chunk().ok_or(FormatError::Truncated)?;
+        let key_id = part(KEY_ID_OFFSET, UNPROTECTED_OFFSET)?;
+        let key_id = key_id.first_chunk().copied().ok_or(FormatError::Truncated)?;
+        let protected = part(TAG_AND_ARRAY.len(), UNPROTECTED_OFFSET)?;
+        let coded = [protected, part(HEAD_LEN, payload_end)?];
+        Ok((Self { key_id, payload, signature, coded }, rest))
     }
 
     /// How many bytes from the front of `bytes` an envelope takes: `None` if more bytes are needed to tell.
@@ -77,10 +86,26 @@ impl<'a> Envelope<'a> {
     /// [`FormatError::NotAnEnvelope`] as soon as one byte tells that this is no envelope.
     pub fn length(bytes: &[u8]) -> Result<Option<usize>, FormatError> {
         match Head::parse(bytes) {
-            Ok(head) => Ok(Some(head.envelope_len())),
-            Err(FormatError::Truncated { .. }) => Ok(None),
+            Ok(head) => {
+                let behind = SIGNATURE_HEAD.len().saturating_add(SIGNATURE_LEN);
+                Ok(Some(head.payload_end.saturating_add(behind)))
+            }
+            Err(FormatError::Truncated) => Ok(None),
             Err(wrong) => Err(wrong),
         }
+    }
+
+    /// Emits the bytes that are said to be signed into `out` and returns their length: those of [`tbs`].
+    ///
+    /// # Errors
+    /// [`FormatError::BufferTooSmall`]; [`TBS_OVERHEAD`] more than the payload is always enough.
+    pub fn tbs(&self, out: &mut [u8]) -> Result<usize, FormatError> {
+        let [protected, payload] = self.coded;
+        let mut writer = Writer::new(out);
+        for part in [SIG_STRUCTURE_HEAD, protected, NO_EXTERNAL_AAD, payload] {
+            writer.put(part)?;
+        }
+        Ok(writer.len())
     }
 }
 
@@ -124,11 +149,7 @@ fn put_protected(writer: &mut Writer<'_>, key_id: &KeyId) -> Result<(), FormatEr
 
 /// Emits a CBOR byte string in its shortest form (RFC 8949 §4.2.1).
 fn put_payload(writer: &mut Writer<'_>, payload: &[u8]) -> Result<(), FormatError> {
-    let too_long = FormatError::OutOfRange {
-        field: "payload length",
-        got: u32::MAX,
-        limit: u32::from(u16::MAX),
-    };
+    let too_long = FormatError::OutOfRange { field: Part::PayloadLength };
     let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
     let [high, low] = len.to_be_bytes();
     match (high, low) {
@@ -139,57 +160,41 @@ fn put_payload(writer: &mut Writer<'_>, payload: &[u8]) -> Result<(), FormatErro
     writer.put(payload)
 }
 
-/// Everything in front of the payload.
+/// Where the payload lies.
 struct Head {
-    key_id: KeyId,
     payload_offset: usize,
-    payload_len: usize,
+    payload_end: usize,
 }
 
 impl Head {
     fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        let mut reader = Reader::new(bytes, 0);
-        expect(&mut reader, TAG_AND_ARRAY, 0)?;
-        expect(&mut reader, PROTECTED_BEFORE_KEY_ID, TAG_AND_ARRAY.len())?;
-        let key_id = array(reader.take(KEY_ID_LEN)?);
-        expect(&mut reader, UNPROTECTED, HEAD_LEN.saturating_sub(1))?;
-        let not_shortest = FormatError::NotAnEnvelope { offset: HEAD_LEN };
-        let (len_bytes, payload_len) = match array(reader.take(1)?) {
-            [short @ 0x40..=0x57] => (1, usize::from(short & 0x1f)),
-            [0x58] => match array(reader.take(1)?) {
-                [len @ 24..=u8::MAX] => (2, usize::from(len)),
-                _ => return Err(not_shortest),
-            },
-            [0x59] => match u16::from_be_bytes(array(reader.take(2)?)) {
-                len @ 0x100.. => (3, usize::from(len)),
-                _ => return Err(not_shortest),
-            },
-            _ => return Err(not_shortest),
-        };
-        Ok(Self { key_id, payload_offset: HEAD_LEN.saturating_add(len_bytes), payload_len })
-    }
-
-    fn envelope_len(&self) -> usize {
-        self.payload_offset
-            .saturating_add(self.payload_len)
-            .saturating_add(SIGNATURE_HEAD.len())
-            .saturating_add(SIGNATURE_LEN)
-    }
-}
-
-/// Copies a slice whose length the caller has just asked for.
-fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    bytes.first_chunk().copied().unwrap_or([0; N])
-}
-
-/// Reads the wanted bytes; a first differing byte outranks missing ones, so that junk is recognised at once.
-fn expect(reader: &mut Reader<'_>, wanted: &[u8], offset: usize) -> Result<(), FormatError> {
-    for (i, want) in wanted.iter().enumerate() {
-        if reader.take(1)?.first() != Some(want) {
-            return Err(FormatError::NotAnEnvelope { offset: offset.saturating_add(i) });
+        let parts = [
+            (0, TAG_AND_ARRAY),
+            (TAG_AND_ARRAY.len(), PROTECTED_BEFORE_KEY_ID),
+            (UNPROTECTED_OFFSET, UNPROTECTED),
+        ];
+        for (offset, wanted) in parts {
+            expect(bytes.get(offset..).unwrap_or_default(), wanted)?;
         }
+        let (len_bytes, payload_len) = match *bytes.get(HEAD_LEN..).unwrap_or_default() {
+            [] | [0x58] | [0x59] | [0x59, 1..=u8::MAX] => return Err(FormatError::Truncated),
+            [short @ 0x40..=0x57, ..] => (1, usize::from(short & 0x1f)),
+            [0x58, len @ 24..=u8::MAX, ..] => (2, usize::from(len)),
+            [0x59, high @ 1..=u8::MAX, low, ..] => {
+                (3, usize::from(u16::from_be_bytes([high, low])))
+            }
+            // Another length than the shortest one says the same.
+            _ => return Err(FormatError::NotAnEnvelope),
+        };
+        let payload_offset = HEAD_LEN.saturating_add(len_bytes);
+        Ok(Self { payload_offset, payload_end: payload_offset.saturating_add(payload_len) })
     }
-    Ok(())
+}
+
+/// Compares as many bytes as there are: a differing byte outranks missing ones, so that junk is recognised at once.
+fn expect(bytes: &[u8], wanted: &[u8]) -> Result<(), FormatError> {
+    let is_so = bytes.iter().zip(wanted).all(|(byte, wanted)| byte == wanted);
+    if is_so { Ok(()) } else { Err(FormatError::NotAnEnvelope) }
 }
 
 #[cfg(test)]
@@ -215,13 +220,17 @@ mod tests {
             let mut bytes = emitted(&payload);
             prop_assert_eq!(Envelope::length(&bytes), Ok(Some(bytes.len())));
             for cut in 0..bytes.len() {
-                prop_assert!(matches!(Envelope::parse(&bytes[..cut]), Err(FormatError::Truncated { .. })), "cut {}", cut);
+                prop_assert!(matches!(Envelope::parse(&bytes[..cut]), Err(FormatError::Truncated)), "cut {}", cut);
             }
             bytes.extend(tail);
             let (envelope, rest) = Envelope::parse(&bytes).expect("own bytes");
             prop_assert_eq!(envelope.payload, &payload);
             prop_assert_eq!(&envelope.key_id, b"key-id-8");
             prop_assert_eq!(rest, tail);
+            let (mut out, mut again) = ([0; 700], [0; 700]);
+            let len = tbs(b"key-id-8", &payload, &mut out).expect("room");
+            prop_assert_eq!(envelope.tbs(&mut again), Ok(len));
+            prop_assert_eq!(out, again);
         }
 
         #[test]
@@ -234,6 +243,6 @@ mod tests {
     fn a_length_that_is_not_in_its_shortest_form_is_refused() {
         let mut bytes = emitted(&[1; 30]);
         bytes[HEAD_LEN + 1] = 23;
-        assert_eq!(Envelope::parse(&bytes), Err(FormatError::NotAnEnvelope { offset: HEAD_LEN }));
+        assert_eq!(Envelope::parse(&bytes), Err(FormatError::NotAnEnvelope));
     }
 }

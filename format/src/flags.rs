@@ -24,13 +24,13 @@
 //!
 //! What the parts mean when they come together is decided where devices ask: in the device crate.
 
-use crate::FormatError;
 use crate::envelope::OVERHEAD;
 use crate::label::Label;
 use crate::limits;
 use crate::manifest::{at_most, label_len};
 use crate::share::{Seed, Share};
 use crate::wire::{Field, Reader, Writer};
+use crate::{FormatError, Part};
 
 mod field {
     use super::{Field, Seed};
@@ -115,7 +115,7 @@ impl<'a> Subject<'a> {
             0 => SubjectKind::Device,
             1 => SubjectKind::Group,
             2 => SubjectKind::Region,
-            got => return Err(FormatError::UnknownCode { field: "subject", got }),
+            _ => return Err(FormatError::UnknownCode { field: Part::Subject }),
         };
         let name = reader.take(usize::from(head & SUBJECT_LEN_MASK).saturating_add(1))?;
         Self { kind, name }.check()
@@ -146,8 +146,8 @@ pub fn check_device_id(id: &[u8]) -> Result<(), FormatError> {
     let (got, limit) = (id.len(), limits::MAX_DEVICE_ID_BYTES);
     let [got, limit] = [got, limit].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
     match got {
-        0 => Err(FormatError::OutOfRange { field: "length of a device id", got, limit: 1 }),
-        _ => at_most("length of a device id", got, limit),
+        0 => Err(FormatError::OutOfRange { field: Part::DeviceId }),
+        _ => at_most(Part::DeviceId, got, limit),
     }
 }
 
@@ -191,7 +191,7 @@ impl<'a> Flag<'a> {
     fn parse(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
         let fixed = reader.take(field::FLAG_LEN)?;
         let switches = field::FLAG_SWITCHES.get(fixed)?;
-        check_switches("switches of a flag", switches, FLAG_DEFAULT | FLAG_KILL)?;
+        check_switches(Part::FlagSwitches, switches, FLAG_DEFAULT | FLAG_KILL)?;
         Ok(Self {
             name: Label::parse(reader.take(field::FLAG_NAME_LEN.get(fixed)?.into())?)?,
             default: switches & FLAG_DEFAULT != 0,
@@ -251,7 +251,7 @@ impl<'a> Flags<'a> {
         field::MAGIC.expect(bytes, MAGIC)?;
         check_len(bytes.len())?;
         let switches = field::SWITCHES.get(bytes)?;
-        check_switches("switches of the document", switches, DOCUMENT_KILL)?;
+        check_switches(Part::DocumentSwitches, switches, DOCUMENT_KILL)?;
         let mut rest = Reader::new(bytes, field::FIXED_LEN);
         let head = Head {
             product: Label::parse(rest.take(field::PRODUCT_LEN.get(bytes)?.into())?)?,
@@ -292,7 +292,7 @@ impl NewRule<'_> {
     }
 
     fn emit(&self, writer: &mut Writer<'_>) -> Result<(), FormatError> {
-        let count = count("subjects of a rule", self.subjects.len(), MAX_SUBJECTS)?;
+        let count = count(Part::Subjects, self.subjects.len(), MAX_SUBJECTS)?;
         let fixed = writer.claim(field::RULE_LEN)?;
         field::RULE_HEAD.set(fixed, count | if self.value { RULE_VALUE } else { 0 })?;
         field::RULE_SHARE.set(fixed, self.share.ppm())?;
@@ -327,7 +327,7 @@ impl NewFlag<'_> {
         let kill = if self.is_killed { FLAG_KILL } else { 0 };
         let fixed = writer.claim(field::FLAG_LEN)?;
         field::FLAG_SWITCHES.set(fixed, default | kill)?;
-        field::FLAG_RULES.set(fixed, count("rules of a flag", self.rules.len(), u8::MAX)?)?;
+        field::FLAG_RULES.set(fixed, count(Part::Rules, self.rules.len(), u8::MAX)?)?;
         field::FLAG_NAME_LEN.set(fixed, label_len(name)?)?;
         writer.put(name)?;
         self.rules.iter().try_for_each(|rule| rule.emit(writer))
@@ -357,7 +357,7 @@ pub fn emit(head: &Head, flags: &[NewFlag<'_>], out: &mut [u8]) -> Result<usize,
     field::SEED.set(fixed, head.seed)?;
     field::SWITCHES.set(fixed, if head.is_killed { DOCUMENT_KILL } else { 0 })?;
     field::PRODUCT_LEN.set(fixed, label_len(product)?)?;
-    field::FLAGS.set(fixed, count("flags", flags.len(), u8::MAX)?)?;
+    field::FLAGS.set(fixed, count(Part::Flags, flags.len(), u8::MAX)?)?;
     writer.put(product)?;
     flags.iter().try_for_each(|flag| flag.emit(&mut writer))?;
     Ok(writer.len())
@@ -365,11 +365,11 @@ pub fn emit(head: &Head, flags: &[NewFlag<'_>], out: &mut [u8]) -> Result<usize,
 
 fn check_len(len: usize) -> Result<(), FormatError> {
     let [got, limit] = [len, MAX_LEN].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
-    at_most("length of a flags document", got, limit)
+    at_most(Part::FlagsDocument, got, limit)
 }
 
-fn check_switches(field: &'static str, got: u8, known: u8) -> Result<(), FormatError> {
-    if got & !known == 0 { Ok(()) } else { Err(FormatError::UnknownCode { field, got }) }
+fn check_switches(field: Part, got: u8, known: u8) -> Result<(), FormatError> {
+    if got & !known == 0 { Ok(()) } else { Err(FormatError::UnknownCode { field }) }
 }
 
 /// Names that ascend are never there twice, and one document has one encoding.
@@ -377,14 +377,14 @@ fn check_order(names: impl Iterator<Item = Label>) -> Result<(), FormatError> {
     if names.is_sorted_by(|a, b| a.as_bytes() < b.as_bytes()) {
         Ok(())
     } else {
-        Err(FormatError::Contradiction { field: "order of the flags" })
+        Err(FormatError::Contradiction { field: Part::FlagOrder })
     }
 }
 
-fn count(field: &'static str, len: usize, limit: u8) -> Result<u8, FormatError> {
+fn count(field: Part, len: usize, limit: u8) -> Result<u8, FormatError> {
     let got = u32::try_from(len).unwrap_or(u32::MAX);
     at_most(field, got, limit.into())?;
-    u8::try_from(len).map_err(|_| FormatError::OutOfRange { field, got, limit: limit.into() })
+    u8::try_from(len).map_err(|_| FormatError::OutOfRange { field })
 }
 
 #[cfg(test)]
@@ -522,7 +522,7 @@ mod tests {
 
     #[test]
     fn names_ascend() {
-        let error = FormatError::Contradiction { field: "order of the flags" };
+        let error = FormatError::Contradiction { field: Part::FlagOrder };
         for wrong in [["b", "a"], ["a", "a"]] {
             assert_eq!(document(&wrong.map(plain)), Err(error), "{wrong:?}");
         }
@@ -563,8 +563,7 @@ mod tests {
             document(&[NewFlag { name: "ab".parse().expect("a label"), ..fits }]).expect("fits");
         assert_eq!(bytes.len(), MAX_LEN);
         let error = document(&[NewFlag { name: "abc".parse().expect("a label"), ..fits }]);
-        let (got, limit) = (939, 938);
-        let field = "length of a flags document";
-        assert_eq!(error, Err(FormatError::OutOfRange { field, got, limit }));
+        let field = Part::FlagsDocument;
+        assert_eq!(error, Err(FormatError::OutOfRange { field }));
     }
 }

@@ -26,7 +26,7 @@ use crate::label::Label;
 use crate::limits;
 use crate::manifest::{Codec, HardwareRange, KIND_DELTA, KIND_FULL, at_most, label_len};
 use crate::wire::{Field, Reader, Writer};
-use crate::{Digest, FormatError};
+use crate::{Digest, FormatError, Part};
 
 mod field {
     use super::{Digest, Field};
@@ -140,7 +140,7 @@ pub trait Record: Sized {
     /// Most records of this kind in one index.
     const MAX_COUNT: usize;
     /// Name in errors.
-    const FIELD: &'static str;
+    const FIELD: Part;
     /// Parses [`Self::LEN`] bytes.
     ///
     /// # Errors
@@ -156,12 +156,12 @@ pub trait Record: Sized {
 impl Record for Base {
     const LEN: usize = field::BASE_DIGEST.end();
     const MAX_COUNT: usize = limits::MAX_BASES;
-    const FIELD: &'static str = "bases";
+    const FIELD: Part = Part::Bases;
 
     fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let base =
             Self { size: field::BASE_SIZE.get(bytes)?, digest: field::BASE_DIGEST.get(bytes)? };
-        at_most("base size", base.size, limits::MAX_IMAGE_BYTES)?;
+        at_most(Part::BaseSize, base.size, limits::MAX_IMAGE_BYTES)?;
         Ok(base)
     }
 
@@ -174,16 +174,16 @@ impl Record for Base {
 impl Record for Package {
     const LEN: usize = field::PACKAGE_DIGEST.end();
     const MAX_COUNT: usize = limits::MAX_PACKAGES;
-    const FIELD: &'static str = "packages";
+    const FIELD: Part = Part::Packages;
 
     fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let base = match (field::PACKAGE_KIND.get(bytes)?, field::PACKAGE_BASE.get(bytes)?) {
             (KIND_FULL, NO_BASE) => None,
             (KIND_DELTA, number) if number != NO_BASE => Some(number),
             (KIND_FULL | KIND_DELTA, _) => {
-                return Err(FormatError::Contradiction { field: "base of a package" });
+                return Err(FormatError::Contradiction { field: Part::BaseOfPackage });
             }
-            (got, _) => return Err(FormatError::UnknownCode { field: "kind", got }),
+            _ => return Err(FormatError::UnknownCode { field: Part::Kind }),
         };
         Ok(Self {
             base,
@@ -212,13 +212,13 @@ impl Record for Package {
 impl Record for Attachment {
     const LEN: usize = field::ATTACHMENT_DIGEST.end();
     const MAX_COUNT: usize = limits::MAX_ATTACHMENTS;
-    const FIELD: &'static str = "attachments";
+    const FIELD: Part = Part::Attachments;
 
     fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let kind = match field::ATTACHMENT_KIND.get(bytes)? {
             0 => AttachmentKind::Notes,
             1 => AttachmentKind::Sbom,
-            got => return Err(FormatError::UnknownCode { field: "attachment kind", got }),
+            _ => return Err(FormatError::UnknownCode { field: Part::AttachmentKind }),
         };
         let (size, digest) =
             (field::ATTACHMENT_SIZE.get(bytes)?, field::ATTACHMENT_DIGEST.get(bytes)?);
@@ -288,7 +288,7 @@ impl<'a> Index<'a> {
             target_size: field::TARGET_SIZE.get(bytes)?,
             target_digest: field::TARGET_DIGEST.get(bytes)?,
         };
-        at_most("target size", release.target_size, limits::MAX_IMAGE_BYTES)?;
+        at_most(Part::TargetSize, release.target_size, limits::MAX_IMAGE_BYTES)?;
         let bases = Records::parse(&mut rest, field::BASES.get(bytes)?)?;
         let packages = Records::parse(&mut rest, field::PACKAGES.get(bytes)?)?;
         let attachments = Records::parse(&mut rest, field::ATTACHMENTS.get(bytes)?)?;
@@ -343,11 +343,7 @@ fn put_records<R: Record>(writer: &mut Writer<'_>, records: &[R]) -> Result<(), 
 fn check_count<R: Record>(count: usize) -> Result<u8, FormatError> {
     let limit = u32::try_from(R::MAX_COUNT).unwrap_or(u32::MAX);
     at_most(R::FIELD, u32::try_from(count).unwrap_or(u32::MAX), limit)?;
-    u8::try_from(count).map_err(|_| FormatError::OutOfRange {
-        field: R::FIELD,
-        got: u32::MAX,
-        limit,
-    })
+    u8::try_from(count).map_err(|_| FormatError::OutOfRange { field: R::FIELD })
 }
 
 fn check_base_numbers(
@@ -358,7 +354,7 @@ fn check_base_numbers(
     if packages.all(listed) {
         Ok(())
     } else {
-        Err(FormatError::Contradiction { field: "base of a package" })
+        Err(FormatError::Contradiction { field: Part::BaseOfPackage })
     }
 }
 

@@ -59,7 +59,10 @@ impl Kind {
         [Self::Life, Self::Staging, Self::Progress, Self::Flags, Self::Stage, Self::Application];
 
     fn from_code(code: u8) -> Option<Self> {
-        Self::KEPT.into_iter().chain([Self::Bank]).find(|kind| *kind as u8 == code)
+        if code == Self::Bank as u8 {
+            return Some(Self::Bank);
+        }
+        Self::KEPT.iter().copied().find(|kind| *kind as u8 == code)
     }
 }
 

@@ -38,7 +38,7 @@ pub mod stage;
 pub mod staging;
 mod wire;
 
-pub use error::FormatError;
+pub use error::{FormatError, Part};
 pub use label::Label;
 pub use manifest::Manifest;
 pub use share::{Seed, Share};

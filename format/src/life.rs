@@ -16,7 +16,7 @@
 
 use crate::manifest::{KIND_DELTA, KIND_FULL};
 use crate::wire::{Field, from_code};
-use crate::{FormatError, ShortDigest};
+use crate::{FormatError, Part, ShortDigest};
 
 mod field {
     use super::{Field, ShortDigest};
@@ -145,6 +145,10 @@ pub enum PackageKind {
     Delta = KIND_DELTA,
 }
 
+impl PackageKind {
+    const BOTH: [Self; 2] = [Self::Full, Self::Delta];
+}
+
 /// Where a device stands in an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -183,6 +187,7 @@ impl LifeState {
 
     /// A device that has just been given its first image.
     #[must_use]
+    #[inline(never)]
     pub fn new(committed: SlotId, security_counter: u32) -> Self {
         Self {
             phase: Phase::Idle,
@@ -205,26 +210,21 @@ impl LifeState {
     ///
     /// # Errors
     /// [`FormatError::Truncated`], [`FormatError::TrailingBytes`] or [`FormatError::UnknownCode`].
+    #[inline(never)]
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        if let Some(extra) = bytes.len().checked_sub(field::LEN).filter(|extra| *extra > 0) {
-            return Err(FormatError::TrailingBytes { extra });
+        let (fixed, extra) = bytes.split_first_chunk().ok_or(FormatError::Truncated)?;
+        let bytes: &[u8; field::LEN] = fixed;
+        if !extra.is_empty() {
+            return Err(FormatError::TrailingBytes);
         }
-        let reserved = field::RESERVED.get(bytes)?;
-        if reserved != 0 {
-            return Err(FormatError::UnknownCode { field: "reserved", got: reserved });
+        if field::RESERVED.get(bytes)? != 0 {
+            return Err(FormatError::UnknownCode { field: Part::Reserved });
         }
         Ok(Self {
-            phase: from_code("phase", &Phase::ALL, field::PHASE.get(bytes)?, |one| one as u8)?,
-            committed: from_code("slot", &SlotId::BOTH, field::COMMITTED.get(bytes)?, |one| {
-                one as u8
-            })?,
-            ending: from_code("ending", &Ending::ALL, field::ENDING.get(bytes)?, |one| one as u8)?,
-            kind: from_code(
-                "kind",
-                &[PackageKind::Full, PackageKind::Delta],
-                field::KIND.get(bytes)?,
-                |one| one as u8,
-            )?,
+            phase: from_code(Part::Phase, &Phase::ALL, field::PHASE.get(bytes)?)?,
+            committed: from_code(Part::Slot, &SlotId::BOTH, field::COMMITTED.get(bytes)?)?,
+            ending: from_code(Part::Ending, &Ending::ALL, field::ENDING.get(bytes)?)?,
+            kind: from_code(Part::Kind, &PackageKind::BOTH, field::KIND.get(bytes)?)?,
             security_counter: field::SECURITY_COUNTER.get(bytes)?,
             target_counter: field::TARGET_COUNTER.get(bytes)?,
             target: field::TARGET.get(bytes)?,
@@ -239,6 +239,7 @@ impl LifeState {
 
     /// Emits the payload.
     #[must_use]
+    #[inline(never)]
     pub fn emit(&self) -> [u8; field::LEN] {
         let mut out = [0; field::LEN];
         // All fields lie within an array of the layout's own length, so no `set` can fail.

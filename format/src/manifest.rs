@@ -18,10 +18,11 @@
 //! 96  p  product                      …   v  target version
 //! ```
 
+use crate::block::BlockLayout;
 use crate::label::Label;
 use crate::limits;
 use crate::wire::{Field, Reader, Writer, from_code};
-use crate::{Digest, FormatError, ShortDigest};
+use crate::{Digest, FormatError, Part, ShortDigest};
 
 mod field {
     use super::{Digest, Field, ShortDigest};
@@ -90,7 +91,7 @@ impl Codec {
     }
 
     pub(crate) fn from_code(got: u8) -> Result<Self, FormatError> {
-        from_code("codec", &Self::ALL, got, |codec| codec as u8)
+        from_code(Part::Codec, &Self::ALL, got)
     }
 }
 
@@ -153,7 +154,7 @@ impl HardwareRange {
     pub(crate) fn check(self) -> Result<Self, FormatError> {
         let (got, limit) = (u32::from(self.min), u32::from(self.max));
         if got > limit {
-            return Err(FormatError::OutOfRange { field: "lowest hardware revision", got, limit });
+            return Err(FormatError::OutOfRange { field: Part::HardwareMin });
         }
         Ok(self)
     }
@@ -198,37 +199,39 @@ impl Manifest {
     /// Any [`FormatError`]; no declared number above its limit in [`limits`] gets through.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         field::MAGIC.expect(bytes, MAGIC)?;
-        let mut names = Reader::new(bytes, field::FIXED_LEN);
-        let product = Label::parse(names.take(field::PRODUCT_LEN.get(bytes)?.into())?)?;
-        let target_version = Label::parse(names.take(field::VERSION_LEN.get(bytes)?.into())?)?;
+        let (fixed, names) = bytes.split_first_chunk().ok_or(FormatError::Truncated)?;
+        let fixed: &[u8; field::FIXED_LEN] = fixed;
+        let mut names = Reader::new(names, 0);
+        let product = Label::parse(names.take(field::PRODUCT_LEN.of(fixed).into())?)?;
+        let target_version = Label::parse(names.take(field::VERSION_LEN.of(fixed).into())?)?;
         names.finish()?;
 
         let base =
-            BaseRef { size: field::BASE_SIZE.get(bytes)?, digest: field::BASE_DIGEST.get(bytes)? };
+            BaseRef { size: field::BASE_SIZE.of(fixed), digest: field::BASE_DIGEST.of(fixed) };
         let no_base = BaseRef { size: 0, digest: ShortDigest::default() };
-        let kind = match field::KIND.get(bytes)? {
+        let kind = match field::KIND.of(fixed) {
             KIND_FULL if base == no_base => Kind::Full,
-            KIND_FULL => return Err(FormatError::Contradiction { field: "base of a full image" }),
+            KIND_FULL => return Err(FormatError::Contradiction { field: Part::BaseOfFullImage }),
             KIND_DELTA => Kind::Delta(base),
-            got => return Err(FormatError::UnknownCode { field: "kind", got }),
+            _ => return Err(FormatError::UnknownCode { field: Part::Kind }),
         };
         Self {
             product,
             target_version,
             hardware: HardwareRange {
-                min: field::HARDWARE_MIN.get(bytes)?,
-                max: field::HARDWARE_MAX.get(bytes)?,
+                min: field::HARDWARE_MIN.of(fixed),
+                max: field::HARDWARE_MAX.of(fixed),
             },
-            security_counter: field::SECURITY_COUNTER.get(bytes)?,
-            target_size: field::TARGET_SIZE.get(bytes)?,
-            target_digest: field::TARGET_DIGEST.get(bytes)?,
+            security_counter: field::SECURITY_COUNTER.of(fixed),
+            target_size: field::TARGET_SIZE.of(fixed),
+            target_digest: field::TARGET_DIGEST.of(fixed),
             kind,
-            codec: Codec::from_code(field::CODEC.get(bytes)?)?,
-            encoder: field::ENCODER.get(bytes)?,
-            memory_class: field::MEMORY_CLASS.get(bytes)?,
-            block_log2: field::BLOCK_LOG2.get(bytes)?,
-            payload_size: field::PAYLOAD_SIZE.get(bytes)?,
-            root: field::ROOT.get(bytes)?,
+            codec: Codec::from_code(field::CODEC.of(fixed))?,
+            encoder: field::ENCODER.of(fixed),
+            memory_class: field::MEMORY_CLASS.of(fixed),
+            block_log2: field::BLOCK_LOG2.of(fixed),
+            payload_size: field::PAYLOAD_SIZE.of(fixed),
+            root: field::ROOT.of(fixed),
         }
         .check()
     }
@@ -277,6 +280,12 @@ impl Manifest {
         }
     }
 
+    /// The blocks of the payload.
+    #[must_use]
+    pub fn block_layout(&self) -> BlockLayout {
+        BlockLayout::of(self.payload_size, self.block_log2)
+    }
+
     /// RAM that the decoder needs at most, in bytes.
     #[must_use]
     pub fn decoder_ram_bytes(&self) -> u32 {
@@ -285,21 +294,21 @@ impl Manifest {
 
     fn check(self) -> Result<Self, FormatError> {
         self.hardware.check()?;
-        at_most("target size", self.target_size, limits::MAX_IMAGE_BYTES)?;
-        at_most("base size", self.base().map_or(0, |base| base.size), limits::MAX_IMAGE_BYTES)?;
-        at_most("payload size", self.payload_size, limits::MAX_PAYLOAD_BYTES)?;
-        at_most("memory class", self.memory_class.into(), limits::MAX_MEMORY_CLASS.into())?;
+        at_most(Part::TargetSize, self.target_size, limits::MAX_IMAGE_BYTES)?;
+        at_most(Part::BaseSize, self.base().map_or(0, |base| base.size), limits::MAX_IMAGE_BYTES)?;
+        at_most(Part::PayloadSize, self.payload_size, limits::MAX_PAYLOAD_BYTES)?;
+        at_most(Part::MemoryClass, self.memory_class.into(), limits::MAX_MEMORY_CLASS.into())?;
         crate::block::check_block_log2(self.block_log2)?;
         let contradicts = match self.kind {
             Kind::Full => matches!(self.codec, Codec::Bsdiff | Codec::InPlace),
             Kind::Delta(_) => self.codec == Codec::Stored,
         };
-        if contradicts { Err(FormatError::Contradiction { field: "codec" }) } else { Ok(self) }
+        if contradicts { Err(FormatError::Contradiction { field: Part::Codec }) } else { Ok(self) }
     }
 }
 
-pub(crate) fn at_most(field: &'static str, got: u32, limit: u32) -> Result<(), FormatError> {
-    if got > limit { Err(FormatError::OutOfRange { field, got, limit }) } else { Ok(()) }
+pub(crate) fn at_most(field: Part, got: u32, limit: u32) -> Result<(), FormatError> {
+    if got > limit { Err(FormatError::OutOfRange { field }) } else { Ok(()) }
 }
 
 pub(crate) fn label_len(label: &[u8]) -> Result<u8, FormatError> {

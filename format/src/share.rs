@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::FormatError;
 use crate::manifest::at_most;
+use crate::{FormatError, Part};
 
 /// What a draw is salted with: devices take other places for another seed.
 pub type Seed = [u8; 16];
@@ -26,7 +26,7 @@ impl Share {
     /// # Errors
     /// [`FormatError::OutOfRange`] above [`Self::WHOLE_PPM`].
     pub fn from_ppm(ppm: u32) -> Result<Self, FormatError> {
-        at_most("share", ppm, Self::WHOLE_PPM)?;
+        at_most(Part::Share, ppm, Self::WHOLE_PPM)?;
         Ok(Self(ppm))
     }
 
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn nothing_is_above_the_whole() {
-        let error = FormatError::OutOfRange { field: "share", got: 1_000_001, limit: 1_000_000 };
+        let error = FormatError::OutOfRange { field: Part::Share };
         assert_eq!(Share::from_ppm(1_000_001), Err(error));
         assert!(Share::ALL.covers(Share::WHOLE_PPM - 1) && !Share::NONE.covers(0));
     }

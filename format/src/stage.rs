@@ -154,7 +154,7 @@ mod tests {
         let mut out = [0; MAX_LEN];
         for magic in [crate::manifest::MAGIC, crate::index::MAGIC, crate::flags::MAGIC] {
             field::MAGIC.set(&mut out, magic).expect("room");
-            let error = FormatError::WrongMagic { got: magic, wanted: MAGIC };
+            let error = FormatError::WrongMagic;
             assert_eq!(Stage::parse(&out), Err(error));
         }
     }

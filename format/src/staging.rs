@@ -10,8 +10,8 @@
 //!
 //! A gap is what a power cut has left: the extent of a block of which nobody knows whether it is whole.
 
-use crate::FormatError;
 use crate::wire::Field;
+use crate::{FormatError, Part};
 
 mod field {
     use super::Field;
@@ -101,7 +101,7 @@ impl Staging {
         let (gaps, extra) =
             bytes.get(field::FIXED_LEN..).unwrap_or_default().as_chunks::<{ field::GAP_SIZE }>();
         if !extra.is_empty() || gaps.len() > MAX_GAPS {
-            return Err(FormatError::TrailingBytes { extra: bytes.len() });
+            return Err(FormatError::TrailingBytes);
         }
         for (to, from) in state.gaps.iter_mut().zip(gaps) {
             *to = Gap { block: field::GAP_BLOCK.get(from)?, len: field::GAP_LEN.get(from)? };
@@ -155,7 +155,7 @@ impl Progress {
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let (bits, zero) = (field::BITS.get(bytes)?, field::ZERO.get(bytes)?);
         if bits & !(WANTED | SECOND_BANK) != 0 || zero != 0 {
-            return Err(FormatError::UnknownCode { field: "progress", got: bits });
+            return Err(FormatError::UnknownCode { field: Part::Progress });
         }
         Ok(Self {
             written: field::WRITTEN.get(bytes)?,

@@ -1,10 +1,11 @@
 //! Typed fields at fixed offsets, and bounds-checked walking for the parts that vary in length.
 
-use crate::FormatError;
+use crate::{FormatError, Part};
 
 /// A value with a fixed little-endian encoding.
 pub(crate) trait Wire: Copy {
     const LEN: usize;
+    const ZERO: Self;
     fn load(bytes: &[u8]) -> Option<Self>;
     fn store(self, bytes: &mut [u8]) -> Option<()>;
 }
@@ -13,6 +14,7 @@ macro_rules! wire_int {
     ($($int:ty),*) => {$(
         impl Wire for $int {
             const LEN: usize = size_of::<$int>();
+            const ZERO: Self = 0;
             fn load(bytes: &[u8]) -> Option<Self> {
                 Some(<$int>::from_le_bytes(*bytes.first_chunk()?))
             }
@@ -27,6 +29,7 @@ wire_int!(u8, u16, u32);
 
 impl<const N: usize> Wire for [u8; N] {
     const LEN: usize = N;
+    const ZERO: Self = [0; N];
     fn load(bytes: &[u8]) -> Option<Self> {
         bytes.first_chunk().copied()
     }
@@ -63,12 +66,17 @@ impl<T: Wire> Field<T> {
     }
 
     pub(crate) fn get(&self, bytes: &[u8]) -> Result<T, FormatError> {
-        let short = FormatError::Truncated { needed: self.end(), got: bytes.len() };
+        let short = FormatError::Truncated;
         bytes.get(self.offset..).and_then(T::load).ok_or(short)
     }
 
+    /// The value in a layout that is all there.
+    pub(crate) fn of<const N: usize>(&self, layout: &[u8; N]) -> T {
+        layout.get(self.offset..).and_then(T::load).unwrap_or(T::ZERO)
+    }
+
     pub(crate) fn set(&self, bytes: &mut [u8], value: T) -> Result<(), FormatError> {
-        let small = FormatError::BufferTooSmall { needed: self.end() };
+        let small = FormatError::BufferTooSmall;
         bytes.get_mut(self.offset..).and_then(|at| value.store(at)).ok_or(small)
     }
 }
@@ -77,19 +85,13 @@ impl Field<[u8; 4]> {
     /// Checks the magic that a document of this kind begins with.
     pub(crate) fn expect(&self, bytes: &[u8], wanted: [u8; 4]) -> Result<(), FormatError> {
         let got = self.get(bytes)?;
-        if got == wanted { Ok(()) } else { Err(FormatError::WrongMagic { got, wanted }) }
+        if got == wanted { Ok(()) } else { Err(FormatError::WrongMagic) }
     }
 }
 
-/// The one of `all` that a code on the wire stands for.
-pub(crate) fn from_code<T: Copy>(
-    field: &'static str,
-    all: &[T],
-    got: u8,
-    code: impl Fn(T) -> u8,
-) -> Result<T, FormatError> {
-    let known = all.iter().copied().find(|one| code(*one) == got);
-    known.ok_or(FormatError::UnknownCode { field, got })
+/// The one of `all`, which are in the order of their codes, that a code on the wire stands for.
+pub(crate) fn from_code<T: Copy>(field: Part, all: &[T], got: u8) -> Result<T, FormatError> {
+    all.get(usize::from(got)).copied().ok_or(FormatError::UnknownCode { field })
 }
 
 /// Walks over the parts of a layout that vary in length.
@@ -106,19 +108,13 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], FormatError> {
         let end = self.at.saturating_add(len);
-        let taken = self
-            .bytes
-            .get(self.at..end)
-            .ok_or(FormatError::Truncated { needed: end, got: self.bytes.len() })?;
+        let taken = self.bytes.get(self.at..end).ok_or(FormatError::Truncated)?;
         self.at = end;
         Ok(taken)
     }
 
     pub(crate) fn finish(self) -> Result<(), FormatError> {
-        match self.bytes.len().saturating_sub(self.at) {
-            0 => Ok(()),
-            extra => Err(FormatError::TrailingBytes { extra }),
-        }
+        if self.at < self.bytes.len() { Err(FormatError::TrailingBytes) } else { Ok(()) }
     }
 }
 
@@ -144,8 +140,7 @@ impl<'a> Writer<'a> {
     /// Reserves the next `len` bytes for the caller to fill.
     pub(crate) fn claim(&mut self, len: usize) -> Result<&mut [u8], FormatError> {
         let end = self.at.saturating_add(len);
-        let room =
-            self.out.get_mut(self.at..end).ok_or(FormatError::BufferTooSmall { needed: end })?;
+        let room = self.out.get_mut(self.at..end).ok_or(FormatError::BufferTooSmall)?;
         self.at = end;
         Ok(room)
     }

@@ -1,13 +1,14 @@
 //! Whether an authentic package is meant for this device and fits it; asked once, before anything is decoded.
 
-use embedded_storage::nor_flash::ReadNorFlash;
+use embedded_storage::nor_flash::{NorFlashErrorKind, ReadNorFlash};
 use sha2::{Digest as _, Sha256};
+use whittle_format::Digest;
 use whittle_format::manifest::BaseRef;
-use whittle_format::{Digest, ShortDigest};
 
 use crate::codec;
 use crate::flash::{is_readable, read_unaligned};
-use crate::verify::short_digest;
+use crate::numbers::{to_u32, to_usize};
+use crate::verify::finish;
 use crate::{FlashError, PatchError, VerifiedManifest};
 
 /// What the device is and what it has.
@@ -34,16 +35,14 @@ impl Device<'_> {
     /// Checks that an image is meant for this device and not too old for it.
     pub(crate) fn check(&self, manifest: &VerifiedManifest) -> Result<(), PatchError> {
         let hardware = manifest.hardware;
-        if manifest.product.as_str() != self.product {
+        if manifest.product.as_bytes() != self.product.as_bytes() {
             return Err(PatchError::WrongProduct);
         }
         if !hardware.contains(self.hardware_revision) {
-            let (revision, min, max) = (self.hardware_revision, hardware.min, hardware.max);
-            return Err(PatchError::WrongHardware { revision, min, max });
+            return Err(PatchError::WrongHardware);
         }
         if manifest.security_counter < self.security_counter {
-            let (got, device) = (manifest.security_counter, self.security_counter);
-            return Err(PatchError::CounterTooLow { got, device });
+            return Err(PatchError::CounterTooLow);
         }
         Ok(())
     }
@@ -58,81 +57,62 @@ pub(crate) fn admit<B: ReadNorFlash>(
 ) -> Result<(), PatchError> {
     device.check(manifest)?;
     if !fits(manifest.target_size, room.slot) {
-        let slot = u32::try_from(room.slot).unwrap_or(u32::MAX);
-        return Err(PatchError::TargetTooLarge { got: manifest.target_size, slot });
+        return Err(PatchError::TargetTooLarge);
     }
     if manifest.decoder_ram_bytes() > device.decoder_ram_bytes {
-        let (needed, device) = (manifest.decoder_ram_bytes(), device.decoder_ram_bytes);
-        return Err(PatchError::DecoderRam { needed, device });
+        return Err(PatchError::DecoderRam);
     }
     if !codec::SUPPORTED.contains(&manifest.codec) {
         return Err(PatchError::UnsupportedCodec { codec: manifest.codec });
     }
-    let block =
-        1u32.checked_shl(manifest.block_log2.into()).unwrap_or(u32::MAX).min(manifest.payload_size);
-    if !fits(block, room.block_buffer) {
-        return Err(PatchError::BlockBuffer { needed: block, got: room.block_buffer });
+    if !fits(manifest.block_layout().block_after(0).len, room.block_buffer) {
+        return Err(PatchError::BlockBuffer);
     }
     manifest.base().map_or(Ok(()), |wanted| check_base(wanted, base))
 }
 
 fn check_base<B: ReadNorFlash>(wanted: BaseRef, base: &mut B) -> Result<(), PatchError> {
     if !is_readable::<B>() {
-        return Err(PatchError::Flash(FlashError::ReadSize { got: B::READ_SIZE }));
+        return Err(PatchError::Flash(FlashError::ReadSize));
     }
     if !fits(wanted.size, base.capacity()) {
-        return Err(PatchError::BaseMismatch {
-            wanted: wanted.digest,
-            got: ShortDigest::default(),
-        });
+        return Err(PatchError::BaseMismatch);
     }
-    let got =
-        digest_of(base, wanted.size).map_err(|kind| PatchError::Flash(FlashError::Base(kind)))?;
-    if got == wanted.digest {
-        Ok(())
-    } else {
-        Err(PatchError::BaseMismatch { wanted: wanted.digest, got })
-    }
+    let got = digest_of(base, wanted.size).map_err(FlashError::Base).map_err(PatchError::Flash)?;
+    if got.starts_with(&wanted.digest) { Ok(()) } else { Err(PatchError::BaseMismatch) }
 }
 
-fn digest_of<B: ReadNorFlash>(
-    base: &mut B,
-    size: u32,
-) -> Result<ShortDigest, embedded_storage::nor_flash::NorFlashErrorKind> {
-    let mut hasher = Sha256::new();
-    hash_flash(&mut hasher, base, size)?;
-    Ok(short_digest(hasher))
-}
+/// Reads at an offset.
+type Read<'x> = &'x mut dyn FnMut(u32, &mut [u8]) -> Result<(), NorFlashErrorKind>;
 
 /// Compares the hash of what stands in a slot with the signed one.
 pub(crate) fn check_image<F: ReadNorFlash>(
     slot: &mut F,
     manifest: &VerifiedManifest,
 ) -> Result<(), PatchError> {
-    let mut hasher = Sha256::new();
-    hash_flash(&mut hasher, slot, manifest.target_size)
+    let digest = digest_of(slot, manifest.target_size)
         .map_err(|kind| PatchError::Flash(FlashError::Target(kind)))?;
-    let digest: Digest = hasher.finalize().into();
     if digest == manifest.target_digest { Ok(()) } else { Err(PatchError::ImageMismatch) }
 }
 
-/// Feeds the first `size` bytes of a flash to a hasher.
-fn hash_flash<F: ReadNorFlash>(
-    hasher: &mut Sha256,
-    flash: &mut F,
-    size: u32,
-) -> Result<(), embedded_storage::nor_flash::NorFlashErrorKind> {
+/// The hash of the first `size` bytes of a flash.
+fn digest_of<F: ReadNorFlash>(flash: &mut F, size: u32) -> Result<Digest, NorFlashErrorKind> {
+    digest_of_read(&mut |offset, into| read_unaligned(flash, offset, into), size)
+}
+
+/// The same of what can be read; compiled once for all flashes.
+fn digest_of_read(read: Read<'_>, size: u32) -> Result<Digest, NorFlashErrorKind> {
+    let mut hasher = Sha256::new();
     let mut buffer = [0; 256];
     let mut offset = 0u32;
     while offset < size {
-        let len =
-            usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(buffer.len());
+        let len = to_usize(size.saturating_sub(offset)).min(buffer.len());
         let bytes = buffer.get_mut(..len).unwrap_or_default();
-        read_unaligned(flash, offset, bytes)?;
+        read(offset, bytes)?;
         hasher.update(bytes);
-        offset = offset.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+        offset = offset.wrapping_add(to_u32(len));
     }
-    Ok(())
+    Ok(finish(hasher))
 }
 
 fn fits(size: u32, room: usize) -> bool {

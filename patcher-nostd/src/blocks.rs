@@ -5,7 +5,8 @@ use whittle_format::block::{self, BlockLayout};
 use whittle_format::{Manifest, ShortDigest};
 
 use crate::PatchError;
-use crate::verify::short_digest;
+use crate::numbers::to_usize;
+use crate::verify::finish;
 
 /// Walks along the chain of blocks.
 #[derive(Debug)]
@@ -15,7 +16,6 @@ pub(crate) struct BlockReader<'b> {
     layout: BlockLayout,
     /// Payload bytes of the blocks that are done.
     consumed: u32,
-    number: u32,
     /// The hash of the block at hand; `None` behind the last one.
     wanted: Option<ShortDigest>,
     /// Length of the block that was completed last, and whether it names another one.
@@ -23,18 +23,21 @@ pub(crate) struct BlockReader<'b> {
 }
 
 impl<'b> BlockReader<'b> {
-    pub(crate) fn new(manifest: &Manifest, buffer: &'b mut [u8]) -> Result<Self, PatchError> {
-        let layout = BlockLayout::new(manifest.payload_size, manifest.block_log2)
-            .map_err(PatchError::Manifest)?;
-        Ok(Self {
-            buffer,
-            filled: 0,
-            layout,
-            consumed: 0,
-            number: 0,
-            wanted: Some(manifest.root),
-            complete: (0, false),
-        })
+    /// A reader that wants nothing yet.
+    pub(crate) fn new(buffer: &'b mut [u8]) -> Self {
+        let (layout, complete) = (BlockLayout::default(), (0, false));
+        Self { buffer, filled: 0, layout, consumed: 0, wanted: None, complete }
+    }
+
+    /// Wants the first block.
+    pub(crate) fn begin(&mut self, manifest: &Manifest) {
+        self.layout = manifest.block_layout();
+        self.wanted = Some(manifest.root);
+    }
+
+    /// Length of the longest block that there is room for.
+    pub(crate) fn room(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Whether the last block is done.
@@ -56,8 +59,7 @@ impl<'b> BlockReader<'b> {
     /// Goes on behind `complete` blocks, the last of which named the hash of the one that is wanted next.
     pub(crate) fn skip(&mut self, complete: u32, wanted: Option<ShortDigest>) {
         let each = self.layout.block_after(0).data_len;
-        self.consumed = complete.saturating_mul(each);
-        self.number = complete;
+        self.consumed = complete.wrapping_mul(each);
         self.wanted = wanted;
     }
 
@@ -65,9 +67,8 @@ impl<'b> BlockReader<'b> {
     pub(crate) fn push(&mut self, input: &mut &[u8]) -> Result<bool, PatchError> {
         let Some(wanted) = self.wanted else { return Ok(false) };
         let shape = self.layout.block_after(self.consumed);
-        let len = usize::try_from(shape.len).unwrap_or(usize::MAX);
-        let too_small = PatchError::BlockBuffer { needed: shape.len, got: self.buffer.len() };
-        let block = self.buffer.get_mut(..len).ok_or(too_small)?;
+        let len = to_usize(shape.len);
+        let block = self.buffer.get_mut(..len).ok_or(PatchError::BlockBuffer)?;
 
         let room = block.get_mut(self.filled..).unwrap_or_default();
         let taken = room.len().min(input.len());
@@ -76,21 +77,20 @@ impl<'b> BlockReader<'b> {
             *to = *from;
         }
         *input = later;
-        self.filled = self.filled.saturating_add(taken);
+        self.filled = self.filled.wrapping_add(taken);
         if self.filled < len {
             return Ok(false);
         }
 
         let mut hasher = Sha256::new();
         hasher.update(&*block);
-        if short_digest(hasher) != wanted {
-            return Err(PatchError::BlockMismatch { block: self.number });
+        if !finish(hasher).starts_with(&wanted) {
+            return Err(PatchError::BlockMismatch);
         }
         self.wanted = block::parse(block, shape.has_next).0;
         self.complete = (len, shape.has_next);
         self.filled = 0;
-        self.number = self.number.saturating_add(1);
-        self.consumed = self.consumed.saturating_add(shape.data_len);
+        self.consumed = self.consumed.wrapping_add(shape.data_len);
         Ok(true)
     }
 }

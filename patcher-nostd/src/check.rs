@@ -33,7 +33,7 @@ impl<'a, V: Verifier> PackageChecker<'a, V> {
     ) -> Result<Status, PatchError> {
         loop {
             match self.receiver.next(input, base, slot_bytes)? {
-                Event::Admitted(_) | Event::Payload => {}
+                Event::Admitted | Event::Payload => {}
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
             }
@@ -45,7 +45,7 @@ impl<'a, V: Verifier> PackageChecker<'a, V> {
     /// # Errors
     /// [`PatchError::Truncated`] if bytes are missing, or the error that [`Self::push`] returned.
     pub fn finish(self) -> Result<VerifiedManifest, PatchError> {
-        self.receiver.finish()
+        self.receiver.finish().copied()
     }
 }
 
@@ -64,15 +64,12 @@ pub fn authenticate(
         Envelope::length(package).map_err(PatchError::Envelope)?.ok_or(PatchError::Truncated)?;
     let (envelope, mut rest) = package.split_at_checked(len).ok_or(PatchError::Truncated)?;
     let manifest = verify_manifest(envelope, verifier)?;
-    let mut blocks = BlockReader::new(&manifest, block_buffer)?;
+    let mut blocks = BlockReader::new(block_buffer);
+    blocks.begin(&manifest);
     while !blocks.is_done() {
         if !blocks.push(&mut rest)? {
             return Err(PatchError::Truncated);
         }
     }
-    if rest.is_empty() {
-        Ok(manifest)
-    } else {
-        Err(PatchError::TrailingBytes { extra: rest.len() })
-    }
+    if rest.is_empty() { Ok(manifest) } else { Err(PatchError::TrailingBytes) }
 }

@@ -5,10 +5,11 @@ use alloc::boxed::Box;
 
 use whittle_delta::compact::{CompactDecoder, Memory};
 use whittle_delta::stored::StoredDecoder;
+#[cfg(feature = "in-place")]
 use whittle_delta::{
-    Arrangement, ArrangementBuffers, DecodeError, Decoder, Images, InPlaceDecoder, Resume as _,
-    Sizes, StateBytes, StateError, Wants,
+    Arrangement, ArrangementBuffers, InPlaceDecoder, Resume as _, StateBytes, StateError,
 };
+use whittle_delta::{DecodeError, Decoder, Images, Sizes, Wants};
 use whittle_format::Manifest;
 use whittle_format::manifest::Codec;
 
@@ -18,6 +19,7 @@ use crate::{FlashError, PatchError};
 pub(crate) const SUPPORTED: &[Codec] = &[
     Codec::Stored,
     Codec::Compact,
+    #[cfg(feature = "in-place")]
     Codec::InPlace,
     #[cfg(feature = "zstd")]
     Codec::Zstd,
@@ -28,8 +30,11 @@ pub(crate) const SUPPORTED: &[Codec] = &[
 /// The decoder of one package.
 #[expect(clippy::large_enum_variant, reason = "any of them may be the one, and there is no heap")]
 pub(crate) enum CodecDecoder<'a> {
+    /// It will be one with this memory.
+    Waiting(Option<Memory<'a>>),
     Stored(StoredDecoder),
     Compact(CompactDecoder<'a>),
+    #[cfg(feature = "in-place")]
     InPlace(InPlaceDecoder<'a>),
     #[cfg(feature = "zstd")]
     Zstd(Box<whittle_delta::zstd::ZstdDecoder>),
@@ -41,7 +46,7 @@ impl<'a> CodecDecoder<'a> {
     pub(crate) fn new(
         manifest: &Manifest,
         memory: Option<Memory<'a>>,
-        arrangement: Option<ArrangementBuffers<'a>>,
+        #[cfg(feature = "in-place")] arrangement: Option<ArrangementBuffers<'a>>,
     ) -> Result<Self, PatchError> {
         let sizes = Sizes {
             base: manifest.base().map_or(0, |base| base.size),
@@ -57,6 +62,7 @@ impl<'a> CodecDecoder<'a> {
                     memory.ok_or(PatchError::UnsupportedCodec { codec: Codec::Compact })?;
                 Ok(Self::Compact(CompactDecoder::new(sizes, memory)))
             }
+            #[cfg(feature = "in-place")]
             Codec::InPlace => {
                 let lent = memory.zip(arrangement);
                 let (memory, arrangement) =
@@ -76,14 +82,24 @@ impl<'a> CodecDecoder<'a> {
         }
     }
 
+    /// Takes the memory that it has waited with.
+    pub(crate) fn take_memory(&mut self) -> Option<Memory<'a>> {
+        match self {
+            Self::Waiting(memory) => memory.take(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn push(
         &mut self,
         input: &mut &[u8],
         images: &mut impl Images<Error = FlashError>,
     ) -> Result<Wants, DecodeError<FlashError>> {
         match self {
+            Self::Waiting(_) => Err(DecodeError::Incomplete),
             Self::Stored(decoder) => decoder.push(input, images),
             Self::Compact(decoder) => decoder.push(input, images),
+            #[cfg(feature = "in-place")]
             Self::InPlace(decoder) => decoder.push(input, images),
             #[cfg(feature = "zstd")]
             Self::Zstd(decoder) => decoder.push(input, images),
@@ -97,8 +113,10 @@ impl<'a> CodecDecoder<'a> {
         images: &mut impl Images<Error = FlashError>,
     ) -> Result<Wants, DecodeError<FlashError>> {
         match self {
+            Self::Waiting(_) => Err(DecodeError::Incomplete),
             Self::Stored(decoder) => decoder.finish(images),
             Self::Compact(decoder) => decoder.finish(images),
+            #[cfg(feature = "in-place")]
             Self::InPlace(decoder) => decoder.finish(images),
             #[cfg(feature = "zstd")]
             Self::Zstd(decoder) => decoder.finish(images),
@@ -106,7 +124,10 @@ impl<'a> CodecDecoder<'a> {
             Self::Bsdiff(decoder) => decoder.finish(images),
         }
     }
+}
 
+#[cfg(feature = "in-place")]
+impl<'a> CodecDecoder<'a> {
     /// How the base is rearranged, where that is known and matters.
     pub(crate) fn arrangement(&self) -> Option<Arrangement<'a>> {
         match self {
@@ -118,6 +139,7 @@ impl<'a> CodecDecoder<'a> {
     /// Most bytes of the decoder's state, as far as that is known.
     pub(crate) fn state_bytes(&self) -> u64 {
         match self {
+            Self::Waiting(_) => 0,
             Self::Stored(decoder) => decoder.state_bytes(),
             Self::Compact(decoder) => decoder.state_bytes(),
             Self::InPlace(decoder) => decoder.state_bytes(),
@@ -132,6 +154,7 @@ impl<'a> CodecDecoder<'a> {
         state: &mut S,
     ) -> Result<(), StateError<S::Error>> {
         match self {
+            Self::Waiting(_) => Err(StateError::Corrupt),
             Self::Stored(decoder) => decoder.pass_state(state),
             Self::Compact(decoder) => decoder.pass_state(state),
             Self::InPlace(decoder) => decoder.pass_state(state),

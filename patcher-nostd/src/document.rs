@@ -6,7 +6,7 @@ use whittle_format::FormatError;
 use whittle_format::envelope::Envelope;
 
 use crate::Verifier;
-use crate::verify::{KeyId, SignatureError, check_signature};
+use crate::verify::{SignatureError, check_signature};
 
 /// Why a flags document or a stage was refused; what the device had before still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,19 +14,11 @@ use crate::verify::{KeyId, SignatureError, check_signature};
 #[non_exhaustive]
 pub enum DocumentError {
     /// The bytes are more than a document of this kind can have.
-    TooLong {
-        /// How many they are.
-        got: usize,
-        /// How many they may be.
-        limit: usize,
-    },
+    TooLong,
     /// The bytes are not exactly one signed envelope.
     Envelope(FormatError),
     /// No trusted key has the key id of the envelope.
-    UnknownKey {
-        /// The id that the envelope names.
-        key_id: KeyId,
-    },
+    UnknownKey,
     /// The signature is not one of the named key over these bytes.
     BadSignature,
     /// A trusted key signed something that is no document of this kind, or none that this version reads.
@@ -34,26 +26,11 @@ pub enum DocumentError {
     /// The document is for another product.
     WrongProduct,
     /// The flags document is older than the one that the device has.
-    VersionTooLow {
-        /// Version of the document.
-        got: u32,
-        /// Version that the device has.
-        stored: u32,
-    },
+    VersionTooLow,
     /// The stage comes before the one of the same rollout that the device has.
-    StageTooLow {
-        /// Number of the stage.
-        got: u32,
-        /// Number of the stage that the device has.
-        accepted: u32,
-    },
+    StageTooLow,
     /// The stage has a smaller share than the one of the same rollout that the device has.
-    ShareTooLow {
-        /// Parts per million of the stage.
-        got: u32,
-        /// Parts per million that the device has.
-        accepted: u32,
-    },
+    ShareTooLow,
     /// The stage has the seed of the rollout that the device has, but another target.
     TargetChanged,
 }
@@ -62,34 +39,23 @@ impl DocumentError {
     /// Whether the signature is what is wrong: somebody made or changed the document who must not.
     #[must_use]
     pub fn is_about_the_key(&self) -> bool {
-        matches!(self, Self::UnknownKey { .. } | Self::BadSignature)
+        matches!(self, Self::UnknownKey | Self::BadSignature)
     }
 }
 
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::TooLong { got, limit } => {
-                write!(f, "document has {got} bytes, the limit is {limit}")
-            }
+            Self::TooLong => f.write_str("document is too long"),
             Self::Envelope(cause) | Self::Document(cause) => {
                 write!(f, "document is not readable: {cause}")
             }
-            Self::UnknownKey { key_id } => {
-                let [a, b, c, d, ..] = key_id;
-                write!(f, "document is signed by the unknown key {a:02x}{b:02x}{c:02x}{d:02x}")
-            }
+            Self::UnknownKey => f.write_str("document is signed by an unknown key"),
             Self::BadSignature => f.write_str("the signature does not match the document"),
             Self::WrongProduct => f.write_str("document is for another product"),
-            Self::VersionTooLow { got, stored } => {
-                write!(f, "document has version {got}, the device already has {stored}")
-            }
-            Self::StageTooLow { got, accepted } => {
-                write!(f, "stage {got} comes before stage {accepted}, which is already accepted")
-            }
-            Self::ShareTooLow { got, accepted } => {
-                write!(f, "share of {got} ppm is below the {accepted} ppm already accepted")
-            }
+            Self::VersionTooLow => f.write_str("the device already has a later document"),
+            Self::StageTooLow => f.write_str("stage comes before the one already accepted"),
+            Self::ShareTooLow => f.write_str("share is below the one already accepted"),
             Self::TargetChanged => f.write_str("stage has another target than its rollout"),
         }
     }
@@ -101,7 +67,7 @@ impl From<SignatureError> for DocumentError {
     fn from(error: SignatureError) -> Self {
         match error {
             SignatureError::Envelope(cause) => Self::Envelope(cause),
-            SignatureError::UnknownKey { key_id } => Self::UnknownKey { key_id },
+            SignatureError::UnknownKey => Self::UnknownKey,
             SignatureError::BadSignature => Self::BadSignature,
         }
     }
@@ -113,11 +79,11 @@ pub(crate) fn authenticate_document<'a, const LIMIT: usize>(
     verifier: &impl Verifier,
 ) -> Result<Envelope<'a>, DocumentError> {
     if bytes.len() > LIMIT {
-        return Err(DocumentError::TooLong { got: bytes.len(), limit: LIMIT });
+        return Err(DocumentError::TooLong);
     }
     let (envelope, rest) = Envelope::parse(bytes).map_err(DocumentError::Envelope)?;
     if !rest.is_empty() {
-        return Err(DocumentError::Envelope(FormatError::TrailingBytes { extra: rest.len() }));
+        return Err(DocumentError::Envelope(FormatError::TrailingBytes));
     }
     // What is signed is shorter than its envelope, whatever the payload.
     let mut tbs = [0; LIMIT];

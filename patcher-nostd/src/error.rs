@@ -1,16 +1,18 @@
 //! What can go wrong on the device, whose fault it is, and whether the old image still boots.
+//!
+//! Errors carry no numbers: each is returned in one register, which makes all of the device's code smaller. What they would
+//! tell stands in the manifest and in what the device knows of itself.
 
 use core::convert::Infallible;
 use core::fmt;
 
 use embedded_storage::nor_flash::NorFlashErrorKind;
 use whittle_delta::DecodeError;
+use whittle_format::FormatError;
 use whittle_format::manifest::Codec;
-use whittle_format::{FormatError, ShortDigest};
 
 #[cfg(feature = "async")]
 use crate::turn::Interrupted;
-use crate::verify::KeyId;
 use crate::{DocumentError, LifeError};
 
 /// A flash access that failed.
@@ -28,22 +30,11 @@ pub enum FlashError {
     /// The target slot cannot be read, erased or written.
     Target(NorFlashErrorKind),
     /// The target slot reads back differently from what was written at this offset.
-    ReadBack {
-        /// Offset in the target slot, in bytes.
-        offset: u32,
-    },
+    ReadBack,
     /// The flash reads in units that do not divide 64 bytes and the write size.
-    ReadSize {
-        /// The flash's read size.
-        got: usize,
-    },
+    ReadSize,
     /// The caller's page buffer is empty or no multiple of the write size.
-    PageBuffer {
-        /// Length of the buffer.
-        got: usize,
-        /// The flash's write size.
-        write_size: usize,
-    },
+    PageBuffer,
 }
 
 /// Who must act on an error.
@@ -66,10 +57,7 @@ pub enum PatchError {
     /// The bytes do not begin with a signed envelope, or it is longer than a manifest can be.
     Envelope(FormatError),
     /// No trusted key has the key id of the envelope.
-    UnknownKey {
-        /// The id that the envelope names.
-        key_id: KeyId,
-    },
+    UnknownKey,
     /// The signature is not one of the named key over these bytes.
     BadSignature,
     /// A trusted key signed something that is no manifest this version reads.
@@ -77,59 +65,24 @@ pub enum PatchError {
     /// The package is for another product.
     WrongProduct,
     /// The package is for other hardware revisions.
-    WrongHardware {
-        /// Revision of this device.
-        revision: u16,
-        /// Lowest revision of the package.
-        min: u16,
-        /// Highest revision of the package.
-        max: u16,
-    },
+    WrongHardware,
     /// The package is older than what the device may run.
-    CounterTooLow {
-        /// Security counter of the package.
-        got: u32,
-        /// Security counter of the device.
-        device: u32,
-    },
+    CounterTooLow,
     /// The target does not fit into the slot.
-    TargetTooLarge {
-        /// Size of the target in bytes.
-        got: u32,
-        /// Capacity of the slot in bytes.
-        slot: u32,
-    },
+    TargetTooLarge,
     /// The decoder needs more RAM than the device has for it.
-    DecoderRam {
-        /// Bytes that the package declares.
-        needed: u32,
-        /// Bytes that the device has.
-        device: u32,
-    },
+    DecoderRam,
     /// This build has no decoder for the codec.
     UnsupportedCodec {
         /// The codec.
         codec: Codec,
     },
     /// The block buffer is smaller than the package's blocks.
-    BlockBuffer {
-        /// Bytes that are needed.
-        needed: u32,
-        /// Length of the buffer.
-        got: usize,
-    },
+    BlockBuffer,
     /// The device does not run the image that the delta was made from.
-    BaseMismatch {
-        /// First half of the SHA-256 of the wanted base.
-        wanted: ShortDigest,
-        /// The same of what stands in the base slot, over the wanted size; zeros if the slot is smaller than that.
-        got: ShortDigest,
-    },
+    BaseMismatch,
     /// A block is not the one that was signed.
-    BlockMismatch {
-        /// Its number, from 0.
-        block: u32,
-    },
+    BlockMismatch,
     /// An authentic payload cannot be decoded: the package was built wrongly.
     Payload(DecodeError<FlashError>),
     /// A flash access failed.
@@ -138,19 +91,11 @@ pub enum PatchError {
     /// package was built wrongly.
     ImageMismatch,
     /// A bank of the region for the decoder's state is too small, during an installation in place.
-    StateRoom {
-        /// Bytes that the state may have.
-        needed: u64,
-        /// Length of a bank in bytes.
-        got: u32,
-    },
+    StateRoom,
     /// The bytes ended before the package did.
     Truncated,
     /// Bytes follow the package where exactly one was wanted.
-    TrailingBytes {
-        /// How many.
-        extra: usize,
-    },
+    TrailingBytes,
     /// A future of the patcher was dropped before it ended: begin anew.
     #[cfg(feature = "async")]
     Interrupted,
@@ -163,11 +108,9 @@ impl PatchError {
         match self {
             #[cfg(feature = "async")]
             Self::Interrupted => Culprit::Caller,
-            Self::BlockBuffer { .. }
-            | Self::StateRoom { .. }
-            | Self::Flash(FlashError::PageBuffer { .. } | FlashError::ReadSize { .. }) => {
-                Culprit::Caller
-            }
+            Self::BlockBuffer
+            | Self::StateRoom
+            | Self::Flash(FlashError::PageBuffer | FlashError::ReadSize) => Culprit::Caller,
             Self::Flash(_) | Self::Payload(DecodeError::Images(_)) => Culprit::Hardware,
             _ => Culprit::Package,
         }
@@ -191,13 +134,9 @@ impl fmt::Display for FlashError {
                 f.write_str("the decoder's state cannot be kept, or is not what was kept")
             }
             Self::Target(kind) => write!(f, "target slot: {kind}"),
-            Self::ReadBack { offset } => {
-                write!(f, "target slot reads back differently at {offset}")
-            }
-            Self::ReadSize { got } => write!(f, "flash with a read size of {got} is not supported"),
-            Self::PageBuffer { got, write_size } => {
-                write!(f, "page buffer of {got} bytes does not suit a write size of {write_size}")
-            }
+            Self::ReadBack => f.write_str("target slot reads back differently"),
+            Self::ReadSize => f.write_str("flash with an unsupported read size"),
+            Self::PageBuffer => f.write_str("page buffer does not suit the flash's write size"),
         }
     }
 }
@@ -208,46 +147,27 @@ impl fmt::Display for PatchError {
             Self::Envelope(cause) | Self::Manifest(cause) => {
                 write!(f, "package is not readable: {cause}")
             }
-            Self::UnknownKey { key_id } => {
-                write!(f, "package is signed by the unknown key {}", Hex(&key_id))
-            }
+            Self::UnknownKey => f.write_str("package is signed by an unknown key"),
             Self::BadSignature => f.write_str("the signature does not match the manifest"),
             Self::WrongProduct => f.write_str("package is for another product"),
-            Self::WrongHardware { revision, min, max } => {
-                write!(f, "package is for hardware revisions {min} to {max}, this is {revision}")
+            Self::WrongHardware => f.write_str("package is for other hardware revisions"),
+            Self::CounterTooLow => {
+                f.write_str("package has a lower security counter than the device requires")
             }
-            Self::CounterTooLow { got, device } => {
-                write!(
-                    f,
-                    "package has security counter {got}, the device already requires {device}"
-                )
-            }
-            Self::TargetTooLarge { got, slot } => {
-                write!(f, "image of {got} bytes does not fit a slot of {slot}")
-            }
-            Self::DecoderRam { needed, device } => {
-                write!(f, "decoder needs {needed} bytes of RAM, the device has {device}")
-            }
+            Self::TargetTooLarge => f.write_str("image does not fit the slot"),
+            Self::DecoderRam => f.write_str("decoder needs more RAM than the device has"),
             Self::UnsupportedCodec { codec } => {
                 write!(f, "no decoder for the codec `{}`", codec.name())
             }
-            Self::BlockBuffer { needed, got } => {
-                write!(f, "blocks have {needed} bytes, the buffer {got}")
-            }
-            Self::BaseMismatch { wanted, got } => {
-                write!(f, "package expects base {}, image is {}", Hex(&wanted), Hex(&got))
-            }
-            Self::BlockMismatch { block } => {
-                write!(f, "block {block} is not the one that was signed")
-            }
+            Self::BlockBuffer => f.write_str("block buffer is smaller than the blocks"),
+            Self::BaseMismatch => f.write_str("package expects another base"),
+            Self::BlockMismatch => f.write_str("a block is not the one that was signed"),
             Self::Payload(cause) => write!(f, "payload cannot be decoded: {cause}"),
             Self::Flash(cause) => cause.fmt(f),
             Self::ImageMismatch => f.write_str("the finished image is not the one that was signed"),
-            Self::StateRoom { needed, got } => {
-                write!(f, "the decoder's state takes {needed} bytes, a bank for it has {got}")
-            }
+            Self::StateRoom => f.write_str("the decoder's state does not fit a bank for it"),
             Self::Truncated => f.write_str("the package is incomplete"),
-            Self::TrailingBytes { extra } => write!(f, "{extra} bytes follow the package"),
+            Self::TrailingBytes => f.write_str("bytes follow the package"),
             #[cfg(feature = "async")]
             Self::Interrupted => f.write_str("a call before this one was dropped before it ended"),
         }
@@ -275,29 +195,15 @@ pub enum JournalError {
     /// The region cannot be read, erased or written.
     Flash(NorFlashErrorKind),
     /// The region reads back differently from what was written.
-    ReadBack {
-        /// Offset in the region, in bytes.
-        offset: u32,
-    },
+    ReadBack,
     /// The records do not fit into a bank, which is half of the region.
-    Full {
-        /// Length of a bank in bytes.
-        bank: u32,
-    },
+    Full,
     /// The region is no even number of sectors, or its write size does not divide 256.
     Geometry,
     /// The caller's buffer is shorter than the record.
-    BufferTooSmall {
-        /// Bytes that are needed.
-        needed: usize,
-    },
+    BufferTooSmall,
     /// The payload is longer than a record can be.
-    TooLong {
-        /// Its length in bytes.
-        got: usize,
-        /// The longest, in bytes.
-        limit: usize,
-    },
+    TooLong,
     /// A future that wrote was dropped before it ended, as if power had failed: open the journal again.
     #[cfg(feature = "async")]
     Interrupted,
@@ -307,17 +213,11 @@ impl fmt::Display for JournalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flash(kind) => write!(f, "journal: {kind}"),
-            Self::ReadBack { offset } => write!(f, "journal reads back differently at {offset}"),
-            Self::Full { bank } => {
-                write!(f, "records do not fit into a journal bank of {bank} bytes")
-            }
+            Self::ReadBack => f.write_str("journal reads back differently"),
+            Self::Full => f.write_str("records do not fit into a journal bank"),
             Self::Geometry => f.write_str("journal region is not two banks of whole sectors"),
-            Self::BufferTooSmall { needed } => {
-                write!(f, "record of {needed} bytes does not fit the buffer")
-            }
-            Self::TooLong { got, limit } => {
-                write!(f, "record of {got} bytes, the limit is {limit}")
-            }
+            Self::BufferTooSmall => f.write_str("record does not fit the buffer"),
+            Self::TooLong => f.write_str("record is too long"),
             #[cfg(feature = "async")]
             Self::Interrupted => f.write_str("a call before this one was dropped before it ended"),
         }
@@ -333,17 +233,9 @@ pub enum StagingError {
     /// The region cannot be read, erased or written.
     Flash(NorFlashErrorKind),
     /// The region reads back differently from what was written.
-    ReadBack {
-        /// Offset in the region, in bytes.
-        offset: u32,
-    },
+    ReadBack,
     /// The region has no room for what comes next.
-    Full {
-        /// Bytes that are needed.
-        needed: u32,
-        /// Bytes that the region has.
-        got: usize,
-    },
+    Full,
     /// The write size does not divide 256, or the read size does not divide 64.
     Geometry,
 }
@@ -352,12 +244,8 @@ impl fmt::Display for StagingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flash(kind) => write!(f, "staging region: {kind}"),
-            Self::ReadBack { offset } => {
-                write!(f, "staging region reads back differently at {offset}")
-            }
-            Self::Full { needed, got } => {
-                write!(f, "staging region has {got} bytes, {needed} are needed")
-            }
+            Self::ReadBack => f.write_str("staging region reads back differently"),
+            Self::Full => f.write_str("staging region is too small"),
             Self::Geometry => f.write_str("staging region has an unsupported read or write size"),
         }
     }
@@ -368,12 +256,12 @@ impl core::error::Error for StagingError {}
 impl From<FlashError> for StagingError {
     fn from(error: FlashError) -> Self {
         match error {
-            FlashError::ReadBack { offset } => Self::ReadBack { offset },
+            FlashError::ReadBack => Self::ReadBack,
             FlashError::Base(kind) | FlashError::Staging(kind) | FlashError::Target(kind) => {
                 Self::Flash(kind)
             }
-            FlashError::ReadSize { .. }
-            | FlashError::PageBuffer { .. }
+            FlashError::ReadSize
+            | FlashError::PageBuffer
             | FlashError::Journal
             | FlashError::State => Self::Geometry,
         }
@@ -384,6 +272,7 @@ impl From<FlashError> for StagingError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
+#[repr(align(4))]
 pub enum UpdateError {
     /// The journal cannot be read or written.
     Journal(JournalError),
@@ -398,6 +287,8 @@ pub enum UpdateError {
     /// The document was refused.
     Document(DocumentError),
 }
+
+const _: () = assert!(size_of::<UpdateError>() <= 4, "errors are returned in one register");
 
 impl fmt::Display for UpdateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -449,12 +340,3 @@ macro_rules! from_turn {
     )*};
 }
 from_turn!(JournalError, PatchError);
-
-/// The first four bytes in hexadecimal, as people compare digests.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}

@@ -83,7 +83,7 @@ pub(crate) fn read_unaligned<F: ReadNorFlash>(
         let start = offset.saturating_sub(skip);
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         let mut bounce = [0; BOUNCE];
-        let wanted = skip.saturating_add(rest.len()).next_multiple_of(F::READ_SIZE).min(BOUNCE);
+        let wanted = skip.wrapping_add(rest.len()).next_multiple_of(F::READ_SIZE).min(BOUNCE);
         let window = bounce.get_mut(..wanted).ok_or(NorFlashErrorKind::NotAligned)?;
         read(flash, start, window)?;
         let got = window.get(skip..).unwrap_or_default();
@@ -95,7 +95,7 @@ pub(crate) fn read_unaligned<F: ReadNorFlash>(
         if len == 0 {
             return Err(NorFlashErrorKind::NotAligned);
         }
-        offset = offset.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+        offset = offset.wrapping_add(u32::try_from(len).unwrap_or(u32::MAX));
         rest = later;
     }
     Ok(())
@@ -113,9 +113,9 @@ pub(crate) fn read_back<T: ReadNorFlash>(
         let got = bounce.get_mut(..wanted.len()).unwrap_or_default();
         read(flash, offset, got).map_err(FlashError::Target)?;
         if got != wanted {
-            return Err(FlashError::ReadBack { offset });
+            return Err(FlashError::ReadBack);
         }
-        offset = offset.saturating_add(u32::try_from(wanted.len()).unwrap_or(u32::MAX));
+        offset = offset.wrapping_add(u32::try_from(wanted.len()).unwrap_or(u32::MAX));
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ use crate::flash::{CHUNK, read_back, read_unaligned, read_written};
 use crate::life::Event;
 use crate::numbers::{to_u32, to_usize};
 use crate::page::{AHEAD, Page};
-use crate::signed_slot::{last_sector, slot_mut};
+use crate::signed_slot::{last_sector, slot_mut, trailer};
 use crate::staged::{PIECE, StagedBlocks, read_envelope};
 use crate::state_banks::{StateBanks, StateLoader};
 use crate::verify::verify_manifest;
@@ -121,7 +121,7 @@ fn seal_image<F: NorFlash>(
     let failed = |kind| PatchError::Flash(FlashError::Target(kind));
     check_image(slot, manifest)?;
     unseal(slot).map_err(failed)?;
-    seal(slot, envelope)
+    seal(slot, &trailer(envelope))
 }
 
 /// A package in the staging region.
@@ -139,9 +139,10 @@ impl Staged<'_> {
         buffer: &mut [u8],
         mut take: impl FnMut(&[u8]) -> Result<(), PatchError>,
     ) -> Result<(), PatchError> {
-        let mut blocks = BlockReader::new(self.manifest, buffer)?;
+        let mut blocks = BlockReader::new(buffer);
+        blocks.begin(self.manifest);
         let mut extents =
-            StagedBlocks::new(self.state, self.manifest, self.envelope_len, S::WRITE_SIZE)?;
+            StagedBlocks::new(self.state, self.manifest, self.envelope_len, S::WRITE_SIZE);
         while let Some(mut extent) = extents.next() {
             let mut is_whole = false;
             while extent.len > 0 {
@@ -302,19 +303,18 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
             sector_bytes = known.sector_bytes();
             let wanted = u32::from(room_sectors).saturating_mul(sector_bytes);
             if wanted > room || sector_bytes.checked_rem(sector) != Some(0) {
-                return Err(PatchError::TargetTooLarge { got: wanted, slot: room });
+                return Err(PatchError::TargetTooLarge);
             }
             (moves, in_place) = (Some(known.moves(room_sectors)), Some(known));
         }
-        let (got, write_size) = (target.page.len(), F::WRITE_SIZE);
-        if to_usize(sector_bytes).checked_rem(got) != Some(0) {
-            return Err(PatchError::Flash(FlashError::PageBuffer { got, write_size }));
+        let page = target.page.len();
+        if to_usize(sector_bytes).checked_rem(page) != Some(0) {
+            return Err(PatchError::Flash(FlashError::PageBuffer));
         }
         if self.place.progress.moves == 0 {
             let needed = decoder.state_bytes().saturating_add(IN_PLACE_STATE_BYTES);
-            let got = self.states.bank_bytes();
-            if needed > got.into() {
-                return Err(PatchError::StateRoom { needed, got });
+            if needed > self.states.bank_bytes().into() {
+                return Err(PatchError::StateRoom);
             }
         }
         let mut made = 0u16;

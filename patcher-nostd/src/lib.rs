@@ -92,6 +92,7 @@ pub mod embassy_boot;
 mod error;
 mod flags;
 mod flash;
+#[cfg(feature = "in-place")]
 mod in_place;
 pub mod life;
 pub mod mcuboot;
@@ -102,6 +103,7 @@ mod receiver;
 mod signed_slot;
 mod stage;
 mod staged;
+#[cfg(feature = "in-place")]
 mod state_banks;
 mod turn;
 mod verify;
@@ -118,6 +120,7 @@ mod blocking {
     pub(crate) mod install;
     pub(crate) mod journal;
     pub(crate) mod patcher;
+    #[cfg(feature = "in-place")]
     pub(crate) mod single_slot;
     pub(crate) mod staging;
     pub(crate) mod updater;
@@ -163,6 +166,7 @@ pub mod asynchronous {
     pub(crate) mod install;
     pub(crate) mod journal;
     pub(crate) mod patcher;
+    #[cfg(feature = "in-place")]
     pub(crate) mod single_slot;
     pub(crate) mod staging;
     pub(crate) mod updater;
@@ -185,6 +189,7 @@ pub use draw::{Draw, eligible, place};
 pub use error::{Culprit, FlashError, JournalError, PatchError, StagingError, UpdateError};
 pub use flags::{Decision, DeviceFacts, Reason, VerifiedFlags};
 pub use flash::{NoBase, Slots};
+#[cfg(feature = "in-place")]
 pub use in_place::{IN_PLACE_STATE_BYTES, InPlaceBuffers};
 pub use life::{LifeError, ResetCause};
 pub use page::Buffers;
@@ -194,10 +199,12 @@ pub use stage::{VerifiedStage, follows};
 #[cfg(feature = "ed25519")]
 pub use verify::TrustedKeys;
 pub use verify::{KeyId, PublicKey, VerifiedManifest, Verifier, VerifyError, key_id};
-pub use whittle_delta::{ArrangementBuffers, DecodeError, InPlaceDecoder, compact};
+#[cfg(feature = "in-place")]
+pub use whittle_delta::{ArrangementBuffers, InPlaceDecoder};
+pub use whittle_delta::{DecodeError, compact};
 pub use whittle_format::journal::Kind as RecordKind;
 pub use whittle_format::life::{Ending, LifeState, Phase, SlotId};
-pub use whittle_format::{FormatError, Manifest, Seed, Share, Stage};
+pub use whittle_format::{FormatError, Manifest, Part, Seed, Share, Stage};
 
 /// Whether a machine wants more bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -111,12 +111,7 @@ pub enum LifeError {
     /// Deltas to this target failed too often: the full image is wanted.
     FullImageWanted,
     /// The target's security counter is lower than the device's.
-    CounterTooLow {
-        /// Security counter of the target.
-        got: u32,
-        /// Security counter of the device.
-        device: u32,
-    },
+    CounterTooLow,
 }
 
 impl core::fmt::Display for LifeError {
@@ -125,8 +120,8 @@ impl core::fmt::Display for LifeError {
             Self::OutOfTurn { phase } => write!(f, "does not fit the phase {phase:?}"),
             Self::Rejected => f.write_str("this target was rolled back before"),
             Self::FullImageWanted => f.write_str("deltas to this target failed: full image wanted"),
-            Self::CounterTooLow { got, device } => {
-                write!(f, "target has security counter {got}, the device requires {device}")
+            Self::CounterTooLow => {
+                f.write_str("target has a lower security counter than the device")
             }
         }
     }
@@ -148,43 +143,42 @@ pub fn boots_from(state: &LifeState) -> SlotId {
 /// # Errors
 /// [`LifeError`]; the state stays as it is.
 pub fn next(state: &LifeState, event: Event, attempts: u8) -> Result<LifeState, LifeError> {
-    let out_of_turn = Err(LifeError::OutOfTurn { phase: state.phase });
+    let mut next = *state;
+    step(&mut next, event, attempts)?;
+    Ok(next)
+}
+
+fn step(state: &mut LifeState, event: Event, attempts: u8) -> Result<(), LifeError> {
     match (state.phase, event) {
-        (Phase::Trial, Event::Download { .. }) => out_of_turn,
+        (Phase::Trial, Event::Download { .. }) => return out_of_turn(state.phase),
         (_, Event::Download { target, security_counter, kind }) => {
-            download(state, target, security_counter, kind)
+            return download(state, target, security_counter, kind);
         }
-        (Phase::Downloading, Event::Verified) => Ok(in_phase(state, Phase::Verified)),
-        (Phase::Verified, Event::Installed) => Ok(in_phase(state, Phase::Installed)),
-        (Phase::Verified, Event::Replaced) => Ok(replaced(state)),
-        (Phase::Downloading | Phase::Verified, Event::Failed) => Ok(failed(state)),
-        (Phase::Installed, Event::Activate) => Ok(in_phase(state, Phase::Pending)),
+        (Phase::Downloading, Event::Verified) => state.phase = Phase::Verified,
+        (Phase::Verified, Event::Installed) => state.phase = Phase::Installed,
+        (Phase::Verified, Event::Replaced) => replaced(state),
+        (Phase::Downloading | Phase::Verified, Event::Failed) => failed(state),
+        (Phase::Installed, Event::Activate) => state.phase = Phase::Pending,
         (Phase::Pending, Event::Boot(_)) => {
-            let state = in_phase(state, Phase::Trial);
-            Ok(LifeState { boots: 1, attempts: 1, disabled_on_trial: 0, ..state })
+            state.phase = Phase::Trial;
+            (state.boots, state.attempts, state.disabled_on_trial) = (1, 1, 0);
         }
-        (Phase::Trial, Event::Boot(cause)) => Ok(trial_boot(state, cause, attempts)),
-        (_, Event::Boot(_)) => Ok(*state),
-        (Phase::Trial, Event::Healthy) => Ok(committed(state)),
-        (Phase::Trial, Event::Unhealthy) => Ok(rolled_back(state, Ending::Unhealthy)),
-        (Phase::Trial, Event::TooLate) => Ok(rolled_back(state, Ending::TooLate)),
-        (Phase::Trial, Event::Damaged { .. }) => Ok(rolled_back(state, Ending::Damaged)),
-        (_, Event::Damaged { other: true }) => Ok(recovered(state)),
-        (_, Event::Damaged { other: false }) => Ok(*state),
-        (Phase::Trial, Event::Disable(features)) => {
-            Ok(LifeState { disabled_on_trial: state.disabled_on_trial | features, ..*state })
-        }
-        (Phase::Trial, Event::Enable(features)) => {
-            Ok(LifeState { disabled_on_trial: state.disabled_on_trial & !features, ..*state })
-        }
-        (_, Event::Disable(features)) => {
-            Ok(LifeState { disabled: state.disabled | features, ..*state })
-        }
-        (_, Event::Enable(features)) => {
-            Ok(LifeState { disabled: state.disabled & !features, ..*state })
-        }
-        _ => out_of_turn,
+        (Phase::Trial, Event::Boot(cause)) => trial_boot(state, cause, attempts),
+        (Phase::Trial, Event::Healthy) => committed(state),
+        (Phase::Trial, Event::Unhealthy) => rolled_back(state, Ending::Unhealthy),
+        (Phase::Trial, Event::TooLate) => rolled_back(state, Ending::TooLate),
+        (Phase::Trial, Event::Damaged { .. }) => rolled_back(state, Ending::Damaged),
+        (_, Event::Damaged { other: true }) => recovered(state),
+        (_, Event::Boot(_) | Event::Damaged { other: false }) => {}
+        (_, Event::Disable(features)) => *disabled_mut(state) |= features,
+        (_, Event::Enable(features)) => *disabled_mut(state) &= !features,
+        _ => return out_of_turn(state.phase),
     }
+    Ok(())
+}
+
+fn out_of_turn(phase: Phase) -> Result<(), LifeError> {
+    Err(LifeError::OutOfTurn { phase })
 }
 
 /// Features that are switched off in the image that runs, one bit each.
@@ -196,96 +190,90 @@ pub fn disabled(state: &LifeState) -> u32 {
     }
 }
 
+fn disabled_mut(state: &mut LifeState) -> &mut u32 {
+    match state.phase {
+        Phase::Trial => &mut state.disabled_on_trial,
+        _ => &mut state.disabled,
+    }
+}
+
 /// The state of a device whose committed image has this security counter, as nobody knows better than its manifest.
 pub(crate) fn with_committed_counter(state: &LifeState, counter: u32) -> LifeState {
     LifeState { security_counter: state.security_counter.max(counter), ..*state }
 }
 
-fn in_phase(state: &LifeState, phase: Phase) -> LifeState {
-    LifeState { phase, ..*state }
-}
-
 fn download(
-    state: &LifeState,
+    state: &mut LifeState,
     target: ShortDigest,
     target_counter: u32,
     kind: PackageKind,
-) -> Result<LifeState, LifeError> {
+) -> Result<(), LifeError> {
     let delta_failures = if state.target == target { state.delta_failures } else { 0 };
     if target == state.rejected && target != ShortDigest::default() {
         return Err(LifeError::Rejected);
     }
     if target_counter < state.security_counter {
-        let (got, device) = (target_counter, state.security_counter);
-        return Err(LifeError::CounterTooLow { got, device });
+        return Err(LifeError::CounterTooLow);
     }
     if kind == PackageKind::Delta && delta_failures >= MAX_DELTA_FAILURES {
         return Err(LifeError::FullImageWanted);
     }
-    let state = in_phase(state, Phase::Downloading);
-    Ok(LifeState { ending: Ending::None, kind, target, target_counter, delta_failures, ..state })
+    (state.phase, state.ending) = (Phase::Downloading, Ending::None);
+    (state.kind, state.target, state.target_counter) = (kind, target, target_counter);
+    state.delta_failures = delta_failures;
+    Ok(())
 }
 
 /// The target and the failures stay, so that another download of it is known as such.
-fn failed(state: &LifeState) -> LifeState {
+fn failed(state: &mut LifeState) {
     let more = u8::from(state.kind == PackageKind::Delta);
-    let delta_failures = state.delta_failures.saturating_add(more);
-    LifeState { ending: Ending::Abandoned, delta_failures, ..in_phase(state, Phase::Idle) }
+    state.delta_failures = state.delta_failures.saturating_add(more);
+    (state.phase, state.ending) = (Phase::Idle, Ending::Abandoned);
 }
 
-fn trial_boot(state: &LifeState, cause: ResetCause, limit: u8) -> LifeState {
+fn trial_boot(state: &mut LifeState, cause: ResetCause, limit: u8) {
     if cause.counts() && state.attempts >= limit {
-        return rolled_back(state, Ending::Crashed);
-    }
-    if state.boots >= MAX_BOOTS {
-        return rolled_back(state, Ending::Undecided);
-    }
-    let attempts = state.attempts.saturating_add(u8::from(cause.counts()));
-    LifeState { boots: state.boots.saturating_add(1), attempts, ..*state }
-}
-
-fn committed(state: &LifeState) -> LifeState {
-    LifeState {
-        committed: state.committed.other(),
-        security_counter: state.security_counter.max(state.target_counter),
-        disabled: state.disabled_on_trial,
-        ..at_rest(state, Ending::Committed)
+        rolled_back(state, Ending::Crashed);
+    } else if state.boots >= MAX_BOOTS {
+        rolled_back(state, Ending::Undecided);
+    } else {
+        state.attempts = state.attempts.saturating_add(u8::from(cause.counts()));
+        state.boots = state.boots.saturating_add(1);
     }
 }
 
-fn rolled_back(state: &LifeState, ending: Ending) -> LifeState {
-    LifeState { rejected: state.target, ..at_rest(state, ending) }
+fn committed(state: &mut LifeState) {
+    state.committed = state.committed.other();
+    state.security_counter = state.security_counter.max(state.target_counter);
+    state.disabled = state.disabled_on_trial;
+    rest(state, Ending::Committed);
+}
+
+fn rolled_back(state: &mut LifeState, ending: Ending) {
+    state.rejected = state.target;
+    rest(state, ending);
 }
 
 /// What ran before is gone, so that nothing older can run any more.
-fn replaced(state: &LifeState) -> LifeState {
-    LifeState {
-        security_counter: state.security_counter.max(state.target_counter),
-        disabled: 0,
-        ..at_rest(state, Ending::Committed)
-    }
+fn replaced(state: &mut LifeState) {
+    state.security_counter = state.security_counter.max(state.target_counter);
+    state.disabled = 0;
+    rest(state, Ending::Committed);
 }
 
 /// The other slot takes over; what was at hand was there and is gone with it.
-fn recovered(state: &LifeState) -> LifeState {
-    LifeState {
-        committed: state.committed.other(),
-        disabled: 0,
-        ..at_rest(state, Ending::Recovered)
-    }
+fn recovered(state: &mut LifeState) {
+    state.committed = state.committed.other();
+    state.disabled = 0;
+    rest(state, Ending::Recovered);
 }
 
-fn at_rest(state: &LifeState, ending: Ending) -> LifeState {
-    LifeState {
-        ending,
-        target: ShortDigest::default(),
-        target_counter: 0,
-        delta_failures: 0,
-        boots: 0,
-        attempts: 0,
-        disabled_on_trial: 0,
-        ..in_phase(state, Phase::Idle)
-    }
+#[inline(never)]
+fn rest(state: &mut LifeState, ending: Ending) {
+    (state.phase, state.ending) = (Phase::Idle, ending);
+    (state.target, state.target_counter) = (ShortDigest::default(), 0);
+    (state.delta_failures, state.boots, state.attempts) = (0, 0, 0);
+    state.disabled_on_trial = 0;
 }
 
 #[cfg(test)]

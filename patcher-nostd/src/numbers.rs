@@ -2,6 +2,9 @@
 //!
 //! Flash has at most 2^32 bytes, and so has memory on every target; where that did not hold, the largest number makes the
 //! next comparison with a capacity fail.
+//!
+//! To offsets is added what has been compared with a capacity or a limit, so that no sum reaches 2^32: they are added with
+//! `wrapping_add`, which is less code than anything that looks at overflow.
 
 /// A length as an offset.
 pub(crate) fn to_u32(len: usize) -> u32 {

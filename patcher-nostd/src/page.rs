@@ -45,37 +45,21 @@ impl<'b> Page<'b> {
         Self { bytes, ahead: [0; AHEAD], filled: 0, flushed: 0, erased: 0 }
     }
 
-    /// Goes on where `written` bytes stand in flash, whole sectors, and these behind them wait.
-    pub(crate) fn resume(&mut self, written: u32, waiting: &[u8]) {
-        (self.flushed, self.erased, self.filled) = (written, written, 0);
-        self.append(waiting);
-    }
-
-    /// Length of a page in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// How many bytes wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.filled
-    }
-
     /// Whether the buffer suits flash with this write size.
     pub(crate) fn check<T: ReadNorFlash>(&self, write_size: usize) -> Result<(), FlashError> {
         let whole_writes = self.bytes.len().checked_rem(write_size) == Some(0);
         if !is_readable::<T>() || write_size.checked_rem(T::READ_SIZE) != Some(0) {
-            return Err(FlashError::ReadSize { got: T::READ_SIZE });
+            return Err(FlashError::ReadSize);
         }
         if whole_writes && !self.bytes.is_empty() {
             return Ok(());
         }
-        Err(FlashError::PageBuffer { got: self.bytes.len(), write_size })
+        Err(FlashError::PageBuffer)
     }
 
     /// Bytes that can be appended: enough for a step of any decoder unless the page is full.
     pub(crate) fn room(&self) -> u32 {
-        let room = self.bytes.len().saturating_add(AHEAD).saturating_sub(self.filled);
+        let room = self.bytes.len().wrapping_add(AHEAD).saturating_sub(self.filled);
         to_u32(room)
     }
 
@@ -90,7 +74,7 @@ impl<'b> Page<'b> {
             if let Some(room) = room {
                 *room = *byte;
             }
-            self.filled = self.filled.saturating_add(1);
+            self.filled = self.filled.wrapping_add(1);
         }
     }
 
@@ -133,10 +117,29 @@ impl<'b> Page<'b> {
 
     /// Goes on behind the bytes that were written.
     pub(crate) fn advance(&mut self, written: usize) {
-        self.flushed = self.flushed.saturating_add(to_u32(written));
+        self.flushed = self.flushed.wrapping_add(to_u32(written));
         let waiting = written..core::mem::take(&mut self.filled);
         for at in waiting {
             self.append(&[self.byte(at)]);
         }
+    }
+}
+
+#[cfg(feature = "in-place")]
+impl Page<'_> {
+    /// Goes on where `written` bytes stand in flash, whole sectors, and these behind them wait.
+    pub(crate) fn resume(&mut self, written: u32, waiting: &[u8]) {
+        (self.flushed, self.erased, self.filled) = (written, written, 0);
+        self.append(waiting);
+    }
+
+    /// Length of a page in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.filled
     }
 }

@@ -8,33 +8,26 @@ use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 use crate::admission::{Device, Room, admit};
 use crate::blocks::BlockReader;
 use crate::verify::{VerifiedManifest, Verifier, verify_manifest};
-use crate::{FormatError, PatchError};
+use crate::{FormatError, Part, PatchError};
 
 /// Takes bytes until something has been learnt from them.
 pub(crate) struct Receiver<'a, V> {
     device: Device<'a>,
     verifier: V,
-    stage: Stage<'a>,
-}
-
-enum Stage<'a> {
-    Envelope {
-        bytes: [u8; MAX_MANIFEST_ENVELOPE_BYTES],
-        filled: usize,
-        block_buffer: &'a mut [u8],
-    },
-    Blocks {
-        manifest: VerifiedManifest,
-        blocks: BlockReader<'a>,
-    },
+    envelope: [u8; MAX_MANIFEST_ENVELOPE_BYTES],
+    envelope_len: usize,
+    /// The manifest, once it has been admitted.
+    manifest: Option<VerifiedManifest>,
+    blocks: BlockReader<'a>,
     /// An error was returned; it is returned again.
-    Failed(PatchError),
+    failed: Option<PatchError>,
 }
 
 /// What the bytes so far have led to.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The manifest is verified and fits the device.
-    Admitted(VerifiedManifest),
+    /// The manifest is verified and fits the device: [`Receiver::manifest`] has it.
+    Admitted,
     /// The next stretch of payload is authentic; [`Receiver::payload`] has it.
     Payload,
     /// Nothing until more bytes come.
@@ -45,31 +38,41 @@ pub(crate) enum Event {
 
 impl<'a, V: Verifier> Receiver<'a, V> {
     pub(crate) fn new(device: &Device<'a>, verifier: V, block_buffer: &'a mut [u8]) -> Self {
-        let stage =
-            Stage::Envelope { bytes: [0; MAX_MANIFEST_ENVELOPE_BYTES], filled: 0, block_buffer };
-        Self { device: *device, verifier, stage }
+        Self {
+            device: *device,
+            verifier,
+            envelope: [0; MAX_MANIFEST_ENVELOPE_BYTES],
+            envelope_len: 0,
+            manifest: None,
+            blocks: BlockReader::new(block_buffer),
+            failed: None,
+        }
     }
 
     /// The error that stopped it, or what a package that ends here lacks.
-    pub(crate) fn finish(&self) -> Result<VerifiedManifest, PatchError> {
-        match &self.stage {
-            Stage::Failed(error) => Err(*error),
-            Stage::Blocks { manifest, blocks } if blocks.is_done() => Ok(*manifest),
-            _ => Err(PatchError::Truncated),
-        }
+    pub(crate) fn finish(&self) -> Result<&VerifiedManifest, PatchError> {
+        self.check()?;
+        let whole = self.manifest.as_ref().filter(|_| self.blocks.is_done());
+        whole.ok_or(PatchError::Truncated)
+    }
+
+    fn check(&self) -> Result<(), PatchError> {
+        self.failed.map_or(Ok(()), Err)
     }
 
     /// The manifest, once it has been admitted.
-    pub(crate) fn manifest(&self) -> Option<VerifiedManifest> {
-        match &self.stage {
-            Stage::Blocks { manifest, .. } => Some(*manifest),
-            _ => None,
-        }
+    pub(crate) fn manifest(&self) -> Option<&VerifiedManifest> {
+        self.manifest.as_ref()
+    }
+
+    /// The envelope, as far as it has come.
+    pub(crate) fn envelope(&self) -> &[u8] {
+        self.envelope.get(..self.envelope_len).unwrap_or_default()
     }
 
     /// Remembers an error of a later stage, so that nothing goes on behind it.
     pub(crate) fn fail(&mut self, error: PatchError) -> PatchError {
-        self.stage = Stage::Failed(error);
+        self.failed = Some(error);
         error
     }
 
@@ -79,45 +82,31 @@ impl<'a, V: Verifier> Receiver<'a, V> {
         base: &mut B,
         slot_bytes: usize,
     ) -> Result<Event, PatchError> {
-        if let Stage::Envelope { .. } = self.stage {
-            let admitted =
-                self.take_envelope(input, base, slot_bytes).map_err(|error| self.fail(error))?;
-            return Ok(admitted.map_or(Event::NeedMore, Event::Admitted));
-        }
-        let outcome = match &mut self.stage {
-            Stage::Blocks { blocks, .. } if blocks.is_done() => return Ok(Event::End),
-            Stage::Blocks { blocks, .. } => blocks.push(input),
-            Stage::Failed(error) => Err(*error),
-            Stage::Envelope { .. } => Err(PatchError::Truncated),
+        self.check()?;
+        let outcome = if self.manifest.is_none() {
+            self.take_envelope(input, base, slot_bytes)
+        } else if self.blocks.is_done() {
+            Ok(Event::End)
+        } else {
+            let is_complete = self.blocks.push(input);
+            is_complete.map(|is| if is { Event::Payload } else { Event::NeedMore })
         };
-        match outcome {
-            Ok(true) => Ok(Event::Payload),
-            Ok(false) => Ok(Event::NeedMore),
-            Err(error) => Err(self.fail(error)),
-        }
+        outcome.map_err(|error| self.fail(error))
     }
 
     /// The payload that the last [`Event::Payload`] told of.
     pub(crate) fn payload(&self) -> &[u8] {
-        match &self.stage {
-            Stage::Blocks { blocks, .. } => blocks.data(),
-            _ => &[],
-        }
+        self.blocks.data()
     }
 
     /// The block that the last [`Event::Payload`] told of, as it came.
     pub(crate) fn block(&self) -> &[u8] {
-        match &self.stage {
-            Stage::Blocks { blocks, .. } => blocks.block(),
-            _ => &[],
-        }
+        self.blocks.block()
     }
 
     /// Goes on behind `complete` blocks, the last of which named the hash of the one that is wanted next.
     pub(crate) fn skip(&mut self, complete: u32, wanted: Option<ShortDigest>) {
-        if let Stage::Blocks { blocks, .. } = &mut self.stage {
-            blocks.skip(complete, wanted);
-        }
+        self.blocks.skip(complete, wanted);
     }
 
     fn take_envelope<B: ReadNorFlash>(
@@ -125,34 +114,29 @@ impl<'a, V: Verifier> Receiver<'a, V> {
         input: &mut &[u8],
         base: &mut B,
         slot_bytes: usize,
-    ) -> Result<Option<VerifiedManifest>, PatchError> {
-        let Stage::Envelope { bytes, filled, block_buffer } = &mut self.stage else {
-            return Ok(None);
-        };
-        let envelope = loop {
-            let got = bytes.get(..*filled).unwrap_or_default();
-            match Envelope::length(got).map_err(PatchError::Envelope)? {
-                Some(len) if len > MAX_MANIFEST_ENVELOPE_BYTES => return Err(too_long(len)),
-                Some(len) if len == *filled => break got,
+    ) -> Result<Event, PatchError> {
+        loop {
+            match Envelope::length(self.envelope()).map_err(PatchError::Envelope)? {
+                Some(len) if len > MAX_MANIFEST_ENVELOPE_BYTES => return Err(TOO_LONG),
+                Some(len) if len == self.envelope_len => break,
                 _ => {}
             }
-            let Some((byte, rest)) = input.split_first() else { return Ok(None) };
-            let Some(room) = bytes.get_mut(*filled) else { return Err(too_long(*filled)) };
-            *room = *byte;
-            *filled = filled.saturating_add(1);
+            let Some((byte, rest)) = input.split_first() else { return Ok(Event::NeedMore) };
+            *self.envelope.get_mut(self.envelope_len).ok_or(TOO_LONG)? = *byte;
+            self.envelope_len = self.envelope_len.saturating_add(1);
             *input = rest;
-        };
-        let manifest = verify_manifest(envelope, &self.verifier)?;
-        let room = Room { slot: slot_bytes, block_buffer: block_buffer.len() };
-        admit(&manifest, &self.device, room, base)?;
-        let blocks = BlockReader::new(&manifest, core::mem::take(block_buffer))?;
-        self.stage = Stage::Blocks { manifest, blocks };
-        Ok(Some(manifest))
+        }
+        let manifest = verify_manifest(self.envelope(), &self.verifier)?;
+        let manifest = self.manifest.insert(manifest);
+        let room = Room { slot: slot_bytes, block_buffer: self.blocks.room() };
+        let admitted = admit(manifest, &self.device, room, base);
+        self.blocks.begin(manifest);
+        if admitted.is_err() {
+            self.manifest = None;
+        }
+        admitted.map(|()| Event::Admitted)
     }
 }
 
-fn too_long(len: usize) -> PatchError {
-    let limit = u32::try_from(MAX_MANIFEST_ENVELOPE_BYTES).unwrap_or(u32::MAX);
-    let got = u32::try_from(len).unwrap_or(u32::MAX);
-    PatchError::Envelope(FormatError::OutOfRange { field: "manifest envelope", got, limit })
-}
+const TOO_LONG: PatchError =
+    PatchError::Envelope(FormatError::OutOfRange { field: Part::ManifestEnvelope });

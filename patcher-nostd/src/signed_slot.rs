@@ -21,7 +21,7 @@ use crate::{FlashError, PatchError};
 /// Bytes at the end of a slot that no image may take.
 pub const TRAILER_BYTES: u32 = 256;
 
-const TRAILER_LEN: usize = MAX_MANIFEST_ENVELOPE_BYTES;
+pub(crate) const TRAILER_LEN: usize = MAX_MANIFEST_ENVELOPE_BYTES;
 const _: () = assert!(TRAILER_LEN == TRAILER_BYTES as usize);
 
 /// Bytes of a slot that an image may take.
@@ -41,7 +41,7 @@ pub fn check_slot<F: ReadNorFlash>(
     verifier: &impl Verifier,
 ) -> Result<VerifiedManifest, PatchError> {
     if !is_readable::<F>() {
-        return Err(PatchError::Flash(FlashError::ReadSize { got: F::READ_SIZE }));
+        return Err(PatchError::Flash(FlashError::ReadSize));
     }
     let unreadable = |kind| PatchError::Flash(FlashError::Target(kind));
     let mut trailer = [0; TRAILER_LEN];
@@ -50,7 +50,7 @@ pub fn check_slot<F: ReadNorFlash>(
     device.check(&manifest)?;
     let room = to_u32(image_room(slot));
     if manifest.target_size > room {
-        return Err(PatchError::TargetTooLarge { got: manifest.target_size, slot: room });
+        return Err(PatchError::TargetTooLarge);
     }
     check_image(slot, &manifest)?;
     Ok(manifest)

@@ -31,7 +31,7 @@ pub(crate) fn read_envelope<'b, S: ReadNorFlash>(
     into: &'b mut [u8; MAX_MANIFEST_ENVELOPE_BYTES],
 ) -> Result<&'b [u8], PatchError> {
     if !is_readable::<S>() {
-        return Err(PatchError::Flash(FlashError::ReadSize { got: S::READ_SIZE }));
+        return Err(PatchError::Flash(FlashError::ReadSize));
     }
     // What lies behind the envelope may be torn, and a read across it may fail.
     let (mut len, mut got) = (HEAD, 0);
@@ -71,11 +71,9 @@ impl StagedBlocks {
         manifest: &Manifest,
         envelope_len: usize,
         write_size: usize,
-    ) -> Result<Self, PatchError> {
-        let layout = BlockLayout::new(manifest.payload_size, manifest.block_log2)
-            .map_err(PatchError::Manifest)?;
-        let at = extent(envelope_len, write_size);
-        Ok(Self { state: *state, layout, write_size, block: 0, at, consumed: 0 })
+    ) -> Self {
+        let (layout, at) = (manifest.block_layout(), extent(envelope_len, write_size));
+        Self { state: *state, layout, write_size, block: 0, at, consumed: 0 }
     }
 
     /// The next complete block.
@@ -84,11 +82,11 @@ impl StagedBlocks {
             return None;
         }
         let shape = self.layout.block_after(self.consumed);
-        let at = self.at.saturating_add(self.state.gap_before(self.block));
-        self.consumed = self.consumed.saturating_add(shape.data_len);
-        self.block = self.block.saturating_add(1);
+        let at = self.at.wrapping_add(self.state.gap_before(self.block));
+        self.consumed = self.consumed.wrapping_add(shape.data_len);
+        self.block = self.block.wrapping_add(1);
         let len = to_usize(shape.len);
-        self.at = at.saturating_add(extent(len, self.write_size));
+        self.at = at.wrapping_add(extent(len, self.write_size));
         Some(Extent { at, len: shape.len })
     }
 
@@ -98,12 +96,13 @@ impl StagedBlocks {
     }
 
     /// Bytes that the blocks behind those that have been returned will take.
+    #[inline(never)]
     pub(crate) fn following_extent(&self) -> u32 {
         let (mut consumed, mut extents) = (self.consumed, 0u32);
         for _ in self.block..self.layout.count() {
             let shape = self.layout.block_after(consumed);
-            consumed = consumed.saturating_add(shape.data_len);
-            extents = extents.saturating_add(extent(to_usize(shape.len), self.write_size));
+            consumed = consumed.wrapping_add(shape.data_len);
+            extents = extents.wrapping_add(extent(to_usize(shape.len), self.write_size));
         }
         extents
     }
@@ -135,7 +134,7 @@ impl Extent {
         let piece = into.get_mut(..len).unwrap_or_default();
         let unreadable = |kind| PatchError::Flash(FlashError::Staging(kind));
         read_unaligned(region, self.at, piece).map_err(unreadable)?;
-        self.at = self.at.saturating_add(to_u32(len));
+        self.at = self.at.wrapping_add(to_u32(len));
         self.len = self.len.saturating_sub(to_u32(len));
         Ok(piece)
     }

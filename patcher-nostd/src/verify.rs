@@ -3,8 +3,8 @@
 use core::ops::Deref;
 
 use sha2::{Digest as _, Sha256};
-use whittle_format::envelope::{self, Envelope, SIGNATURE_LEN, TBS_OVERHEAD};
-use whittle_format::{FormatError, Manifest, ShortDigest, manifest};
+use whittle_format::envelope::{Envelope, SIGNATURE_LEN, TBS_OVERHEAD};
+use whittle_format::{Digest, FormatError, Manifest, manifest};
 
 use crate::PatchError;
 pub use whittle_format::envelope::KeyId;
@@ -53,7 +53,7 @@ pub type PublicKey = [u8; 32];
 /// The id of a public key: the first 8 bytes of its SHA-256.
 #[must_use]
 pub fn key_id(public_key: &PublicKey) -> KeyId {
-    let digest: whittle_format::Digest = Sha256::digest(public_key).into();
+    let digest: Digest = Sha256::digest(public_key).into();
     digest.first_chunk().copied().unwrap_or_default()
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn verify_manifest(
     let mut tbs = [0; manifest::MAX_LEN + TBS_OVERHEAD];
     check_signature(&envelope, verifier, &mut tbs).map_err(|error| match error {
         SignatureError::Envelope(cause) => PatchError::Envelope(cause),
-        SignatureError::UnknownKey { key_id } => PatchError::UnknownKey { key_id },
+        SignatureError::UnknownKey => PatchError::UnknownKey,
         SignatureError::BadSignature => PatchError::BadSignature,
     })?;
     Manifest::parse(envelope.payload).map(VerifiedManifest).map_err(PatchError::Manifest)
@@ -107,7 +107,7 @@ pub(crate) fn verify_manifest(
 /// Why an envelope does not count, whatever it signs.
 pub(crate) enum SignatureError {
     Envelope(FormatError),
-    UnknownKey { key_id: KeyId },
+    UnknownKey,
     BadSignature,
 }
 
@@ -118,15 +118,16 @@ pub(crate) fn check_signature(
     tbs: &mut [u8],
 ) -> Result<(), SignatureError> {
     let key_id = envelope.key_id;
-    let len = envelope::tbs(&key_id, envelope.payload, tbs).map_err(SignatureError::Envelope)?;
+    let len = envelope.tbs(tbs).map_err(SignatureError::Envelope)?;
     let message = tbs.get(..len).unwrap_or_default();
     verifier.verify(&key_id, message, envelope.signature).map_err(|error| match error {
-        VerifyError::UnknownKey => SignatureError::UnknownKey { key_id },
+        VerifyError::UnknownKey => SignatureError::UnknownKey,
         VerifyError::BadSignature => SignatureError::BadSignature,
     })
 }
 
-/// The hash that authenticates blocks and bases.
-pub(crate) fn short_digest(hasher: Sha256) -> ShortDigest {
-    whittle_format::shorten(&hasher.finalize().into())
+/// The hash of all that a hasher was given.
+#[inline(never)]
+pub(crate) fn finish(hasher: Sha256) -> Digest {
+    hasher.finalize().into()
 }

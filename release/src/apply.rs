@@ -5,7 +5,7 @@ use std::path::Path;
 use whittle_delta::bsdiff40;
 use whittle_format::limits::MAX_IMAGE_BYTES;
 use whittle_format::shorten;
-use whittle_patcher_nostd::{Device, PatchError, VerifiedManifest};
+use whittle_patcher_nostd::{Device, VerifiedManifest};
 
 use crate::directory::{VerifiedRelease, authenticate_file, read_package_file};
 use crate::image::{Image, hex};
@@ -62,12 +62,12 @@ pub fn apply(
     let base = match (manifest.base(), base) {
         (Some(wanted), None) => return Err(Error::NoBase { wanted: hex(&wanted.digest[..4]) }),
         // A device hashes as much of its slot as the base is long; a file must be the base and nothing more.
-        (Some(wanted), Some(base)) if base.size() != wanted.size => {
-            let got = shorten(&base.digest().0);
-            return Err(Error::package(format!("`{file}`"))(PatchError::BaseMismatch {
-                wanted: wanted.digest,
-                got,
-            }));
+        (Some(wanted), Some(base))
+            if base.size() != wanted.size || shorten(&base.digest().0) != wanted.digest =>
+        {
+            let [wanted, got] =
+                [&wanted.digest, &base.digest().0[..]].map(|digest| hex(&digest[..4]));
+            return Err(Error::WrongBase { file, wanted, got });
         }
         (_, base) => base.map_or(&[][..], Image::bytes),
     };

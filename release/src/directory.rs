@@ -166,11 +166,8 @@ pub fn read_unverified(directory: &Path) -> Result<ReleaseIndex> {
 fn read_index(directory: &Path) -> Result<Vec<u8>> {
     let path = directory.join(INDEX_FILE);
     let limit = MAX_INDEX_ENVELOPE_BYTES as u64;
-    let too_long = whittle_format::FormatError::OutOfRange {
-        field: "index envelope",
-        got: u32::MAX,
-        limit: u32::try_from(MAX_INDEX_ENVELOPE_BYTES).unwrap_or(u32::MAX),
-    };
+    let field = whittle_format::Part::IndexEnvelope;
+    let too_long = whittle_format::FormatError::OutOfRange { field };
     files::read_at_most(&path, limit)?
         .ok_or_else(|| Error::format(format!("`{}`", path.display()))(too_long))
 }
@@ -179,7 +176,7 @@ fn parse_index(bytes: &[u8], keys: Option<&Keyring>) -> Result<ReleaseIndex> {
     let what = || format!("`{INDEX_FILE}`");
     let (envelope, rest) = Envelope::parse(bytes).map_err(Error::format(what()))?;
     if !rest.is_empty() {
-        let extra = whittle_format::FormatError::TrailingBytes { extra: rest.len() };
+        let extra = whittle_format::FormatError::TrailingBytes;
         return Err(Error::format(what())(extra));
     }
     if let Some(keys) = keys {
@@ -201,7 +198,7 @@ fn verify_signature(envelope: &Envelope<'_>, keys: &Keyring) -> Result<(), Patch
     let len = whittle_format::envelope::tbs(&key_id, envelope.payload, &mut tbs)
         .map_err(PatchError::Envelope)?;
     keys.verify(&key_id, &tbs[..len], envelope.signature).map_err(|error| match error {
-        VerifyError::UnknownKey => PatchError::UnknownKey { key_id },
+        VerifyError::UnknownKey => PatchError::UnknownKey,
         VerifyError::BadSignature => PatchError::BadSignature,
     })
 }

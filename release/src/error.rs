@@ -103,6 +103,16 @@ pub enum Error {
         /// Why not.
         source: PatchError,
     },
+    /// A delta was made from another image.
+    #[error("cannot apply `{file}`: package expects base {wanted}, image is {got}")]
+    WrongBase {
+        /// The package.
+        file: String,
+        /// First bytes of the SHA-256 of the wanted base.
+        wanted: String,
+        /// The same of the image.
+        got: String,
+    },
     /// A flags document or a stage cannot be used.
     #[error("cannot use {what}")]
     Document {
@@ -257,17 +267,19 @@ impl Error {
             Self::BadKey { .. }
             | Self::NotTheListedFile { .. }
             | Self::IndexContradiction { .. } => Culprit::Key,
-            Self::UnknownBase { .. } | Self::NoBase { .. } => Culprit::Base,
+            Self::UnknownBase { .. } | Self::NoBase { .. } | Self::WrongBase { .. } => {
+                Culprit::Base
+            }
             Self::SelfCheck { .. } | Self::NotReproducible(_) => Culprit::SelfCheck,
             Self::Usage(_) => Culprit::Usage,
             Self::Package { source, .. } => match source {
-                PatchError::UnknownKey { .. }
-                | PatchError::BadSignature
-                | PatchError::BlockMismatch { .. } => Culprit::Key,
-                PatchError::BaseMismatch { .. } => Culprit::Base,
-                PatchError::ImageMismatch
-                | PatchError::Flash(_)
-                | PatchError::BlockBuffer { .. } => Culprit::SelfCheck,
+                PatchError::UnknownKey | PatchError::BadSignature | PatchError::BlockMismatch => {
+                    Culprit::Key
+                }
+                PatchError::BaseMismatch => Culprit::Base,
+                PatchError::ImageMismatch | PatchError::Flash(_) | PatchError::BlockBuffer => {
+                    Culprit::SelfCheck
+                }
                 _ => Culprit::BadInput,
             },
         }

@@ -20,9 +20,7 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
 
 /// Reads the file of a signed document of at most `limit` bytes.
 pub(crate) fn read_document(path: &Path, limit: usize) -> Result<Vec<u8>> {
-    let len = || std::fs::metadata(path).map_or(0, |found| found.len());
-    let got = || usize::try_from(len()).unwrap_or(usize::MAX).max(limit + 1);
-    let too_long = || Error::document(path)(DocumentError::TooLong { got: got(), limit });
+    let too_long = || Error::document(path)(DocumentError::TooLong);
     read_at_most(path, limit as u64)?.ok_or_else(too_long)
 }
 

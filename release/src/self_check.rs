@@ -85,7 +85,7 @@ pub(crate) fn install(
     let mut patcher = Patcher::new(device, verifier, buffers).with_arrangement(arrangement);
     for mut chunk in package.chunks(CHUNK) {
         if patcher.push(&mut chunk, &mut slots)? == Status::Done && !chunk.is_empty() {
-            return Err(PatchError::TrailingBytes { extra: chunk.len() });
+            return Err(PatchError::TrailingBytes);
         }
     }
     let installed = patcher.finish(&mut slots)?;

@@ -163,24 +163,22 @@ fn a_refused_package_means_not_one_write() {
     let mut other_base = good.base.clone();
     other_base[10] ^= 1;
     let unsigned = &good.package[good.package.len() / 2..];
-    refuse("foreign key", &foreign.package, &DEVICE, &base, |e| matches!(e, E::UnknownKey { .. }));
+    refuse("foreign key", &foreign.package, &DEVICE, &base, |e| matches!(e, E::UnknownKey));
     refuse("unsigned", unsigned, &DEVICE, &base, |e| matches!(e, E::Envelope(_)));
     refuse("wrong base", &good.package, &DEVICE, &Flash::holding(&other_base), |e| {
-        matches!(e, E::BaseMismatch { .. })
+        matches!(e, E::BaseMismatch)
     });
     refuse("short base", &good.package, &DEVICE, &Flash::holding(&[1; 4096]), |e| {
-        matches!(e, E::BaseMismatch { .. })
+        matches!(e, E::BaseMismatch)
     });
     let device = Device { product: "toaster", ..DEVICE };
     refuse("wrong product", &good.package, &device, &base, |e| *e == E::WrongProduct);
     let device = Device { hardware_revision: 6, ..DEVICE };
-    refuse("wrong hardware", &good.package, &device, &base, |e| {
-        matches!(e, E::WrongHardware { min: 2, max: 5, .. })
-    });
+    refuse("wrong hardware", &good.package, &device, &base, |e| matches!(e, E::WrongHardware));
     let device = Device { security_counter: COUNTER + 1, ..DEVICE };
-    refuse("downgrade", &good.package, &device, &base, |e| matches!(e, E::CounterTooLow { .. }));
+    refuse("downgrade", &good.package, &device, &base, |e| matches!(e, E::CounterTooLow));
     let device = Device { decoder_ram_bytes: 4096, ..DEVICE };
-    refuse("decoder RAM", &good.package, &device, &base, |e| matches!(e, E::DecoderRam { .. }));
+    refuse("decoder RAM", &good.package, &device, &base, |e| matches!(e, E::DecoderRam));
     for cut in [0, 1, 50, 150] {
         refuse("cut envelope", &good.package[..cut], &DEVICE, &base, |e| *e == E::Truncated);
     }
@@ -192,7 +190,7 @@ fn a_target_larger_than_the_slot_is_refused() {
     let (mut base, mut target) = (Flash::holding(&update.base), Flash::used(16_384));
     let error =
         feed(&update.package, &DEVICE, &keys(), 77, &mut base, &mut target).expect_err("too large");
-    assert!(matches!(error, PatchError::TargetTooLarge { slot: 16_384, .. }), "{error:?}");
+    assert!(matches!(error, PatchError::TargetTooLarge), "{error:?}");
     assert_eq!(target.log(), []);
 }
 
@@ -212,10 +210,7 @@ fn buffers_that_do_not_suit_are_refused() {
         );
         let error = patcher.push(&mut &update.package[..], &mut slots).expect_err("refused");
         assert!(
-            matches!(
-                error,
-                PatchError::BlockBuffer { .. } | PatchError::Flash(FlashError::PageBuffer { .. })
-            ),
+            matches!(error, PatchError::BlockBuffer | PatchError::Flash(FlashError::PageBuffer)),
             "{error:?}"
         );
         assert_eq!(
@@ -280,7 +275,7 @@ fn broken_flash_is_told_from_a_broken_package() {
     target.break_cell(5000, 3);
     let error =
         feed(&good.package, &DEVICE, &keys(), 64, &mut base, &mut target).expect_err("a stuck bit");
-    assert!(matches!(error, PatchError::Flash(FlashError::ReadBack { .. })), "{error:?}");
+    assert!(matches!(error, PatchError::Flash(FlashError::ReadBack)), "{error:?}");
     assert_eq!(error.culprit(), whittle_patcher_nostd::Culprit::Hardware);
 
     for accesses in 0..20 {

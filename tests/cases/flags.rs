@@ -140,8 +140,8 @@ fn each_refusal_has_its_code_and_its_words() {
             "unknown key",
         ),
         (&[show, &["flipped.bin"]], 5, "signature does not match"),
-        (&[show, &["long.bin"]], 4, "document has 1025 bytes, the limit is 1024"),
-        (&[show, &["stage.bin"]], 4, "payload begins with"),
+        (&[show, &["long.bin"]], 4, "document is too long"),
+        (&[show, &["stage.bin"]], 4, "payload of another kind"),
     ];
     for (args, code, words) in cases {
         let run = shop.whittle(&args.concat());
@@ -167,7 +167,7 @@ fn a_signature_over_another_document_is_none_over_flags() {
     let shop = Workshop::new();
     let (_, package) = shop.delta();
     let error = VerifiedFlags::authenticate(&package, &keys()).expect_err("a package");
-    assert!(matches!(error, DocumentError::Envelope(_) | DocumentError::TooLong { .. }), "{error}");
+    assert!(matches!(error, DocumentError::Envelope(_) | DocumentError::TooLong), "{error}");
     let (envelope, _) = whittle_format::envelope::Envelope::parse(&package).expect("own bytes");
     let manifest = SignedEnvelope::sign(envelope.payload, &test_key()).expect("signs");
     let error = VerifiedFlags::authenticate(&manifest.0, &keys()).expect_err("a manifest");

@@ -384,12 +384,9 @@ fn records_and_regions_that_do_not_fit_are_refused() {
     let mut flash = SimFlash::<1, 4, 256>::erased(512);
     let mut journal = Journal::open(&mut flash).expect("opens");
     assert!(journal.was_lost());
-    assert_eq!(
-        journal.append(RecordKind::Flags, &[0; 1025]),
-        Err(JournalError::TooLong { got: 1025, limit: 1024 })
-    );
+    assert_eq!(journal.append(RecordKind::Flags, &[0; 1025]), Err(JournalError::TooLong));
     let full = journal.append(RecordKind::Flags, &[0; 200]);
-    assert_eq!(full, Err(JournalError::Full { bank: 256 }));
+    assert_eq!(full, Err(JournalError::Full));
     journal.append(RecordKind::Life, &[1; 20]).expect("there is room");
     let reopened = Journal::open(journal.into_flash()).expect("opens");
     assert!(!reopened.was_lost());

@@ -202,8 +202,8 @@ fn receives_a_release(board: Board) {
     let package =
         bench.release("1.2.2", Some("1.2.1"), &["--device-ram", "32K", "--block-size", "256"]);
     bench.installs(base.bytes(), &package, 64, target.bytes());
-    bench.refuses(thermostat("1.2.0").bytes(), &package, 3, "package expects base");
-    bench.refuses(base.bytes(), &package, 4, "security counter 3");
+    bench.refuses(thermostat("1.2.0").bytes(), &package, 3, "package expects another base");
+    bench.refuses(base.bytes(), &package, 4, "lower security counter");
     bench.refuses(base.bytes(), &package[..package.len() - 1], 3, "incomplete");
     let mut flipped = package;
     *flipped.last_mut().expect("not empty") ^= 1;

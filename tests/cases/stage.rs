@@ -43,7 +43,7 @@ fn a_rollout_grows_and_keeps_whom_it_has() {
     }
     let accepted = accepted.expect("three of them");
     let error = VerifiedStage::check(&signed[1], PRODUCT, Some(&accepted), &keys());
-    assert_eq!(error, Err(DocumentError::StageTooLow { got: 2, accepted: 3 }));
+    assert_eq!(error, Err(DocumentError::StageTooLow));
     assert_eq!(
         VerifiedStage::check(&signed[1], "boiler", None, &keys()),
         Err(DocumentError::WrongProduct)
@@ -100,11 +100,7 @@ fn each_refusal_has_its_code_and_its_words() {
             "--key",
         ),
         (shop.whittle(&[&["stage", "sign"][..], &foreign].concat()), 5, "unknown key"),
-        (
-            next(&shop, "2.stage", "never", "19.9999%"),
-            4,
-            "share of 199999 ppm is below the 200000 ppm",
-        ),
+        (next(&shop, "2.stage", "never", "19.9999%"), 4, "share is below the one already accepted"),
         (next(&shop, "missing", "never", "30%"), 3, "cannot read `missing`"),
         (shop.whittle(&["stage", "check", "1.stage", "--device", "x"]), 2, "--pubkey"),
         (
@@ -121,13 +117,13 @@ fn each_refusal_has_its_code_and_its_words() {
             "unknown key",
         ),
         (check(&shop, "flipped.stage", "x", &[]), 5, "signature does not match"),
-        (check(&shop, "long.stage", "x", &[]), 4, "document has 257 bytes, the limit is 256"),
-        (check(&shop, "flags.bin", "x", &[]), 4, "payload begins with"),
-        (check(&shop, "1.stage", "", &[]), 2, "length of a device id is 0"),
+        (check(&shop, "long.stage", "x", &[]), 4, "document is too long"),
+        (check(&shop, "flags.bin", "x", &[]), 4, "payload of another kind"),
+        (check(&shop, "1.stage", "", &[]), 2, "length of a device id is out of range"),
         (
             check(&shop, "1.stage", "x", &["--accepted", "2.stage"]),
             4,
-            "stage 1 comes before stage 2",
+            "stage comes before the one already accepted",
         ),
     ];
     for (run, code, words) in cases {

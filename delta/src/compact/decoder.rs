@@ -75,26 +75,33 @@ impl<
     };
 
     /// Lends the tables to one decoder, which forgets what they hold.
+    #[inline(never)]
     pub fn lend(&mut self) -> Memory<'_> {
         const {
             assert!(SLOTS.is_power_of_two() && FLAGS.is_power_of_two() && RECENT.is_power_of_two());
             assert!(SUBSTITUTIONS.is_power_of_two() && CELLS.is_power_of_two());
         };
         *self = Self::NEW;
-        Memory {
-            ram_bytes: (size_of::<Self>() + DECODER_BYTES) as u64,
+        let model = model::Model {
+            fixed: &mut self.fixed,
             slots: &mut self.slots,
-            map: &mut self.map,
             flags: &mut self.flags,
             flag_weights: &mut self.flag_weights,
             family_weights: &mut self.family_weights,
             path_weights: &mut self.path_weights,
             recent: &mut self.recent,
             substitutions: &mut self.substitutions,
-            fixed: &mut self.fixed,
-            cells: &mut self.cells,
-            learned: &mut self.learned,
-            numbers: &mut self.numbers,
+        };
+        let learned = Learned { cells: &mut self.cells, fixed: &mut self.learned };
+        let predictor = Predictor {
+            map: AddressMap::new(&mut self.map),
+            learned,
+            references: None,
+            base_size: 0,
+        };
+        Memory {
+            ram_bytes: (size_of::<Self>() + DECODER_BYTES) as u64,
+            machine: Machine::new(model, predictor, &mut self.numbers),
             lines: &mut self.lines,
         }
     }
@@ -104,42 +111,22 @@ impl<
 pub struct Memory<'a> {
     /// RAM of the tables and the decoder.
     ram_bytes: u64,
-    slots: &'a mut [Slot],
-    map: &'a mut [PackedEntry],
-    flags: &'a mut [Flag],
-    flag_weights: &'a mut [FlagWeights],
-    family_weights: &'a mut [ByteWeights],
-    path_weights: &'a mut [ByteWeights],
-    recent: &'a mut [u8],
-    substitutions: &'a mut [[u8; 3]],
-    fixed: &'a mut model::Fixed,
-    cells: &'a mut [words::Cell],
-    learned: &'a mut predict::Fixed,
-    numbers: &'a mut Numbers,
+    /// Uses all of the tables.
+    machine: Machine<'a>,
+    /// What the images are read with.
     lines: &'a mut [Lines; 2],
 }
 
 impl<'a> Memory<'a> {
-    /// A machine that uses all of the tables, and what the images are read with.
+    /// The machine for images of these sizes, and what they are read with.
     pub(super) fn into_machine(
         self,
         sizes: Sizes,
         in_place: Option<InPlace<'a>>,
     ) -> (Machine<'a>, &'a mut [Lines; 2]) {
-        let model = model::Model {
-            fixed: self.fixed,
-            slots: self.slots,
-            flags: self.flags,
-            flag_weights: self.flag_weights,
-            family_weights: self.family_weights,
-            path_weights: self.path_weights,
-            recent: self.recent,
-            substitutions: self.substitutions,
-        };
-        let learned = Learned { cells: self.cells, fixed: self.learned };
-        let map = AddressMap::new(self.map);
-        let predictor = Predictor { map, learned, references: None, base_size: sizes.base };
-        (Machine::new(model, predictor, self.numbers, sizes.target, in_place), self.lines)
+        let Self { mut machine, lines, .. } = self;
+        machine.begin(sizes, in_place);
+        (machine, lines)
     }
 }
 
@@ -159,9 +146,9 @@ pub struct CompactDecoder<'a> {
     pub(super) stage: Stage,
     pub(super) reader: BitReader,
     lines: &'a mut [Lines; 2],
-    sweep: Sweep,
-    /// The seat that the target had reached for that sweep.
+    /// The seat that the target had reached for the sweep.
     seat: u32,
+    sweep: Sweep,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,14 +175,16 @@ impl<'a> CompactDecoder<'a> {
         Self::with(sizes, memory, Some(in_place))
     }
 
+    #[inline(never)]
     fn with(sizes: Sizes, memory: Memory<'a>, in_place: Option<InPlace<'a>>) -> Self {
         let ram_bytes = memory.ram_bytes;
         let (machine, lines) = memory.into_machine(sizes, in_place);
-        let (stage, reader, sweep, seat) = (Stage::Waiting, BitReader::new(), Sweep::EMPTY, 0);
+        let (stage, reader, sweep, seat) = (Stage::Waiting, BitReader::new(), Sweep::empty(), 0);
         Self { machine, ram_bytes, stage, reader, lines, sweep, seat }
     }
 
     /// Keeps as much of the tables as the class has that the first byte names.
+    #[inline(never)]
     pub(super) fn start<E>(&mut self, code: u8) -> Result<(), DecodeError<E>> {
         if self.stage != Stage::Waiting {
             return Err(DecodeError::Corrupt);
@@ -205,9 +194,8 @@ impl<'a> CompactDecoder<'a> {
             return Err(DecodeError::Corrupt);
         }
         let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
-        let (needed, limit) = (class.ram_bytes(), self.ram_bytes);
-        if needed > limit {
-            return Err(DecodeError::Memory { needed, limit });
+        if class.ram_bytes() > self.ram_bytes {
+            return Err(DecodeError::Memory);
         }
         self.machine.keep(class.shape());
         self.stage = Stage::Running(class);
@@ -221,7 +209,7 @@ impl<'a> CompactDecoder<'a> {
     /// Steps as long as a whole step's input is at hand, and there is room.
     fn run<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
         let Self { machine, reader, lines, sweep, seat, .. } = self;
-        let ([base_size, target], written) = (machine.sizes(), machine.written());
+        let ([base_size, _], written) = (machine.sizes(), machine.written());
         let flash = Flash { images, failure: None };
         let gone = machine.gone();
         let mut view = ImageView { flash, base_size, written, gone, lines, sweep };
@@ -232,7 +220,7 @@ impl<'a> CompactDecoder<'a> {
             view.gone = machine.gone();
             // What bytes are part of may depend on those that have gone.
             if view.gone.seat() != *seat {
-                (*seat, *view.sweep) = (view.gone.seat(), Sweep::EMPTY);
+                (*seat, *view.sweep) = (view.gone.seat(), Sweep::empty());
             }
             let stepped = machine.step(reader, &mut view);
             if let Some(cause) = view.flash.failure {
@@ -240,8 +228,7 @@ impl<'a> CompactDecoder<'a> {
             }
             stepped.map_err(|Corrupt| DecodeError::Corrupt)?;
             if reader.is_exhausted() {
-                let written = machine.written();
-                return Err(DecodeError::Incomplete { written, target });
+                return Err(DecodeError::Incomplete);
             }
         }
         Ok(Wants::Input)
@@ -279,8 +266,7 @@ impl Decoder for CompactDecoder<'_> {
             }
         }
         if !self.is_running() || !self.machine.is_done() {
-            let ([_, target], written) = (self.machine.sizes(), self.machine.written());
-            return Err(DecodeError::Incomplete { written, target });
+            return Err(DecodeError::Incomplete);
         }
         if self.reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(Wants::Nothing) }
     }

@@ -31,9 +31,9 @@ use super::predict::{KIND_PLAIN, Predicted, Predictor};
 use super::sweep::Cell;
 use super::view::{Look, Source, Unit, View};
 use super::{peek, pick};
-use crate::InPlace;
 use crate::in_place::Gone;
 use crate::state::Passing;
+use crate::{InPlace, Sizes};
 
 /// Most decisions that one step makes: two numbers, one of them of either sign, of an entry of the map.
 pub(super) const MAX_DECISIONS: u32 = 2 * NUMBER_DECISIONS + 1;
@@ -265,8 +265,6 @@ impl<'a> Machine<'a> {
         model: Model<'a>,
         predictor: Predictor<'a>,
         numbers: &'a mut Numbers,
-        target_size: u32,
-        in_place: Option<InPlace<'a>>,
     ) -> Self {
         Self {
             mode: Mode::Header(Part::Set),
@@ -274,7 +272,7 @@ impl<'a> Machine<'a> {
             doubted: 0,
             left: 0,
             n: 0,
-            target_size,
+            target_size: 0,
             source: 0,
             segment: 0,
             past: Past::default(),
@@ -284,8 +282,14 @@ impl<'a> Machine<'a> {
             numbers,
             model,
             predictor,
-            in_place,
+            in_place: None,
         }
+    }
+
+    /// Is for images of these sizes.
+    pub(super) fn begin(&mut self, sizes: Sizes, in_place: Option<InPlace<'a>>) {
+        (self.predictor.base_size, self.target_size) = (sizes.base, sizes.target);
+        self.in_place = in_place;
     }
 
     /// Keeps as much of the tables as a class has.
@@ -349,9 +353,14 @@ impl<'a> Machine<'a> {
         learned.pass_state(state);
     }
 
+    /// How the target takes the room of the base; never in a build without such targets.
+    fn in_place(&self) -> Option<InPlace<'a>> {
+        self.in_place.filter(|_| cfg!(feature = "in-place"))
+    }
+
     /// What of the base is gone while the next step is made.
     pub(super) fn gone(&self) -> Gone<'a> {
-        self.in_place.map_or(Gone::NOTHING, |in_place| in_place.gone(self.n))
+        self.in_place().map_or(Gone::NOTHING, |in_place| in_place.gone(self.n))
     }
 
     /// What stands at a place, unless it is gone, or has not come yet.
@@ -577,7 +586,7 @@ impl<'a> Machine<'a> {
         let left = (end - source.offset()).min(self.target_size - self.n);
         let last = u32::from(STRIDE) - 1;
         let is_gone_on_the_way = source.is_base()
-            && self.in_place.is_some_and(|in_place| {
+            && self.in_place().is_some_and(|in_place| {
                 let gone = in_place.gone(self.n + last);
                 gone.has(source.offset()) || gone.has(source.offset() + last)
             });

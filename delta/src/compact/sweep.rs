@@ -50,16 +50,18 @@ pub(super) struct Sweep {
 
 impl Sweep {
     /// Holds nothing.
-    pub(super) const EMPTY: Self = Self {
-        starts: 0,
-        marked: 0,
-        forms: [Form::Plain; PLACES],
-        distances: [0; PLACES / 2],
-        held: 0,
-        stretch: 0,
-        at: 0,
-        last: [None; 32],
-    };
+    pub(super) fn empty() -> Self {
+        Self {
+            starts: 0,
+            marked: 0,
+            forms: [Form::Plain; PLACES],
+            distances: [0; PLACES / 2],
+            held: 0,
+            stretch: 0,
+            at: 0,
+            last: [None; 32],
+        }
+    }
 
     /// What the byte at an offset of the base is part of.
     pub(super) fn cell(

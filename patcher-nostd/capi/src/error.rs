@@ -228,10 +228,10 @@ impl From<JournalError> for Error {
                 Self::FlashGeometry
             }
             JournalError::Flash(_) => Self::JournalFlash,
-            JournalError::ReadBack { .. } => Self::JournalReadBack,
-            JournalError::Full { .. } => Self::JournalFull,
-            JournalError::BufferTooSmall { .. } => Self::BufferTooSmall,
-            JournalError::TooLong { .. } => Self::TooLong,
+            JournalError::ReadBack => Self::JournalReadBack,
+            JournalError::Full => Self::JournalFull,
+            JournalError::BufferTooSmall => Self::BufferTooSmall,
+            JournalError::TooLong => Self::TooLong,
             _ => Self::Refused,
         }
     }
@@ -243,7 +243,7 @@ impl From<LifeError> for Error {
             LifeError::OutOfTurn { .. } => Self::OutOfTurn,
             LifeError::Rejected => Self::Rejected,
             LifeError::FullImageWanted => Self::FullImageWanted,
-            LifeError::CounterTooLow { .. } => Self::CounterTooLow,
+            LifeError::CounterTooLow => Self::CounterTooLow,
         }
     }
 }
@@ -252,8 +252,8 @@ impl From<StagingError> for Error {
     fn from(error: StagingError) -> Self {
         match error {
             StagingError::Flash(_) => Self::StagingFlash,
-            StagingError::ReadBack { .. } => Self::StagingReadBack,
-            StagingError::Full { .. } => Self::StagingFull,
+            StagingError::ReadBack => Self::StagingReadBack,
+            StagingError::Full => Self::StagingFull,
             StagingError::Geometry => Self::FlashGeometry,
         }
     }
@@ -267,9 +267,9 @@ impl From<FlashError> for Error {
             FlashError::Journal => Self::JournalFlash,
             FlashError::State => Self::StatesFlash,
             FlashError::Target(_) => Self::TargetFlash,
-            FlashError::ReadBack { .. } => Self::TargetReadBack,
-            FlashError::ReadSize { .. } => Self::FlashGeometry,
-            FlashError::PageBuffer { .. } => Self::BufferTooSmall,
+            FlashError::ReadBack => Self::TargetReadBack,
+            FlashError::ReadSize => Self::FlashGeometry,
+            FlashError::PageBuffer => Self::BufferTooSmall,
         }
     }
 }
@@ -278,26 +278,26 @@ impl From<PatchError> for Error {
     fn from(error: PatchError) -> Self {
         match error {
             PatchError::Envelope(_) => Self::Envelope,
-            PatchError::UnknownKey { .. } => Self::UnknownKey,
+            PatchError::UnknownKey => Self::UnknownKey,
             PatchError::BadSignature => Self::BadSignature,
             PatchError::Manifest(_) => Self::Format,
             PatchError::WrongProduct => Self::WrongProduct,
-            PatchError::WrongHardware { .. } => Self::WrongHardware,
-            PatchError::CounterTooLow { .. } => Self::CounterTooLow,
-            PatchError::TargetTooLarge { .. } => Self::TargetTooLarge,
-            PatchError::DecoderRam { .. } => Self::DecoderRam,
+            PatchError::WrongHardware => Self::WrongHardware,
+            PatchError::CounterTooLow => Self::CounterTooLow,
+            PatchError::TargetTooLarge => Self::TargetTooLarge,
+            PatchError::DecoderRam => Self::DecoderRam,
             PatchError::UnsupportedCodec { .. } => Self::UnsupportedCodec,
-            PatchError::BlockBuffer { .. } => Self::BufferTooSmall,
-            PatchError::BaseMismatch { .. } => Self::BaseMismatch,
-            PatchError::BlockMismatch { .. } => Self::BlockMismatch,
+            PatchError::BlockBuffer => Self::BufferTooSmall,
+            PatchError::BaseMismatch => Self::BaseMismatch,
+            PatchError::BlockMismatch => Self::BlockMismatch,
             PatchError::Payload(DecodeError::Images(cause)) | PatchError::Flash(cause) => {
                 cause.into()
             }
             PatchError::Payload(_) => Self::Payload,
             PatchError::ImageMismatch => Self::ImageMismatch,
-            PatchError::StateRoom { .. } => Self::StatesFull,
+            PatchError::StateRoom => Self::StatesFull,
             PatchError::Truncated => Self::Truncated,
-            PatchError::TrailingBytes { .. } => Self::TrailingBytes,
+            PatchError::TrailingBytes => Self::TrailingBytes,
             _ => Self::Refused,
         }
     }
@@ -306,14 +306,14 @@ impl From<PatchError> for Error {
 impl From<DocumentError> for Error {
     fn from(error: DocumentError) -> Self {
         match error {
-            DocumentError::TooLong { .. } | DocumentError::Envelope(_) => Self::Envelope,
-            DocumentError::UnknownKey { .. } => Self::UnknownKey,
+            DocumentError::TooLong | DocumentError::Envelope(_) => Self::Envelope,
+            DocumentError::UnknownKey => Self::UnknownKey,
             DocumentError::BadSignature => Self::BadSignature,
             DocumentError::Document(_) => Self::Format,
             DocumentError::WrongProduct => Self::WrongProduct,
-            DocumentError::VersionTooLow { .. } => Self::VersionTooLow,
-            DocumentError::StageTooLow { .. } => Self::StageTooLow,
-            DocumentError::ShareTooLow { .. } => Self::ShareTooLow,
+            DocumentError::VersionTooLow => Self::VersionTooLow,
+            DocumentError::StageTooLow => Self::StageTooLow,
+            DocumentError::ShareTooLow => Self::ShareTooLow,
             DocumentError::TargetChanged => Self::TargetChanged,
             _ => Self::Refused,
         }

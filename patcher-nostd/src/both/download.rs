@@ -1,6 +1,5 @@
 //! A download into the staging region, which goes on after a power cut where the last whole block ended.
 
-use whittle_format::block::BlockLayout;
 use whittle_format::journal::Kind;
 use whittle_format::life::{PackageKind, Phase};
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
@@ -30,9 +29,6 @@ pub struct Download<'u, 'd, J, F, S, V> {
     region: &'u mut S,
     receiver: Receiver<'u, V>,
     state: Staging,
-    envelope: [u8; MAX_MANIFEST_ENVELOPE_BYTES],
-    envelope_len: usize,
-    manifest: Option<VerifiedManifest>,
     turn: Turn,
 }
 
@@ -62,9 +58,6 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
             region,
             receiver,
             state: Staging::default(),
-            envelope: [0; MAX_MANIFEST_ENVELOPE_BYTES],
-            envelope_len: 0,
-            manifest: None,
             turn: Turn::default(),
         })
     }
@@ -76,6 +69,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
     ///
     /// # Errors
     /// [`UpdateError::Journal`], [`UpdateError::Record`], and errors of flash that cannot be read now: it may be there later.
+    #[inline(never)]
     pub async fn resume<'u, S: NorFlash>(
         &'u mut self,
         region: &'u mut S,
@@ -115,20 +109,18 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     /// Where in the package file the bytes are wanted from, when nothing has been pushed yet.
     #[must_use]
     pub fn offset(&self) -> u32 {
-        let Some(manifest) = &self.manifest else { return 0 };
-        let envelope = u32::try_from(self.envelope_len).unwrap_or(u32::MAX);
-        let block = 1u32.checked_shl(manifest.block_log2.into()).unwrap_or(u32::MAX);
-        let staged = self.state.complete.saturating_mul(block);
+        let Some(manifest) = self.manifest() else { return 0 };
+        let layout = manifest.block_layout();
         // All blocks but the last are of one size, and behind the last one the package ends.
-        let layout = BlockLayout::new(manifest.payload_size, manifest.block_log2);
-        let all = layout.map_or(0, |layout| layout.wire_len());
-        envelope.saturating_add(u32::try_from(all).unwrap_or(u32::MAX).min(staged))
+        let staged = self.state.complete.wrapping_mul(layout.block_size());
+        let all = u32::try_from(layout.wire_len()).unwrap_or(u32::MAX);
+        to_u32(self.receiver.envelope().len()).wrapping_add(all.min(staged))
     }
 
     /// What is being downloaded, once its envelope has come.
     #[must_use]
     pub fn manifest(&self) -> Option<&VerifiedManifest> {
-        self.manifest.as_ref()
+        self.receiver.manifest()
     }
 
     /// Takes the whole chunk, unless the package ends inside it.
@@ -146,19 +138,14 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
 
     async fn take(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
         loop {
-            let before = *input;
             let base = self.updater.life.committed;
             let slots = &mut self.updater.slots;
             let room = image_room(slot_mut(slots, base.other()));
             let event = self.receiver.next(input, slot_mut(slots, base), room)?;
-            if self.manifest.is_none() {
-                let taken = before.len().saturating_sub(input.len());
-                self.keep_envelope(before.get(..taken).unwrap_or_default());
-            }
             let staged = match event {
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
-                Event::Admitted(manifest) => self.begin(manifest).await,
+                Event::Admitted => self.begin().await,
                 Event::Payload => self.stage(Staged::Block).await,
             };
             if staged.is_err() {
@@ -176,28 +163,22 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     /// [`UpdateError::Journal`].
     pub async fn finish(mut self) -> Result<VerifiedManifest, UpdateError> {
         self.turn.begin().map_err(JournalError::from)?;
-        let manifest = self.receiver.finish()?;
+        let manifest = *self.receiver.finish()?;
         self.updater.journal.append(Kind::Progress, &Progress::default().emit()).await?;
         self.updater.happen(life::Event::Verified).await?;
         Ok(manifest)
     }
 
-    fn keep_envelope(&mut self, bytes: &[u8]) {
-        let room = self.envelope.get_mut(self.envelope_len..).unwrap_or_default();
-        for (to, from) in room.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        self.envelope_len = self.envelope_len.saturating_add(bytes.len());
-    }
-
     /// Stages the envelope of an admitted package.
-    async fn begin(&mut self, manifest: VerifiedManifest) -> Result<(), UpdateError> {
+    async fn begin(&mut self) -> Result<(), UpdateError> {
+        #[cfg(feature = "in-place")]
         if self.updater.is_being_replaced()? {
             return Err(LifeError::OutOfTurn { phase: self.updater.life.phase }.into());
         }
+        let manifest = self.receiver.manifest().ok_or(PatchError::Truncated)?;
         // A delta in place is for the single slot that it was made for, and no other delta is.
         let is_in_place = manifest.codec == Codec::InPlace;
-        if is_in_place != (self.updater.is_single && manifest.base().is_some()) {
+        if is_in_place != (self.updater.is_single() && manifest.base().is_some()) {
             return Err(PatchError::UnsupportedCodec { codec: manifest.codec }.into());
         }
         let admitted = self.updater.happen(life::Event::Download {
@@ -207,34 +188,33 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         });
         admitted.await?;
         self.count(Staging::default()).await?;
-        self.stage(Staged::Envelope).await?;
-        self.manifest = Some(manifest);
-        Ok(())
+        self.stage(Staged::Envelope).await
     }
 
     /// Goes on where the record says; whether what is staged is what the device is downloading, whole so far, and has room
     /// for the rest.
+    #[inline(never)]
     fn restore(&mut self, state: Staging) -> Result<bool, UpdateError> {
-        let Some(envelope) = unless_unreadable(read_envelope(self.region, &mut self.envelope))?
-        else {
+        let mut bytes = [0; MAX_MANIFEST_ENVELOPE_BYTES];
+        let Some(mut envelope) = unless_unreadable(read_envelope(self.region, &mut bytes))? else {
             return Ok(false);
         };
-        self.envelope_len = envelope.len();
         let life = &self.updater.life;
         let (target, counter) = (life.target, life.target_counter);
         let (package, base) = (life.kind, life.committed);
         let slots = &mut self.updater.slots;
         let room = image_room(slot_mut(slots, base.other()));
-        let mut input = envelope;
-        let event = self.receiver.next(&mut input, slot_mut(slots, base), room);
-        let Some(Event::Admitted(manifest)) = unless_unreadable(event)? else { return Ok(false) };
+        let event = self.receiver.next(&mut envelope, slot_mut(slots, base), room);
+        let admitted = unless_unreadable(event)?.and(self.receiver.manifest());
+        let Some(manifest) = admitted else { return Ok(false) };
         let is_this = shorten(&manifest.target_digest) == target
             && kind(manifest.base()) == package
             && manifest.security_counter == counter;
         if !is_this {
             return Ok(false);
         }
-        let mut staged = StagedBlocks::new(&state, &manifest, self.envelope_len, S::WRITE_SIZE)?;
+        let mut staged =
+            StagedBlocks::new(&state, manifest, self.receiver.envelope().len(), S::WRITE_SIZE);
         let mut last = None;
         while let Some(block) = staged.next() {
             last = Some(block);
@@ -249,11 +229,10 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         } else {
             skip_doubtful(&state, staged.following_len(), S::WRITE_SIZE)
         };
-        let end = |state: &Staging| state.next.saturating_add(staged.following_extent());
+        let end = |state: &Staging| state.next.wrapping_add(staged.following_extent());
         let capacity = to_u32(self.region.capacity());
         let Some(next) = next.filter(|next| end(next) <= capacity) else { return Ok(false) };
         self.state = next;
-        self.manifest = Some(manifest);
         Ok(true)
     }
 
@@ -262,7 +241,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         // Until it is counted, something may lie behind what is.
         self.updater.settled = 0;
         let bytes = match bytes {
-            Staged::Envelope => self.envelope.get(..self.envelope_len).unwrap_or_default(),
+            Staged::Envelope => self.receiver.envelope(),
             Staged::Block => self.receiver.block(),
         };
         let next = put(self.region, &self.state, bytes).await?;

@@ -3,7 +3,6 @@
 use embedded_storage::nor_flash::{ErrorType, NorFlashError as _, NorFlashErrorKind, ReadNorFlash};
 use whittle_format::journal::Kind;
 use whittle_format::life::{Phase, SlotId};
-use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 use whittle_format::staging::{Progress, Staging};
 
 use super::journal::Journal;
@@ -11,9 +10,9 @@ use super::patcher::Patcher;
 use super::updater::Updater;
 use super::{NorFlash, both};
 use crate::error::Culprit;
-use crate::flash::read_back;
+use crate::flash::{ERASED, read_back};
 use crate::life::Event;
-use crate::signed_slot::{image_room, last_sector, trailer, trailer_at};
+use crate::signed_slot::{TRAILER_LEN, image_room, last_sector, trailer_at};
 use crate::staged::{PIECE, StagedBlocks, read_envelope};
 use crate::{
     Buffers, Device, FlashError, Installed, LifeError, PatchError, Slots, UpdateError, Verifier,
@@ -37,7 +36,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
         buffers: Buffers<'_>,
         watch: &mut dyn FnMut(u32),
     ) -> Result<Installed, UpdateError> {
-        if self.life.phase != Phase::Verified || self.is_single {
+        if self.life.phase != Phase::Verified || self.is_single() {
             return Err(LifeError::OutOfTurn { phase: self.life.phase }.into());
         }
         let staged = self.staged()?;
@@ -88,14 +87,16 @@ struct Installation<'x, 'd, J, F, V> {
 
 #[both]
 impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Installation<'_, '_, J, F, V> {
+    #[inline(never)]
     async fn run<S: NorFlash>(
         mut self,
         region: &mut S,
         staged: &Staging,
         buffers: Buffers<'_>,
     ) -> Result<Installed, PatchError> {
-        let mut bytes = [0; MAX_MANIFEST_ENVELOPE_BYTES];
-        let envelope = read_envelope(region, &mut bytes)?;
+        // The envelope with what makes a trailer of it.
+        let mut trailer = [ERASED; TRAILER_LEN];
+        let envelope = read_envelope(region, &mut trailer)?;
         self.slot.begin().await.map_err(failed)?;
 
         let mut slots = Slots { base: self.base, target: &mut self.slot };
@@ -103,7 +104,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Installation<'_, '_, J, F, V
         let mut input = envelope;
         patcher.push(&mut input, &mut slots).await?;
         let manifest = patcher.manifest().ok_or(PatchError::Truncated)?;
-        let mut blocks = StagedBlocks::new(staged, &manifest, envelope.len(), S::WRITE_SIZE)?;
+        let mut blocks = StagedBlocks::new(staged, manifest, envelope.len(), S::WRITE_SIZE);
         while let Some(mut block) = blocks.next() {
             while block.len > 0 {
                 let mut bytes = [0; PIECE];
@@ -111,9 +112,9 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Installation<'_, '_, J, F, V
                 patcher.push(&mut piece, &mut slots).await?;
             }
         }
-        let installed = patcher.finish(&mut slots).await?;
-        seal(self.slot.slot, envelope).await?;
-        Ok(installed)
+        let manifest = *patcher.complete(&mut slots).await?;
+        seal(self.slot.slot, &trailer).await?;
+        Ok(Installed { manifest })
     }
 }
 
@@ -186,10 +187,10 @@ impl<J: NorFlash, F: NorFlash> NorFlash for TargetSlot<'_, J, F> {
         let (old, new) = bytes.split_at_checked(old).unwrap_or((bytes, &[]));
         read_back(self.slot, offset, old).map_err(|_| NorFlashErrorKind::Other)?;
         if !new.is_empty() {
-            let at = offset.saturating_add(u32::try_from(old.len()).unwrap_or(u32::MAX));
+            let at = offset.wrapping_add(u32::try_from(old.len()).unwrap_or(u32::MAX));
             self.slot.write(at, new).await.map_err(|error| error.kind())?;
         }
-        self.end = offset.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        self.end = offset.wrapping_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         Ok(())
     }
 }
@@ -213,8 +214,11 @@ pub(crate) async fn unseal<F: NorFlash>(slot: &mut F) -> Result<(), NorFlashErro
 
 /// Writes the envelope of the image that stands in the slot, and compares it with what reads back.
 #[both]
-pub(crate) async fn seal<F: NorFlash>(slot: &mut F, envelope: &[u8]) -> Result<(), PatchError> {
-    let (at, trailer) = (trailer_at(slot), trailer(envelope));
-    slot.write(at, &trailer).await.map_err(|error| failed(error.kind()))?;
-    read_back(slot, at, &trailer).map_err(PatchError::Flash)
+pub(crate) async fn seal<F: NorFlash>(
+    slot: &mut F,
+    trailer: &[u8; TRAILER_LEN],
+) -> Result<(), PatchError> {
+    let at = trailer_at(slot);
+    slot.write(at, trailer).await.map_err(|error| failed(error.kind()))?;
+    read_back(slot, at, trailer).map_err(PatchError::Flash)
 }

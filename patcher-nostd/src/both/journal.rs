@@ -158,6 +158,7 @@ impl<F: NorFlash> Journal<F> {
     /// # Errors
     /// [`JournalError`]; opening it again is always safe. [`JournalError::Flash`] also where neither bank can be read: it may
     /// be there next time.
+    #[inline(never)]
     pub async fn open(flash: F) -> Result<Self, JournalError> {
         let mut journal = Self {
             flash,
@@ -188,7 +189,8 @@ impl<F: NorFlash> Journal<F> {
     /// on it.
     async fn look(&mut self, patience: u8) -> Result<(), JournalError> {
         let drop_doubtful = patience.saturating_add(1) < LOOKS;
-        let [a, b] = [0, self.bank_len()].map(|bank| self.examine(bank, drop_doubtful));
+        let a = self.examine(0, drop_doubtful);
+        let b = self.examine(self.bank_len(), drop_doubtful);
         if patience >= LOOKS / 2 {
             for found in [&a, &b] {
                 found.front?;
@@ -196,9 +198,9 @@ impl<F: NorFlash> Journal<F> {
             }
         }
         let newest = a.epoch.max(b.epoch);
-        let (mut found, other) = if b.rank() > a.rank() { (b, a) } else { (a, b) };
+        let (mut found, other) = if b.rank() > a.rank() { (&b, &a) } else { (&a, &b) };
         let are_readable = found.front.is_ok() && other.front.is_ok();
-        if other.goes_beyond(&found) {
+        if other.goes_beyond(found) {
             // Its bank record cannot be read any more, but records were appended to it.
             found = other;
         } else if let ([Err(error), Err(_)], 0) = ([found.front, other.front], found.sequence) {
@@ -244,13 +246,13 @@ impl<F: NorFlash> Journal<F> {
         self.turn.check()?;
         let Some(place) = self.place(kind) else { return Ok(None) };
         let needed = usize::from(place.head.len);
-        let payload = into.get_mut(..needed).ok_or(JournalError::BufferTooSmall { needed })?;
+        let payload = into.get_mut(..needed).ok_or(JournalError::BufferTooSmall)?;
         for offset in self.copies(place) {
             if self.read_copy(offset, place.head, payload) {
                 return Ok(Some(payload));
             }
         }
-        Err(JournalError::ReadBack { offset: place.offset })
+        Err(JournalError::ReadBack)
     }
 
     /// Reads a copy's payload; whether what was read is what was written.
@@ -279,30 +281,25 @@ impl<F: NorFlash> Journal<F> {
     }
 
     async fn append_somewhere(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
-        let too_long =
-            JournalError::TooLong { got: payload.len(), limit: usize::from(MAX_PAYLOAD) };
+        let too_long = JournalError::TooLong;
         let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
         if len > MAX_PAYLOAD {
             return Err(too_long);
         }
         let head = RecordHead { kind, len, sequence: self.sequence.saturating_add(1) };
-        if !is_needed(kind) && self.full_snapshot(head) > self.bank_len() {
-            return Err(JournalError::Full { bank: self.bank_len() });
+        if longest(kind).is_none() && self.full_snapshot(head) > self.bank_len() {
+            return Err(JournalError::Full);
         }
         let fits = |journal: &Self| {
-            let end = journal.end.saturating_add(journal.stride(head).saturating_mul(2));
-            end <= journal.bank.saturating_add(journal.bank_len())
+            let end = journal.end.wrapping_add(journal.stride(head).wrapping_mul(2));
+            end <= journal.bank.wrapping_add(journal.bank_len())
         };
         // A copy that does not read back met a word that only looked erased: the other bank takes the record.
         if fits(self) && self.append_here(head, payload).await.is_ok() {
             return Ok(());
         }
         self.rotate().await?;
-        if fits(self) {
-            self.append_here(head, payload).await
-        } else {
-            Err(JournalError::Full { bank: self.bank_len() })
-        }
+        if fits(self) { self.append_here(head, payload).await } else { Err(JournalError::Full) }
     }
 
     async fn append_here(&mut self, head: RecordHead, payload: &[u8]) -> Result<(), JournalError> {
@@ -337,7 +334,7 @@ impl<F: NorFlash> Journal<F> {
         // One copy of a record may read differently each time; never both of them.
         for second_first in [false, true] {
             outcome = self.write_bank(bank, second_first).await;
-            if !matches!(outcome, Err(JournalError::ReadBack { .. })) {
+            if !matches!(outcome, Err(JournalError::ReadBack)) {
                 break;
             }
         }
@@ -347,19 +344,19 @@ impl<F: NorFlash> Journal<F> {
     /// Writes a whole bank, and lets it count.
     async fn write_bank(&mut self, bank: u32, second_first: bool) -> Result<(), JournalError> {
         let len = self.bank_len();
-        let erased = self.flash.erase(bank, bank.saturating_add(len)).await;
+        let erased = self.flash.erase(bank, bank.wrapping_add(len)).await;
         erased.map_err(|error| JournalError::Flash(error.kind()))?;
 
-        let head_at = bank.saturating_add(self.mark_len());
+        let head_at = bank.wrapping_add(self.mark_len());
         let record = bank_record(self.sequence);
-        let mut end = head_at.saturating_add(self.stride(record).saturating_mul(2));
+        let mut end = head_at.wrapping_add(self.stride(record).wrapping_mul(2));
         let mut latest = Latest::default();
         for (kept, place) in latest.iter_mut().zip(self.latest) {
             let Some(place) = place else { continue };
             let head = place.head;
             *kept = Some(Place { offset: end, head });
-            if end.saturating_add(self.stride(head).saturating_mul(2)) > bank.saturating_add(len) {
-                return Err(JournalError::Full { bank: len });
+            if end.wrapping_add(self.stride(head).wrapping_mul(2)) > bank.wrapping_add(len) {
+                return Err(JournalError::Full);
             }
             let [mut from, mut other] = self.copies(place);
             if second_first {
@@ -378,7 +375,7 @@ impl<F: NorFlash> Journal<F> {
     /// Writes the mark of a bank, unless a part of it is there, which says the same.
     async fn write_mark(&mut self, bank: u32) -> Result<(), JournalError> {
         let len = self.mark_len();
-        if self.is_erased(bank, bank.saturating_add(len)) {
+        if self.is_erased(bank, bank.wrapping_add(len)) {
             let mut bytes = [0; CHUNK];
             for (byte, mark) in bytes.iter_mut().zip(MARK.into_iter().cycle()) {
                 *byte = mark;
@@ -399,14 +396,14 @@ impl<F: NorFlash> Journal<F> {
         head: RecordHead,
         source: Source<'_>,
     ) -> Result<u32, JournalError> {
-        let second = at.saturating_add(self.stride(head));
+        let second = at.wrapping_add(self.stride(head));
         for copy in [at, second] {
             self.put(copy, head, source).await?;
             if self.is_good(copy) != Some(head) {
-                return Err(JournalError::ReadBack { offset: copy });
+                return Err(JournalError::ReadBack);
             }
         }
-        Ok(second.saturating_add(self.stride(head)))
+        Ok(second.wrapping_add(self.stride(head)))
     }
 
     /// Writes one copy of a record, padded to the write size.
@@ -433,12 +430,12 @@ impl<F: NorFlash> Journal<F> {
                     let piece = self.fetch_piece(from, crc_at, &mut piece)?;
                     digest.update(piece);
                     copy.add(&mut self.flash, piece).await?;
-                    from = from.saturating_add(to_u32(piece.len()));
+                    from = from.wrapping_add(to_u32(piece.len()));
                 }
                 let mut crc = [0; CRC_LEN];
                 self.fetch(crc_at, &mut crc)?;
                 if crc != digest.clone().finalize().to_le_bytes() {
-                    return Err(JournalError::ReadBack { offset });
+                    return Err(JournalError::ReadBack);
                 }
             }
         }
@@ -447,11 +444,12 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// What a bank holds.
+    #[inline(never)]
     fn examine(&mut self, bank: u32, drop_doubtful: bool) -> Found {
-        let bank_end = bank.saturating_add(self.bank_len());
-        let head_at = bank.saturating_add(self.mark_len());
-        let second_at = head_at.saturating_add(self.stride(bank_record(0)));
-        let records_at = second_at.saturating_add(self.stride(bank_record(0)));
+        let bank_end = bank.wrapping_add(self.bank_len());
+        let head_at = bank.wrapping_add(self.mark_len());
+        let second_at = head_at.wrapping_add(self.stride(bank_record(0)));
+        let records_at = second_at.wrapping_add(self.stride(bank_record(0)));
         let record = self.bank_record(head_at);
         let front = record.as_ref().map(Option::is_some).map_err(|error| *error);
         let none = BankRecord { sequence: 0, head: BankHead::default(), both: false };
@@ -483,7 +481,7 @@ impl<F: NorFlash> Journal<F> {
             };
             found.clean &= both;
             found.is_undoubted &= both;
-            found.end = at.saturating_add(stride.saturating_mul(2));
+            found.end = at.wrapping_add(stride.wrapping_mul(2));
             if is_doubtful && drop_doubtful && self.is_erased(found.end, bank_end) {
                 break;
             }
@@ -501,8 +499,8 @@ impl<F: NorFlash> Journal<F> {
         let word = to_u32(F::WRITE_SIZE).max(1);
         let mut from = at;
         while from < bank_end {
-            let next = from.saturating_add(word);
-            if !self.is_readable(from, next) {
+            let next = from.wrapping_add(word);
+            if self.check_readable(from, next).is_err() {
                 return self.is_erased(next, bank_end);
             }
             from = next;
@@ -510,29 +508,24 @@ impl<F: NorFlash> Journal<F> {
         false
     }
 
-    fn is_readable(&mut self, from: u32, to: u32) -> bool {
+    fn check_readable(&mut self, from: u32, to: u32) -> Result<(), JournalError> {
         let mut from = from;
         while from < to {
-            let mut piece = [0; PIECE];
-            let Ok(piece) = self.fetch_piece(from, to, &mut piece) else { return false };
-            from = from.saturating_add(to_u32(piece.len()));
+            let read = self.fetch_piece(from, to, &mut [0; PIECE])?.len();
+            from = from.wrapping_add(to_u32(read));
         }
-        true
+        Ok(())
     }
 
     /// The bank record at an offset; `None` if neither copy is good, although both can be read.
     fn bank_record(&mut self, at: u32) -> Result<Option<BankRecord>, JournalError> {
-        let second = at.saturating_add(self.stride(bank_record(0)));
-        let good = [at, second].map(|at| self.bank_head(at));
-        let both = good.iter().all(Option::is_some);
-        if let Some((sequence, head)) = good.into_iter().flatten().next() {
+        let second = at.wrapping_add(self.stride(bank_record(0)));
+        let (first, other) = (self.bank_head(at), self.bank_head(second));
+        let both = first.is_some() && other.is_some();
+        if let Some((sequence, head)) = first.or(other) {
             return Ok(Some(BankRecord { sequence, head, both }));
         }
-        let (mut from, end) = (at, second.saturating_add(self.stride(bank_record(0))));
-        while from < end {
-            let read = self.fetch_piece(from, end, &mut [0; PIECE])?.len();
-            from = from.saturating_add(to_u32(read));
-        }
+        self.check_readable(at, second.wrapping_add(self.stride(bank_record(0))))?;
         Ok(None)
     }
 
@@ -547,15 +540,15 @@ impl<F: NorFlash> Journal<F> {
     fn entry(&mut self, at: u32, bank_end: u32) -> Option<Entry> {
         if let Some(head) = self.is_good(at) {
             let stride = self.stride(head);
-            let second = at.saturating_add(stride);
+            let second = at.wrapping_add(stride);
             let both = self.is_good(second) == Some(head);
-            let is_doubtful = !both && self.is_erased(second, second.saturating_add(stride));
+            let is_doubtful = !both && self.is_erased(second, second.wrapping_add(stride));
             return Some(Entry { place: Place { offset: at, head }, stride, both, is_doubtful });
         }
         // Where the second copy is, only the first one's length told: look for a record as long as it is far away.
         let mut offset = at;
         loop {
-            offset = offset.saturating_add(to_u32(F::WRITE_SIZE));
+            offset = offset.wrapping_add(to_u32(F::WRITE_SIZE));
             if offset >= bank_end {
                 return None;
             }
@@ -585,7 +578,7 @@ impl<F: NorFlash> Journal<F> {
             let mut piece = [0; PIECE];
             let piece = self.fetch_piece(from, crc_at, &mut piece).ok()?;
             digest.update(piece);
-            from = from.saturating_add(to_u32(piece.len()));
+            from = from.wrapping_add(to_u32(piece.len()));
         }
         let mut crc = [0; CRC_LEN];
         self.fetch(crc_at, &mut crc).ok()?;
@@ -603,7 +596,7 @@ impl<F: NorFlash> Journal<F> {
             if !matches!(erased, 0 | 0xff) || piece.iter().any(|byte| *byte != erased) {
                 return false;
             }
-            from = from.saturating_add(to_u32(piece.len()));
+            from = from.wrapping_add(to_u32(piece.len()));
         }
         true
     }
@@ -622,7 +615,7 @@ impl<F: NorFlash> Journal<F> {
     }
 
     fn fetch(&mut self, at: u32, into: &mut [u8]) -> Result<(), JournalError> {
-        if to_usize(at).saturating_add(into.len()) > self.flash.capacity() {
+        if to_usize(at).wrapping_add(into.len()) > self.flash.capacity() {
             return Err(JournalError::Flash(NorFlashErrorKind::OutOfBounds));
         }
         let outcome = read_unaligned(&mut self.flash, at, into).map_err(JournalError::Flash);
@@ -647,15 +640,19 @@ impl<F: NorFlash> Journal<F> {
     /// What a bank holds at most before it must be rotated again: the latest record of each kind, with this one among them,
     /// those that an update needs at their longest, and one more of these.
     fn full_snapshot(&self, new: RecordHead) -> u32 {
-        let pair = |head: RecordHead| self.stride(head).saturating_mul(2);
-        let needed = NEEDED.map(|(kind, len)| pair(RecordHead { kind, len: to_u16(len), ..new }));
-        let others = Kind::KEPT.into_iter().filter(|kind| !is_needed(*kind)).map(|kind| {
+        let pair = |head: RecordHead| self.stride(head).wrapping_mul(2);
+        let (mut all, mut more) = (self.mark_len().wrapping_add(pair(bank_record(0))), 0);
+        for kind in Kind::KEPT {
             let kept = self.place(kind).map(|place| place.head);
-            if kind == new.kind { pair(new) } else { kept.map_or(0, pair) }
-        });
-        let more = needed.into_iter().max().unwrap_or(0);
-        let front = self.mark_len().saturating_add(pair(bank_record(0))).saturating_add(more);
-        needed.into_iter().chain(others).fold(front, u32::saturating_add)
+            let other = if kind == new.kind { Some(new) } else { kept };
+            let needed = longest(kind).map(|len| RecordHead { kind, len, ..new });
+            let len = needed.or(other).map_or(0, pair);
+            all = all.wrapping_add(len);
+            if needed.is_some() {
+                more = len.max(more);
+            }
+        }
+        all.wrapping_add(more)
     }
 
     fn bank_len(&self) -> u32 {
@@ -669,7 +666,7 @@ impl<F: NorFlash> Journal<F> {
 
     /// Where both copies of a record lie.
     fn copies(&self, place: Place) -> [u32; 2] {
-        [place.offset, place.offset.saturating_add(self.stride(place.head))]
+        [place.offset, place.offset.wrapping_add(self.stride(place.head))]
     }
 
     /// Length of a copy with its padding.
@@ -693,7 +690,7 @@ impl CopyWriter {
             if let Some(room) = self.chunk.get_mut(self.filled) {
                 *room = *byte;
             }
-            self.filled = self.filled.saturating_add(1);
+            self.filled = self.filled.wrapping_add(1);
             if self.filled == CHUNK {
                 self.write(flash, CHUNK).await?;
             }
@@ -711,7 +708,7 @@ impl CopyWriter {
     async fn write<F: NorFlash>(&mut self, flash: &mut F, len: usize) -> Result<(), JournalError> {
         let bytes = self.chunk.get(..len).unwrap_or_default();
         flash.write(self.at, bytes).await.map_err(|error| JournalError::Flash(error.kind()))?;
-        self.at = self.at.saturating_add(to_u32(len));
+        self.at = self.at.wrapping_add(to_u32(len));
         (self.chunk, self.filled) = ([ERASED; CHUNK], 0);
         Ok(())
     }
@@ -719,8 +716,8 @@ impl CopyWriter {
 
 /// Where the payload and the CRC of the copy at an offset begin.
 fn payload_and_crc(at: u32, head: RecordHead) -> (u32, u32) {
-    let end = at.saturating_add(head.copy_len());
-    (at.saturating_add(to_u32(HEAD_LEN)), end.saturating_sub(to_u32(CRC_LEN)))
+    let end = at.wrapping_add(head.copy_len());
+    (at.wrapping_add(to_u32(HEAD_LEN)), end.saturating_sub(to_u32(CRC_LEN)))
 }
 
 /// The head of a bank record.
@@ -736,8 +733,9 @@ enum Source<'a> {
     Copy(u32),
 }
 
-fn is_needed(kind: Kind) -> bool {
-    NEEDED.iter().any(|(needed, _)| *needed == kind)
+/// Length of the longest payload of a kind that an update needs.
+fn longest(kind: Kind) -> Option<u16> {
+    NEEDED.iter().find(|(needed, _)| *needed == kind).map(|(_, len)| to_u16(*len))
 }
 
 fn index(kind: Kind) -> Option<usize> {

@@ -1,8 +1,9 @@
 //! The whole device side in one machine.
 
 use embedded_storage::nor_flash::{NorFlashError as _, ReadNorFlash};
-use whittle_delta::compact::Memory;
-use whittle_delta::{ArrangementBuffers, Wants};
+#[cfg(feature = "in-place")]
+use whittle_delta::ArrangementBuffers;
+use whittle_delta::Wants;
 
 use super::turn::Turn;
 use super::{NorFlash, both};
@@ -18,9 +19,9 @@ use crate::{
 /// Applies one package to a slot.
 pub struct Patcher<'a, V> {
     receiver: Receiver<'a, V>,
-    compact: Option<Memory<'a>>,
+    #[cfg(feature = "in-place")]
     arrangement: Option<ArrangementBuffers<'a>>,
-    decoder: Option<CodecDecoder<'a>>,
+    decoder: CodecDecoder<'a>,
     page: Page<'a>,
     turn: Turn,
 }
@@ -32,10 +33,18 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         let Buffers { block, page, compact } = buffers;
         let receiver = Receiver::new(device, verifier, block);
         let (page, turn) = (Page::new(page), Turn::default());
-        Self { receiver, compact, arrangement: None, decoder: None, page, turn }
+        Self {
+            receiver,
+            #[cfg(feature = "in-place")]
+            arrangement: None,
+            decoder: CodecDecoder::Waiting(compact),
+            page,
+            turn,
+        }
     }
 
     /// The same that takes deltas made for an application in place too, and applies them to another slot.
+    #[cfg(feature = "in-place")]
     #[must_use]
     pub fn with_arrangement(self, buffers: ArrangementBuffers<'a>) -> Self {
         Self { arrangement: Some(buffers), ..self }
@@ -43,7 +52,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
 
     /// What is being applied, once its envelope has come.
     #[must_use]
-    pub fn manifest(&self) -> Option<VerifiedManifest> {
+    pub fn manifest(&self) -> Option<&VerifiedManifest> {
         self.receiver.manifest()
     }
 
@@ -75,7 +84,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
             let outcome = match self.receiver.next(input, slots.base, capacity)? {
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
-                Event::Admitted(manifest) => self.prepare::<T>(&manifest),
+                Event::Admitted => self.prepare::<T>(),
                 Event::Payload => self.decode(slots, At::Block).await,
             };
             outcome.map_err(|error| self.receiver.fail(error))?;
@@ -92,16 +101,31 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         slots: &mut Slots<'_, B, T>,
     ) -> Result<Installed, PatchError> {
         self.turn.begin()?;
-        let manifest = self.receiver.finish()?;
-        self.decode(slots, At::End).await?;
-        check_image(slots.target, &manifest)?;
+        let manifest = *self.complete(slots).await?;
         Ok(Installed { manifest })
     }
 
-    fn prepare<T: NorFlash>(&mut self, manifest: &VerifiedManifest) -> Result<(), PatchError> {
+    pub(crate) async fn complete<B: ReadNorFlash, T: NorFlash>(
+        &mut self,
+        slots: &mut Slots<'_, B, T>,
+    ) -> Result<&VerifiedManifest, PatchError> {
+        self.receiver.finish()?;
+        self.decode(slots, At::End).await?;
+        let manifest = self.receiver.finish()?;
+        check_image(slots.target, manifest)?;
+        Ok(manifest)
+    }
+
+    #[inline(never)]
+    fn prepare<T: NorFlash>(&mut self) -> Result<(), PatchError> {
+        let manifest = self.receiver.manifest().ok_or(PatchError::Truncated)?;
         self.page.check::<T>(T::WRITE_SIZE).map_err(PatchError::Flash)?;
-        let (compact, arrangement) = (self.compact.take(), self.arrangement.take());
-        self.decoder = Some(CodecDecoder::new(manifest, compact, arrangement)?);
+        self.decoder = CodecDecoder::new(
+            manifest,
+            self.decoder.take_memory(),
+            #[cfg(feature = "in-place")]
+            self.arrangement.take(),
+        )?;
         Ok(())
     }
 
@@ -111,14 +135,13 @@ impl<'a, V: Verifier> Patcher<'a, V> {
         slots: &mut Slots<'_, B, T>,
         at: At,
     ) -> Result<(), PatchError> {
-        let decoder = self.decoder.as_mut().ok_or(PatchError::Truncated)?;
         let mut payload = self.receiver.payload();
         loop {
             let mut images =
                 FlashImages { base: slots.base, target: slots.target, page: &mut self.page };
             let wants = match at {
-                At::Block => decoder.push(&mut payload, &mut images),
-                At::End => decoder.finish(&mut images),
+                At::Block => self.decoder.push(&mut payload, &mut images),
+                At::End => self.decoder.finish(&mut images),
             };
             let is_done = wants? != Wants::Room;
             if is_done && (at == At::Block || !self.page.has_unwritten()) {
@@ -147,9 +170,9 @@ pub(crate) async fn write<T: NorFlash>(
     let sector = u32::try_from(T::ERASE_SIZE).unwrap_or(u32::MAX).max(1);
     let at = page.flushed;
     let len = page.next_write(T::WRITE_SIZE).len();
-    let end = at.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+    let end = at.wrapping_add(u32::try_from(len).unwrap_or(u32::MAX));
     while page.erased < end {
-        let next = page.erased.saturating_add(sector);
+        let next = page.erased.wrapping_add(sector);
         flash.erase(page.erased, next).await.map_err(|error| failed(error.kind()))?;
         page.erased = next;
     }

@@ -37,7 +37,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
     /// # Errors
     /// [`LifeError::OutOfTurn`] unless a package is staged on a device with a single slot, or [`UpdateError::Journal`].
     pub async fn request_in_place(&mut self) -> Result<(), UpdateError> {
-        if self.life.phase != Phase::Verified || !self.is_single {
+        if self.life.phase != Phase::Verified || !self.is_single() {
             return Err(LifeError::OutOfTurn { phase: self.life.phase }.into());
         }
         let progress = self.progress()?;
@@ -54,7 +54,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
     /// # Errors
     /// [`UpdateError::Journal`] or [`UpdateError::Record`].
     pub fn is_in_place_wanted(&mut self) -> Result<bool, UpdateError> {
-        Ok(self.is_single && self.life.phase == Phase::Verified && self.progress()?.is_wanted)
+        Ok(self.is_single() && self.life.phase == Phase::Verified && self.progress()?.is_wanted)
     }
 
     /// Whether the slot has been changed, so that nothing boots until the installation is done.

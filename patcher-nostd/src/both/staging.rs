@@ -28,9 +28,9 @@ pub(crate) async fn put<S: NorFlash>(
     bytes: &[u8],
 ) -> Result<Staging, StagingError> {
     check_geometry::<S>()?;
-    let end = state.next.saturating_add(extent(bytes.len(), S::WRITE_SIZE));
+    let end = state.next.wrapping_add(extent(bytes.len(), S::WRITE_SIZE));
     if usize::try_from(end).is_ok_and(|end| end > region.capacity()) {
-        return Err(StagingError::Full { needed: end, got: region.capacity() });
+        return Err(StagingError::Full);
     }
     let erased = end.next_multiple_of(to_u32(S::ERASE_SIZE).max(1)).max(state.erased);
     if end > state.erased {
@@ -49,11 +49,11 @@ pub(crate) async fn put<S: NorFlash>(
         let chunk = chunk.get(..len).unwrap_or_default();
         region.write(at, chunk).await.map_err(|error| StagingError::Flash(error.kind()))?;
         read_back(region, at, chunk)?;
-        at = at.saturating_add(to_u32(len));
+        at = at.wrapping_add(to_u32(len));
     }
     let is_block = u32::from(state.next > 0);
     let mut new = *state;
-    (new.complete, new.next, new.erased) = (state.complete.saturating_add(is_block), end, erased);
+    (new.complete, new.next, new.erased) = (state.complete.wrapping_add(is_block), end, erased);
     Ok(new)
 }
 

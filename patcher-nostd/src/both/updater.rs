@@ -52,31 +52,27 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         journal: J,
         slots: [F; 2],
     ) -> Result<Self, UpdateError> {
-        let mut journal = Journal::open(journal).await?;
-        let mut bytes = [0; LifeState::LEN];
-        let stored = match journal.read(Kind::Life, &mut bytes)? {
-            Some(bytes) => Some(LifeState::parse(bytes).map_err(UpdateError::Record)?),
-            None => None,
-        };
-        let life = stored.unwrap_or(LifeState::new(SlotId::A, device.security_counter));
         let mut updater = Self {
             device: *device,
             verifier,
-            journal,
+            journal: Journal::open(journal).await?,
             slots,
-            life,
+            life: LifeState::new(SlotId::A, device.security_counter),
             attempts: DEFAULT_ATTEMPTS,
             is_single: false,
             settled: 0,
         };
-        if stored.is_none() {
-            let found = any_signed_slot(device, &updater.verifier, &mut updater.slots);
-            if let Some((slot, found)) = found {
-                updater.life =
-                    LifeState::new(slot, found.security_counter.max(life.security_counter));
-            }
-            updater.journal.append(Kind::Life, &updater.life.emit()).await?;
+        let mut bytes = [0; LifeState::LEN];
+        if let Some(stored) = updater.journal.read(Kind::Life, &mut bytes)? {
+            updater.life = LifeState::parse(stored).map_err(UpdateError::Record)?;
+            return Ok(updater);
         }
+        let found = any_signed_slot(device, &updater.verifier, &mut updater.slots);
+        if let Some((slot, found)) = found {
+            let counter = found.security_counter.max(device.security_counter);
+            updater.life = LifeState::new(slot, counter);
+        }
+        updater.journal.append(Kind::Life, &updater.life.emit()).await?;
         Ok(updater)
     }
 
@@ -119,7 +115,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
                 return Ok(Boot::Slot(slot, manifest));
             }
             let was_trial = self.life.phase == Phase::Trial;
-            let other = !self.is_single && self.bootable(slot.other()).is_some();
+            let other = !self.is_single() && self.bootable(slot.other()).is_some();
             self.happen(Event::Damaged { other }).await?;
             if !was_trial && !other {
                 return Ok(Boot::Recovery);
@@ -150,7 +146,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Where that fails, the next boot tries again.
     async fn withdraw_rejected(&mut self) {
         let (committed, rejected) = (self.life.committed, self.life.rejected);
-        if self.is_single || rejected == ShortDigest::default() {
+        if self.is_single() || rejected == ShortDigest::default() {
             return;
         }
         let other = slot_mut(&mut self.slots, committed.other());
@@ -298,7 +294,13 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         (self.journal.into_flash(), self.slots)
     }
 
+    /// Whether both slots are one and the same.
+    pub(crate) fn is_single(&self) -> bool {
+        cfg!(feature = "in-place") && self.is_single
+    }
+
     /// The device with the security counter that holds now.
+    #[inline(never)]
     pub(crate) fn device_now(&self) -> Device<'d> {
         Device { security_counter: self.security_counter(), ..self.device }
     }
@@ -309,8 +311,9 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
 
     /// Puts a state into the journal, and only then into effect.
     async fn enter(&mut self, life: LifeState) -> Result<(), UpdateError> {
-        if life != self.life {
-            self.journal.append(Kind::Life, &life.emit()).await?;
+        let record = life.emit();
+        if record != self.life.emit() {
+            self.journal.append(Kind::Life, &record).await?;
             self.life = life;
         }
         Ok(())

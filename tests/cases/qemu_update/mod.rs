@@ -156,7 +156,7 @@ fn a_downgrade_is_refused(firmware: &'static Firmware) {
         "boot loader: cause=PowerOn slot=B version=2.0.0",
         "thermostat: version=2.0.0",
         "update: phase=Idle ending=Committed counter=2",
-        "update: error=package has security counter 1, the device already requires 2",
+        "update: error=package has a lower security counter than the device requires",
         "stop: Over",
     ];
     let runs = rig.day();

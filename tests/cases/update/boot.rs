@@ -143,10 +143,10 @@ fn what_a_device_keeps_comes_back() {
     let [two, three] = [2, 3].map(stage);
     let mut updater = flash.updater().expect("opens");
     updater.accept_flags(&newer_flags).expect("valid");
-    let older = UpdateError::Document(DocumentError::VersionTooLow { got: 3, stored: 4 });
+    let older = UpdateError::Document(DocumentError::VersionTooLow);
     assert_eq!(updater.accept_flags(&older_flags), Err(older));
     assert_eq!(updater.accept_stage(&three).expect("valid").number, 3);
-    let older = UpdateError::Document(DocumentError::StageTooLow { got: 2, accepted: 3 });
+    let older = UpdateError::Document(DocumentError::StageTooLow);
     assert_eq!(updater.accept_stage(&two).map(|_| ()), Err(older));
     updater.keep(b"set point 21.5").expect("kept");
     updater.disable(0b1010).expect("noted");
