@@ -41,7 +41,6 @@ parts! {
     Flags: "flags",
     FlagsDocument: "length of a flags document",
     HardwareMin: "lowest hardware revision",
-    IndexEnvelope: "index envelope",
     Kind: "kind",
     ManifestEnvelope: "manifest envelope",
     MemoryClass: "memory class",

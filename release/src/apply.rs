@@ -11,7 +11,7 @@ use crate::directory::{VerifiedRelease, authenticate_file, read_package_file};
 use crate::image::{Image, hex};
 use crate::keys::Keyring;
 use crate::ram_flash::RamFlash;
-use crate::{Error, Result, files, self_check};
+use crate::{Error, Result, files, refusal, self_check};
 
 /// What the device would check besides the signature; what is left out is not checked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,7 +80,7 @@ pub fn apply(
     };
     let slot = RamFlash::with_room_for(manifest.target_size);
     let image = self_check::install(&bytes, &device, keys, &manifest, base, slot)
-        .map_err(Error::package(format!("`{file}`")))?;
+        .map_err(|error| refusal::of_package(error, format!("`{file}`"), &manifest, &device))?;
     Ok(Applied { image: Image::new(image)?, manifest, file })
 }
 

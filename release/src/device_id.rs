@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use whittle_format::flags::check_device_id;
+use whittle_format::limits::MAX_DEVICE_ID_BYTES;
 
 use crate::image::hex;
 
@@ -62,7 +63,12 @@ impl FromStr for DeviceId {
             Some(digits) => hex_bytes(digits)
                 .ok_or_else(|| format!("`{text}` has no even number of hexadecimal digits"))?,
         };
-        check_device_id(&bytes).map_err(|error| error.to_string())?;
+        check_device_id(&bytes).map_err(|_| {
+            format!(
+                "a device id has 1 to {MAX_DEVICE_ID_BYTES} bytes, this one has {}",
+                bytes.len()
+            )
+        })?;
         Ok(Self(bytes))
     }
 }

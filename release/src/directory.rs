@@ -164,12 +164,7 @@ pub fn read_unverified(directory: &Path) -> Result<ReleaseIndex> {
 }
 
 fn read_index(directory: &Path) -> Result<Vec<u8>> {
-    let path = directory.join(INDEX_FILE);
-    let limit = MAX_INDEX_ENVELOPE_BYTES as u64;
-    let field = whittle_format::Part::IndexEnvelope;
-    let too_long = whittle_format::FormatError::OutOfRange { field };
-    files::read_at_most(&path, limit)?
-        .ok_or_else(|| Error::format(format!("`{}`", path.display()))(too_long))
+    files::read_document(&directory.join(INDEX_FILE), MAX_INDEX_ENVELOPE_BYTES)
 }
 
 fn parse_index(bytes: &[u8], keys: Option<&Keyring>) -> Result<ReleaseIndex> {
@@ -180,7 +175,7 @@ fn parse_index(bytes: &[u8], keys: Option<&Keyring>) -> Result<ReleaseIndex> {
         return Err(Error::format(what())(extra));
     }
     if let Some(keys) = keys {
-        verify_signature(&envelope, keys).map_err(Error::package(what()))?;
+        verify_signature(&envelope, keys).map_err(Error::signed(what(), bytes))?;
     }
     let index = Index::parse(envelope.payload).map_err(Error::format(what()))?;
     Ok(ReleaseIndex {
@@ -318,7 +313,7 @@ pub fn read_package_file(path: &Path) -> Result<Vec<u8>> {
 /// [`Error::Package`].
 pub fn authenticate_file(what: &str, bytes: &[u8], keys: &Keyring) -> Result<VerifiedManifest> {
     let mut block = vec![0; 1 << whittle_format::limits::MAX_BLOCK_LOG2];
-    authenticate(bytes, keys, &mut block).map_err(Error::package(format!("`{what}`")))
+    authenticate(bytes, keys, &mut block).map_err(Error::signed(format!("`{what}`"), bytes))
 }
 
 /// Parses a package's manifest without verifying it: for showing, never for acting. Also returns the key id and how

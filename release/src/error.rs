@@ -8,6 +8,7 @@ use whittle_format::FormatError;
 use whittle_patcher_nostd::{DocumentError, PatchError};
 
 use crate::flags::LongestRule;
+use crate::refusal;
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -102,6 +103,16 @@ pub enum Error {
         what: String,
         /// Why not.
         source: PatchError,
+    },
+    /// A package or a document is refused, and the numbers tell why.
+    #[error("cannot use {what}: {why}")]
+    Refused {
+        /// What is refused.
+        what: String,
+        /// Why, with what was found and what was wanted.
+        why: String,
+        /// Who must act.
+        culprit: Culprit,
     },
     /// A delta was made from another image.
     #[error("cannot apply `{file}`: package expects base {wanted}, image is {got}")]
@@ -272,6 +283,7 @@ impl Error {
             }
             Self::SelfCheck { .. } | Self::NotReproducible(_) => Culprit::SelfCheck,
             Self::Usage(_) => Culprit::Usage,
+            Self::Refused { culprit, .. } => *culprit,
             Self::Package { source, .. } => match source {
                 PatchError::UnknownKey | PatchError::BadSignature | PatchError::BlockMismatch => {
                     Culprit::Key
@@ -295,9 +307,14 @@ impl Error {
         move |source| Self::Format { what, source }
     }
 
-    pub(crate) fn document(what: &Path) -> impl FnOnce(DocumentError) -> Self {
-        let what = format!("`{}`", what.display());
-        move |source| Self::Document { what, source }
+    /// Of a document whose bytes are at hand.
+    pub(crate) fn document(path: &Path, bytes: &[u8]) -> impl FnOnce(DocumentError) -> Self {
+        let what = format!("`{}`", path.display());
+        move |source| {
+            let key =
+                (source == DocumentError::UnknownKey).then(|| refusal::of_key(what.clone(), bytes));
+            key.flatten().unwrap_or(Self::Document { what, source })
+        }
     }
 
     pub(crate) fn json(what: String) -> impl FnOnce(serde_json::Error) -> Self {
@@ -307,5 +324,15 @@ impl Error {
     pub(crate) fn package(what: impl Into<String>) -> impl FnOnce(PatchError) -> Self {
         let what = what.into();
         move |source| Self::Package { what, source }
+    }
+
+    /// Of a package, or an index, whose bytes are at hand.
+    pub(crate) fn signed(what: impl Into<String>, bytes: &[u8]) -> impl FnOnce(PatchError) -> Self {
+        let what = what.into();
+        move |source| {
+            let key =
+                (source == PatchError::UnknownKey).then(|| refusal::of_key(what.clone(), bytes));
+            key.flatten().unwrap_or(Self::Package { what, source })
+        }
     }
 }

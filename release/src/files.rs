@@ -3,8 +3,6 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use whittle_patcher_nostd::DocumentError;
-
 use crate::{Error, Result};
 
 /// What temporary files and directories begin with; one that is left behind by a kill may be removed.
@@ -20,8 +18,9 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
 
 /// Reads the file of a signed document of at most `limit` bytes.
 pub(crate) fn read_document(path: &Path, limit: usize) -> Result<Vec<u8>> {
-    let too_long = || Error::document(path)(DocumentError::TooLong);
-    read_at_most(path, limit as u64)?.ok_or_else(too_long)
+    let limit = limit as u64;
+    let too_large = || Error::FileTooLarge { path: path.to_owned(), limit };
+    read_at_most(path, limit)?.ok_or_else(too_large)
 }
 
 /// Writes a file beside its place, syncs it, and renames it into place.

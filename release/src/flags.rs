@@ -263,7 +263,7 @@ impl fmt::Display for LongestRule {
 /// Reads the file of a signed document.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Document`] if it is too long.
+/// [`Error::Io`], or [`Error::FileTooLarge`].
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     files::read_document(path, MAX_FLAGS_ENVELOPE_BYTES)
 }
@@ -273,7 +273,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Document`].
 pub fn authenticate<'a>(what: &Path, bytes: &'a [u8], keys: &Keyring) -> Result<VerifiedFlags<'a>> {
-    VerifiedFlags::authenticate(bytes, keys).map_err(Error::document(what))
+    VerifiedFlags::authenticate(bytes, keys).map_err(Error::document(what, bytes))
 }
 
 fn label<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Label, D::Error> {
@@ -347,7 +347,7 @@ mod tests {
             (r#"{"value": true, "percent": 0.00001}"#, "no percentage"),
             (r#"{"value": true, "percent": -5}"#, "no percentage"),
             (r#"{"value": true, "percent": 5, "percent": 6}"#, "duplicate field"),
-            (r#"{"value": true, "devices": [""]}"#, "length of a device id is 0"),
+            (r#"{"value": true, "devices": [""]}"#, "bytes, this one has 0"),
             (r#"{"value": true, "devices": ["hex:0"]}"#, "hexadecimal digits"),
             (r#"{"value": true, "regions": ["E U"]}"#, "a name must be"),
             (r#"{"value": true, "regions": "EU"}"#, "expected a sequence"),

@@ -21,6 +21,7 @@ pub mod keys;
 mod package;
 pub mod percent;
 pub mod ram_flash;
+mod refusal;
 mod self_check;
 pub mod stage;
 

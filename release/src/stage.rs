@@ -8,7 +8,7 @@ use whittle_patcher_nostd::follows;
 pub use whittle_patcher_nostd::{Draw, VerifiedStage, place};
 
 use crate::keys::{Keyring, Signer};
-use crate::{Error, Result, SignedEnvelope, files};
+use crate::{Error, Result, SignedEnvelope, files, refusal};
 
 /// Makes the seed of a new rollout from the operating system's random numbers.
 ///
@@ -34,16 +34,17 @@ pub fn sign(stage: &Stage, signer: &dyn Signer) -> Result<SignedEnvelope> {
 /// Reads a signed stage and checks that a trusted key signed it.
 ///
 /// # Errors
-/// [`Error::Io`] or [`Error::Document`].
+/// [`Error::Io`], [`Error::FileTooLarge`], [`Error::Document`], or [`Error::Refused`] for a key that is not trusted.
 pub fn read(path: &Path, keys: &Keyring) -> Result<VerifiedStage> {
     let bytes = files::read_document(path, MAX_STAGE_ENVELOPE_BYTES)?;
-    VerifiedStage::authenticate(&bytes, keys).map_err(Error::document(path))
+    VerifiedStage::authenticate(&bytes, keys).map_err(Error::document(path, &bytes))
 }
 
 /// Checks that devices which hold one stage would accept the other; `what` names the new one in errors.
 ///
 /// # Errors
-/// [`Error::Document`].
+/// [`Error::Refused`] or [`Error::Document`].
 pub fn check_follows(what: &Path, stage: &Stage, accepted: &Stage) -> Result<()> {
-    follows(stage, accepted).map_err(Error::document(what))
+    let what = || format!("`{}`", what.display());
+    follows(stage, accepted).map_err(|error| refusal::of_stage(error, what(), stage, accepted))
 }

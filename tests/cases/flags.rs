@@ -140,7 +140,7 @@ fn each_refusal_has_its_code_and_its_words() {
             "unknown key",
         ),
         (&[show, &["flipped.bin"]], 5, "signature does not match"),
-        (&[show, &["long.bin"]], 4, "document is too long"),
+        (&[show, &["long.bin"]], 4, "has more than 1024 bytes"),
         (&[show, &["stage.bin"]], 4, "payload of another kind"),
     ];
     for (args, code, words) in cases {

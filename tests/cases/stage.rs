@@ -100,7 +100,11 @@ fn each_refusal_has_its_code_and_its_words() {
             "--key",
         ),
         (shop.whittle(&[&["stage", "sign"][..], &foreign].concat()), 5, "unknown key"),
-        (next(&shop, "2.stage", "never", "19.9999%"), 4, "share is below the one already accepted"),
+        (
+            next(&shop, "2.stage", "never", "19.9999%"),
+            4,
+            "share of 199999 ppm is below the 200000 ppm",
+        ),
         (next(&shop, "missing", "never", "30%"), 3, "cannot read `missing`"),
         (shop.whittle(&["stage", "check", "1.stage", "--device", "x"]), 2, "--pubkey"),
         (
@@ -117,13 +121,13 @@ fn each_refusal_has_its_code_and_its_words() {
             "unknown key",
         ),
         (check(&shop, "flipped.stage", "x", &[]), 5, "signature does not match"),
-        (check(&shop, "long.stage", "x", &[]), 4, "document is too long"),
+        (check(&shop, "long.stage", "x", &[]), 4, "has more than 256 bytes"),
         (check(&shop, "flags.bin", "x", &[]), 4, "payload of another kind"),
-        (check(&shop, "1.stage", "", &[]), 2, "length of a device id is out of range"),
+        (check(&shop, "1.stage", "", &[]), 2, "bytes, this one has 0"),
         (
             check(&shop, "1.stage", "x", &["--accepted", "2.stage"]),
             4,
-            "stage comes before the one already accepted",
+            "stage 1 comes before stage 2",
         ),
     ];
     for (run, code, words) in cases {
