@@ -27,6 +27,9 @@ pub(crate) enum Error {
     /// A package or a module, and why no policy could be made of it.
     #[error("cannot make a policy of `{}`: {}", .0.display(), .1)]
     NotBuilt(PathBuf, String),
+    /// A compiler is missing, and how it is installed.
+    #[error("`{tool}` is not installed")]
+    NoTool { tool: String, install: &'static str },
     /// A policy does not do what it should.
     #[error("{0}")]
     SelfCheck(String),
@@ -50,7 +53,7 @@ impl Error {
             Self::BadJson { .. } | Self::NotBuilt(..) => Exit::BadInput,
             Self::SelfCheck(_) => Exit::SelfCheck,
             Self::Usage(_) => Exit::Usage,
-            Self::Stdout(_) => Exit::Io,
+            Self::Stdout(_) | Self::NoTool { .. } => Exit::Io,
             Self::Json(_) => Exit::Internal,
         }
     }
@@ -60,6 +63,13 @@ impl Error {
         let error = match self {
             Self::Release(error) => error,
             Self::Policy { source, .. } => return load_hint(source).map(str::to_owned),
+            Self::NoTool { install, .. } => return Some((*install).to_owned()),
+            Self::NotBuilt(_, reason) if reason.contains("`cargo` failed") => {
+                return Some(
+                    "`rustup target add wasm32-unknown-unknown`, if it finds no `core` or `std`"
+                        .to_owned(),
+                );
+            }
             _ => return None,
         };
         let hint = match error {

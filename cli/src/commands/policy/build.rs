@@ -1,20 +1,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use serde::Serialize;
-use wit_component::ComponentEncoder;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata, metadata};
+use wit_parser::Resolve;
 
+use super::language::{CONTRACT, Language, Made, WORLD};
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped};
 
-/// Make a policy of a Rust package, or of a core module in any language.
+/// Make a policy of its sources, or of a core module.
 ///
-/// The package is compiled by `cargo`, which needs `rustup target add wasm32-unknown-unknown`. Nothing is written that is
-/// not a policy.
+/// The language is told by the file that is there: `Cargo.toml`, `policy.js`, `policy.py` or `policy.c`; its compiler does the
+/// work, and `whittle policy new` writes sources to begin with. Nothing is written that is not a policy.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Directory of the package, or file of a core module that holds its WIT, as `wit-bindgen` has it do.
+    /// Directory of the sources, or file of a core module that exports what the contract says.
     #[arg(default_value = ".")]
     source: PathBuf,
 
@@ -22,8 +23,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
-
-const TARGET: &str = "wasm32-unknown-unknown";
 
 #[derive(Serialize)]
 struct Built {
@@ -35,13 +34,11 @@ struct Built {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let module = if args.source.is_dir() { compile(&args.source)? } else { args.source.clone() };
-    let component = componentise(&module)?;
+    let component =
+        if args.source.is_dir() { build(&args.source)? } else { componentise(&args.source)? };
     let what = args.source.display().to_string();
     let policy = super::load_bytes(&super::host(), &what, &component)?;
-    let error =
-        |source| whittle_release::Error::Io { action: "write", path: args.out.clone(), source };
-    fs::write(&args.out, &component).map_err(error)?;
+    fs::write(&args.out, &component).map_err(|error| io_error("write", &args.out, error))?;
     let built = Built {
         file: args.out.display().to_string(),
         policy: policy.info().name.clone(),
@@ -55,45 +52,44 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     })
 }
 
-/// Compiles a package, and tells where its core module is.
-fn compile(package: &Path) -> Result<PathBuf> {
-    let build = Command::new("cargo")
-        .args(["build", "--release", "--target", TARGET])
-        .arg("--message-format=json-render-diagnostics")
-        .current_dir(package)
-        .stderr(Stdio::inherit())
-        .output();
-    let error = |source| whittle_release::Error::Io {
-        action: "run `cargo` in",
-        path: package.to_owned(),
-        source,
-    };
-    let build = build.map_err(error)?;
-    if !build.status.success() {
-        return Err(Error::NotBuilt(package.to_owned(), "`cargo build` failed".to_owned()));
+fn build(directory: &Path) -> Result<Vec<u8>> {
+    let language = Language::of(directory)?;
+    let directory = directory.canonicalize().map_err(|error| io_error("read", directory, error))?;
+    let room =
+        tempfile::tempdir().map_err(|error| io_error("write", &std::env::temp_dir(), error))?;
+    let wit = room.path().join("wit");
+    fs::create_dir(&wit)
+        .and_then(|()| fs::write(wit.join("policy.wit"), CONTRACT))
+        .map_err(|error| io_error("write", &wit, error))?;
+    match language.compile(&directory, room.path())? {
+        Made::Module(module) => componentise(&module),
+        Made::Component(component) => super::read(&component),
     }
-    module_of(&build.stdout).ok_or_else(|| {
-        let reason = "it has no library with `crate-type = [\"cdylib\"]`";
-        Error::NotBuilt(package.to_owned(), reason.to_owned())
-    })
 }
 
-/// The last core module that cargo says it has made: that of the package itself, after those it depends on.
-fn module_of(messages: &[u8]) -> Option<PathBuf> {
-    let messages = serde_json::Deserializer::from_slice(messages).into_iter::<serde_json::Value>();
-    let files = messages.filter_map(Result::ok).filter_map(|message| {
-        let files = message.get("filenames")?.as_array()?.clone();
-        files.into_iter().find_map(|file| {
-            file.as_str().filter(|file| file.ends_with(".wasm")).map(PathBuf::from)
-        })
-    });
-    files.last()
-}
-
+/// Makes a component of a core module. If the module does not say what its types are, they are those of the contract.
 fn componentise(module: &Path) -> Result<Vec<u8>> {
-    let bytes = super::read(module)?;
+    let not_built = |reason| Error::NotBuilt(module.to_owned(), reason);
+    let mut bytes = super::read(module)?;
+    let typed = metadata::decode(&bytes).map_err(|error| not_built(format!("{error:#}")))?;
+    if typed.0.is_none() {
+        add_types(&mut bytes).map_err(not_built)?;
+    }
     let encoded = ComponentEncoder::default().validate(true).module(&bytes);
     encoded
         .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| Error::NotBuilt(module.to_owned(), format!("{error:#}")))
+        .map_err(|error| not_built(format!("{error:#}")))
+}
+
+fn add_types(module: &mut Vec<u8>) -> Result<(), String> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("policy.wit", CONTRACT).map_err(|error| format!("{error:#}"))?;
+    let world =
+        resolve.select_world(&[package], Some(WORLD)).map_err(|error| format!("{error:#}"))?;
+    embed_component_metadata(module, &resolve, world, StringEncoding::UTF8)
+        .map_err(|error| format!("{error:#}"))
+}
+
+fn io_error(action: &'static str, path: &Path, source: std::io::Error) -> Error {
+    whittle_release::Error::Io { action, path: path.to_owned(), source }.into()
 }

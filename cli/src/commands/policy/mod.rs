@@ -1,6 +1,8 @@
 mod build;
 mod check;
+mod language;
 mod list;
+mod new;
 mod run;
 mod show;
 mod test;
@@ -22,6 +24,7 @@ use crate::printer::Printer;
 /// comes with whittle.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    New(new::Args),
     Build(build::Args),
     Check(check::Args),
     Run(run::Args),
@@ -32,6 +35,7 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
     match command {
+        Command::New(args) => new::run(args, printer),
         Command::Build(args) => build::run(args, printer),
         Command::Check(args) => check::run(args, printer),
         Command::Run(args) => run::run(args, printer),
