@@ -15,6 +15,7 @@ mod journal;
 mod mcuboot;
 mod openssl;
 mod policy;
+mod policy_languages;
 mod qemu;
 mod qemu_update;
 mod reproducible;

@@ -21,7 +21,7 @@ pub(crate) const POLICY_TARGET: &str = "wasm32-unknown-unknown";
 type Tool = (&'static str, &'static str);
 
 /// Programs that the tests run.
-const TEST_TOOLS: [Tool; 12] = [
+const TEST_TOOLS: [Tool; 14] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
     ("bsdiff", "bsdiff"),
@@ -34,6 +34,8 @@ const TEST_TOOLS: [Tool; 12] = [
     ("gcc", "gcc"),
     ("g++", "g++"),
     ("make", "make"),
+    ("clang", "clang"),
+    ("wasm-ld", "lld"),
 ];
 
 /// The same from PyPI: MCUboot's own tool, which the tests compare with.
@@ -58,7 +60,27 @@ pub(crate) fn run() -> Result<()> {
     shell::run("rustup", &[&add[..], &TARGETS, &bare_device::TARGETS].concat())?;
     install_missing(&TEST_TOOLS)?;
     // Where `tests/cases/support.rs` looks for it.
-    python_environment("test-tools", &TEST_REQUIREMENTS).map(|_| ())
+    python_environment("test-tools", &TEST_REQUIREMENTS)?;
+    policy_tools()
+}
+
+/// Where `tests/cases/policy_languages.rs` looks for what makes policies of Python and JavaScript.
+const POLICY_TOOLS: &str = "policy-tools";
+
+/// Installs, under `target`, what the examples of policies name as their tools.
+fn policy_tools() -> Result<()> {
+    let examples = shell::root().join("examples/policies");
+    let requirements = examples.join("python/requirements.txt");
+    python_environment(POLICY_TOOLS, &["--requirement", &requirements.to_string_lossy()])?;
+    if !shell::has("npm") {
+        // Debian's npm is hundreds of packages, and the tests say that they skip JavaScript.
+        eprintln!("npm is not installed: policies in JavaScript are not tested");
+        return Ok(());
+    }
+    let tools = shell::root().join("target").join(POLICY_TOOLS);
+    std::fs::copy(examples.join("js/package.json"), tools.join("package.json"))?;
+    let install = ["install", "--no-audit", "--no-fund", "--no-package-lock", "--silent"];
+    shell::run_in(&tools, "npm", &install)
 }
 
 /// What `measure peers` needs on top; returns where the programs from PyPI are.
