@@ -48,13 +48,7 @@
 //! and `d`.
 
 use whittle_policy::prelude::*;
-
-mod condition;
-mod document;
-mod table;
-mod toml;
-
-use document::Document;
+use whittle_policy_declarative_reader::Document;
 
 /// Stages and rules written in TOML.
 pub struct Declarative;
@@ -89,12 +83,12 @@ impl Policy for Declarative {
 
     fn evaluate(now: Snapshot) -> Result<Verdict, String> {
         let document = read(&now.settings)?;
-        let triggers = document.triggers(&now.stage()?.name);
-        document.watch.decide(&now, &triggers)
+        let watch = document.watch.clone();
+        watch.decide(&now, &document.into_triggers(&now.stage()?.name))
     }
 }
 
-fn read(settings: &[Setting]) -> Result<Document, String> {
+fn read(settings: &[Setting]) -> Result<Document<'_>, String> {
     Document::parse(POLICY.of(settings)?)
 }
 

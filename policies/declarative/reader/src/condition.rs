@@ -12,7 +12,7 @@ pub(crate) struct Condition {
 impl Condition {
     /// Reads a condition.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let words: Vec<&str> = text.split_whitespace().collect();
+        let words = words(text);
         let [name, relation, rest @ ..] = &words[..] else {
             return Err(format!("`{text}` is no condition such as `crashes > 2 x control`"));
         };
@@ -79,14 +79,13 @@ fn value(words: &[&str]) -> Result<f64, String> {
 
 /// A share or proportion: `2 %` or `0.02`.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
-    let share = value(&text.split_whitespace().collect::<Vec<_>>())?;
+    let share = value(&words(text))?;
     if share > 1.0 { Err(format!("`{text}` is more than all of it")) } else { Ok(share) }
 }
 
 /// A length of time in seconds: `90 min`, `12 h`, `7 d`.
 pub(crate) fn duration(text: &str) -> Result<u32, String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let length = match &words[..] {
+    let length = match &words(text)[..] {
         [minutes, "min"] => hours(number(minutes)? / 60.0),
         [amount, "h"] => hours(number(amount)?),
         [amount, "d"] => days(number(amount)?),
@@ -108,7 +107,7 @@ fn bucketed(text: &str) -> Result<u32, String> {
 
 /// Devices to start per hour: `500 per hour`, `500` or `12000 per day`.
 pub(crate) fn pace(text: &str) -> Result<u32, String> {
-    match text.split_whitespace().collect::<Vec<_>>()[..] {
+    match words(text)[..] {
         [devices] | [devices, "per", "hour"] => count(devices),
         [devices, "per", "day"] => at_least_one(number(devices)? / 24.0),
         _ => Err(format!("`{text}` is no pace such as `500 per hour`")),
@@ -125,18 +124,35 @@ fn at_least_one(number: f64) -> Result<u32, String> {
     if whole == 0 { Err("this must be 1 at least".to_owned()) } else { Ok(whole) }
 }
 
+/// The words of a text. Nearly all texts are ASCII, whose spaces are found quickly.
+fn words(text: &str) -> Vec<&str> {
+    const LONGEST_CONDITION: usize = 8;
+    let mut words = Vec::with_capacity(LONGEST_CONDITION);
+    if text.is_ascii() {
+        words.extend(text.split_ascii_whitespace());
+    } else {
+        words.extend(text.split_whitespace());
+    }
+    words
+}
+
 /// A number, written with digits and a point: 15 digits at most, so that it is exact.
 pub(crate) fn number(text: &str) -> Result<f64, String> {
     let wrong = || format!("`{text}` is no number such as `12` or `0.5`");
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = whole.bytes().chain(part.bytes());
-    let are_digits =
-        !whole.is_empty() && !part.is_empty() && digits.clone().all(|d| d.is_ascii_digit());
-    if !are_digits || whole.len() + part.len() > 15 {
+    if whole.is_empty() || part.is_empty() || whole.len() + part.len() > 15 {
         return Err(wrong());
     }
-    let all = digits.fold(0.0, |all, digit| all * 10.0 + f64::from(digit - b'0'));
-    let scale = part.bytes().fold(1.0, |scale, _| scale * 10.0);
+    let (mut all, mut scale) = (0.0, 1.0);
+    for (digits, step) in [(whole, 1.0), (part, 10.0)] {
+        for digit in digits.bytes() {
+            if !digit.is_ascii_digit() {
+                return Err(wrong());
+            }
+            all = all * 10.0 + f64::from(digit - b'0');
+            scale *= step;
+        }
+    }
     Ok(all / scale)
 }
 
@@ -163,6 +179,7 @@ mod tests {
         assert_eq!(duration("90 min"), Ok(5_400));
         assert_eq!(duration("12 h"), Ok(43_200));
         assert_eq!(duration("0.5 d"), Ok(43_200));
+        assert_eq!(duration("12\u{a0}h"), Ok(43_200));
         assert_eq!(duration("12"), Err("`12` is no time such as `12 h`".to_owned()));
         assert_eq!(duration("99999999 d"), Err("`99999999 d` is too long".to_owned()));
         assert_eq!(

@@ -1,5 +1,7 @@
 //! A whole policy, read from its text.
 
+use std::borrow::Cow;
+
 use whittle_policy::prelude::*;
 use whittle_policy::{Evidence, Otherwise, figure, words};
 
@@ -19,32 +21,32 @@ const KNOWN: [(&str, MetricKind); 6] = [
 const HOUR: u32 = 3_600;
 
 /// A policy.
-pub(crate) struct Document {
+pub struct Document<'a> {
     /// Share of the fleet that keeps the old firmware until the end.
-    pub(crate) hold_back: f64,
+    pub hold_back: f64,
     /// How much must be known, and how pauses end.
-    pub(crate) watch: Watch,
+    pub watch: Watch,
     /// Attributes of devices whose values are judged apart.
-    pub(crate) split_by: Vec<String>,
+    pub split_by: Vec<String>,
     /// The stages.
-    pub(crate) stages: Vec<Stage>,
-    rules: Vec<Rule>,
+    pub stages: Vec<Stage>,
+    rules: Vec<Rule<'a>>,
 }
 
 /// A trigger, and the stages in which it holds; all, if there is none.
-struct Rule {
+struct Rule<'a> {
     trigger: Trigger,
     kind: MetricKind,
-    stages: Vec<String>,
+    stages: Vec<Cow<'a, str>>,
 }
 
-impl Document {
+impl<'a> Document<'a> {
     /// Reads a policy.
     ///
     /// # Errors
     ///
     /// If the text is no TOML, or says something that no policy can say. The error names the line.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &'a str) -> Result<Self, String> {
         let document = toml::Document::parse(text)?;
         let keys = ["hold-back", "min-events", "max-age", "within", "otherwise", "split-by"];
         document.only(&keys, &["stage", "pause", "roll-back", "note", "metrics"])?;
@@ -72,14 +74,15 @@ impl Document {
     }
 
     /// The triggers that hold in a stage.
-    pub(crate) fn triggers(&self, stage: &str) -> Vec<Trigger> {
-        let holds =
-            |rule: &&Rule| rule.stages.is_empty() || rule.stages.iter().any(|name| name == stage);
-        self.rules.iter().filter(holds).map(|rule| rule.trigger.clone()).collect()
+    pub fn into_triggers(self, stage: &str) -> Vec<Trigger> {
+        let holds = |rule: &Rule<'_>| {
+            rule.stages.is_empty() || rule.stages.iter().any(|name| name == stage)
+        };
+        self.rules.into_iter().filter(holds).map(|rule| rule.trigger).collect()
     }
 
     /// The metrics that the rules look at.
-    pub(crate) fn needs(&self) -> Vec<MetricNeed> {
+    pub fn needs(&self) -> Vec<MetricNeed> {
         let mut needs: Vec<MetricNeed> = Vec::new();
         for rule in &self.rules {
             let Source::Metric(name) = &rule.trigger.source else { continue };
@@ -91,7 +94,7 @@ impl Document {
     }
 
     /// How many buckets the rules look at, and how long each is, in seconds.
-    pub(crate) fn buckets(&self) -> (u32, u32) {
+    pub fn buckets(&self) -> (u32, u32) {
         let windows = self.rules.iter().filter_map(|rule| match rule.trigger.limit {
             Limit::CountWithin(_, window) => Some(window),
             _ => None,
@@ -102,7 +105,7 @@ impl Document {
     }
 }
 
-fn watch(table: &Table) -> Result<Watch, String> {
+fn watch(table: &Table<'_>) -> Result<Watch, String> {
     let max_age = table.read("max-age", duration)?.unwrap_or(2 * HOUR);
     let min_events = table.read("min-events", number)?.unwrap_or(5.0);
     Ok(Watch {
@@ -123,7 +126,7 @@ fn term(text: &str) -> Result<u32, String> {
     }
 }
 
-fn stage(table: &Table) -> Result<Stage, String> {
+fn stage(table: &Table<'_>) -> Result<Stage, String> {
     table.only(&["name", "share", "watch", "at-most", "devices", "among", "pace", "approval"])?;
     let share = table.must("share", share)?;
     let text = |text: &str| Ok(text.to_owned());
@@ -142,8 +145,9 @@ fn stage(table: &Table) -> Result<Stage, String> {
     Ok(stage)
 }
 
-fn kinds(table: Option<&Table>) -> Result<Vec<(String, MetricKind)>, String> {
-    let mut kinds: Vec<_> = KNOWN.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
+/// The metrics whose kind the policy tells, before those that are known.
+fn kinds<'a>(table: Option<&Table<'a>>) -> Result<Vec<(&'a str, MetricKind)>, String> {
+    let mut kinds = Vec::with_capacity(KNOWN.len());
     for entry in table.into_iter().flat_map(|table| &table.entries) {
         let kind = entry.read(|kind| match kind {
             "rate" => Ok(MetricKind::Rate),
@@ -151,19 +155,19 @@ fn kinds(table: Option<&Table>) -> Result<Vec<(String, MetricKind)>, String> {
             "mean" => Ok(MetricKind::Mean),
             _ => Err(format!("`{kind}` is none of `rate`, `proportion` and `mean`")),
         })?;
-        kinds.retain(|(known, _)| *known != entry.key);
-        kinds.push((entry.key.clone(), kind));
+        kinds.push((entry.key, kind));
     }
+    kinds.extend(KNOWN);
     Ok(kinds)
 }
 
-fn rule(
+fn rule<'a>(
     key: &str,
-    table: &Table,
+    table: &Table<'a>,
     watch: &Watch,
     stages: &[Stage],
-    kinds: &[(String, MetricKind)],
-) -> Result<Rule, String> {
+    kinds: &[(&str, MetricKind)],
+) -> Result<Rule<'a>, String> {
     let action = match key {
         "pause" => {
             table.only(&["when", "within", "severity", "stages"])?;

@@ -1,10 +1,12 @@
 //! Reading the values of a table, with errors that name the line.
 
+use std::borrow::Cow;
+
 use crate::toml::{Document, Entry, Table, Value, error_in};
 
-impl Document {
+impl<'a> Document<'a> {
     /// The table that is written `[name]`.
-    pub(crate) fn table(&self, name: &str) -> Result<Option<&Table>, String> {
+    pub(crate) fn table(&self, name: &str) -> Result<Option<&Table<'a>>, String> {
         let mut named = self.tables.iter().filter(|table| table.name == name);
         match named.next() {
             Some(table) if table.is_one_of_many => {
@@ -15,7 +17,7 @@ impl Document {
     }
 
     /// The tables that are written `[[name]]`.
-    pub(crate) fn many(&self, name: &str) -> Result<Vec<&Table>, String> {
+    pub(crate) fn many(&self, name: &str) -> Result<Vec<&Table<'a>>, String> {
         let named = self.tables.iter().filter(|table| table.name == name);
         let checked = named.map(|table| {
             let wrong = || table.table.error(&format!("this must be written `[[{name}]]`"));
@@ -27,12 +29,12 @@ impl Document {
     /// Refuses tables and keys of the root that are not known.
     pub(crate) fn only(&self, keys: &[&str], tables: &[&str]) -> Result<(), String> {
         self.root.only(keys)?;
-        let unknown = self.tables.iter().find(|table| !tables.contains(&table.name.as_str()));
-        unknown.map_or(Ok(()), |table| Err(unknown_name(table.table.line, &table.name, tables)))
+        let unknown = self.tables.iter().find(|table| !tables.contains(&table.name));
+        unknown.map_or(Ok(()), |table| Err(unknown_name(table.table.line, table.name, tables)))
     }
 }
 
-impl Table {
+impl<'a> Table<'a> {
     /// An error in this table.
     pub(crate) fn error(&self, what: &str) -> String {
         error_in(self.line, what)
@@ -40,8 +42,8 @@ impl Table {
 
     /// Refuses keys that are not known.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), String> {
-        let unknown = self.entries.iter().find(|entry| !known.contains(&entry.key.as_str()));
-        unknown.map_or(Ok(()), |entry| Err(unknown_name(entry.line, &entry.key, known)))
+        let unknown = self.entries.iter().find(|entry| !known.contains(&entry.key));
+        unknown.map_or(Ok(()), |entry| Err(unknown_name(entry.line, entry.key, known)))
     }
 
     /// What `read` makes of a text or a number.
@@ -72,7 +74,7 @@ impl Table {
     }
 
     /// A list of texts; empty if it is not there.
-    pub(crate) fn list(&self, key: &str) -> Result<Vec<String>, String> {
+    pub(crate) fn list(&self, key: &str) -> Result<Vec<Cow<'a, str>>, String> {
         match self.entries.iter().find(|entry| entry.key == key) {
             None => Ok(Vec::new()),
             Some(Entry { value: Value::List(texts), .. }) => Ok(texts.clone()),
@@ -81,7 +83,7 @@ impl Table {
     }
 }
 
-impl Entry {
+impl Entry<'_> {
     /// An error in this entry.
     pub(crate) fn error(&self, what: &str) -> String {
         error_in(self.line, what)
@@ -90,7 +92,8 @@ impl Entry {
     /// What `read` makes of its value, which must be a text or a number.
     pub(crate) fn read<T>(&self, read: impl Fn(&str) -> Result<T, String>) -> Result<T, String> {
         match &self.value {
-            Value::Text(text) | Value::Number(text) => read(text).map_err(|what| self.error(&what)),
+            Value::Text(text) => read(text).map_err(|what| self.error(&what)),
+            Value::Number(text) => read(text).map_err(|what| self.error(&what)),
             Value::Flag(_) | Value::List(_) => Err(self.error("this must be a text or a number")),
         }
     }
