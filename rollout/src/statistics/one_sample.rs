@@ -30,14 +30,20 @@ const CAP: f64 = 2000.0;
 pub struct BaselineTest {
     tolerated: f64,
     alarm: f64,
-    /// Least and greatest rate of each stratum before.
-    rates: Vec<[f64; 2]>,
-    baseline: Count,
+    strata: Vec<Stratum>,
     events: f64,
+    exposure: f64,
     /// Least and greatest number of events that the rates of before give.
     expected: [f64; 2],
-    /// As many as the rates of before give, were they exact.
+    /// As many as they give, were they exact.
     plain: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Stratum {
+    before: Count,
+    /// Least and greatest rate that it is compatible with.
+    rates: [f64; 2],
 }
 
 impl BaselineTest {
@@ -49,9 +55,12 @@ impl BaselineTest {
         Self {
             tolerated,
             alarm,
-            rates: baselines.iter().map(|baseline| limits(*baseline, -log_delta)).collect(),
-            baseline: baselines.iter().fold(Count::NONE, |sum, one| sum.plus(*one)),
+            strata: baselines
+                .iter()
+                .map(|before| Stratum { before: *before, rates: limits(*before, -log_delta) })
+                .collect(),
             events: 0.0,
+            exposure: 0.0,
             expected: [0.0; 2],
             plain: 0.0,
         }
@@ -59,14 +68,15 @@ impl BaselineTest {
 
     /// Counts what happened on new firmware in a stratum. Nothing is learnt where nothing was counted before.
     pub fn add(&mut self, stratum: usize, treated: Count) {
-        let Some([least, greatest]) = self.rates.get(stratum).filter(|rates| rates[1].is_finite())
-        else {
+        let Some(Stratum { before, rates: [least, greatest] }) = self.strata.get(stratum) else {
             return;
         };
+        let Some(rate) = before.rate() else { return };
         self.events += treated.events();
+        self.exposure += treated.exposure();
         self.expected[0] += least * treated.exposure();
         self.expected[1] += greatest * treated.exposure();
-        self.plain += self.baseline.rate().unwrap_or(0.0) * treated.exposure();
+        self.plain += rate * treated.exposure();
     }
 
     /// Whether anything was compared.
@@ -97,12 +107,10 @@ impl BaselineTest {
     /// Estimate of the ratio; none before anything was compared. Without events before half of one is assumed.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
-        let events_before = self.baseline.events();
-        let plain = if events_before > 0.0 { self.plain } else { 0.0 };
-        let half =
-            0.5 * self.expected[1] / self.rates.iter().map(|rates| rates[1]).fold(0.0, f64::max);
-        let per = if plain > 0.0 { plain } else { half / self.baseline.exposure() };
-        (self.has_data() && per > 0.0).then(|| self.events / per)
+        let before: f64 = self.strata.iter().map(|stratum| stratum.before.exposure()).sum();
+        let half = 0.5 / before * self.exposure;
+        let expected = if self.plain > 0.0 { self.plain } else { half };
+        self.has_data().then(|| self.events / expected)
     }
 
     /// The interval that misses the true ratio at any time with a probability of at most `alpha`.

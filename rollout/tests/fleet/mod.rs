@@ -3,10 +3,15 @@
 use whittle_rollout::statistics::{Count, RatioTest};
 
 /// SplitMix64 (Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014).
-pub(crate) struct Random(pub(crate) u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
+    pub(crate) fn new(seed: u64) -> Self {
+        // Seeds that follow each other begin far from each other.
+        Self(Self(seed).next())
+    }
+
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -84,6 +89,8 @@ pub(crate) struct Fleet {
     pub(crate) hold_back: f64,
     /// How unlike the strata are: the rate of the second one is this many times that of the first one.
     pub(crate) contrast: f64,
+    /// Whether a device counts once a day, or every crash of it.
+    pub(crate) distinct: bool,
 }
 
 /// What a tick brings: new and old firmware in each of two strata.
@@ -92,13 +99,24 @@ pub(crate) type Tick = [(Count, Count); 2];
 impl Fleet {
     /// Runs a rollout, and calls with each of its ticks until the answer is true. Returns the hours until then.
     pub(crate) fn run(&self, seed: u64, mut stop: impl FnMut(Tick) -> bool) -> Option<f64> {
-        let mut random = Random(seed);
-        let mut hours = 0.0;
+        let mut random = Random::new(seed);
+        let mut counted = [[0.0; 2]; 2];
+        let (mut hours, mut share_before) = (0.0, 0.0);
         for (share, length) in STAGES {
             let share = share * (1.0 - self.hold_back);
+            // Devices that change sides take with them that they were counted today.
+            let moved = (share - share_before) / (1.0 - share_before);
+            share_before = share;
+            for [treated, control] in &mut counted {
+                *treated += moved * *control;
+                *control -= moved * *control;
+            }
             let end = hours + length;
             while hours + TICK_HOURS / 2.0 < end {
-                let tick = self.tick(&mut random, share, hours);
+                if hours % 24.0 == 0.0 {
+                    counted = [[0.0; 2]; 2];
+                }
+                let tick = self.tick(&mut random, share, hours, &mut counted);
                 hours += TICK_HOURS;
                 if stop(tick) {
                     return Some(hours);
@@ -108,16 +126,36 @@ impl Fleet {
         None
     }
 
-    fn tick(&self, random: &mut Random, share: f64, hours: f64) -> Tick {
+    /// Draws a tick. `counted` holds the devices that were counted today, of each stratum and side: those count no more.
+    fn tick(
+        &self,
+        random: &mut Random,
+        share: f64,
+        hours: f64,
+        counted: &mut [[f64; 2]; 2],
+    ) -> Tick {
         let rate = self.rate * self.scenario.factor(hours);
-        [1.0, self.contrast].map(|contrast| {
-            let mut side = |part: f64, regression: f64| {
-                let exposure = self.devices / 2.0 * part * TICK_HOURS;
-                let events = random.poisson(exposure * rate * contrast * regression);
-                Count::new(if exposure > 0.0 { events } else { 0.0 }, exposure).unwrap()
-            };
-            (side(share, self.regression), side(1.0 - share, 1.0))
-        })
+        let mut tick = Tick::default();
+        for (stratum, contrast) in [1.0, self.contrast].into_iter().enumerate() {
+            let sides = [(share, self.regression), (1.0 - share, 1.0)];
+            let mut counts = [Count::NONE; 2];
+            for (side, (part, regression)) in sides.into_iter().enumerate() {
+                let devices = self.devices / 2.0 * part;
+                if devices <= 0.0 {
+                    continue;
+                }
+                let today = &mut counted[stratum][side];
+                let is_fresh = if self.distinct { 1.0 - (*today / devices).min(1.0) } else { 1.0 };
+                let incidents =
+                    random.poisson(devices * TICK_HOURS * rate * contrast * regression * is_fresh);
+                *today += incidents;
+                let events =
+                    if self.distinct { incidents } else { self.scenario.events(incidents, random) };
+                counts[side] = Count::new(events, devices * TICK_HOURS).unwrap();
+            }
+            tick[stratum] = (counts[0], counts[1]);
+        }
+        tick
     }
 
     /// Hours until the two-sample test pauses; none if it never does.
@@ -132,6 +170,22 @@ impl Fleet {
 }
 
 impl Scenario {
+    /// How many events so many incidents make.
+    fn events(self, incidents: f64, random: &mut Random) -> f64 {
+        let mut events = incidents;
+        if self == Self::BootLoop {
+            let mut left = incidents;
+            // Each event leads to another one in two of three cases.
+            while left > 0.0 {
+                left -= 1.0;
+                while random.fraction() < 2.0 / 3.0 {
+                    events += 1.0;
+                }
+            }
+        }
+        events
+    }
+
     fn factor(self, hours: f64) -> f64 {
         let day = 1.0 - 0.5 * (hours / 24.0 * std::f64::consts::TAU).cos();
         match self {
