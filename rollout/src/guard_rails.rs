@@ -329,10 +329,9 @@ impl<'a> Ruling<'a> {
         Decided { decision, by, rails, reasons: rail_reasons, feature_flags }
     }
 
-    fn hold(mut self, refused: Refused) -> Decided {
-        let (rail, why) = *refused;
+    fn hold(mut self, Refused { rail, why }: Refused) -> Decided {
         self.rails.push(rail);
-        self.rail_reasons.push(why);
+        self.rail_reasons.push(*why);
         self.by = DecidedBy::GuardRail;
         self.decide(Decision::Hold)
     }
@@ -554,10 +553,13 @@ impl<'a> Ruling<'a> {
 }
 
 /// By which rail something is refused, and why.
-type Refused = Box<(Rail, Reason)>;
+struct Refused {
+    rail: Rail,
+    why: Box<Reason>,
+}
 
 fn refused(rail: Rail, why: Reason) -> Refused {
-    Box::new((rail, why))
+    Refused { rail, why: Box::new(why) }
 }
 
 fn decided(decision: Decision, by: DecidedBy, rails: Vec<Rail>, reasons: Vec<Reason>) -> Decided {

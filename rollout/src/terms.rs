@@ -493,7 +493,7 @@ impl Terms {
             let Some(must_see) = metric.must_see else { continue };
             let report = self.power_report(metric, must_see, Certainty::Half);
             // After the last stage nothing follows that it would protect.
-            let stages = self.plan.stages.iter().zip(report).rev().skip(1);
+            let stages = self.plan.stages.iter().zip(report).take(self.plan.stages.len() - 1);
             for (stage, outlook) in stages {
                 let Some(StageOutlook { sees, hours_needed, .. }) = outlook else { continue };
                 let is_blind = sees.is_none_or(|least| least > must_see);
