@@ -103,6 +103,13 @@ impl GroupEvidence {
         }
     }
 
+    /// Begins all tests anew. What was measured stays.
+    pub(crate) fn begin_anew(&mut self, terms: &Terms) {
+        for (metric, evidence) in terms.metrics.iter().zip(&mut self.metrics) {
+            evidence.test = MetricEvidence::new(metric, terms, &self.cells).test;
+        }
+    }
+
     /// Begins what is counted since a stage or a pause began.
     pub(crate) fn begin_current(&mut self) {
         self.metrics.iter_mut().for_each(|metric| metric.current = NOTHING);
@@ -222,7 +229,7 @@ impl MetricEvidence {
         self.recent.iter().map(bucket).collect()
     }
 
-    fn signal(&self, terms: &MetricTerms) -> Option<Signal> {
+    pub(crate) fn signal(&self, terms: &MetricTerms) -> Option<Signal> {
         let of = |against,
                   ratio: Option<f64>,
                   Interval { low, high },

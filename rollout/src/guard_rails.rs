@@ -28,10 +28,13 @@ const PART_THAT_COUNTS: f64 = 0.01;
 
 /// Decides, after a policy was asked.
 pub(crate) fn decide(state: &State, at_s: u64, asked: &Asked) -> Decided {
-    kill(state)
-        .or_else(|| deadline(state, at_s))
-        .or_else(|| overdue(state, at_s))
-        .unwrap_or_else(|| of_policy(state, at_s, asked))
+    let of_rail = kill(state).or_else(|| deadline(state, at_s)).or_else(|| overdue(state, at_s));
+    let of_policy = of_policy(state, at_s, asked);
+    match of_rail {
+        // A kill switch that the policy has turned is turned all the same.
+        Some(decided) => Decided { feature_flags: of_policy.feature_flags, ..decided },
+        None => of_policy,
+    }
 }
 
 /// Rolls devices back of which too many are lost: all of them, or the group that they belong to.
@@ -317,7 +320,8 @@ impl<'a> Ruling<'a> {
             let text = format!("the last stage has reached {} of {end}", self.state.share_limit);
             return self.hold(refused(Rail::StageOrder, reason("stage-not-reached", text)));
         }
-        match self.may_grow().and_then(|()| self.watched(f64::INFINITY)) {
+        // No stage follows that a larger sample would protect.
+        match self.may_grow().and_then(|()| self.watched(end)) {
             Ok(()) => self.decide(Decision::Complete),
             Err(why) => self.hold(why),
         }

@@ -53,7 +53,7 @@ pub use observation::{
 pub use orders::Orders;
 pub use replay::{Difference, Mismatch, replay};
 pub use rollout::{Refusal, Rollout};
-pub use state::{Ending, Pause, Phase, Role, State, VersionShare};
+pub use state::{Ending, Pause, Phase, Role, State, Suspect, VersionShare};
 pub use terms::{
     BadTerms, Cell, FLEET, KillRule, LONGEST_PAUSE_S, Limits, Lost, MetricTerms, Terms, WayBack,
 };

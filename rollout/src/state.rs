@@ -7,8 +7,9 @@ use crate::log::Decided;
 use crate::observation::{DeviceCounts, Known, Observation, Problem};
 use crate::policy::types::{
     DecidedBy, Decision, DecisionKind, FlagOrder, PastDecision, PauseOrder, Reason, RootCause,
-    Stage,
+    Signal, Stage,
 };
+use crate::statistics::named_by_e_bh;
 use crate::terms::{FLEET, Terms};
 
 /// Decisions that a policy is told.
@@ -194,6 +195,23 @@ impl State {
         shares.collect()
     }
 
+    /// Groups and metrics of which the tests say that they are worse than tolerated, the worst first. At most a fraction `alpha` is
+    /// named by mistake.
+    #[must_use]
+    pub fn suspects(&self, alpha: f64) -> Vec<Suspect> {
+        let groups = self.groups.iter().flat_map(|group| {
+            let metrics = self.terms.metrics.iter().zip(&group.metrics);
+            metrics.filter_map(|(metric, evidence)| {
+                let signal = evidence.signal(metric)?;
+                let (group, metric) = (group.label.clone(), metric.name.clone());
+                Some(Suspect { group, metric, signal })
+            })
+        });
+        let all: Vec<_> = groups.collect();
+        let logs: Vec<_> = all.iter().map(|suspect| suspect.signal.log_e_worse).collect();
+        named_by_e_bh(&logs, alpha).into_iter().map(|place| all[place].clone()).collect()
+    }
+
     pub(crate) fn current_stage(&self) -> &Stage {
         // The index is that of a stage from the start on, and terms without stages are refused.
         &self.terms.plan.stages[self.stage]
@@ -283,6 +301,9 @@ impl State {
                 self.watched_since_s = at_s;
                 self.share_limit = *share;
                 self.full_since_s = self.is_full().then_some(at_s);
+                // What led to the pause has been judged: it shall not lead to the next one.
+                let terms = &self.terms;
+                self.groups.iter_mut().for_each(|group| group.begin_anew(terms));
             }
             Decision::RollBack(order) => {
                 self.quarantined |= order.quarantine;
@@ -323,7 +344,9 @@ impl State {
         if let Phase::Paused(pause) = &mut self.phase {
             pause.order = order.clone();
             if decided.by == DecidedBy::Person {
+                // A person who pauses again has decided: to take more time.
                 pause.by = DecidedBy::Person;
+                pause.since_s = at_s;
             }
             return;
         }
@@ -366,6 +389,17 @@ fn kind(decision: &Decision) -> DecisionKind {
         Decision::Stop => DecisionKind::Stop,
         Decision::Complete => DecisionKind::Complete,
     }
+}
+
+/// A group in which a metric is worse than tolerated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspect {
+    /// Label of the group.
+    pub group: String,
+    /// Name of the metric.
+    pub metric: String,
+    /// What the test says.
+    pub signal: Signal,
 }
 
 /// How many devices run a version.

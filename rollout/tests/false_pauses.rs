@@ -3,8 +3,8 @@
 //! `cargo test -p whittle-rollout --test false_pauses -- --nocapture` prints the figures.
 
 use whittle_rollout::statistics::{
-    BaselineTest, Count, DistinctDevices, MeanTest, RatioSequence, RatioTest, Readings,
-    log_threshold,
+    BaselineTest, Certainty, Count, DistinctDevices, MeanTest, RatioSequence, RatioTest, Readings,
+    events_needed, log_threshold,
 };
 
 mod fleet;
@@ -219,5 +219,34 @@ fn regressions_are_paused() {
             share * 100.0
         );
         assert!(share >= least_share && median <= greatest_median, "{share} {median}");
+    }
+}
+
+/// With as many events as the power report asks for, regressions are seen as often as it says.
+#[test]
+fn stages_see_what_they_promise() {
+    const ROLLOUTS: u32 = 1000;
+    const TICKS: f64 = 40.0;
+    for (certainty, wanted) in [(Certainty::Half, 0.5), (Certainty::FourFifths, 0.8)] {
+        for x in [0.01, 0.25, 1.0] {
+            for ratio in [1.5, 2.0, 4.0, 10.0] {
+                let per_tick = events_needed(ratio, x, ALPHA, certainty) / TICKS;
+                let is_seen = |seed: &u32| {
+                    let mut random = Random::new(u64::from(*seed));
+                    let mut test = RatioTest::new(1.0, 2.0);
+                    (0..lossless(TICKS)).any(|_| {
+                        let treated = Count::new(random.poisson(per_tick * ratio), 1.0).unwrap();
+                        let control = Count::new(random.poisson(per_tick / x), 1.0 / x).unwrap();
+                        test.add(treated, control);
+                        test.log_e_worse() >= log_threshold(ALPHA)
+                    })
+                };
+                let seen = (0..ROLLOUTS).filter(is_seen).count();
+                #[allow(clippy::cast_precision_loss)]
+                let share = seen as f64 / f64::from(ROLLOUTS);
+                println!("{ratio}x, treated {x} of control: promised {wanted}, seen {share}");
+                assert!(share >= wanted && share < wanted + 0.3, "{ratio}x, {x}: {share}");
+            }
+        }
     }
 }

@@ -431,9 +431,7 @@ fn another_policy_does_not_decide() {
 fn stale_figures_hold() {
     let mut world = ready();
     world.at_s += 1801;
-    for decision in [Decision::Advance(0.05)] {
-        is_held(&world.tick(&wants(decision)), Rail::Freshness, "stale-figures");
-    }
+    is_held(&world.tick(&wants(Decision::Advance(0.05))), Rail::Freshness, "stale-figures");
     world.tick(&wants(Decision::Pause(pause(Severity::Low, 1, Fallback::Resume(0.01)))));
     is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Freshness, "stale-figures");
     world.at_s += 2 * HOUR_S;

@@ -1,16 +1,22 @@
 //! What a stage can see at all, told before the rollout starts.
 //!
-//! The two-sample test gains, per event that is expected on new firmware if all is well and with `x` times as much exposure on
-//! new as on old firmware, when the true ratio is `r` and `r` is bet on,
+//! Per event that is expected on new firmware if all is well, with `x` times as much exposure on new as on old firmware, a
+//! bet on the ratio `b` gains, when the true ratio is `r`,
 //!
 //! ```text
-//! G(r) = r ln r - (r + 1/x) ln((r x + 1) / (x + 1)),        with much control, x -> 0:  r ln r - r + 1
+//! G(r, b) = r ln b - (r + 1/x) ln((b x + 1) / (x + 1)),        with much control, x -> 0:  r ln b - b + 1
 //! ```
 //!
-//! on average (the Kullback–Leibler information of the conditional binomial of [`two_sample`](super::RatioTest); Wald 1945), and
-//! its variance is `r (ln r + c)² + c²/x` with `c = -ln((r x + 1) / (x + 1))`. Evidence takes `ln(1/alpha)`, and `ln 6` for betting on
-//! six ratios at once. The number of events is the one at which a normal law with that mean and variance is above that bar with
-//! the wanted certainty. Ratios between those that are bet on take slightly more.
+//! on average, because `r` events on new and `1/x` on old firmware are expected, of which each gains what the likelihood ratio of
+//! [`RatioTest`](super::RatioTest) says (Wald 1945; for `b = r` it is the Kullback–Leibler information). Its variance is
+//! `r (ln b + c)² + c²/x` with `c = -ln((b x + 1) / (x + 1))`. Evidence takes `ln(1/alpha)`, and `ln 6` for betting on six ratios at once.
+//! The number of events is the least, over the six, at which a normal law with that mean and variance is above that bar with the
+//! wanted certainty.
+//!
+//! A bet on 1.5 loses if the true ratio is below 1.23 (with much control: `0.5 / ln 1.5`): what is less than that above the
+//! tolerated ratio is never seen, however long one looks.
+
+use std::fmt;
 
 use super::BETS;
 use super::math::{exp, ln};
@@ -39,32 +45,34 @@ impl Certainty {
 
 /// How many events must be expected on new firmware, were it as good as the old one, until a regression by `ratio` is seen.
 ///
-/// `treated_by_control` is the exposure of new firmware divided by that of old firmware: 0 for much control. Infinite if `ratio` is
-/// at most 1 or there is no control.
+/// `treated_by_control` is the exposure of new firmware divided by that of old firmware: 0 for much control. Infinite if there
+/// is no control, or if no bet gains.
 #[must_use]
 pub fn events_needed(ratio: f64, treated_by_control: f64, alpha: f64, certainty: Certainty) -> f64 {
     #[allow(clippy::cast_precision_loss)]
     let bar = ln(BETS.len() as f64 / alpha);
-    let (growth, variance) = growth(ratio, treated_by_control);
-    if growth <= 0.0 || !growth.is_finite() {
-        return f64::INFINITY;
-    }
-    // E G - z sqrt(E V) = bar, solved for sqrt(E).
-    let spread = certainty.quantile() * variance.sqrt();
-    let root = (spread + (spread * spread + 4.0 * growth * bar).sqrt()) / (2.0 * growth);
-    root * root
+    let needed = BETS.map(|bet| {
+        let (growth, variance) = growth(ratio, bet, treated_by_control);
+        if growth <= 0.0 || !growth.is_finite() {
+            return f64::INFINITY;
+        }
+        // E G - z sqrt(E V) = bar, solved for sqrt(E).
+        let spread = certainty.quantile() * variance.sqrt();
+        let root = (spread + (spread * spread + 4.0 * growth * bar).sqrt()) / (2.0 * growth);
+        root * root
+    });
+    needed.into_iter().fold(f64::INFINITY, f64::min)
 }
 
-/// Mean and variance of what the test gains per expected event.
-fn growth(ratio: f64, x: f64) -> (f64, f64) {
+/// Mean and variance of what a bet gains per expected event.
+fn growth(ratio: f64, bet: f64, x: f64) -> (f64, f64) {
     if ratio <= 1.0 || !x.is_finite() {
         return (0.0, 0.0);
     }
     // Where there is a million times as much control, rounding would make more difference than the control does.
     let x = x.max(1e-6);
-    let c = -ln((ratio * x + 1.0) / (x + 1.0));
-    let log_ratio = ln(ratio);
-    let gain = log_ratio + c;
+    let c = -ln((bet * x + 1.0) / (x + 1.0));
+    let gain = ln(bet) + c;
     (ratio * gain + c / x, ratio * gain * gain + c * c / x)
 }
 
@@ -86,8 +94,28 @@ pub struct StageOutlook {
     pub expected_events: f64,
     /// The least ratio that is seen within the stage; none if even a thousandfold one is not.
     pub sees: Option<f64>,
-    /// How long the stage must be watched to see the ratio asked for; infinite without control.
+    /// The ratio asked for.
+    pub ratio: f64,
+    /// How long the stage must be watched to see it; infinite without control.
     pub hours_needed: f64,
+}
+
+impl fmt::Display for StageOutlook {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sees {
+            Some(ratio) => write!(formatter, "can see a regression of {ratio:.1}x or more")?,
+            None => write!(formatter, "can see no regression")?,
+        }
+        if self.sees.is_none_or(|least| least > self.ratio) && self.hours_needed.is_finite() {
+            write!(
+                formatter,
+                "; to see {}x it needs {:.0} h",
+                self.ratio,
+                self.hours_needed.ceil()
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// Tells what a stage sees, from the rate of events per device-hour on old firmware, and how long it takes to see `ratio`.
@@ -105,6 +133,7 @@ pub fn outlook(
     StageOutlook {
         expected_events,
         sees: least_seen(|ratio| needed(ratio) <= expected_events),
+        ratio,
         hours_needed: needed(ratio) / (stage.treated * rate),
     }
 }
@@ -148,14 +177,16 @@ mod tests {
         (found - wanted).abs() <= by
     }
 
-    /// By hand, `(ln(1/alpha) + ln 6) / (r ln r - r + 1)`: 4.787 / 0.3863 at 2x, 4.787 / 2.545 at 4x.
+    /// By hand: `ln 120 = 4.787` by `2 ln 2 - 1 = 0.3863`, by `4 ln 5 - 4 = 2.438` and by `10 ln 10 - 9 = 14.03`.
     #[test]
     fn events_needed_with_much_control() {
         let needed = |ratio| events_needed(ratio, 0.0, 0.05, Certainty::Half);
         assert!(is_near(needed(2.0), 12.393, 0.01), "{}", needed(2.0));
-        assert!(is_near(needed(4.0), 1.881, 0.01), "{}", needed(4.0));
+        assert!(is_near(needed(4.0), 1.964, 0.01), "{}", needed(4.0));
         assert!(is_near(needed(10.0), 0.341, 0.01), "{}", needed(10.0));
         assert_eq!(needed(1.0), f64::INFINITY);
+        assert_eq!(needed(1.2), f64::INFINITY, "no bet gains");
+        assert!(needed(1.25) > 100.0 && needed(1.25).is_finite(), "{}", needed(1.25));
     }
 
     #[test]
@@ -172,8 +203,12 @@ mod tests {
         let canary = StagePlan { treated: 1_250.0, control: 248_750.0, hours: 6.0 };
         let found = outlook(canary, rate, 3.0, 0.01, Certainty::Half);
         assert!(is_near(found.expected_events, 0.0625, 1e-12));
-        assert!(found.sees.is_some_and(|ratio| ratio > 35.0 && ratio < 45.0), "{found:?}");
+        assert!(found.sees.is_some_and(|ratio| ratio > 40.0 && ratio < 43.0), "{found:?}");
         assert!(found.hours_needed > 470.0 && found.hours_needed < 490.0, "{found:?}");
+        assert_eq!(
+            found.to_string(),
+            "can see a regression of 41.4x or more; to see 3x it needs 478 h"
+        );
     }
 
     /// The chapter's bug in 0.5 % of 1,000 devices that shows after 4 hours on average.
