@@ -52,8 +52,9 @@ pub use observation::{
 };
 pub use orders::Orders;
 pub use replay::{Difference, Mismatch, replay};
-pub use rollout::{Refusal, Rollout};
+pub use rollout::{Refusal, Rollout, plan};
 pub use state::{Ending, Pause, Phase, Role, State, Suspect, VersionShare};
 pub use terms::{
-    BadTerms, Cell, FLEET, KillRule, LONGEST_PAUSE_S, Limits, Lost, MetricTerms, Terms, WayBack,
+    BadTerms, Caution, Cell, FLEET, KillRule, LONGEST_PAUSE_S, Limits, Lost, MetricTerms, Planned,
+    Terms, WayBack,
 };

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::log::{Answered, Entry, Input};
 use crate::policy::Policy;
-use crate::rollout::{Refusal, Rollout};
+use crate::rollout::{Refusal, Rollout, plan};
 use crate::snapshot::digest;
-use crate::terms::BadTerms;
+use crate::terms::{BadTerms, Terms};
 
 /// Where a log and its replay differ.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -79,11 +79,26 @@ pub fn replay<'a>(
     // What was quarantined then is not known now; that it has started says that it was not.
     let (mut rollout, started) = Rollout::start((**terms).clone(), first.at_s, &BTreeSet::new())
         .map_err(|bad| differs(0, Mismatch::Terms(bad)))?;
-    compare(first, &started).map_err(|why| differs(0, why))?;
+    compare(first, &started)
+        .and_then(|()| plan_again(terms, policy))
+        .map_err(|why| differs(0, why))?;
     for (entry, sequence) in entries.zip(1..) {
         step(&mut rollout, entry, policy).map_err(|why| differs(sequence, why))?;
     }
     Ok(rollout)
+}
+
+/// With the policy that planned the stages at hand: whether it would do so again.
+fn plan_again(terms: &Terms, policy: Option<&dyn Policy>) -> Result<(), Mismatch> {
+    let Some((planned, policy)) = terms.planned.zip(policy) else { return Ok(()) };
+    let again = plan(terms.clone(), planned.at_s, policy);
+    match again {
+        Ok(again) if again == *terms => Ok(()),
+        Ok(again) => {
+            Err(Mismatch::Answer { logged: json(&terms.plan), replayed: json(&again.plan) })
+        }
+        Err(fault) => Err(Mismatch::Answer { logged: json(&terms.plan), replayed: fault.text }),
+    }
 }
 
 fn step(rollout: &mut Rollout, entry: &Entry, policy: Option<&dyn Policy>) -> Result<(), Mismatch> {

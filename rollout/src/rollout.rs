@@ -8,9 +8,9 @@ use crate::observation::Observation;
 use crate::orders::{Orders, due_s, orders};
 use crate::policy::types::{DecidedBy, Decision, Reason, RootCause, Seconds, Snapshot};
 use crate::policy::{Answer, Policy, PolicyFault};
-use crate::snapshot::{digest, snapshot};
+use crate::snapshot::{digest, plan_input, snapshot};
 use crate::state::{Phase, State};
-use crate::terms::{BadTerms, Terms};
+use crate::terms::{BadTerms, Planned, Terms};
 
 /// Why nothing was done. The state is as before, and nothing is to be logged.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -71,6 +71,17 @@ pub struct Rollout {
     state: State,
     next: u64,
     again_in: Option<Seconds>,
+}
+
+/// Asks a policy to plan the stages, and puts its plan into the terms.
+///
+/// # Errors
+///
+/// If the policy gives no answer that counts. [`Rollout::start`] tells whether the plan can be.
+pub fn plan(terms: Terms, at_s: u64, policy: &dyn Policy) -> Result<Terms, PolicyFault> {
+    let Answer { value, fuel } = policy.plan(&plan_input(&terms, at_s))?;
+    let policy = policy.digest().to_owned();
+    Ok(Terms { plan: value, planned: Some(Planned { at_s, fuel }), policy, ..terms })
 }
 
 impl Rollout {

@@ -3,9 +3,9 @@
 use sha2::{Digest, Sha256};
 
 use crate::evidence::{GroupEvidence, seconds};
-use crate::policy::types::{Clock, Group, PauseState, Snapshot};
+use crate::policy::types::{Clock, Group, PauseState, PlanInput, RolloutPlan, Snapshot};
 use crate::state::{Pause, State};
-use crate::terms::part_of;
+use crate::terms::{Terms, part_of};
 
 /// The state as a policy sees it at a time.
 pub(crate) fn snapshot(state: &State, at_s: u64) -> Snapshot {
@@ -23,6 +23,21 @@ pub(crate) fn snapshot(state: &State, at_s: u64) -> Snapshot {
         decisions: state.past_decisions(at_s),
         settings: terms.settings.clone(),
         memo: state.memo.clone(),
+        extra: vec![],
+    }
+}
+
+/// What a policy is told to plan a rollout of these terms, but for their plan.
+pub(crate) fn plan_input(terms: &Terms, at_s: u64) -> PlanInput {
+    let nothing_planned =
+        RolloutPlan { stages: vec![], hold_back: 0.0, reasons: vec![], extra: vec![] };
+    let draft = State::new(Terms { plan: nothing_planned, ..terms.clone() }, at_s);
+    PlanInput {
+        clock: clock(&draft, at_s),
+        release: terms.release.clone(),
+        groups: draft.groups.iter().map(|evidence| group(&draft, evidence, at_s)).collect(),
+        history: terms.history.clone(),
+        settings: terms.settings.clone(),
         extra: vec![],
     }
 }

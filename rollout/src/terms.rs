@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
 use crate::policy::types::{
-    Fallback, MetricKind, PauseOrder, Release, RolloutPlan, Seconds, Setting, Severity, Tally,
+    Fallback, MetricKind, PastRollout, PauseOrder, Release, RolloutPlan, Seconds, Setting,
+    Severity, Tally,
 };
 use crate::statistics::{Certainty, StageOutlook, StagePlan, outlook};
 
@@ -36,6 +37,12 @@ pub struct Terms {
     pub settings: Vec<Setting>,
     /// The stages, and which share is held back.
     pub plan: RolloutPlan,
+    /// How the policy planned the stages; none if a person wrote them down.
+    #[serde(default)]
+    pub planned: Option<Planned>,
+    /// Past rollouts of this product, newest first, which the policy was told.
+    #[serde(default)]
+    pub history: Vec<PastRollout>,
     /// Attributes by whose values the fleet is split into groups.
     #[serde(default)]
     pub split_by: Vec<String>,
@@ -57,6 +64,16 @@ pub struct Terms {
     pub calendar: Calendar,
     /// How devices get back to the old firmware.
     pub way_back: WayBack,
+}
+
+/// A call by which a policy planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Planned {
+    /// When, in seconds from 1970, UTC.
+    pub at_s: u64,
+    /// Fuel of the call.
+    pub fuel: u64,
 }
 
 /// Devices with the same attributes. Tests compare new and old firmware within each cell.
@@ -208,6 +225,36 @@ pub enum WayBack {
     None,
 }
 
+/// So many events must be expected on old firmware in the last stage, or there is little to compare with.
+const LEAST_CONTROL_EVENTS: f64 = 5.0;
+
+/// What the author of the terms should know, although it is not wrong.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Caution {
+    /// A guard rail will cut the stage into several steps, each of which is watched.
+    #[error(
+        "stage `{stage}` is {times:.1} times the one before, and will be reached in steps of at most {limit} times"
+    )]
+    CutGrowth {
+        /// The stage.
+        stage: String,
+        /// How many times the share of the stage before.
+        times: f64,
+        /// [`Limits::growth`].
+        limit: f64,
+    },
+    /// Too few devices are held back to compare with.
+    #[error(
+        "{expected_events:.1} events of `{metric}` are expected on old firmware in the last stage: hold back more devices"
+    )]
+    LittleControl {
+        /// The metric.
+        metric: String,
+        /// How many events are expected on devices that are held back.
+        expected_events: f64,
+    },
+}
+
 /// Why a rollout does not start. The author of its terms must act.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BadTerms {
@@ -349,25 +396,58 @@ impl Terms {
         ratio: f64,
         certainty: Certainty,
     ) -> Vec<Option<StageOutlook>> {
-        let baselines = self.cells.iter().filter_map(|cell| cell.baselines.get(&metric.name));
-        let (count, exposure) = baselines.fold((0.0, 0.0), |(count, exposure), baseline| {
-            (count + bad_count(metric, baseline), exposure + baseline.exposure)
-        });
-        let is_testable = metric.kind != MetricKind::Mean && count > 0.0 && exposure > 0.0;
+        let rate = self.rate_before(metric).filter(|_| metric.kind != MetricKind::Mean);
         let stages = self.plan.stages.iter().enumerate();
         stages
             .map(|(place, stage)| {
-                is_testable.then(|| {
+                rate.map(|rate| {
                     let treated = f64::from(self.devices_at(stage.share, place));
                     let plan = StagePlan {
                         treated,
                         control: f64::from(self.devices()) - treated,
                         hours: f64::from(stage.min_time) / 3600.0,
                     };
-                    outlook(plan, count / exposure, ratio, self.limits.alpha, certainty)
+                    outlook(plan, rate, ratio, self.limits.alpha, certainty)
                 })
             })
             .collect()
+    }
+
+    /// What the author of the terms should know, although it is not wrong.
+    #[must_use]
+    pub fn cautions(&self) -> Vec<Caution> {
+        let mut cautions = vec![];
+        let mut before = None;
+        for stage in &self.plan.stages {
+            if let Some(times) = before.map(|before: f64| stage.share / before)
+                && times > self.limits.growth
+            {
+                let (stage, limit) = (stage.name.clone(), self.limits.growth);
+                cautions.push(Caution::CutGrowth { stage, times, limit });
+            }
+            before = Some(stage.share);
+        }
+        let Some(last) = self.plan.stages.last() else { return cautions };
+        let left = self.devices() - self.devices_at(last.share, self.plan.stages.len() - 1);
+        let hours = f64::from(left) * f64::from(last.min_time) / 3600.0;
+        for metric in self.metrics.iter().filter(|metric| metric.kind != MetricKind::Mean) {
+            let Some(rate) = self.rate_before(metric) else { continue };
+            let expected_events = rate * hours;
+            if expected_events < LEAST_CONTROL_EVENTS {
+                cautions
+                    .push(Caution::LittleControl { metric: metric.name.clone(), expected_events });
+            }
+        }
+        cautions
+    }
+
+    /// Events or devices that speak against the firmware, by exposure, before the rollout; none if none were counted.
+    fn rate_before(&self, metric: &MetricTerms) -> Option<f64> {
+        let baselines = self.cells.iter().filter_map(|cell| cell.baselines.get(&metric.name));
+        let (count, exposure) = baselines.fold((0.0, 0.0), |(count, exposure), baseline| {
+            (count + bad_count(metric, baseline), exposure + baseline.exposure)
+        });
+        (count > 0.0 && exposure > 0.0).then(|| count / exposure)
     }
 
     fn check_cells(&self) -> Result<(), BadTerms> {

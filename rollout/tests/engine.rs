@@ -9,7 +9,8 @@ use whittle_rollout::policy::types::{
 };
 use whittle_rollout::statistics::Certainty;
 use whittle_rollout::{
-    Command, MetricObservation, MetricTerms, Outcome, Phase, Role, Terms, replay,
+    Command, MetricObservation, MetricTerms, Mismatch, Outcome, Phase, Planned, Role, Terms, plan,
+    replay,
 };
 
 mod world;
@@ -317,6 +318,36 @@ fn a_plan_tells_what_it_can_see() {
         "can see a regression of 1.3x or more",
         "can see a regression of 1.2x or more",
         "can see a regression of 1.2x or more",
+    ];
+    assert_eq!(lines, wanted);
+}
+
+#[test]
+fn a_policy_plans_and_its_plan_replays() {
+    let terms = plan(terms(), START_S, &eager()).unwrap();
+    assert_eq!(terms.plan.stages.len(), 4, "the fleet and two revisions");
+    assert_eq!(terms.planned, Some(Planned { at_s: START_S, fuel: 1000 }));
+    let world = World::new(terms.clone());
+    assert!(replay(&world.log, Some(&eager())).is_ok());
+    // Somebody has changed the plan, and says that the policy made it.
+    let mut changed = terms;
+    changed.plan.stages[0].min_time = 60;
+    changed.metrics[0].must_see = None;
+    let world = World::new(changed);
+    let difference = replay(&world.log, Some(&eager())).unwrap_err();
+    assert!(matches!((difference.sequence, difference.why), (0, Mismatch::Answer { .. })));
+}
+
+#[test]
+fn an_author_is_cautioned() {
+    assert!(terms().cautions().is_empty());
+    let mut terms = terms();
+    terms.plan.hold_back = 0.0;
+    terms.plan.stages.remove(1);
+    let lines: Vec<_> = terms.cautions().iter().map(ToString::to_string).collect();
+    let wanted = [
+        "stage `regional` is 25.0 times the one before, and will be reached in steps of at most 5 times",
+        "0.0 events of `crashes` are expected on old firmware in the last stage: hold back more devices",
     ];
     assert_eq!(lines, wanted);
 }

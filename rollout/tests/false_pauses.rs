@@ -186,6 +186,20 @@ fn healthy_batteries_are_seldom_paused() {
     }
 }
 
+/// Old and new firmware are never quite alike. A difference of 5 % does not pause a large fleet, because no bet is made on it; one of
+/// 10 % does not where it is tolerated.
+#[test]
+fn small_differences_do_not_pause_large_fleets() {
+    for (regression, tolerated) in [(1.05, 1.0), (1.1, 1.1)] {
+        let fleet = Fleet { regression, ..fleet(1e6, METER, Scenario::Daily) };
+        assert_few(
+            400,
+            &format!("a million meters at {regression}x, {tolerated}x tolerated"),
+            |seed| fleet.paused_by_two_sample(seed, tolerated).is_some(),
+        );
+    }
+}
+
 /// Median hours until a regression is paused, and how many are.
 #[test]
 fn regressions_are_paused() {

@@ -12,7 +12,7 @@ pub fn mean_of_logs(log_e: &[f64]) -> f64 {
 
 /// Which of K tests have found something, by e-BH: with e-values sorted from the greatest, the first j for the largest j with
 /// `e_j >= K / (j alpha)`. On average at most a fraction `alpha` of those named is named by mistake, however the tests depend on
-/// each other (Wang and Ramdas, False discovery rate control with e-values, JRSS B 84(3), 2022, definition 1 and theorem 2).
+/// each other (Wang and Ramdas, False discovery rate control with e-values, JRSS B 84(3), 2022, arXiv:2009.02824).
 ///
 /// Takes natural logarithms of e-values; returns their places, the strongest first. What is no number names nobody.
 #[must_use]

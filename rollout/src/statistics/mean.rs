@@ -1,14 +1,14 @@
 //! Means of readings (battery drain, drift of a sensor, heating time) on new against old firmware.
 //!
 //! Readings lie between 0 and a bound b that is known before: what is above is counted as b by whoever gathers. In a tick and a
-//! stratum let new firmware have `m` readings with sum A, and old firmware `n` with sum B. For λ in [0, 1), `|x| <= 1` and
+//! stratum let new firmware have `m` readings with sum A, and old firmware `n` with sum B. For λ in [0, 1), `x >= -1` and
 //! `ψ(λ) = -ln(1 - λ) - λ`,
 //!
 //! ```text
 //! exp(λ x - ψ(λ) x²) <= 1 + λ x
 //! ```
 //!
-//! (Fan, Grama, Liu, Exponential inequalities for martingales with applications, EJP 20, 2015, formula 4.11), from which the
+//! (Fan, Grama, Liu, Exponential inequalities for martingales with applications, EJP 20, 2015, lemma 4.1), from which the
 //! empirical-Bernstein bet of Howard, Ramdas, McAuliffe, Sekhon follows (Time-uniform, nonparametric, nonasymptotic confidence
 //! sequences, Annals of Statistics 49(2), 2021, theorem 4), here with both sides in one bet:
 //!
@@ -316,6 +316,13 @@ mod tests {
     }
 
     proptest! {
+        /// The inequality on which all of this rests.
+        #[test]
+        fn the_lemma_holds(lambda in 0.0..0.999, x in -1.0..1.0) {
+            let bet: f64 = lambda * x - psi(lambda) * x * x;
+            prop_assert!(bet.exp() <= 1.0 + lambda * x + 1e-12);
+        }
+
         /// The promise in one tick of one reading on each side, over all outcomes of readings that are 0 or the bound.
         #[test]
         fn the_bet_is_fair(old in 0.01..0.9, ratio in 0.3..1.0, center_new in 0.0..1.0, center_old in 0.0..1.0) {

@@ -3,7 +3,9 @@
 //! A rollout is looked at hundreds of times. A test that is wrong in one of twenty cases each time it is looked at stops
 //! half of all healthy rollouts. The tests here bet against "the new firmware is fine": what a bet has grown to (its
 //! **e-value**) exceeds `1 / alpha` at any time with a probability of at most `alpha` if the claim is true, however often
-//! one looks and whatever one does in between. That is Ville's inequality [V], and [G] tells how such tests are made.
+//! one looks and whatever one does in between. That is Ville's inequality
+//! (Étude critique de la notion de collectif, 1939); Ramdas, Grünwald, Vovk and Shafer tell how such tests are made
+//! (Game-theoretic statistics and safe anytime-valid inference, Statistical Science 38(4), 2023).
 //!
 //! ```text
 //! events of a tick ─▶ distinct: devices, once a day ─▶ count: events and exposure
@@ -26,10 +28,6 @@
 //! All numbers are the same on every platform, bit for bit, because decisions are replayed from logs on other machines than
 //! the one that took them. The standard library's `ln` and `exp` are those of the platform, and differ in the last bit; so
 //! the ones of the `libm` crate are used, which are ordinary code over IEEE arithmetic.
-//!
-//! * [V] J. Ville, Étude critique de la notion de collectif, 1939.
-//! * [G] A. Ramdas, P. Grünwald, V. Vovk, G. Shafer, Game-theoretic statistics and safe anytime-valid inference, Statistical
-//!   Science 38(4), 2023.
 
 mod count;
 mod distinct;

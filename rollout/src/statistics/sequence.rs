@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The left side is what a mixture of bets has gained against ρ (Robbins 1970; as the ratio of prior to posterior in
-//! Waudby-Smith and Ramdas, Confidence sequences for sampling without replacement, 2020, proposition 2.1). By Ville's inequality
+//! Waudby-Smith and Ramdas, Confidence sequences for sampling without replacement, arXiv:2006.04347, section 2). By Ville's inequality
 //! the true ratio is outside at any time with a probability of at most alpha. Unlike [`BETS`](super::BETS), which are multiples of
 //! the claim and cannot tell 1.0 from 1.1, a grid that is fixed narrows down without end.
 //!

@@ -36,8 +36,18 @@ impl<F: Fn(&Snapshot) -> Result<Verdict, String>> Policy for Scripted<F> {
         Err(PolicyFault { text: "not asked for".to_owned(), fuel: 0 })
     }
 
-    fn plan(&self, _: &PlanInput) -> Result<Answer<RolloutPlan>, PolicyFault> {
-        Err(PolicyFault { text: "not asked for".to_owned(), fuel: 0 })
+    /// One stage more for each group.
+    fn plan(&self, input: &PlanInput) -> Result<Answer<RolloutPlan>, PolicyFault> {
+        let share = |place: usize| [0.01, 0.05, 0.25, 1.0][place];
+        let stages = (0..=input.groups.len())
+            .map(|place| stage(&format!("stage {place}"), share(place), 24));
+        let plan = RolloutPlan {
+            stages: stages.collect(),
+            hold_back: 0.05,
+            reasons: vec![],
+            extra: vec![],
+        };
+        Ok(Answer { value: plan, fuel: 1000 })
     }
 
     fn evaluate(&self, now: &Snapshot) -> Result<Answer<Verdict>, PolicyFault> {
@@ -141,6 +151,8 @@ pub(crate) fn terms() -> Terms {
             reasons: vec![],
             extra: vec![],
         },
+        planned: None,
+        history: vec![],
         split_by: vec!["hw".to_owned()],
         buckets: 4,
         bucket_length: 3600,
