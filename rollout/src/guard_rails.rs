@@ -18,7 +18,7 @@ use crate::policy::types::{
 };
 use crate::state::{Phase, State};
 use crate::statistics::{Certainty, events_needed};
-use crate::terms::{FLEET, KillRule, LONGEST_PAUSE_S, Lost, WayBack, part_of};
+use crate::terms::{FLEET, KillRule, LONGEST_PAUSE_S, Limits, Lost, MetricTerms, WayBack, part_of};
 
 /// The longest memo, in bytes.
 pub const MAX_MEMO_BYTES: usize = 64 << 10;
@@ -129,18 +129,19 @@ fn deadline(state: &State, at_s: u64) -> Option<Decided> {
 
 /// Pauses a stage that has lasted longer than it may.
 fn overdue(state: &State, at_s: u64) -> Option<Decided> {
+    let text = too_long(state, at_s).filter(|_| state.phase == Phase::Running)?;
+    let order = state.terms.limits.pause.clone();
+    let reasons = vec![reason("stage-overdue", text)];
+    Some(decided(Decision::Pause(order), DecidedBy::GuardRail, vec![Rail::Deadline], reasons))
+}
+
+/// Whether the stage has lasted longer than it may.
+fn too_long(state: &State, at_s: u64) -> Option<String> {
     let stage = state.current_stage();
-    let max_s = u64::from(stage.max_time.filter(|_| state.phase == Phase::Running)?);
+    let max_s = u64::from(stage.max_time?);
     let lasted_s = at_s.saturating_sub(state.watched_since_s);
-    (lasted_s >= max_s).then(|| {
-        let text = format!(
-            "stage `{}` has lasted {lasted_s} s, at most {max_s} s are planned",
-            stage.name
-        );
-        let order = state.terms.limits.pause.clone();
-        let reasons = vec![reason("stage-overdue", text)];
-        decided(Decision::Pause(order), DecidedBy::GuardRail, vec![Rail::Deadline], reasons)
-    })
+    let text = || format!("stage `{}` has lasted {lasted_s} s, {max_s} s are planned", stage.name);
+    (lasted_s >= max_s).then(text)
 }
 
 /// What the policy wants, within the rails.
@@ -251,15 +252,9 @@ impl<'a> Ruling<'a> {
     }
 
     pub(crate) fn resume(mut self, wanted: f64) -> Decided {
-        let is_by_person = self.state.pause().is_some_and(|pause| pause.by == DecidedBy::Person);
-        if is_by_person && self.by == DecidedBy::Policy {
-            let why = reason(
-                "paused-by-a-person",
-                "a person has paused, and only a person resumes".to_owned(),
-            );
-            return self.hold(refused(Rail::Order, why));
-        }
-        if let Err(why) = self.may_grow() {
+        let allowed =
+            self.not_by_person().and_then(|()| self.in_time()).and_then(|()| self.may_grow());
+        if let Err(why) = allowed {
             return self.hold(why);
         }
         let most = self.state.current_stage().share;
@@ -277,13 +272,8 @@ impl<'a> Ruling<'a> {
     }
 
     pub(crate) fn pause(mut self, order: &PauseOrder) -> Decided {
-        let is_by_person = self.state.pause().is_some_and(|pause| pause.by == DecidedBy::Person);
-        if is_by_person && self.by == DecidedBy::Policy {
-            let why = reason(
-                "paused-by-a-person",
-                "a person has paused, and only a person changes that".to_owned(),
-            );
-            return self.hold(refused(Rail::Order, why));
+        if let Err(why) = self.not_by_person() {
+            return self.hold(why);
         }
         let decide_within = order.decide_within.clamp(1, LONGEST_PAUSE_S);
         if decide_within != order.decide_within {
@@ -346,6 +336,24 @@ impl<'a> Ruling<'a> {
         self.rail_reasons.push(Reason { observed, limit, ..reason(code, text) });
     }
 
+    /// What a person has paused is no policy's business.
+    fn not_by_person(&self) -> Result<(), Refused> {
+        let is_by_person = self.state.pause().is_some_and(|pause| pause.by == DecidedBy::Person);
+        if !is_by_person || self.by != DecidedBy::Policy {
+            return Ok(());
+        }
+        let text = "a person has paused, and only a person changes that".to_owned();
+        Err(refused(Rail::Order, reason("paused-by-a-person", text)))
+    }
+
+    /// A stage that has taken too long is no policy's business, either.
+    fn in_time(&self) -> Result<(), Refused> {
+        match too_long(self.state, self.at_s).filter(|_| self.by == DecidedBy::Policy) {
+            Some(text) => Err(refused(Rail::Deadline, reason("stage-overdue", text))),
+            None => Ok(()),
+        }
+    }
+
     /// What holds for everything by which more devices are updated.
     fn may_grow(&self) -> Result<(), Refused> {
         if self.by != DecidedBy::Person {
@@ -369,8 +377,9 @@ impl<'a> Ruling<'a> {
             return Err(refused(Rail::Freshness, reason("bad-figures", problem.to_string())));
         }
         let limits = &state.terms.limits;
-        let limit_s = u64::from(limits.tick) * u64::from(limits.stale_ticks);
-        let stale = |metric: Option<&str>, seen_s: Option<u64>| {
+        let stale = |metric: Option<&MetricTerms>, seen_s: Option<u64>| {
+            let every_s = metric.and_then(|metric| metric.every).unwrap_or(0).max(limits.tick);
+            let limit_s = u64::from(every_s) * u64::from(limits.stale_ticks);
             let age_s = self.at_s.saturating_sub(seen_s.unwrap_or(state.started_s));
             (age_s > limit_s || seen_s.is_none()).then(|| {
                 let text = match seen_s {
@@ -379,7 +388,7 @@ impl<'a> Ruling<'a> {
                     ),
                     None => "no figures have come".to_owned(),
                 };
-                let metric = metric.map(str::to_owned);
+                let metric = metric.map(|metric| metric.name.clone());
                 refused(Rail::Freshness, Reason { metric, ..reason("stale-figures", text) })
             })
         };
@@ -398,7 +407,7 @@ impl<'a> Ruling<'a> {
             }
             for (metric, seen_s) in state.terms.metrics.iter().zip(&state.seen_s[cell]) {
                 if metric.required {
-                    stale(Some(&metric.name), *seen_s).map_or(Ok(()), Err)?;
+                    stale(Some(metric), *seen_s).map_or(Ok(()), Err)?;
                 }
             }
         }
@@ -521,38 +530,37 @@ impl<'a> Ruling<'a> {
 
     /// Cuts a share to the devices that may be on new firmware without having committed it.
     fn within_radius(&mut self, wanted: f64) -> Result<f64, Refused> {
-        let (state, limits) = (self.state, &self.state.terms.limits);
-        let by_support = limits.support_per_day.map(|tickets| {
-            if limits.rollback_failure > 0.0 {
-                f64::from(tickets) / limits.rollback_failure
-            } else {
-                f64::INFINITY
-            }
-        });
-        let by_cap = limits.uncommitted_devices.map_or(f64::INFINITY, f64::from);
-        let cap = by_cap.min(by_support.unwrap_or(f64::INFINITY));
+        let (state, terms) = (self.state, &self.state.terms);
+        let cap = most_uncommitted(&terms.limits);
         let stage = state.stage + usize::from(wanted > state.current_stage().share);
         let fleet = state.fleet();
         let settled = f64::from(fleet.committed) + f64::from(fleet.rolled_back);
-        let at = |share: f64| f64::from(state.terms.devices_at(share, stage)) - settled;
-        if at(wanted) <= cap {
+        let uncommitted = f64::from(terms.devices_at(wanted, stage)) - settled;
+        if uncommitted <= cap {
             return Ok(wanted);
         }
-        let share = ((cap + settled) / f64::from(state.terms.devices())).min(wanted);
-        let text = format!("{} devices would have what they have not committed", at(wanted));
-        let floor = part_of(state.terms.devices(), state.share_limit);
-        let is_pause = state.pause().is_some();
-        if share <= 0.0
-            || (!is_pause && part_of(state.terms.devices(), share) <= floor)
-            || at(share) > cap
-        {
-            let (observed, limit) = (Some(at(wanted)), Some(cap));
-            let why = Reason { observed, limit, ..reason("blast-radius", text) };
-            return Err(refused(Rail::BlastRadius, why));
+        let text = format!("{uncommitted} devices would have what they have not committed");
+        let share = ((cap + settled) / f64::from(terms.devices())).min(wanted);
+        let devices = part_of(terms.devices(), share);
+        let is_step = devices > part_of(terms.devices(), state.share_limit);
+        if devices > 0 && (is_step || state.pause().is_some()) {
+            self.note(Rail::BlastRadius, "blast-radius", text, uncommitted, cap);
+            return Ok(share);
         }
-        let observed = at(wanted);
-        self.note(Rail::BlastRadius, "blast-radius", text, observed, cap);
-        Ok(share)
+        let (observed, limit) = (Some(uncommitted), Some(cap));
+        Err(refused(Rail::BlastRadius, Reason { observed, limit, ..reason("blast-radius", text) }))
+    }
+}
+
+/// Devices that may have the new firmware without having committed it: were all of them to roll back, support could help those
+/// that fail to.
+fn most_uncommitted(limits: &Limits) -> f64 {
+    let by_cap = limits.uncommitted_devices.map_or(f64::INFINITY, f64::from);
+    match limits.support_per_day {
+        Some(tickets) if limits.rollback_failure > 0.0 => {
+            by_cap.min(f64::from(tickets) / limits.rollback_failure)
+        }
+        Some(_) | None => by_cap,
     }
 }
 

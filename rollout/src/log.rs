@@ -92,6 +92,8 @@ pub enum Command {
     Stop,
     /// What is known about the cause of the pause.
     RootCause(RootCause),
+    /// Devices are counted anew: what has fallen is right, because devices were taken out of the fleet or their source begins anew.
+    Recount,
 }
 
 /// What came of an input.

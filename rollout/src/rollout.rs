@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::guard_rails::{Ruling, decide};
 use crate::log::{Answered, Asked, Command, Decided, Entry, Input, Outcome};
-use crate::observation::Observation;
+use crate::observation::{DeviceCounts, Observation};
 use crate::orders::{Orders, due_s, orders};
-use crate::policy::types::{DecidedBy, Decision, Reason, RootCause, Seconds, Snapshot};
+use crate::policy::types::{
+    DecidedBy, Decision, Fallback, Reason, RollbackOrder, RootCause, Seconds, Snapshot,
+};
 use crate::policy::{Answer, Policy, PolicyFault};
 use crate::snapshot::{digest, plan_input, snapshot};
 use crate::state::{Phase, State};
@@ -80,7 +82,7 @@ pub struct Rollout {
 /// If the policy gives no answer that counts. [`Rollout::start`] tells whether the plan can be.
 pub fn plan(terms: Terms, at_s: u64, policy: &dyn Policy) -> Result<Terms, PolicyFault> {
     let Answer { value, fuel } = policy.plan(&plan_input(&terms, at_s))?;
-    let policy = policy.digest().to_owned();
+    let policy = policy.digest();
     Ok(Terms { plan: value, planned: Some(Planned { at_s, fuel }), policy, ..terms })
 }
 
@@ -142,7 +144,7 @@ impl Rollout {
     /// If the clock has gone backwards, the rollout is over, or it is another policy. Nothing was decided.
     pub fn tick(&mut self, at_s: u64, policy: &dyn Policy) -> Result<Entry, Refusal> {
         // Asked for nothing otherwise.
-        self.may_tick(at_s, policy.digest())?;
+        self.may_tick(at_s, &policy.digest())?;
         let asked = self.ask(at_s, policy);
         self.take(at_s, Input::Tick(asked))
     }
@@ -163,7 +165,7 @@ impl Rollout {
         if let [Answered::Fault { .. }] = answers.as_slice() {
             answers.push(answered(policy.evaluate(&now)));
         }
-        Asked { policy: policy.digest().to_owned(), input: digest(&now), answers }
+        Asked { policy: policy.digest(), input: digest(&now), answers }
     }
 
     /// The one way by which the state changes: live and in a replay.
@@ -242,6 +244,10 @@ impl Rollout {
         let decided = match command {
             Command::Approve(name) => return self.approve(at_s, name),
             Command::RootCause(cause) => return self.found(*cause),
+            Command::Recount => {
+                self.state.cells.fill(DeviceCounts::default());
+                return Ok(Outcome::Noted);
+            }
             Command::Stop => ruling.decide(Decision::Stop),
             Command::Advance(share) => {
                 if self.state.pause().is_some() {
@@ -257,16 +263,27 @@ impl Rollout {
                 self.check_share(*share, 0.0)?;
                 ruling.resume(*share)
             }
-            Command::Pause(order) => ruling.pause(order),
-            Command::RollBack(order) => {
-                let unknown = order.groups.iter().find(|label| !self.state.has_group(label));
-                if let Some(label) = unknown {
-                    return Err(Refusal::UnknownGroup(label.clone()));
+            Command::Pause(order) => {
+                match &order.otherwise {
+                    Fallback::Resume(share) => self.check_share(*share, 0.0)?,
+                    Fallback::RollBack(order) => self.check_groups(order)?,
+                    Fallback::Stop => {}
                 }
+                ruling.pause(order)
+            }
+            Command::RollBack(order) => {
+                self.check_groups(order)?;
                 ruling.roll_back(order)
             }
         };
         Ok(self.carry_out(decided, at_s))
+    }
+
+    fn check_groups(&self, order: &RollbackOrder) -> Result<(), Refusal> {
+        match order.groups.iter().find(|label| !self.state.has_group(label)) {
+            Some(label) => Err(Refusal::UnknownGroup(label.clone())),
+            None => Ok(()),
+        }
     }
 
     fn check_share(&self, got: f64, above: f64) -> Result<(), Refusal> {

@@ -71,7 +71,7 @@ pub struct State {
     pub(crate) phase: Phase,
     pub(crate) stage: usize,
     pub(crate) stage_since_s: u64,
-    /// Since when the stage counts for its longest time: from its beginning, or the end of the last pause.
+    /// Since when the stage counts for its longest time: from its beginning, or from when a person or a fallback resumed it.
     pub(crate) watched_since_s: u64,
     pub(crate) share_limit: f64,
     /// When as many devices as allowed had the new firmware; none while some are still to come.
@@ -298,7 +298,9 @@ impl State {
             Decision::Pause(order) => self.begin_pause(order, decided, at_s),
             Decision::Resume(share) => {
                 self.phase = Phase::Running;
-                self.watched_since_s = at_s;
+                if decided.by != DecidedBy::Policy {
+                    self.watched_since_s = at_s;
+                }
                 self.share_limit = *share;
                 self.full_since_s = self.is_full().then_some(at_s);
                 // What led to the pause has been judged: it shall not lead to the next one.

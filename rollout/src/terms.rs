@@ -114,6 +114,9 @@ pub struct MetricTerms {
     pub higher_is_worse: bool,
     /// Whether nothing goes on without fresh figures of it.
     pub required: bool,
+    /// How often figures of it come, if not with each tick.
+    #[serde(default)]
+    pub every: Option<Seconds>,
     /// How many times worse than old firmware the new one may be.
     pub tolerated: f64,
     /// The same against the time before the rollout, which is less alike.
@@ -552,10 +555,19 @@ impl Terms {
         let deadline = self.limits.pause.decide_within;
         let is_short = (1..=LONGEST_PAUSE_S).contains(&deadline);
         figure("the deadline of a pause", f64::from(deadline), is_short, "1 to 259,200 seconds")?;
+        if let Fallback::Resume(share) = self.limits.pause.otherwise {
+            let is_share = share > 0.0 && share <= 1.0;
+            figure("the share after a pause", share, is_share, "more than 0, at most 1")?;
+        }
         let labels = self.labels();
+        let back = match &self.limits.pause.otherwise {
+            Fallback::RollBack(order) => order.groups.as_slice(),
+            Fallback::Resume(_) | Fallback::Stop => &[],
+        };
         let calendar = &self.calendar;
         let groups = calendar.windows.iter().map(|window| &window.groups);
-        for label in groups.chain(calendar.freezes.iter().map(|freeze| &freeze.groups)).flatten() {
+        let groups = groups.chain(calendar.freezes.iter().map(|freeze| &freeze.groups));
+        for label in groups.flatten().chain(back) {
             if !labels.contains(label) {
                 return Err(BadTerms::UnknownGroup(label.clone()));
             }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use whittle_rollout::policy::types::{Decision, MetricKind, Tally};
+use whittle_rollout::policy::types::{
+    Decision, Fallback, MetricKind, RollbackOrder, RootCause, Severity, Tally,
+};
 use whittle_rollout::{
-    BadTerms, CellObservation, Observation, Outcome, Problem, Rail, Refusal, Terms,
+    BadTerms, CellObservation, Command, DeviceCounts, Observation, Outcome, Problem, Rail, Refusal,
+    Terms,
 };
 
 mod world;
 
-use world::{START_S, TICK_S, World, tally, terms, wants};
+use world::{START_S, TICK_S, World, pause, tally, terms, wants};
 
 /// Gives the next observation to a rollout that could advance, after changing it; the rollout must hold, and go on when good
 /// figures come.
@@ -66,6 +69,48 @@ fn counters_that_fall() {
     let problem = set_aside(|observation| observation.cells[0].devices.updated -= 1);
     assert!(matches!(&problem, Problem::Fell { what, .. } if what == "updated"), "{problem}");
     assert_eq!(problem.to_string(), "updated devices fell from 800 to 799");
+}
+
+/// Devices that were sold are gone: a person says so, and the rollout goes on.
+#[test]
+fn a_recount_accepts_what_has_fallen() {
+    let mut world = World::new(terms());
+    world.run(3, &wants(Decision::Hold));
+    let from_s = world.at_s;
+    world.at_s += TICK_S;
+    let mut fewer = world.observation(from_s);
+    fewer.cells[0].devices =
+        DeviceCounts { offered: 790, updated: 790, committed: 700, ..DeviceCounts::default() };
+    assert!(matches!(world.take_in(fewer.clone()), Outcome::SetAside(Problem::Fell { .. })));
+    world.say(Command::Recount);
+    assert_eq!(world.take_in(fewer), Outcome::Counted);
+    assert_eq!(world.tick(&wants(Decision::Advance(0.05))).decision, Decision::Advance(0.05));
+}
+
+#[test]
+fn a_person_may_err() {
+    let mut world = World::new(terms());
+    let nowhere = RollbackOrder { groups: vec!["hw=Z".to_owned()], quarantine: false };
+    let cases = [
+        (Command::RollBack(nowhere.clone()), Refusal::UnknownGroup("hw=Z".to_owned())),
+        (
+            Command::Pause(pause(Severity::Low, 1, Fallback::RollBack(nowhere))),
+            Refusal::UnknownGroup("hw=Z".to_owned()),
+        ),
+        (
+            Command::Pause(pause(Severity::Low, 1, Fallback::Resume(2.0))),
+            Refusal::Share { got: 2.0, above: 0.0, most: 1.0 },
+        ),
+        (Command::Advance(0.001), Refusal::Share { got: 0.001, above: 0.01, most: 1.0 }),
+        (Command::Resume(0.01), Refusal::NotPaused),
+        (Command::RootCause(RootCause::FoundMinor), Refusal::NotPaused),
+        (Command::Approve("cannary".to_owned()), Refusal::UnknownStage("cannary".to_owned())),
+    ];
+    let before = world.rollout.clone();
+    for (command, wanted) in cases {
+        assert_eq!(world.rollout.command(world.at_s, "alice", command), Err(wanted));
+    }
+    assert_eq!(world.rollout, before);
 }
 
 #[test]

@@ -239,6 +239,7 @@ fn with_batteries() -> Terms {
         kind: MetricKind::Mean,
         higher_is_worse: true,
         required: true,
+        every: None,
         tolerated: 1.0,
         tolerated_baseline: 1.0,
         alarm: 1.2,

@@ -276,6 +276,10 @@ fn a_stage_that_takes_too_long_pauses() {
     let mut world = World::new(terms);
     let decisions = world.run(4, &wants(Decision::Hold));
     is_paused(decisions.last().unwrap(), Rail::Deadline, "stage-overdue");
+    // The policy does not put the clock back, neither now nor by a pause of its own before.
+    is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Deadline, "stage-overdue");
+    world.say(Command::Resume(0.01));
+    assert_eq!(world.tick(&wants(Decision::Hold)).decision, Decision::Hold);
 }
 
 // 7: no answer that counts is a pause.

@@ -26,7 +26,7 @@ pub struct PolicyFault {
 /// A pure function from what is known to what shall happen. The same argument always gives the same answer.
 pub trait Policy {
     /// SHA-256 of the policy's code, in hexadecimal digits.
-    fn digest(&self) -> &str;
+    fn digest(&self) -> String;
 
     /// Says what the policy is and which input it wants under these settings.
     ///

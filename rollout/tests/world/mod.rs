@@ -28,8 +28,8 @@ pub(crate) struct Scripted<F> {
 }
 
 impl<F: Fn(&Snapshot) -> Result<Verdict, String>> Policy for Scripted<F> {
-    fn digest(&self) -> &str {
-        &self.digest
+    fn digest(&self) -> String {
+        self.digest.clone()
     }
 
     fn describe(&self, _: &[Setting]) -> Result<Answer<PolicyInfo>, PolicyFault> {
@@ -162,6 +162,7 @@ pub(crate) fn terms() -> Terms {
             kind: MetricKind::Rate,
             higher_is_worse: true,
             required: true,
+            every: None,
             tolerated: 1.0,
             tolerated_baseline: 1.25,
             alarm: 2.0,
