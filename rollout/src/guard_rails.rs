@@ -376,28 +376,9 @@ impl<'a> Ruling<'a> {
         if let Some(problem) = &state.problem {
             return Err(refused(Rail::Freshness, reason("bad-figures", problem.to_string())));
         }
-        let limits = &state.terms.limits;
-        let stale = |metric: Option<&MetricTerms>, seen_s: Option<u64>| {
-            let every_s = metric.and_then(|metric| metric.every).unwrap_or(0).max(limits.tick);
-            let limit_s = u64::from(every_s) * u64::from(limits.stale_ticks);
-            let age_s = self.at_s.saturating_sub(seen_s.unwrap_or(state.started_s));
-            (age_s > limit_s || seen_s.is_none()).then(|| {
-                let text = match seen_s {
-                    Some(_) => format!(
-                        "the newest figures are {age_s} s old, at most {limit_s} s are allowed"
-                    ),
-                    None => "no figures have come".to_owned(),
-                };
-                let metric = metric.map(|metric| metric.name.clone());
-                refused(Rail::Freshness, Reason { metric, ..reason("stale-figures", text) })
-            })
-        };
-        let any_s = (state.counted_until_s > 0).then_some(state.counted_until_s);
-        stale(None, any_s).map_or(Ok(()), Err)?;
+        self.came(None, (state.counted_until_s > 0).then_some(state.counted_until_s))?;
         let on_new = |counts: DeviceCounts| {
-            f64::from(
-                counts.updated.saturating_sub(counts.rolled_back).saturating_sub(counts.bricked),
-            )
+            f64::from(counts.updated) - f64::from(counts.rolled_back) - f64::from(counts.bricked)
         };
         let all = on_new(state.fleet());
         for (cell, counts) in state.cells.iter().enumerate() {
@@ -405,13 +386,28 @@ impl<'a> Ruling<'a> {
             if is_small || state.is_barred(cell) {
                 continue;
             }
-            for (metric, seen_s) in state.terms.metrics.iter().zip(&state.seen_s[cell]) {
-                if metric.required {
-                    stale(Some(metric), *seen_s).map_or(Ok(()), Err)?;
-                }
+            let metrics = state.terms.metrics.iter().zip(&state.seen_s[cell]);
+            for (metric, seen_s) in metrics.filter(|(metric, _)| metric.required) {
+                self.came(Some(metric), *seen_s)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether figures came, and not too long ago.
+    fn came(&self, metric: Option<&MetricTerms>, seen_s: Option<u64>) -> Result<(), Refused> {
+        let limits = &self.state.terms.limits;
+        let every_s = metric.and_then(|metric| metric.every).unwrap_or(0).max(limits.tick);
+        let limit_s = u64::from(every_s) * u64::from(limits.stale_ticks);
+        let text = match seen_s.map(|seen_s| self.at_s.saturating_sub(seen_s)) {
+            Some(age_s) if age_s <= limit_s => return Ok(()),
+            Some(age_s) => {
+                format!("the newest figures are {age_s} s old, at most {limit_s} s are allowed")
+            }
+            None => "no figures have come".to_owned(),
+        };
+        let metric = metric.map(|metric| metric.name.clone());
+        Err(refused(Rail::Freshness, Reason { metric, ..reason("stale-figures", text) }))
     }
 
     /// Whether the calendar lets any device be updated.

@@ -75,17 +75,6 @@ pub struct Rollout {
     again_in: Option<Seconds>,
 }
 
-/// Asks a policy to plan the stages, and puts its plan into the terms.
-///
-/// # Errors
-///
-/// If the policy gives no answer that counts. [`Rollout::start`] tells whether the plan can be.
-pub fn plan(terms: Terms, at_s: u64, policy: &dyn Policy) -> Result<Terms, PolicyFault> {
-    let Answer { value, fuel } = policy.plan(&plan_input(&terms, at_s))?;
-    let policy = policy.digest();
-    Ok(Terms { plan: value, planned: Some(Planned { at_s, fuel }), policy, ..terms })
-}
-
 impl Rollout {
     /// Starts a rollout. `quarantined` are builds that must not be rolled out again.
     ///
@@ -311,6 +300,17 @@ impl Rollout {
         pause.root_cause = cause;
         Ok(Outcome::Noted)
     }
+}
+
+/// Asks a policy to plan the stages, and puts its plan into the terms.
+///
+/// # Errors
+///
+/// If the policy gives no answer that counts. [`Rollout::start`] tells whether the plan can be.
+pub fn plan(terms: Terms, at_s: u64, policy: &dyn Policy) -> Result<Terms, PolicyFault> {
+    let Answer { value, fuel } = policy.plan(&plan_input(&terms, at_s))?;
+    let policy = policy.digest();
+    Ok(Terms { plan: value, planned: Some(Planned { at_s, fuel }), policy, ..terms })
 }
 
 fn answered(answer: Result<Answer<crate::policy::types::Verdict>, PolicyFault>) -> Answered {

@@ -465,6 +465,9 @@ impl Terms {
                 }
             }
         }
+        #[allow(clippy::cast_precision_loss)]
+        let all = self.cells.iter().map(|cell| u64::from(cell.devices)).sum::<u64>() as f64;
+        within("the number of devices", all, 0.0, f64::from(u32::MAX), "at most 4,294,967,295")?;
         if self.devices() == 0 { Err(BadTerms::NoDevices) } else { Ok(()) }
     }
 

@@ -197,7 +197,8 @@ fn a_clock_that_goes_backwards() {
 #[test]
 fn terms_that_contradict_themselves() {
     type Change = fn(&mut Terms);
-    let changes: [(Change, &str); 14] = [
+    let changes: [(Change, &str); 15] = [
+        (|terms| terms.cells[0].devices = u32::MAX, "number of devices"),
         (|terms| terms.cells.clear(), "no devices"),
         (|terms| terms.cells.push(terms.cells[0].clone()), "stands there twice"),
         (|terms| terms.metrics.push(terms.metrics[0].clone()), "stands there twice"),

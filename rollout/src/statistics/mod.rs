@@ -21,6 +21,16 @@
 //!            e_bh: which cohorts are bad?           power: what can a stage see at all?
 //! ```
 //!
+//! ```
+//! use whittle_rollout::statistics::{Count, RatioTest, log_threshold};
+//!
+//! let mut test = RatioTest::new(1.0, 2.0);
+//! // Crashes and device-hours of a tick: first on new firmware, then on old firmware.
+//! test.add(Count::new(40.0, 5_000.0)?, Count::new(190.0, 95_000.0)?);
+//! assert!(test.log_e_worse() >= log_threshold(0.05), "evidence that new firmware is worse");
+//! # Ok::<(), whittle_rollout::statistics::BadCount>(())
+//! ```
+//!
 //! What must hold for the promise, and is left to the caller: devices are assigned to new and old firmware by chance within
 //! each stratum; a device counts once a day, however often it restarts; exposure begins at the same point of a device's life
 //! on both sides; and some devices stay on the old firmware until the end.

@@ -120,45 +120,38 @@ impl BaselineTest {
             return Interval::UNKNOWN;
         }
         let bar = ln(2.0 / alpha);
-        let low = self.reject(bar, self.expected[1], GRID.ratios.len(), |at| at);
         let last = GRID.ratios.len() - 1;
-        let high = self.reject(bar, self.expected[0], GRID.ratios.len(), |at| last - at);
+        let low = self.ruled_out(bar, self.expected[1], |point| point);
+        let high = self.ruled_out(bar, self.expected[0], |point| last - point);
         Interval {
-            low: low.map_or(0.0, |at| GRID.ratios[at]),
-            high: high.map_or(MOST, |at| GRID.ratios[last - at]),
+            low: low.map_or(0.0, |point| GRID.ratios[point]),
+            high: high.map_or(MOST, |point| GRID.ratios[last - point]),
         }
     }
 
-    /// How many points of the grid from one end are ruled out one after the other, less one: bets on all points beyond each.
-    fn reject(
-        &self,
-        bar: f64,
-        expected: f64,
-        points: usize,
-        at: impl Fn(usize) -> usize,
-    ) -> Option<usize> {
-        let log = |point: usize| {
-            let point = at(point);
-            self.events * GRID.thetas[point] - GRID.ratios[point] * expected
-        };
-        let beyond = |point: usize| {
-            ln_sum_exp(
-                &mut (point + 1..points).map(|other| log(other) + GRID.log_weights[at(other)]),
-            )
-        };
-        let weight = |point: usize| {
-            ln_sum_exp(&mut (point + 1..points).map(|other| GRID.log_weights[at(other)]))
-        };
-        let gained = |point: usize| with_doubt(beyond(point) - weight(point) - log(point));
-        (0..points - 1).take_while(|point| gained(*point) >= bar).last()
+    /// The last of the points of the grid that are ruled out one after the other, by a bet on all points beyond each. `at` says from
+    /// which end points are counted.
+    fn ruled_out(&self, bar: f64, expected: f64, at: impl Fn(usize) -> usize) -> Option<usize> {
+        let log = |point: usize| self.events * GRID.thetas[point] - GRID.ratios[point] * expected;
+        let last = GRID.ratios.len() - 1;
+        let (mut beyond, mut weight) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+        let mut first_inside = last;
+        for point in (0..last).rev() {
+            let (here, next) = (at(point), at(point + 1));
+            beyond = ln_add_exp(beyond, log(next) + GRID.log_weights[next]);
+            weight = ln_add_exp(weight, GRID.log_weights[next]);
+            if with_doubt(beyond - weight - log(here)) < bar {
+                first_inside = point;
+            }
+        }
+        first_inside.checked_sub(1)
     }
 }
 
-fn ln_sum_exp(logs: &mut dyn Iterator<Item = f64>) -> f64 {
-    let logs: Vec<_> = logs.collect();
-    #[allow(clippy::cast_precision_loss)]
-    let number = logs.len() as f64;
-    ln_mean_exp(logs.into_iter()) + ln(number)
+/// `ln(exp(one) + exp(other))`, of which the second is finite.
+fn ln_add_exp(one: f64, other: f64) -> f64 {
+    let most = one.max(other);
+    most + ln(exp(one - most) + exp(other - most))
 }
 
 /// Cuts off, and divides by what the doubt about the rates of before may have added.
