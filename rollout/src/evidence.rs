@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::observation::{NOTHING, Observation, count, readings, sum};
+use crate::observation::{MetricObservation, NOTHING, Observation, count, readings, sum};
 use crate::policy::types::{Bucket, Metric, MetricKind, Reference, Seconds, Signal, Tally};
 use crate::statistics::{BaselineTest, Count, Interval, MeanTest, RatioSequence, RatioTest};
 use crate::terms::{MetricTerms, Terms};
@@ -30,8 +30,9 @@ pub(crate) struct MetricEvidence {
     /// Newest first; each with its number, counted from the start of the rollout.
     recent: VecDeque<Gathered>,
     test: Test,
-    /// What the newest figures were compared with.
-    against: Reference,
+    /// When figures of new firmware were last compared: with anything, and with old firmware.
+    compared_s: Option<u64>,
+    controlled_s: Option<u64>,
     /// When the newest figures of new firmware were taken.
     pub(crate) seen_s: Option<u64>,
 }
@@ -91,7 +92,7 @@ impl GroupEvidence {
                 else {
                     continue;
                 };
-                evidence.test(terms_of, stratum, &metric.treated, &metric.control);
+                evidence.test(terms_of, stratum, metric, observation.until_s);
                 let length_s = u64::from(terms.bucket_length);
                 let number =
                     (observation.until_s - 1).saturating_sub(started_s).checked_div(length_s);
@@ -142,12 +143,20 @@ impl MetricEvidence {
             current: NOTHING,
             recent: VecDeque::new(),
             test,
-            against: Reference::Control,
+            compared_s: None,
+            controlled_s: None,
             seen_s: None,
         }
     }
 
-    fn test(&mut self, terms: &MetricTerms, stratum: usize, treated: &Tally, control: &Tally) {
+    fn test(
+        &mut self,
+        terms: &MetricTerms,
+        stratum: usize,
+        seen: &MetricObservation,
+        until_s: u64,
+    ) {
+        let MetricObservation { treated, control, .. } = seen;
         match &mut self.test {
             Test::Mean(test) => {
                 let sides = (readings(terms, treated), readings(terms, control));
@@ -158,13 +167,13 @@ impl MetricEvidence {
             }
             Test::Ratio(evidence) => {
                 let (treated, control) = (count(terms, treated), count(terms, control));
+                self.compared_s = Some(until_s);
                 if control.exposure() > 0.0 {
-                    self.against = Reference::Control;
+                    self.controlled_s = Some(until_s);
                     let (one, other) = in_order(terms, treated, control);
                     evidence.test.add(one, other);
                     evidence.sequence.add(one, other);
                 } else if treated.exposure() > 0.0 {
-                    self.against = Reference::Baseline;
                     evidence.before.add(stratum, treated);
                 }
             }
@@ -251,7 +260,7 @@ impl MetricEvidence {
                     logs,
                 )
             }
-            Test::Ratio(evidence) => match self.against {
+            Test::Ratio(evidence) => match self.against() {
                 Reference::Control => {
                     let RatioEvidence { test, sequence, .. } = &**evidence;
                     let logs = [test.log_e_worse(), test.log_e_fine()];
@@ -272,6 +281,12 @@ impl MetricEvidence {
                 }
             },
         }
+    }
+
+    /// What the newest figures were compared with. If any part of the group has old firmware left, that counts.
+    fn against(&self) -> Reference {
+        let is_controlled = self.controlled_s == self.compared_s;
+        if is_controlled { Reference::Control } else { Reference::Baseline }
     }
 
     /// Events that are expected on new firmware if it is as good as the old one, and its exposure as a multiple of that of

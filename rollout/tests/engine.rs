@@ -309,6 +309,28 @@ fn without_control_the_baseline_is_asked() {
     assert!(found.log_e_worse > 3.0 && (found.ratio - 5.0).abs() < 0.01, "{found:?}");
 }
 
+/// A cell so small that nothing of it is held back does not take the control of all others away.
+#[test]
+fn a_small_cell_without_control_does_not_count() {
+    let mut terms = terms();
+    let attributes = BTreeMap::from([("hw".to_owned(), "D".to_owned())]);
+    terms.cells.push(whittle_rollout::Cell { attributes, devices: 10, baselines: BTreeMap::new() });
+    let mut world = World::new(terms);
+    world.ratios = vec![8.0; 3];
+    world.at_s += TICK_S;
+    let mut observation = world.observation(START_S);
+    for cell in &mut observation.cells {
+        cell.metrics[0].treated = tally(4.0, 200.0);
+    }
+    observation.cells[2].metrics[0] = MetricObservation {
+        name: "crashes".to_owned(),
+        treated: tally(0.0, 2.5),
+        control: tally(0.0, 0.0),
+    };
+    assert_eq!(world.take_in(observation), Outcome::Counted);
+    assert_eq!(signal(&now(&world), "fleet").unwrap().against, Reference::Control);
+}
+
 #[test]
 fn a_plan_tells_what_it_can_see() {
     let terms = terms();
