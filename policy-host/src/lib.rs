@@ -29,7 +29,6 @@ mod host;
 pub mod sample;
 pub mod shipped;
 mod store;
-pub mod types;
 mod v0_1;
 
 pub use cache::Cache;
@@ -37,3 +36,4 @@ pub use contract::{MAX_MEMO_BYTES, Violation};
 pub use digest::PolicyDigest;
 pub use error::{CallError, Fault, Function, LoadError, PolicyLabel, Usage};
 pub use host::{Answer, Host, Limits, Origin, Policy};
+pub use whittle_rollout::policy::types;

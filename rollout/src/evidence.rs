@@ -1,0 +1,319 @@
+//! What has been measured so far, by group and metric, and what the tests say to it.
+
+use std::collections::VecDeque;
+
+use crate::observation::{MetricObservation, NOTHING, Observation, count, readings, sum};
+use crate::policy::types::{Bucket, Metric, MetricKind, Reference, Seconds, Signal, Tally};
+use crate::statistics::{BaselineTest, Count, Interval, MeanTest, RatioSequence, RatioTest};
+use crate::terms::{MetricTerms, Terms};
+
+/// The level of the intervals that policies and people see.
+const INTERVAL_ALPHA: f64 = 0.05;
+
+/// A group: the fleet, or the devices that share the value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GroupEvidence {
+    pub(crate) label: String,
+    /// Places of its cells in the terms.
+    pub(crate) cells: Vec<usize>,
+    /// In the order of the terms.
+    pub(crate) metrics: Vec<MetricEvidence>,
+}
+
+/// What was measured of a metric in a group.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MetricEvidence {
+    baseline: Tally,
+    control: Tally,
+    treated: Tally,
+    current: Tally,
+    /// Newest first; each with its number, counted from the start of the rollout.
+    recent: VecDeque<Gathered>,
+    test: Test,
+    /// When figures of new firmware were last compared: with anything, and with old firmware.
+    compared_s: Option<u64>,
+    controlled_s: Option<u64>,
+    /// When the newest figures of new firmware were taken.
+    pub(crate) seen_s: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Gathered {
+    number: u64,
+    treated: Tally,
+    control: Tally,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Test {
+    Ratio(Box<RatioEvidence>),
+    Mean(Box<MeanTest>),
+}
+
+/// Against control as long as there is one, and against the time before where there is none.
+#[derive(Clone, Debug, PartialEq)]
+struct RatioEvidence {
+    test: RatioTest,
+    sequence: RatioSequence,
+    before: BaselineTest,
+}
+
+impl GroupEvidence {
+    /// No evidence yet, for each group of the terms.
+    pub(crate) fn of_all(terms: &Terms) -> Vec<Self> {
+        let labels_of: Vec<_> =
+            terms.cells.iter().map(|cell| cell.labels(&terms.split_by)).collect();
+        let groups = terms.labels().into_iter();
+        groups
+            .map(|label| {
+                let is_in = |place: &usize| labels_of[*place].contains(&label);
+                let cells: Vec<_> = (0..terms.cells.len()).filter(is_in).collect();
+                let metrics =
+                    terms.metrics.iter().map(|metric| MetricEvidence::new(metric, terms, &cells));
+                Self { metrics: metrics.collect(), label, cells }
+            })
+            .collect()
+    }
+
+    /// Takes an observation, whose parts belong to the cells at `places`.
+    pub(crate) fn add(
+        &mut self,
+        observation: &Observation,
+        places: &[usize],
+        terms: &Terms,
+        started_s: u64,
+    ) {
+        for (cell, place) in observation.cells.iter().zip(places) {
+            let Some(stratum) = self.cells.iter().position(|own| own == place) else { continue };
+            for metric in &cell.metrics {
+                let at = terms.metrics.iter().position(|terms| terms.name == metric.name);
+                let Some((terms_of, evidence)) =
+                    at.and_then(|at| terms.metrics.get(at).zip(self.metrics.get_mut(at)))
+                else {
+                    continue;
+                };
+                evidence.test(terms_of, stratum, metric, observation.until_s);
+                let length_s = u64::from(terms.bucket_length);
+                let number =
+                    (observation.until_s - 1).saturating_sub(started_s).checked_div(length_s);
+                evidence.gather(&metric.treated, &metric.control, number, terms.buckets);
+                if metric.treated.exposure > 0.0 {
+                    evidence.seen_s = Some(observation.until_s);
+                }
+            }
+        }
+    }
+
+    /// Begins all tests anew. What was measured stays.
+    pub(crate) fn begin_anew(&mut self, terms: &Terms) {
+        for (metric, evidence) in terms.metrics.iter().zip(&mut self.metrics) {
+            evidence.test = MetricEvidence::new(metric, terms, &self.cells).test;
+        }
+    }
+
+    /// Begins what is counted since a stage or a pause began.
+    pub(crate) fn begin_current(&mut self) {
+        self.metrics.iter_mut().for_each(|metric| metric.current = NOTHING);
+    }
+}
+
+impl MetricEvidence {
+    fn new(metric: &MetricTerms, terms: &Terms, cells: &[usize]) -> Self {
+        let baselines: Vec<_> = cells
+            .iter()
+            .map(|place| {
+                terms.cells[*place].baselines.get(&metric.name).copied().unwrap_or(NOTHING)
+            })
+            .collect();
+        let test = match metric.kind {
+            MetricKind::Mean => Test::Mean(Box::new(MeanTest::new(metric.tolerated, metric.alarm))),
+            MetricKind::Rate | MetricKind::Proportion => {
+                let before: Vec<_> = baselines.iter().map(|tally| count(metric, tally)).collect();
+                Test::Ratio(Box::new(RatioEvidence {
+                    test: RatioTest::new(metric.tolerated, metric.alarm),
+                    sequence: RatioSequence::default(),
+                    before: BaselineTest::new(&before, metric.tolerated_baseline, metric.alarm),
+                }))
+            }
+        };
+        Self {
+            baseline: baselines.iter().fold(NOTHING, sum),
+            control: NOTHING,
+            treated: NOTHING,
+            current: NOTHING,
+            recent: VecDeque::new(),
+            test,
+            compared_s: None,
+            controlled_s: None,
+            seen_s: None,
+        }
+    }
+
+    fn test(
+        &mut self,
+        terms: &MetricTerms,
+        stratum: usize,
+        seen: &MetricObservation,
+        until_s: u64,
+    ) {
+        let MetricObservation { treated, control, .. } = seen;
+        match &mut self.test {
+            Test::Mean(test) => {
+                let sides = (readings(terms, treated), readings(terms, control));
+                if let (Ok(treated), Ok(control)) = sides {
+                    let (one, other) = in_order(terms, treated, control);
+                    test.add(one, other);
+                }
+            }
+            Test::Ratio(evidence) => {
+                let (treated, control) = (count(terms, treated), count(terms, control));
+                self.compared_s = Some(until_s);
+                if control.exposure() > 0.0 {
+                    self.controlled_s = Some(until_s);
+                    let (one, other) = in_order(terms, treated, control);
+                    evidence.test.add(one, other);
+                    evidence.sequence.add(one, other);
+                } else if treated.exposure() > 0.0 {
+                    evidence.before.add(stratum, treated);
+                }
+            }
+        }
+    }
+
+    fn gather(&mut self, treated: &Tally, control: &Tally, number: Option<u64>, buckets: u32) {
+        self.treated = sum(self.treated, treated);
+        self.control = sum(self.control, control);
+        self.current = sum(self.current, treated);
+        let Some(number) = number else { return };
+        // Without gaps: stretches of which nothing is known are empty buckets.
+        let oldest = number.saturating_sub(u64::from(buckets));
+        let mut next = self.recent.front().map_or(number, |newest| (newest.number + 1).max(oldest));
+        while next <= number {
+            self.recent.push_front(Gathered { number: next, treated: NOTHING, control: NOTHING });
+            next += 1;
+        }
+        self.recent.truncate(usize::try_from(buckets).unwrap_or(usize::MAX));
+        if let Some(bucket) = self.recent.iter_mut().find(|bucket| bucket.number == number) {
+            bucket.treated = sum(bucket.treated, treated);
+            bucket.control = sum(bucket.control, control);
+        }
+    }
+
+    /// What a policy sees of it.
+    pub(crate) fn metric(
+        &self,
+        metric: &MetricTerms,
+        terms: &Terms,
+        started_s: u64,
+        at_s: u64,
+    ) -> Metric {
+        Metric {
+            name: metric.name.clone(),
+            kind: metric.kind,
+            higher_is_worse: metric.higher_is_worse,
+            age: seconds(
+                self.seen_s.map_or(at_s - started_s, |seen_s| at_s.saturating_sub(seen_s)),
+            ),
+            baseline: self.baseline,
+            control: self.control,
+            treated: self.treated,
+            current: self.current,
+            signal: self.signal(metric),
+            recent: self.buckets(terms, at_s.saturating_sub(started_s)),
+        }
+    }
+
+    fn buckets(&self, terms: &Terms, elapsed_s: u64) -> Vec<Bucket> {
+        let length_s = u64::from(terms.bucket_length);
+        let bucket = |gathered: &Gathered| {
+            let begin_s = gathered.number * length_s;
+            let end_s = begin_s + length_s;
+            Bucket {
+                age: seconds(elapsed_s.saturating_sub(end_s)),
+                length: seconds(end_s.min(elapsed_s).saturating_sub(begin_s).max(1)),
+                treated: gathered.treated,
+                control: gathered.control,
+            }
+        };
+        self.recent.iter().map(bucket).collect()
+    }
+
+    pub(crate) fn signal(&self, terms: &MetricTerms) -> Option<Signal> {
+        let of = |against,
+                  ratio: Option<f64>,
+                  Interval { low, high },
+                  tolerated,
+                  logs: [f64; 2]| {
+            let ratio = ratio.filter(|ratio| ratio.is_finite())?;
+            let [log_e_worse, log_e_fine] = logs;
+            let alarm = terms.alarm;
+            Some(Signal { against, ratio, low, high, tolerated, log_e_worse, alarm, log_e_fine })
+        };
+        match &self.test {
+            Test::Mean(test) => {
+                let logs = [test.log_e_worse(), test.log_e_fine()];
+                of(
+                    Reference::Control,
+                    test.ratio(),
+                    test.interval(INTERVAL_ALPHA),
+                    terms.tolerated,
+                    logs,
+                )
+            }
+            Test::Ratio(evidence) => match self.against() {
+                Reference::Control => {
+                    let RatioEvidence { test, sequence, .. } = &**evidence;
+                    let logs = [test.log_e_worse(), test.log_e_fine()];
+                    let interval = sequence.interval(INTERVAL_ALPHA);
+                    of(Reference::Control, test.ratio(), interval, terms.tolerated, logs)
+                }
+                Reference::Baseline => {
+                    let before = &evidence.before;
+                    let logs = [before.log_e_worse(), before.log_e_fine()];
+                    let interval = before.interval(INTERVAL_ALPHA);
+                    of(
+                        Reference::Baseline,
+                        before.ratio(),
+                        interval,
+                        terms.tolerated_baseline,
+                        logs,
+                    )
+                }
+            },
+        }
+    }
+
+    /// What the newest figures were compared with. If any part of the group has old firmware left, that counts.
+    fn against(&self) -> Reference {
+        let is_controlled = self.controlled_s == self.compared_s;
+        if is_controlled { Reference::Control } else { Reference::Baseline }
+    }
+
+    /// Events that are expected on new firmware if it is as good as the old one, and its exposure as a multiple of that of
+    /// old firmware.
+    pub(crate) fn expected(&self, terms: &MetricTerms) -> (f64, f64) {
+        let (control, baseline) = (count(terms, &self.control), count(terms, &self.baseline));
+        let reference = if control.exposure() > 0.0 { control } else { baseline };
+        let exposure = self.treated.exposure;
+        (per_exposure(reference) * exposure, exposure / reference.exposure())
+    }
+}
+
+/// One event more than were counted: that there was none does not mean that there can be none.
+fn per_exposure(reference: Count) -> f64 {
+    if reference.exposure() > 0.0 { (reference.events() + 1.0) / reference.exposure() } else { 0.0 }
+}
+
+/// Where less is worse and there is nothing to count instead, the sides change places.
+fn in_order<T>(terms: &MetricTerms, treated: T, control: T) -> (T, T) {
+    if terms.higher_is_worse || terms.kind == MetricKind::Proportion {
+        (treated, control)
+    } else {
+        (control, treated)
+    }
+}
+
+/// Seconds as policies see them.
+pub(crate) fn seconds(length_s: u64) -> Seconds {
+    Seconds::try_from(length_s).unwrap_or(Seconds::MAX)
+}

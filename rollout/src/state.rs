@@ -1,0 +1,429 @@
+//! What a rollout is like now: the fold of its log.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::evidence::{GroupEvidence, seconds};
+use crate::log::Decided;
+use crate::observation::{DeviceCounts, Known, Observation, Problem};
+use crate::policy::types::{
+    DecidedBy, Decision, DecisionKind, FlagOrder, PastDecision, PauseOrder, Reason, RootCause,
+    Signal, Stage,
+};
+use crate::statistics::named_by_e_bh;
+use crate::terms::{FLEET, Terms};
+
+/// Decisions that a policy is told.
+const REMEMBERED: usize = 256;
+
+/// How a rollout ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All devices may have the new firmware.
+    Completed,
+    /// Devices were taken back, and nothing is offered any more.
+    RolledBack,
+    /// It was given up; devices keep what they have.
+    Stopped,
+}
+
+/// What a rollout does now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    /// Its first stage waits for somebody to agree.
+    Waiting,
+    /// It goes on.
+    Running,
+    /// It pauses.
+    Paused(Pause),
+    /// It has ended.
+    Over(Ending),
+}
+
+/// A pause that is under way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pause {
+    /// When it began.
+    pub since_s: u64,
+    /// Its terms; `decide_within` counts from `since_s`.
+    pub order: PauseOrder,
+    /// Who paused: what a person paused no policy resumes.
+    pub by: DecidedBy,
+    /// What is known about the cause.
+    pub root_cause: RootCause,
+    /// Why.
+    pub reasons: Vec<Reason>,
+}
+
+impl Pause {
+    /// When the declared fallback is carried out.
+    #[must_use]
+    pub fn deadline_s(&self) -> u64 {
+        self.since_s.saturating_add(u64::from(self.order.decide_within))
+    }
+}
+
+/// A rollout as it is now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    pub(crate) terms: Terms,
+    pub(crate) started_s: u64,
+    pub(crate) now_s: u64,
+    pub(crate) phase: Phase,
+    pub(crate) stage: usize,
+    pub(crate) stage_since_s: u64,
+    /// Since when the stage counts for its longest time: from its beginning, or from when a person or a fallback resumed it.
+    pub(crate) watched_since_s: u64,
+    pub(crate) share_limit: f64,
+    /// When as many devices as allowed had the new firmware; none while some are still to come.
+    pub(crate) full_since_s: Option<u64>,
+    pub(crate) offered_before_stage: u32,
+    pub(crate) cells: Vec<DeviceCounts>,
+    pub(crate) groups: Vec<GroupEvidence>,
+    /// When figures of new firmware last came, by cell and metric.
+    pub(crate) seen_s: Vec<Vec<Option<u64>>>,
+    pub(crate) counted_until_s: u64,
+    pub(crate) problem: Option<Problem>,
+    /// Groups whose devices were taken back: they are offered nothing.
+    pub(crate) barred: BTreeSet<String>,
+    pub(crate) quarantined: bool,
+    pub(crate) approved: BTreeSet<usize>,
+    pub(crate) decisions: Vec<(u64, PastDecision)>,
+    pub(crate) memo: String,
+    pub(crate) flags: Vec<FlagOrder>,
+    pub(crate) versions: BTreeMap<String, u32>,
+    pub(crate) last: Option<Decided>,
+}
+
+impl State {
+    pub(crate) fn new(terms: Terms, at_s: u64) -> Self {
+        let waits = terms.plan.stages.first().is_some_and(|stage| stage.needs_approval);
+        Self {
+            started_s: at_s,
+            now_s: at_s,
+            phase: if waits { Phase::Waiting } else { Phase::Running },
+            stage: 0,
+            stage_since_s: at_s,
+            watched_since_s: at_s,
+            share_limit: terms.plan.stages.first().map_or(0.0, |stage| stage.share),
+            full_since_s: None,
+            offered_before_stage: 0,
+            cells: vec![DeviceCounts::default(); terms.cells.len()],
+            groups: GroupEvidence::of_all(&terms),
+            seen_s: vec![vec![None; terms.metrics.len()]; terms.cells.len()],
+            counted_until_s: 0,
+            problem: None,
+            barred: BTreeSet::new(),
+            quarantined: false,
+            approved: BTreeSet::new(),
+            decisions: vec![],
+            memo: String::new(),
+            flags: vec![],
+            versions: BTreeMap::new(),
+            last: None,
+            terms,
+        }
+    }
+
+    /// The terms of the rollout.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// What it does now.
+    #[must_use]
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Which stage it is in, from 0.
+    #[must_use]
+    pub fn stage_index(&self) -> usize {
+        self.stage
+    }
+
+    /// Share of the fleet that it may reach.
+    #[must_use]
+    pub fn share_limit(&self) -> f64 {
+        self.share_limit
+    }
+
+    /// What is wrong with the last figures; none if nothing is.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        self.problem.as_ref()
+    }
+
+    /// Whether the build must not be rolled out again.
+    #[must_use]
+    pub fn is_quarantined(&self) -> bool {
+        self.quarantined
+    }
+
+    /// The last decision.
+    #[must_use]
+    pub fn last_decision(&self) -> Option<&Decided> {
+        self.last.as_ref()
+    }
+
+    /// How far the devices of a group are; none if there is no such group.
+    #[must_use]
+    pub fn devices_of(&self, label: &str) -> Option<DeviceCounts> {
+        let group = self.groups.iter().find(|group| group.label == label)?;
+        Some(self.counts(&group.cells))
+    }
+
+    /// Devices of the fleet by version, and what each version is to the rollout; what reports nothing is left out.
+    #[must_use]
+    pub fn distribution(&self) -> Vec<VersionShare> {
+        let role = |version: &String| {
+            if *version == self.terms.version {
+                Role::Target
+            } else if self.terms.base_versions.contains(version) {
+                Role::Base
+            } else {
+                Role::Straggler
+            }
+        };
+        let devices = f64::from(self.terms.devices());
+        let shares = self.versions.iter().map(|(version, number)| VersionShare {
+            version: version.clone(),
+            devices: *number,
+            share: f64::from(*number) / devices,
+            role: role(version),
+        });
+        shares.collect()
+    }
+
+    /// Groups and metrics of which the tests say that they are worse than tolerated, the worst first. At most a fraction `alpha` is
+    /// named by mistake.
+    #[must_use]
+    pub fn suspects(&self, alpha: f64) -> Vec<Suspect> {
+        let groups = self.groups.iter().flat_map(|group| {
+            let metrics = self.terms.metrics.iter().zip(&group.metrics);
+            metrics.filter_map(|(metric, evidence)| {
+                let signal = evidence.signal(metric)?;
+                let (group, metric) = (group.label.clone(), metric.name.clone());
+                Some(Suspect { group, metric, signal })
+            })
+        });
+        let all: Vec<_> = groups.collect();
+        let logs: Vec<_> = all.iter().map(|suspect| suspect.signal.log_e_worse).collect();
+        named_by_e_bh(&logs, alpha).into_iter().map(|place| all[place].clone()).collect()
+    }
+
+    pub(crate) fn current_stage(&self) -> &Stage {
+        // The index is that of a stage from the start on, and terms without stages are refused.
+        &self.terms.plan.stages[self.stage]
+    }
+
+    pub(crate) fn next_stage(&self) -> Option<&Stage> {
+        self.terms.plan.stages.get(self.stage + 1)
+    }
+
+    pub(crate) fn pause(&self) -> Option<&Pause> {
+        match &self.phase {
+            Phase::Paused(pause) => Some(pause),
+            Phase::Waiting | Phase::Running | Phase::Over(_) => None,
+        }
+    }
+
+    pub(crate) fn has_group(&self, label: &str) -> bool {
+        self.groups.iter().any(|group| group.label == label)
+    }
+
+    pub(crate) fn counts(&self, cells: &[usize]) -> DeviceCounts {
+        cells.iter().fold(DeviceCounts::default(), |sum, place| sum.plus(self.cells[*place]))
+    }
+
+    pub(crate) fn fleet(&self) -> DeviceCounts {
+        self.cells.iter().fold(DeviceCounts::default(), |sum, cell| sum.plus(*cell))
+    }
+
+    pub(crate) fn is_barred(&self, cell: usize) -> bool {
+        let labels = self.terms.cells[cell].labels(&self.terms.split_by);
+        labels.iter().any(|label| self.barred.contains(label))
+    }
+
+    pub(crate) fn known(&self, at_s: u64) -> Known<'_> {
+        Known {
+            terms: &self.terms,
+            now_s: at_s,
+            counted_until_s: self.counted_until_s,
+            cells: &self.cells,
+        }
+    }
+
+    /// Counts an observation that has been checked.
+    pub(crate) fn count(&mut self, observation: &Observation, places: &[usize]) {
+        for (cell, place) in observation.cells.iter().zip(places) {
+            self.cells[*place] = cell.devices;
+            for metric in cell.metrics.iter().filter(|metric| metric.treated.exposure > 0.0) {
+                let at = self.terms.metrics.iter().position(|terms| terms.name == metric.name);
+                if let Some(seen_s) = at.and_then(|at| self.seen_s[*place].get_mut(at)) {
+                    *seen_s = Some(observation.until_s);
+                }
+            }
+        }
+        for group in &mut self.groups {
+            group.add(observation, places, &self.terms, self.started_s);
+        }
+        self.counted_until_s = observation.until_s;
+        self.problem = None;
+        if !observation.versions.is_empty() {
+            self.versions.clone_from(&observation.versions);
+        }
+        if self.full_since_s.is_none() && self.is_full() {
+            self.full_since_s = Some(observation.until_s);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        // Cells that were taken back will not get any fuller.
+        let fills = |cell: &usize| !self.is_barred(*cell);
+        let reachable: u32 = (0..self.cells.len())
+            .map(|cell| {
+                if fills(&cell) { self.terms.cells[cell].devices } else { self.cells[cell].updated }
+            })
+            .sum();
+        let wanted = self.terms.devices_at(self.share_limit, self.stage).min(reachable);
+        f64::from(self.fleet().updated) >= f64::from(wanted) * self.terms.limits.full_at
+    }
+
+    /// Does what was decided.
+    pub(crate) fn carry_out(&mut self, decided: &Decided, at_s: u64) {
+        match &decided.decision {
+            Decision::Hold => {}
+            Decision::Advance(share) => self.grow(*share, at_s),
+            Decision::Pause(order) => self.begin_pause(order, decided, at_s),
+            Decision::Resume(share) => {
+                self.phase = Phase::Running;
+                if decided.by != DecidedBy::Policy {
+                    self.watched_since_s = at_s;
+                }
+                self.share_limit = *share;
+                self.full_since_s = self.is_full().then_some(at_s);
+                // What led to the pause has been judged: it shall not lead to the next one.
+                let terms = &self.terms;
+                self.groups.iter_mut().for_each(|group| group.begin_anew(terms));
+            }
+            Decision::RollBack(order) => {
+                self.quarantined |= order.quarantine;
+                let groups = order.groups.iter().cloned();
+                self.barred.extend(groups);
+                if order.groups.is_empty() {
+                    self.barred.insert(FLEET.to_owned());
+                }
+                let is_all = (0..self.cells.len()).all(|cell| self.is_barred(cell));
+                if is_all || self.quarantined {
+                    self.phase = Phase::Over(Ending::RolledBack);
+                }
+            }
+            Decision::Stop => self.phase = Phase::Over(Ending::Stopped),
+            Decision::Complete => self.phase = Phase::Over(Ending::Completed),
+        }
+        self.remember(decided, at_s);
+        for order in &decided.feature_flags {
+            self.flags.retain(|flag| flag.name != order.name || flag.groups != order.groups);
+            self.flags.push(order.clone());
+        }
+        self.last = Some(decided.clone());
+    }
+
+    fn grow(&mut self, share: f64, at_s: u64) {
+        if share > self.current_stage().share {
+            self.stage += 1;
+            self.stage_since_s = at_s;
+            self.watched_since_s = at_s;
+            self.offered_before_stage = self.fleet().offered;
+            self.groups.iter_mut().for_each(GroupEvidence::begin_current);
+        }
+        self.share_limit = share;
+        self.full_since_s = self.is_full().then_some(at_s);
+    }
+
+    fn begin_pause(&mut self, order: &PauseOrder, decided: &Decided, at_s: u64) {
+        if let Phase::Paused(pause) = &mut self.phase {
+            pause.order = order.clone();
+            if decided.by == DecidedBy::Person {
+                // A person who pauses again has decided: to take more time.
+                pause.by = DecidedBy::Person;
+                pause.since_s = at_s;
+            }
+            return;
+        }
+        self.groups.iter_mut().for_each(GroupEvidence::begin_current);
+        self.phase = Phase::Paused(Pause {
+            since_s: at_s,
+            order: order.clone(),
+            by: decided.by,
+            root_cause: RootCause::Unknown,
+            reasons: decided.reasons.clone(),
+        });
+    }
+
+    fn remember(&mut self, decided: &Decided, at_s: u64) {
+        let kind = kind(&decided.decision);
+        if kind == DecisionKind::Hold {
+            return;
+        }
+        let code = decided.reasons.first().map(|reason| reason.code.clone()).unwrap_or_default();
+        self.decisions.insert(0, (at_s, PastDecision { age: 0, kind, by: decided.by, code }));
+        self.decisions.truncate(REMEMBERED);
+    }
+
+    pub(crate) fn past_decisions(&self, at_s: u64) -> Vec<PastDecision> {
+        let aged = |(then_s, decision): &(u64, PastDecision)| PastDecision {
+            age: seconds(at_s.saturating_sub(*then_s)),
+            ..decision.clone()
+        };
+        self.decisions.iter().map(aged).collect()
+    }
+}
+
+fn kind(decision: &Decision) -> DecisionKind {
+    match decision {
+        Decision::Hold => DecisionKind::Hold,
+        Decision::Advance(_) => DecisionKind::Advance,
+        Decision::Pause(_) => DecisionKind::Pause,
+        Decision::Resume(_) => DecisionKind::Resume,
+        Decision::RollBack(_) => DecisionKind::RollBack,
+        Decision::Stop => DecisionKind::Stop,
+        Decision::Complete => DecisionKind::Complete,
+    }
+}
+
+/// A group in which a metric is worse than tolerated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspect {
+    /// Label of the group.
+    pub group: String,
+    /// Name of the metric.
+    pub metric: String,
+    /// What the test says.
+    pub signal: Signal,
+}
+
+/// How many devices run a version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VersionShare {
+    /// The version that they report.
+    pub version: String,
+    /// How many.
+    pub devices: u32,
+    /// As a share of the fleet.
+    pub share: f64,
+    /// What it is to the rollout.
+    pub role: Role,
+}
+
+/// What a version is to a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// What devices shall run.
+    Target,
+    /// What a delta takes to the target.
+    Base,
+    /// Neither: these devices were forgotten, and take the full image.
+    Straggler,
+}

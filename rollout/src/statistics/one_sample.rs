@@ -1,0 +1,249 @@
+//! New firmware against the time before the rollout, where no old firmware is left to compare with.
+//!
+//! Were the rate before known to be λ, `exp(X ln r - (r - 1) ρ0 λ T)` with X events in T hours would be a test martingale
+//! against "at most ρ0 λ" (Wald 1945, for the Poisson law), and a mean over several `r` another one. But λ is only known from
+//! B events in S hours. The test therefore takes the largest λ that is compatible with them:
+//!
+//! ```text
+//! λ_high:  the larger root of  λ S - B - B ln(λ S / B) = ln(1 / δ)
+//! ```
+//!
+//! above which B or fewer events have a probability of at most δ (Chernoff's bound for the Poisson law: Boucheron, Lugosi,
+//! Massart, Concentration Inequalities, 2013, section 2.2). The true λ may be larger still, and what the bet gains then is not
+//! fair. So the e-value is cut off at C, and divided by `1 + δ C`, by which its mean is at most 1 again:
+//! `E min(e, C) <= 1 + δ C`. With δ = 10^-4 and C = 2000 the division costs 0.18 of the 3.0 that evidence takes.
+//!
+//! That covers chance, not change: winter is no accident of counting. `tolerated` must leave room for it, 1.25 at least; the
+//! two-sample test needs no such room.
+
+use super::math::{exp, ln, ln_mean_exp};
+use super::sequence::{GRID, Interval, MOST};
+use super::{BETS, Count};
+
+/// Probability that a rate of before lies beyond its limit, all strata together.
+const DELTA: f64 = 1e-4;
+/// Where e-values are cut off.
+const CAP: f64 = 2000.0;
+
+/// Tests whether events are more frequent on new firmware than they were before the rollout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaselineTest {
+    tolerated: f64,
+    alarm: f64,
+    strata: Vec<Stratum>,
+    events: f64,
+    exposure: f64,
+    /// Least and greatest number of events that the rates of before give.
+    expected: [f64; 2],
+    /// As many as they give, were they exact.
+    plain: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Stratum {
+    before: Count,
+    /// Least and greatest rate that it is compatible with.
+    rates: [f64; 2],
+}
+
+impl BaselineTest {
+    /// Begins a test that tolerates one ratio, and must not miss another one above it, from what was counted in each stratum before.
+    #[must_use]
+    pub fn new(baselines: &[Count], tolerated: f64, alarm: f64) -> Self {
+        #[allow(clippy::cast_precision_loss)]
+        let log_delta = ln(DELTA / baselines.len().max(1) as f64);
+        Self {
+            tolerated,
+            alarm,
+            strata: baselines
+                .iter()
+                .map(|before| Stratum { before: *before, rates: limits(*before, -log_delta) })
+                .collect(),
+            events: 0.0,
+            exposure: 0.0,
+            expected: [0.0; 2],
+            plain: 0.0,
+        }
+    }
+
+    /// Counts what happened on new firmware in a stratum. Nothing is learnt where nothing was counted before.
+    pub fn add(&mut self, stratum: usize, treated: Count) {
+        let Some(Stratum { before, rates: [least, greatest] }) = self.strata.get(stratum) else {
+            return;
+        };
+        let Some(rate) = before.rate() else { return };
+        self.events += treated.events();
+        self.exposure += treated.exposure();
+        self.expected[0] += least * treated.exposure();
+        self.expected[1] += greatest * treated.exposure();
+        self.plain += rate * treated.exposure();
+    }
+
+    /// Whether anything was compared.
+    #[must_use]
+    pub fn has_data(&self) -> bool {
+        self.expected[1] > 0.0
+    }
+
+    /// Natural logarithm of the e-value against "at most the tolerated ratio".
+    #[must_use]
+    pub fn log_e_worse(&self) -> f64 {
+        let expected = self.tolerated * self.expected[1];
+        let bets = BETS.map(|bet| self.events * ln(bet) - (bet - 1.0) * expected);
+        with_doubt(ln_mean_exp(bets.into_iter()))
+    }
+
+    /// Natural logarithm of the e-value against "at least the alarming ratio".
+    #[must_use]
+    pub fn log_e_fine(&self) -> f64 {
+        let part = ln(self.alarm / self.tolerated);
+        let bets = [0.0, 0.25, 0.5].map(|way| {
+            let ratio = self.tolerated * exp(way * part);
+            self.events * ln(ratio / self.alarm) + (self.alarm - ratio) * self.expected[0]
+        });
+        with_doubt(ln_mean_exp(bets.into_iter()))
+    }
+
+    /// Estimate of the ratio; none before anything was compared. Without events before half of one is assumed.
+    #[must_use]
+    pub fn ratio(&self) -> Option<f64> {
+        let before: f64 = self.strata.iter().map(|stratum| stratum.before.exposure()).sum();
+        let half = 0.5 / before * self.exposure;
+        let expected = if self.plain > 0.0 { self.plain } else { half };
+        self.has_data().then(|| self.events / expected)
+    }
+
+    /// The interval that misses the true ratio at any time with a probability of at most `alpha`.
+    #[must_use]
+    pub fn interval(&self, alpha: f64) -> Interval {
+        if !self.has_data() {
+            return Interval::UNKNOWN;
+        }
+        let bar = ln(2.0 / alpha);
+        let last = GRID.ratios.len() - 1;
+        let low = self.ruled_out(bar, self.expected[1], |point| point);
+        let high = self.ruled_out(bar, self.expected[0], |point| last - point);
+        Interval {
+            low: low.map_or(0.0, |point| GRID.ratios[point]),
+            high: high.map_or(MOST, |point| GRID.ratios[last - point]),
+        }
+    }
+
+    /// The last of the points of the grid that are ruled out one after the other, by a bet on all points beyond each. `at` says from
+    /// which end points are counted.
+    fn ruled_out(&self, bar: f64, expected: f64, at: impl Fn(usize) -> usize) -> Option<usize> {
+        let log = |point: usize| self.events * GRID.thetas[point] - GRID.ratios[point] * expected;
+        let last = GRID.ratios.len() - 1;
+        let (mut beyond, mut weight) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+        let mut first_inside = last;
+        for point in (0..last).rev() {
+            let (here, next) = (at(point), at(point + 1));
+            beyond = ln_add_exp(beyond, log(next) + GRID.log_weights[next]);
+            weight = ln_add_exp(weight, GRID.log_weights[next]);
+            if with_doubt(beyond - weight - log(here)) < bar {
+                first_inside = point;
+            }
+        }
+        first_inside.checked_sub(1)
+    }
+}
+
+/// `ln(exp(one) + exp(other))`, of which the second is finite.
+fn ln_add_exp(one: f64, other: f64) -> f64 {
+    let most = one.max(other);
+    most + ln(exp(one - most) + exp(other - most))
+}
+
+/// Cuts off, and divides by what the doubt about the rates of before may have added.
+fn with_doubt(log_e: f64) -> f64 {
+    log_e.min(ln(CAP)) - ln(1.0 + DELTA * CAP)
+}
+
+/// Least and greatest rate compatible with a count, each missed with a probability of `exp(-log_doubt)` at most.
+fn limits(baseline: Count, log_doubt: f64) -> [f64; 2] {
+    let (events, hours) = (baseline.events(), baseline.exposure());
+    if hours <= 0.0 {
+        return [0.0, f64::INFINITY];
+    }
+    // Chernoff's exponent, which is 0 at `events` and grows on both sides.
+    let doubt =
+        |mean: f64| if events > 0.0 { mean - events - events * ln(mean / events) } else { mean };
+    let mut high = [events, 2.0 * events + 4.0 * log_doubt];
+    let mut low = [0.0, events];
+    for _ in 0..200 {
+        let middle = f64::midpoint(high[0], high[1]);
+        high[usize::from(doubt(middle) >= log_doubt)] = middle;
+        let middle = f64::midpoint(low[0], low[1]);
+        // At 0 the exponent is infinite.
+        low[usize::from(events <= 0.0 || doubt(middle) < log_doubt)] = middle;
+    }
+    [low[0] / hours, high[1] / hours]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn count(events: f64, exposure: f64) -> Count {
+        Count::new(events, exposure).unwrap()
+    }
+
+    /// In Python: `mpmath.findroot(lambda m: m - B - B*log(m/B) - log(10000), …)` with 50 digits.
+    #[test]
+    fn limits_of_a_rate() {
+        let of = |events| limits(count(events, 1.0), 10_000.0_f64.ln());
+        assert!((of(0.0)[1] - 9.210_340_371_976_184).abs() < 1e-9, "{:?}", of(0.0));
+        assert_eq!(of(0.0)[0], 0.0);
+        assert!((of(100.0)[1] - HUNDRED[1]).abs() < 1e-9, "{:?}", of(100.0));
+        assert!((of(100.0)[0] - HUNDRED[0]).abs() < 1e-9, "{:?}", of(100.0));
+        assert_eq!(limits(Count::NONE, 9.0), [0.0, f64::INFINITY]);
+    }
+
+    const HUNDRED: [f64; 2] = [62.988_434_005_467_29, 149.266_959_511_997_96];
+
+    #[test]
+    fn four_times_as_many_as_before_are_evidence() {
+        let mut test = BaselineTest::new(&[count(100_000.0, 5e7)], 1.25, 2.0);
+        test.add(0, count(40.0, 5_000.0));
+        assert!((test.log_e_worse() - (2000.0 / 1.2_f64).ln()).abs() < 1e-12, "cut off");
+        assert!((test.ratio().unwrap() - 4.0).abs() < 1e-9);
+        let found = test.interval(0.05);
+        assert!(
+            found.low > 1.8 && found.low < 2.9 && found.high > 5.5 && found.high < 9.0,
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn little_known_about_before_is_little_evidence() {
+        let after = |baseline| {
+            let mut test = BaselineTest::new(&[baseline], 1.25, 2.0);
+            test.add(0, count(20.0, 2_000.0));
+            test.log_e_worse()
+        };
+        assert!(after(count(20_000.0, 1e7)) > 3.0);
+        assert!(after(count(2.0, 1_000.0)) < 0.0);
+        assert!(after(Count::NONE) < 0.0);
+    }
+
+    #[test]
+    fn few_events_show_that_all_is_well() {
+        let mut test = BaselineTest::new(&[count(100_000.0, 5e7)], 1.25, 3.0);
+        test.add(0, count(40.0, 20_000.0));
+        assert!(test.log_e_fine() > 3.0, "{}", test.log_e_fine());
+    }
+
+    proptest! {
+        /// A bet on new firmware that is as good as before does not grow by its own losses.
+        #[test]
+        fn fewer_events_are_less_evidence(events in 1u32..100, before in 0u32..1000) {
+            let at = |events: u32| {
+                let mut test = BaselineTest::new(&[count(f64::from(before), 1e5)], 1.25, 2.0);
+                test.add(0, count(f64::from(events), 1e4));
+                test.log_e_worse()
+            };
+            prop_assert!(at(events) >= at(events - 1));
+        }
+    }
+}

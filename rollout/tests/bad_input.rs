@@ -1,0 +1,239 @@
+//! Figures and clocks that cannot be: an error, or a hold with its reason; never an advance.
+
+use std::collections::BTreeMap;
+
+use whittle_rollout::policy::types::{
+    Decision, Fallback, MetricKind, RollbackOrder, RootCause, Severity, Tally,
+};
+use whittle_rollout::{
+    BadTerms, CellObservation, Command, DeviceCounts, Observation, Outcome, Problem, Rail, Refusal,
+    Terms,
+};
+
+mod world;
+
+use world::{START_S, TICK_S, World, pause, tally, terms, wants};
+
+/// Gives the next observation to a rollout that could advance, after changing it; the rollout must hold, and go on when good
+/// figures come.
+fn set_aside(change: impl Fn(&mut Observation)) -> Problem {
+    let mut world = World::new(terms());
+    world.run(3, &wants(Decision::Hold));
+    let from_s = world.at_s;
+    world.at_s += TICK_S;
+    let good = world.observation(from_s);
+    let mut bad = good.clone();
+    change(&mut bad);
+    let Outcome::SetAside(problem) = world.take_in(bad) else { panic!("counted") };
+    let before = world.share();
+    let decided = world.tick(&wants(Decision::Advance(0.05)));
+    assert_eq!((&decided.decision, &decided.rails[..]), (&Decision::Hold, &[Rail::Freshness][..]));
+    assert_eq!(decided.reasons[0].code, "bad-figures");
+    assert_eq!(decided.reasons[0].text, problem.to_string());
+    assert_eq!(world.share(), before);
+    assert_eq!(world.take_in(good), Outcome::Counted, "nothing of the bad figures was counted");
+    let decided = world.tick(&wants(Decision::Advance(0.05)));
+    assert_eq!(decided.decision, Decision::Advance(0.05));
+    problem
+}
+
+fn crashes(observation: &mut Observation) -> &mut Tally {
+    &mut observation.cells[0].metrics[0].treated
+}
+
+#[test]
+fn figures_that_cannot_be() {
+    let figures = [
+        tally(-1.0, 200.0),
+        tally(1.0, -200.0),
+        tally(f64::NAN, 200.0),
+        tally(1.0, f64::NAN),
+        tally(f64::INFINITY, 200.0),
+        tally(1.0, f64::INFINITY),
+        tally(3.0, 0.0),
+    ];
+    for figure in figures {
+        let problem = set_aside(|observation| *crashes(observation) = figure);
+        assert!(matches!(problem, Problem::Figure { .. }), "{problem}");
+    }
+}
+
+#[test]
+fn hours_of_devices_counted_twice() {
+    let problem = set_aside(|observation| *crashes(observation) = tally(1.0, 80_000.0));
+    assert!(matches!(problem, Problem::TooMuchExposure { .. }), "{problem}");
+}
+
+#[test]
+fn counters_that_fall() {
+    let problem = set_aside(|observation| observation.cells[0].devices.updated -= 1);
+    assert!(matches!(&problem, Problem::Fell { what, .. } if what == "updated"), "{problem}");
+    assert_eq!(problem.to_string(), "updated devices fell from 800 to 799");
+}
+
+/// Devices that were sold are gone: a person says so, and the rollout goes on.
+#[test]
+fn a_recount_accepts_what_has_fallen() {
+    let mut world = World::new(terms());
+    world.run(3, &wants(Decision::Hold));
+    let from_s = world.at_s;
+    world.at_s += TICK_S;
+    let mut fewer = world.observation(from_s);
+    fewer.cells[0].devices =
+        DeviceCounts { offered: 790, updated: 790, committed: 700, ..DeviceCounts::default() };
+    assert!(matches!(world.take_in(fewer.clone()), Outcome::SetAside(Problem::Fell { .. })));
+    world.say(Command::Recount);
+    assert_eq!(world.take_in(fewer), Outcome::Counted);
+    assert_eq!(world.tick(&wants(Decision::Advance(0.05))).decision, Decision::Advance(0.05));
+}
+
+#[test]
+fn a_person_may_err() {
+    let mut world = World::new(terms());
+    let nowhere = RollbackOrder { groups: vec!["hw=Z".to_owned()], quarantine: false };
+    let cases = [
+        (Command::RollBack(nowhere.clone()), Refusal::UnknownGroup("hw=Z".to_owned())),
+        (
+            Command::Pause(pause(Severity::Low, 1, Fallback::RollBack(nowhere))),
+            Refusal::UnknownGroup("hw=Z".to_owned()),
+        ),
+        (
+            Command::Pause(pause(Severity::Low, 1, Fallback::Resume(2.0))),
+            Refusal::Share { got: 2.0, above: 0.0, most: 1.0 },
+        ),
+        (Command::Advance(0.001), Refusal::Share { got: 0.001, above: 0.01, most: 1.0 }),
+        (Command::Resume(0.01), Refusal::NotPaused),
+        (Command::RootCause(RootCause::FoundMinor), Refusal::NotPaused),
+        (Command::Approve("cannary".to_owned()), Refusal::UnknownStage("cannary".to_owned())),
+    ];
+    let before = world.rollout.clone();
+    for (command, wanted) in cases {
+        assert_eq!(world.rollout.command(world.at_s, "alice", command), Err(wanted));
+    }
+    assert_eq!(world.rollout, before);
+}
+
+#[test]
+fn devices_counted_twice() {
+    let problem = set_aside(|observation| observation.cells[0].devices.offered = 80_001);
+    assert!(matches!(problem, Problem::TooManyDevices { .. }), "{problem}");
+    let problem = set_aside(|observation| observation.cells[0].devices.updated += 1);
+    assert!(
+        matches!(problem, Problem::TooManyDevices { .. }),
+        "more updated than offered: {problem}"
+    );
+    let problem = set_aside(|observation| observation.cells[0].devices.rolled_back = 1);
+    assert!(
+        matches!(problem, Problem::TooManyDevices { .. }),
+        "committed and rolled back: {problem}"
+    );
+    let twice = |observation: &mut Observation| {
+        let cell = observation.cells[0].clone();
+        observation.cells.push(cell);
+    };
+    assert!(matches!(set_aside(twice), Problem::CellTwice(_)));
+    let twice = |observation: &mut Observation| {
+        let metric = observation.cells[0].metrics[0].clone();
+        observation.cells[0].metrics.push(metric);
+    };
+    assert!(matches!(set_aside(twice), Problem::MetricTwice(_)));
+    let versions = |observation: &mut Observation| {
+        observation.versions = BTreeMap::from([("1".to_owned(), 60_000), ("2".to_owned(), 60_000)]);
+    };
+    assert!(matches!(set_aside(versions), Problem::TooManyVersions { .. }));
+}
+
+#[test]
+fn stretches_of_time_that_overlap() {
+    let problem = set_aside(|observation| observation.from_s -= 1);
+    assert!(matches!(problem, Problem::Overlap { .. }), "{problem}");
+    let problem = set_aside(|observation| observation.until_s = observation.from_s);
+    assert!(matches!(problem, Problem::Backwards { .. }), "{problem}");
+    let problem = set_aside(|observation| observation.until_s += 1);
+    assert!(matches!(problem, Problem::FromTheFuture { .. }), "{problem}");
+}
+
+#[test]
+fn what_nobody_knows() {
+    let problem =
+        set_aside(|observation| observation.cells[0].metrics[0].name = "tickets".to_owned());
+    assert!(matches!(problem, Problem::UnknownMetric(_)), "{problem}");
+    let stranger = |observation: &mut Observation| {
+        let attributes = BTreeMap::from([("hw".to_owned(), "Z".to_owned())]);
+        let cell = CellObservation { attributes, ..observation.cells[0].clone() };
+        observation.cells.push(cell);
+    };
+    assert!(matches!(set_aside(stranger), Problem::UnknownCell(_)));
+}
+
+#[test]
+fn more_devices_hit_than_asked() {
+    let mut terms = terms();
+    let metric = &mut terms.metrics[0];
+    (metric.kind, metric.must_see) = (MetricKind::Proportion, None);
+    let mut world = World::new(terms);
+    world.at_s += TICK_S;
+    let mut observation = world.observation(START_S);
+    *crashes(&mut observation) = tally(5.0, 4.0);
+    assert!(matches!(world.take_in(observation), Outcome::SetAside(Problem::Figure { .. })));
+}
+
+#[test]
+fn a_clock_that_goes_backwards() {
+    let mut world = World::new(terms());
+    world.run(3, &wants(Decision::Hold));
+    let before = world.rollout.clone();
+    let (now_s, logged_s) = (world.at_s - 1, world.at_s);
+    let refused = world.rollout.tick(now_s, &wants(Decision::Advance(0.05)));
+    assert_eq!(refused, Err(Refusal::ClockWentBack { now_s, logged_s }));
+    let observation = world.observation(now_s);
+    assert!(matches!(
+        world.rollout.observe(now_s, observation),
+        Err(Refusal::ClockWentBack { .. })
+    ));
+    assert_eq!(world.rollout, before);
+}
+
+#[test]
+fn terms_that_contradict_themselves() {
+    type Change = fn(&mut Terms);
+    let changes: [(Change, &str); 15] = [
+        (|terms| terms.cells[0].devices = u32::MAX, "number of devices"),
+        (|terms| terms.cells.clear(), "no devices"),
+        (|terms| terms.cells.push(terms.cells[0].clone()), "stands there twice"),
+        (|terms| terms.metrics.push(terms.metrics[0].clone()), "stands there twice"),
+        (|terms| terms.plan.stages.clear(), "number of stages"),
+        (|terms| terms.plan.stages[1].share = 0.01, "more than 0.01"),
+        (|terms| terms.plan.stages[3].share = f64::NAN, "at most 1"),
+        (|terms| terms.plan.stages[0].among = Some("hw=Z".to_owned()), "no group"),
+        (|terms| terms.plan.stages[0].max_time = Some(60), "longest time"),
+        (|terms| terms.plan.hold_back = 0.9, "held back"),
+        (|terms| terms.metrics[0].alarm = 1.0, "alarm"),
+        (|terms| terms.metrics[0].tolerated = f64::NAN, "tolerated"),
+        (|terms| terms.limits.growth = 1.0, "growth"),
+        (|terms| terms.limits.tick = 0, "tick"),
+        (|terms| terms.limits.pause.decide_within = 300_000, "deadline"),
+    ];
+    for (change, wanted) in changes {
+        let mut terms = terms();
+        change(&mut terms);
+        let bad = terms.check(&std::collections::BTreeSet::new()).unwrap_err();
+        assert!(bad.to_string().contains(wanted), "{bad}");
+    }
+}
+
+#[test]
+fn a_downgrade_that_devices_would_refuse() {
+    use whittle_rollout::WayBack;
+    let mut terms = terms();
+    let release = |security_counter| WayBack::Release {
+        name: "1.9.1".to_owned(),
+        security_counter,
+        target_security_counter: 8,
+    };
+    terms.way_back = release(7);
+    let bad = terms.check(&std::collections::BTreeSet::new()).unwrap_err();
+    assert!(matches!(bad, BadTerms::DowngradeRefused { got: 7, wanted: 8, .. }), "{bad}");
+    terms.way_back = release(8);
+    assert_eq!(terms.check(&std::collections::BTreeSet::new()), Ok(()));
+}
