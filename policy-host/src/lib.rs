@@ -26,6 +26,7 @@ mod contract;
 mod digest;
 mod error;
 mod host;
+mod rollout_policy;
 pub mod sample;
 pub mod shipped;
 mod store;

@@ -31,6 +31,7 @@
 //! themselves), and how orders reach devices.
 
 pub mod calendar;
+mod draft;
 mod evidence;
 mod guard_rails;
 pub mod intake;
@@ -45,6 +46,7 @@ mod state;
 pub mod statistics;
 mod terms;
 
+pub use draft::{Draft, DraftError};
 pub use guard_rails::MAX_MEMO_BYTES;
 pub use log::{Answered, Asked, Command, Decided, Entry, Input, Outcome, Rail};
 pub use observation::{

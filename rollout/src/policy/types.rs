@@ -62,6 +62,16 @@ pub enum MetricKind {
     Mean,
 }
 
+impl std::fmt::Display for MetricKind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Rate => "a rate",
+            Self::Proportion => "a proportion",
+            Self::Mean => "a mean",
+        })
+    }
+}
+
 /// A metric that a policy wants to see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
