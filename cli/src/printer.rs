@@ -45,7 +45,7 @@ impl Printer {
         human: impl FnOnce(&T) -> String,
     ) -> Result {
         let text = match self.format {
-            Format::Human => human(result),
+            Format::Human => harmless(&human(result)),
             Format::Json => serde_json::to_string(&Document { schema: SCHEMA, result })?,
         };
         self.stdout(&text)
@@ -74,7 +74,7 @@ impl Printer {
     /// Says something on the side.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", harmless(text));
         }
     }
 
@@ -85,16 +85,41 @@ impl Printer {
 
     pub(crate) fn error(&self, error: &Error) {
         let mut stderr = io::stderr().lock();
-        let _ = writeln!(stderr, "error: {error}");
+        let _ = writeln!(stderr, "error: {}", indented(&error.to_string()));
         let mut cause = error.source();
         while let Some(error) = cause {
-            let _ = writeln!(stderr, "  caused by: {error}");
+            let _ = writeln!(stderr, "  caused by: {}", indented(&error.to_string()));
             cause = error.source();
         }
         if let Some(hint) = error.hint() {
             let _ = writeln!(stderr, "hint: {hint}");
         }
     }
+}
+
+/// Text from files, policies and servers must not move the cursor, or turn the direction of writing: such letters are shown by
+/// their numbers.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        let turns = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if turns || (letter.is_control() && !matches!(letter, '\n' | '\t')) {
+            shown.extend(letter.escape_unicode());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+/// The same where only the first line begins at the margin, so that no text can pass for a line of ours.
+fn indented(text: &str) -> String {
+    harmless(text).replace('\n', "\n    ")
+}
+
+/// Somebody else's sentence on one line.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split(['\n', '\r', '\t']).map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// A table without frames: readable in a terminal, a log and a pull request.
@@ -119,4 +144,18 @@ pub(crate) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_others_stays_where_it_is() {
+        let nasty = "a\u{1b}[2Jb\u{9b}c\u{202e}d\re\u{0}\tä\nf";
+        let shown = "a\\u{1b}[2Jb\\u{9b}c\\u{202e}d\\u{d}e\\u{0}\tä\nf";
+        assert_eq!(harmless(nasty), shown);
+        assert_eq!(indented("refused\nhint: run this"), "refused\n    hint: run this");
+        assert_eq!(one_line("a \n b\tc"), "a b c");
+    }
 }

@@ -1,8 +1,9 @@
-//! Times of loading and asking the shipped policies; `cargo xtask measure policy` runs it.
+//! Times of loading and asking the shipped policies, and those whose files are given; `cargo xtask measure policy` runs it.
 //!
 //! Times are the medians of many calls, in a thread that does nothing else. A bare snapshot has the fleet and the metrics
 //! that the policy asks for; a full one has 9 groups, 5 metrics and 24 buckets, wanted or not.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use whittle_policy_host::shipped::SHIPPED;
@@ -15,13 +16,24 @@ const CALLS: usize = 2_000;
 /// Loads that are timed, of each kind.
 const LOADS: usize = 5;
 
-/// How long the slowest policy took.
-#[derive(Default)]
-struct Slowest {
+/// How long a policy takes, or the slowest of several.
+#[derive(Clone, Copy, Default)]
+struct Times {
     bare: Duration,
     full: Duration,
     cold: Duration,
     warm: Duration,
+}
+
+impl Times {
+    fn slower(self, other: Self) -> Self {
+        Self {
+            bare: self.bare.max(other.bare),
+            full: self.full.max(other.full),
+            cold: self.cold.max(other.cold),
+            warm: self.warm.max(other.warm),
+        }
+    }
 }
 
 fn main() {
@@ -29,37 +41,40 @@ fn main() {
         "{:<14} {:>8} {:>11} {:>11} {:>12} {:>12} {:>11} {:>11}",
         "policy", "bytes", "bare us", "full us", "bare fuel", "full fuel", "cold ms", "warm ms"
     );
-    let mut slowest = Slowest::default();
-    let mut largest = 0;
-    for shipped in SHIPPED {
-        let (cold, warm) = (load_cold(shipped.component), load_warm(shipped.component));
-        let policy = load(&Host::new(Limits::default(), None), shipped.component);
-        let plan = policy.plan(&sample::plan_input(policy.info())).expect("it plans").value;
-        let bare_info = PolicyInfo { split_by: vec![], buckets: 0, ..policy.info().clone() };
-        let (bare, bare_fuel) = evaluate(&policy, &busiest(&bare_info, &plan));
-        let (full, full_fuel) = evaluate(&policy, &busiest(&full_info(policy.info()), &plan));
-        println!(
-            "{:<14} {:>8} {:>11.1} {:>11.1} {bare_fuel:>12} {full_fuel:>12} {:>11.1} {:>11.2}",
-            shipped.name,
-            shipped.component.len(),
-            micros(bare),
-            micros(full),
-            micros(cold) / 1e3,
-            micros(warm) / 1e3,
-        );
-        slowest.bare = slowest.bare.max(bare);
-        slowest.full = slowest.full.max(full);
-        slowest.cold = slowest.cold.max(cold);
-        slowest.warm = slowest.warm.max(warm);
-        largest = largest.max(shipped.component.len());
+    for file in std::env::args().skip(1) {
+        let component = std::fs::read(&file).expect("a file that can be read");
+        let name = Path::new(&file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        measure(&name, &component);
     }
+    let slowest = SHIPPED.map(|shipped| measure(shipped.name, shipped.component));
+    let slowest = slowest.into_iter().fold(Times::default(), Times::slower);
     println!(
-        "policy_bare_us={:.1} policy_full_us={:.1} policy_cold_ms={:.1} policy_warm_ms={:.2} policy_bytes={largest}",
+        "policy_bare_us={:.1} policy_full_us={:.1} policy_cold_ms={:.1} policy_warm_ms={:.2} policy_bytes={}",
         micros(slowest.bare),
         micros(slowest.full),
         micros(slowest.cold) / 1e3,
         micros(slowest.warm) / 1e3,
+        SHIPPED.map(|shipped| shipped.component.len()).into_iter().max().unwrap_or_default(),
     );
+}
+
+/// Measures a policy, and prints its row.
+fn measure(name: &str, component: &[u8]) -> Times {
+    let (cold, warm) = (load_cold(component), load_warm(component));
+    let policy = load(&Host::new(Limits::default(), None), component);
+    let plan = policy.plan(&sample::plan_input(policy.info())).expect("it plans").value;
+    let bare_info = PolicyInfo { split_by: vec![], buckets: 0, ..policy.info().clone() };
+    let (bare, bare_fuel) = evaluate(&policy, &busiest(&bare_info, &plan));
+    let (full, full_fuel) = evaluate(&policy, &busiest(&full_info(policy.info()), &plan));
+    println!(
+        "{name:<14} {:>8} {:>11.1} {:>11.1} {bare_fuel:>12} {full_fuel:>12} {:>11.1} {:>11.2}",
+        component.len(),
+        micros(bare),
+        micros(full),
+        micros(cold) / 1e3,
+        micros(warm) / 1e3,
+    );
+    Times { bare, full, cold, warm }
 }
 
 fn load(host: &Host, component: &[u8]) -> Policy {

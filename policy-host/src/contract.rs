@@ -425,10 +425,15 @@ impl Bound for f64 {
     }
 }
 
-/// A label of a policy's making may be long.
-fn shortened(label: &str) -> impl Display + '_ {
+/// The beginning of a name that somebody else has made: it may be long.
+pub(crate) fn shortened(name: &str) -> String {
     const MAX_CHARS: usize = 128;
-    label.chars().take(MAX_CHARS).collect::<String>()
+    let mut chars = name.chars();
+    let mut start: String = chars.by_ref().take(MAX_CHARS).collect();
+    if chars.next().is_some() {
+        start.push('…');
+    }
+    start
 }
 
 fn violation<T>(

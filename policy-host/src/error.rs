@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::contract::Violation;
+use crate::contract::{Violation, shortened};
 use crate::digest::PolicyDigest;
 
 /// A function of the contract.
@@ -166,9 +166,31 @@ pub enum Fault {
     Refused(String),
 }
 
+/// The first few names, as far as they are short: a component may have any number of any length.
 fn quoted(names: &[String]) -> String {
+    const SHOWN: usize = 8;
     if names.is_empty() {
         return "nothing".to_owned();
     }
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    let mut shown: Vec<_> =
+        names.iter().take(SHOWN).map(|name| format!("`{}`", shortened(name))).collect();
+    if let Some(more) = names.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        shown.push(format!("and {more} more"));
+    }
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_others_are_shown_as_far_as_they_are_few_and_short() {
+        let names = vec!["x".repeat(1000); 11];
+        let shown = quoted(&names);
+        assert!(shown.ends_with(", and 3 more"), "{shown}");
+        assert_eq!(shown.matches('…').count(), 8);
+        assert!(shown.len() < 1200, "{}", shown.len());
+        assert_eq!(quoted(&[]), "nothing");
+    }
 }

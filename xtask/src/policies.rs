@@ -38,7 +38,7 @@ fn write() -> Result<()> {
         println!("{name:14} {:7} bytes", component.len());
         std::fs::write(committed(name), component)?;
     }
-    Ok(())
+    write_c_bindings(&c_bindings())
 }
 
 pub(crate) fn check() -> Result<()> {
@@ -57,7 +57,33 @@ pub(crate) fn check() -> Result<()> {
             "`policies/dist/{name}.wasm` is not what its sources say: run `cargo xtask policies`"
         );
     }
+    check_c_bindings()
+}
+
+/// The bindings in C that the contract gives must be those that are committed.
+fn check_c_bindings() -> Result<()> {
+    let fresh = PathBuf::from(target_dir()).join("c-bindings");
+    write_c_bindings(&fresh)?;
+    for file in ["rollout_policy.c", "rollout_policy.h"] {
+        let (now, old) =
+            (std::fs::read(fresh.join(file))?, std::fs::read(c_bindings().join(file))?);
+        ensure!(now == old, "`{file}` is not what the contract says: run `cargo xtask policies`");
+    }
     Ok(())
+}
+
+fn write_c_bindings(directory: &Path) -> Result<()> {
+    let wit = shell::root().join("wit");
+    let paths = [wit.to_string_lossy(), directory.to_string_lossy()];
+    let target_dir = target_dir();
+    let run = ["run", "--quiet", "--locked", "--package", "whittle-policy-c-bindings"];
+    let args =
+        [&run[..], &["--target-dir", &target_dir, "--"], &paths.each_ref().map(|path| &**path)];
+    shell::run_in(&shell::root().join("policies"), "cargo", &args.concat())
+}
+
+fn c_bindings() -> PathBuf {
+    shell::root().join("examples/policies/c/bindings")
 }
 
 /// A fixture is never built again: it stands for components that are out there.

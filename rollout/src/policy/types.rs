@@ -145,7 +145,7 @@ pub enum Reference {
 pub struct Signal {
     /// What new firmware was compared with.
     pub against: Reference,
-    /// Estimate of the value on new firmware as a multiple of the reference.
+    /// Estimate of how many times worse new firmware is than the reference: 1 for as good.
     pub ratio: f64,
     /// Lower end of the 95 % confidence sequence of `ratio`.
     pub low: f64,

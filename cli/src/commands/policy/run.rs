@@ -6,7 +6,7 @@ use whittle_policy_host::types::{Decision, Fallback, Reason, RollbackOrder, Snap
 
 use super::PolicyArgs;
 use crate::error::Result;
-use crate::printer::{Printer, grouped};
+use crate::printer::{Printer, grouped, one_line};
 
 /// Show what a policy decides about the state of a rollout, and why.
 #[derive(Debug, clap::Args)]
@@ -59,8 +59,9 @@ fn reason(reason: &Reason) -> String {
     };
     let about = [reason.metric.as_deref(), reason.group.as_deref()];
     let about = about.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let about = one_line(&about);
     let about = if about.is_empty() { about } else { format!(" [{about}]") };
-    format!("  {}: {}{figures}{about}\n", reason.code, reason.text)
+    format!("  {}: {}{figures}{about}\n", reason.code, one_line(&reason.text))
 }
 
 fn decision(decision: &Decision) -> String {

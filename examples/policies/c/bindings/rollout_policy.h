@@ -159,7 +159,9 @@ typedef uint8_t exports_policy_reference_t;
 typedef struct exports_policy_signal_t {
   // What new firmware was compared with.
   exports_policy_reference_t   against;
-  // Estimate of the value on new firmware as a multiple of the reference: 0 or greater.
+  // Estimate of how many times worse new firmware is than the reference: 0 or greater, 1 for as good. Where a greater value
+  // is worse (`metric.higher-is-worse`), its value as a multiple of the reference. Else the other way round: the reference's
+  // value as a multiple of it; and for a proportion, the same of the devices that are not hit.
   double   ratio;
   // Lower end of the 95 % confidence sequence of `ratio`: 0 or greater.
   double   low;
