@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use whittle_policy_host::{CallError, Fault, LoadError};
 use whittle_release::Error as ReleaseError;
+use whittle_rollout_store::{SessionError, StoreError};
 
 use crate::exit::Exit;
 
@@ -24,6 +25,22 @@ pub(crate) enum Error {
     Call(Box<CallError>),
     #[error("`{}` is not a {what}", path.display())]
     BadJson { what: &'static str, path: PathBuf, source: serde_json::Error },
+    /// A file that describes a rollout, and what is wrong with it.
+    #[error("`{}` is not a rollout: {why}", path.display())]
+    BadRollout { path: PathBuf, why: String },
+    /// A store that should have a rollout is not there.
+    #[error("there is no store `{0}`")]
+    NoStore(String),
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error(transparent)]
+    Replay(Box<whittle_rollout::Difference>),
+    /// Figures were logged, but set aside.
+    #[error("the figures are set aside: {0}")]
+    SetAside(whittle_rollout::Problem),
+    /// It is paused, or has ended before all devices could have the release.
+    #[error("`{rollout}` does not go on: {phase}")]
+    DoesNotGoOn { rollout: String, phase: &'static str },
     /// A package or a module, and why no policy could be made of it.
     #[error("cannot make a policy of `{}`: {}", .0.display(), .1)]
     NotBuilt(PathBuf, String),
@@ -50,10 +67,15 @@ impl Error {
                 _ => Exit::BadInput,
             },
             Self::Call(error) => call_exit(error),
-            Self::BadJson { .. } | Self::NotBuilt(..) => Exit::BadInput,
-            Self::SelfCheck(_) => Exit::SelfCheck,
+            Self::BadJson { .. }
+            | Self::NotBuilt(..)
+            | Self::BadRollout { .. }
+            | Self::SetAside(_) => Exit::BadInput,
+            Self::SelfCheck(_) | Self::Replay(_) => Exit::SelfCheck,
+            Self::DoesNotGoOn { .. } => Exit::Paused,
             Self::Usage(_) => Exit::Usage,
-            Self::Stdout(_) | Self::NoTool { .. } => Exit::Io,
+            Self::Session(error) => session_exit(error),
+            Self::Stdout(_) | Self::NoTool { .. } | Self::NoStore(_) => Exit::Io,
             Self::Json(_) => Exit::Internal,
         }
     }
@@ -63,6 +85,14 @@ impl Error {
         let error = match self {
             Self::Release(error) => error,
             Self::Policy { source, .. } => return load_hint(source).map(str::to_owned),
+            Self::DoesNotGoOn { rollout, .. } => {
+                return Some(format!("`whittle rollout status {rollout}` tells why"));
+            }
+            Self::NoStore(_) => {
+                return Some(
+                    "`whittle rollout start` makes one; name it with `--store`".to_owned(),
+                );
+            }
             Self::NoTool { install, .. } => return Some((*install).to_owned()),
             Self::NotBuilt(_, reason) if reason.contains("`cargo` failed") => {
                 return Some(
@@ -111,9 +141,38 @@ impl Error {
     }
 }
 
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Session(error.into())
+    }
+}
+
 impl From<CallError> for Error {
     fn from(error: CallError) -> Self {
         Self::Call(Box::new(error))
+    }
+}
+
+fn session_exit(error: &SessionError) -> Exit {
+    let error = match error {
+        SessionError::Refused(_) => return Exit::Usage,
+        SessionError::Terms(_) => return Exit::BadInput,
+        SessionError::Replay(_) => return Exit::SelfCheck,
+        SessionError::Crowded => return Exit::Io,
+        SessionError::Store(error) => error,
+    };
+    match error {
+        StoreError::Exists(_) | StoreError::Unknown(_) => Exit::Usage,
+        StoreError::Foreign(_) | StoreError::Newer { .. } | StoreError::Unreadable { .. } => {
+            Exit::BadInput
+        }
+        StoreError::Edited { .. } | StoreError::Damaged(_) => Exit::SelfCheck,
+        StoreError::Unwritable(_) => Exit::Internal,
+        StoreError::Open { .. }
+        | StoreError::ReadOnly
+        | StoreError::Busy
+        | StoreError::Full
+        | StoreError::Database(_) => Exit::Io,
     }
 }
 

@@ -24,7 +24,7 @@ pub enum Exit {
     Base = 6,
     /// A limit of the device is exceeded: its slot, its RAM.
     Budget = 7,
-    /// A policy paused the rollout.
+    /// A rollout does not go on: it is paused, rolled back or stopped.
     Paused = 8,
     /// An artifact does not do what it should, or a rebuild differs.
     SelfCheck = 9,
@@ -35,7 +35,7 @@ pub(crate) const HELP: &str = "\
 Exit codes:
   0 ok               3 I/O error           6 base mismatch
   1 internal error   4 bad input           7 budget exceeded
-  2 usage            5 signature or key    8 policy paused      9 self-check failed";
+  2 usage            5 signature or key    8 rollout paused     9 self-check failed";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -8,7 +8,9 @@ mod commands;
 mod error;
 mod exit;
 mod printer;
+mod time;
 mod values;
+mod words;
 
 pub use exit::Exit;
 

@@ -62,6 +62,11 @@ impl Printer {
         self.format == Format::Json
     }
 
+    /// Clears the terminal, for a page that takes the place of the one before.
+    pub(crate) fn clear(&self) -> Result {
+        self.bytes(b"\x1b[H\x1b[2J")
+    }
+
     /// Writes raw bytes.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result {
         let mut stdout = io::stdout().lock();

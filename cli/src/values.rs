@@ -18,6 +18,14 @@ pub(crate) fn share(text: &str) -> Result<Share, String> {
     percent::parse(digits.trim_end())
 }
 
+/// Parses a share of the fleet into a fraction of it, more than 0 and at most 1.
+pub(crate) fn fraction(text: &str) -> Result<f64, String> {
+    match share(text)?.ppm() {
+        0 => Err("wanted more than 0%".to_owned()),
+        ppm => Ok(f64::from(ppm) / 1e6),
+    }
+}
+
 /// Parses the seed of a rollout.
 pub(crate) fn seed(text: &str) -> Result<Seed, String> {
     from_hex(text).ok_or_else(|| "a seed has 32 hexadecimal digits".to_owned())
@@ -99,6 +107,8 @@ mod tests {
         for wrong in ["", "%", "5", "0.05", "101%", "-1%", "5%%"] {
             assert!(share(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(fraction("5%"), Ok(0.05));
+        assert!(fraction("0%").is_err());
     }
 
     #[test]

@@ -136,6 +136,12 @@ impl State {
         &self.phase
     }
 
+    /// The time of the last entry of its log, in seconds from 1970, UTC.
+    #[must_use]
+    pub fn now_s(&self) -> u64 {
+        self.now_s
+    }
+
     /// Which stage it is in, from 0.
     #[must_use]
     pub fn stage_index(&self) -> usize {

@@ -10,6 +10,7 @@ mod inspect;
 mod keygen;
 mod policy;
 mod pubkey;
+mod rollout;
 mod stage;
 mod verify;
 
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Policy(policy::Command),
     #[command(subcommand)]
+    Rollout(rollout::Command),
+    #[command(subcommand)]
     Stage(stage::Command),
 }
 
@@ -54,6 +57,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::Diff(args) => diff::run(args, printer),
         Command::Flags(command) => flags::run(command, printer),
         Command::Policy(command) => policy::run(command, printer),
+        Command::Rollout(command) => rollout::run(command, printer),
         Command::Stage(command) => stage::run(command, printer),
     }
 }

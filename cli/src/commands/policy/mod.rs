@@ -68,12 +68,12 @@ impl PolicyArgs {
 }
 
 /// A host that keeps what it compiles in the user's cache directory.
-fn host() -> Host {
+pub(super) fn host() -> Host {
     let cache = cache_directory::find().map(|path| Cache::in_directory(path.join("policies")));
     Host::new(Limits::default(), cache)
 }
 
-fn load(host: &Host, policy: &str) -> Result<Policy> {
+pub(super) fn load(host: &Host, policy: &str) -> Result<Policy> {
     let component = match shipped::find(policy) {
         Some(shipped) => shipped.component.to_vec(),
         None => read(Path::new(policy))?,
@@ -87,13 +87,13 @@ fn load_bytes(host: &Host, what: &str, component: &[u8]) -> Result<Policy> {
         .map_err(|error| Error::Policy { policy: what.to_owned(), source: Box::new(error) })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let error =
         |source| whittle_release::Error::Io { action: "read", path: path.to_owned(), source };
     Ok(fs::read(path).map_err(error)?)
 }
 
-fn read_json<T: DeserializeOwned>(what: &'static str, path: &Path) -> Result<T> {
+pub(super) fn read_json<T: DeserializeOwned>(what: &'static str, path: &Path) -> Result<T> {
     let bytes = read(path)?;
     serde_json::from_slice(&bytes).map_err(|source| Error::BadJson {
         what,

@@ -1,0 +1,54 @@
+//! The file in which people write a rollout down.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use whittle_policy_host::Policy;
+use whittle_rollout::{Draft, Terms};
+
+use crate::commands::policy;
+use crate::error::{Error, Result};
+use crate::time;
+
+/// A rollout as people write it down, in TOML.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RolloutFile {
+    /// File of the policy's component, from this file's directory, or the name of a policy that comes with whittle.
+    policy: String,
+    /// What is rolled out, to whom, and within which limits.
+    rollout: Draft,
+    /// Where the file lies.
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+impl RolloutFile {
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let bytes = policy::read(path)?;
+        let bad = |why: String| Error::BadRollout { path: path.to_owned(), why };
+        let text = String::from_utf8(bytes).map_err(|_| bad("it is not UTF-8".to_owned()))?;
+        let file: Self = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        Ok(Self { path: path.to_owned(), ..file })
+    }
+
+    /// Loads the policy.
+    pub(super) fn policy(&self) -> Result<Policy> {
+        let beside = self.path.parent().map(|directory| directory.join(&self.policy));
+        let is_file = beside.as_ref().is_some_and(|path| path.is_file());
+        match beside.filter(|_| is_file) {
+            Some(path) => policy::load(&policy::host(), &path.to_string_lossy()),
+            None => policy::load(&policy::host(), &self.policy),
+        }
+    }
+
+    /// The terms of a rollout that starts at `at_s`, by its policy.
+    pub(super) fn terms(self, at_s: u64, policy: &Policy) -> Result<Terms> {
+        let Self { mut rollout, path, .. } = self;
+        let bad = |why: String| Error::BadRollout { path: path.clone(), why };
+        for zone in rollout.zones() {
+            time::look_up(zone, at_s).map_err(bad)?;
+        }
+        rollout.terms(at_s, policy).map_err(|error| bad(error.to_string()))
+    }
+}

@@ -1,0 +1,72 @@
+mod file;
+mod log;
+mod observe;
+mod opened;
+mod plan;
+mod replay;
+mod report;
+mod say;
+mod start;
+mod status;
+mod tick;
+
+use crate::error::Result;
+use crate::printer::Printer;
+use crate::time;
+
+/// Roll a release out, stage by stage: see, pause, resume, roll back, explain.
+///
+/// Each rollout is a log in a store, a file of SQLite or a PostgreSQL server, that only ever grows. Figures come in by `observe`,
+/// `tick` asks the policy what shall happen next, and people have the last word.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Plan(plan::Args),
+    Start(start::Args),
+    Observe(observe::Args),
+    Tick(tick::Args),
+    Status(status::Args),
+    Approve(say::ApproveArgs),
+    Advance(say::AdvanceArgs),
+    Pause(say::PauseArgs),
+    Cause(say::CauseArgs),
+    Resume(say::ResumeArgs),
+    Rollback(say::RollbackArgs),
+    Stop(say::StopArgs),
+    Recount(say::RecountArgs),
+    Log(log::Args),
+    Replay(replay::Args),
+}
+
+pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
+    match command {
+        Command::Plan(args) => plan::run(args, printer),
+        Command::Start(args) => start::run(args, printer),
+        Command::Observe(args) => observe::run(args, printer),
+        Command::Tick(args) => tick::run(args, printer),
+        Command::Status(args) => status::run(args, printer),
+        Command::Approve(args) => say::approve(args, printer),
+        Command::Advance(args) => say::advance(args, printer),
+        Command::Pause(args) => say::pause(args, printer),
+        Command::Cause(args) => say::cause(args, printer),
+        Command::Resume(args) => say::resume(args, printer),
+        Command::Rollback(args) => say::rollback(args, printer),
+        Command::Stop(args) => say::stop(args, printer),
+        Command::Recount(args) => say::recount(args, printer),
+        Command::Log(args) => log::run(args, printer),
+        Command::Replay(args) => replay::run(args, printer),
+    }
+}
+
+/// What time it is.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Clock {
+    /// Act as at this time instead of now: seconds from 1970, or such as 2026-11-26T12:00:00Z. Never before the last entry.
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    at: Option<u64>,
+}
+
+impl Clock {
+    pub(crate) fn now_s(self) -> u64 {
+        self.at.unwrap_or_else(time::now_s)
+    }
+}

@@ -1,0 +1,49 @@
+//! A rollout of a store.
+
+use std::path::Path;
+
+use whittle_rollout::Terms;
+use whittle_rollout_store::{RolloutName, Session, SessionError, open};
+
+use crate::error::{Error, Result};
+
+/// Which rollout, and where its log is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StoreArgs {
+    /// Name of the rollout.
+    #[arg(value_name = "ROLLOUT")]
+    pub(super) name: RolloutName,
+
+    /// Where logs are kept: a file of SQLite [default: `WHITTLE_STORE`, or `rollouts.whittle` in this directory].
+    #[arg(long, value_name = "STORE")]
+    store: Option<String>,
+}
+
+impl StoreArgs {
+    fn address(&self) -> String {
+        let of_environment =
+            || std::env::var("WHITTLE_STORE").ok().filter(|store| !store.is_empty());
+        let address = self.store.clone().or_else(of_environment);
+        address.unwrap_or_else(|| "rollouts.whittle".to_owned())
+    }
+
+    /// Opens a rollout that has started.
+    pub(super) fn open(&self) -> Result<Session> {
+        let address = self.address();
+        let is_missing = !address.contains(':') && !Path::new(&address).exists();
+        if is_missing {
+            return Err(Error::NoStore(address));
+        }
+        Ok(Session::open(open(&address)?, self.name.clone())?)
+    }
+
+    /// Starts a rollout, in a store that is made if there is none.
+    pub(super) fn start(&self, file: &Path, terms: Terms, at_s: u64) -> Result<Session> {
+        match Session::start(open(&self.address())?, self.name.clone(), terms, at_s) {
+            Err(SessionError::Terms(bad)) => {
+                Err(Error::BadRollout { path: file.to_owned(), why: bad.to_string() })
+            }
+            other => Ok(other?),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use whittle_policy_host::types::{Reason, Stage};
+use whittle_rollout::statistics::{Certainty, StageOutlook};
+use whittle_rollout::{MetricTerms, Terms};
+
+use super::Clock;
+use super::file::RolloutFile;
+use crate::error::{Error, Result};
+use crate::printer::{Printer, grouped, table};
+use crate::{time, words};
+
+/// Show the stages of a rollout and what each can see, without starting it.
+///
+/// For each metric with a baseline: the least regression that a stage would show in four of five cases, and how long it would have to
+/// be watched to show the one that must not be missed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The rollout, in TOML; see `docs/rollouts.md`.
+    file: PathBuf,
+
+    #[command(flatten)]
+    clock: Clock,
+}
+
+#[derive(Serialize)]
+struct Plan {
+    policy: String,
+    policy_sha256: String,
+    devices: u32,
+    held_back: u32,
+    stages: Vec<PlannedStage>,
+    reasons: Vec<Reason>,
+    /// What the author of the file should know.
+    cautions: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct PlannedStage {
+    #[serde(flatten)]
+    stage: Stage,
+    devices: u32,
+    sees: Vec<Sees>,
+}
+
+#[derive(Serialize)]
+struct Sees {
+    metric: String,
+    /// Events that are expected in the stage if all is well.
+    expected_events: f64,
+    /// The least ratio that is seen; none if even a thousandfold one is not.
+    sees_ratio: Option<f64>,
+    /// The ratio that must not be missed.
+    alarm_ratio: f64,
+    /// How long the stage must be watched to see it, in hours; none without control.
+    hours_needed: Option<f64>,
+    #[serde(skip)]
+    words: String,
+}
+
+pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+    let at_s = args.clock.now_s();
+    let file = RolloutFile::read(&args.file)?;
+    let policy = file.policy()?;
+    let terms = file.terms(at_s, &policy)?;
+    terms
+        .check(&BTreeSet::new())
+        .map_err(|bad| Error::BadRollout { path: args.file.clone(), why: bad.to_string() })?;
+    let plan = Plan {
+        policy: policy.info().name.clone(),
+        policy_sha256: policy.digest().to_string(),
+        devices: terms.devices(),
+        held_back: terms.held_back(),
+        stages: stages(&terms),
+        reasons: terms.plan.reasons.clone(),
+        cautions: terms.cautions().iter().map(ToString::to_string).collect(),
+    };
+    printer.result(&plan, human)
+}
+
+fn stages(terms: &Terms) -> Vec<PlannedStage> {
+    let reports: Vec<_> = terms
+        .metrics
+        .iter()
+        .map(|metric| (metric, terms.power_report(metric, metric.alarm, Certainty::FourFifths)))
+        .collect();
+    let stages = terms.plan.stages.iter().enumerate();
+    let planned = stages.map(|(place, stage)| PlannedStage {
+        stage: stage.clone(),
+        devices: terms.devices_at(stage.share, place),
+        sees: reports
+            .iter()
+            .filter_map(|(metric, report)| report[place].map(|outlook| sees(metric, outlook)))
+            .collect(),
+    });
+    planned.collect()
+}
+
+fn sees(metric: &MetricTerms, outlook: StageOutlook) -> Sees {
+    Sees {
+        metric: metric.name.clone(),
+        expected_events: outlook.expected_events,
+        sees_ratio: outlook.sees,
+        alarm_ratio: outlook.ratio,
+        hours_needed: Some(outlook.hours_needed).filter(|hours| hours.is_finite()),
+        words: outlook.to_string(),
+    }
+}
+
+fn human(plan: &Plan) -> String {
+    let rows = plan.stages.iter().map(|planned| {
+        let stage = &planned.stage;
+        let longest = stage.max_time.map(|longest| format!(" to {}", length(longest)));
+        vec![
+            stage.name.clone(),
+            words::percent(stage.share),
+            grouped(u64::from(planned.devices)),
+            format!("{}{}", length(stage.min_time), longest.unwrap_or_default()),
+            stage.among.clone().unwrap_or_else(|| "any".to_owned()),
+            if stage.needs_approval { "by a person".to_owned() } else { String::new() },
+        ]
+    });
+    let mut text = format!(
+        "{} devices, {} held back; policy {} ({})\n\n",
+        grouped(u64::from(plan.devices)),
+        grouped(u64::from(plan.held_back)),
+        plan.policy,
+        &plan.policy_sha256[..8],
+    );
+    text += &table(&["stage", "share", "devices", "watched", "among", "approved"], rows);
+    text += "\n\n";
+    for planned in &plan.stages {
+        for sees in &planned.sees {
+            text += &format!("{}, {}: {}\n", planned.stage.name, sees.metric, sees.words);
+        }
+    }
+    for reason in &plan.reasons {
+        text += &words::reason(reason);
+    }
+    for caution in &plan.cautions {
+        text += &format!("caution: {caution}\n");
+    }
+    text
+}
+
+fn length(seconds: u32) -> String {
+    time::length(u64::from(seconds))
+}

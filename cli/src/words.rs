@@ -1,0 +1,86 @@
+//! Decisions and their reasons in words.
+
+use whittle_policy_host::types::{
+    DecidedBy, Decision, Fallback, PauseOrder, Reason, RollbackOrder, RootCause, Severity,
+};
+
+use crate::printer::one_line;
+use crate::time;
+
+pub(crate) fn reason(reason: &Reason) -> String {
+    let figures = match (reason.observed, reason.limit) {
+        (Some(observed), Some(limit)) => format!(" ({observed} against {limit})"),
+        (Some(observed), None) => format!(" ({observed})"),
+        _ => String::new(),
+    };
+    let about = [reason.metric.as_deref(), reason.group.as_deref()];
+    let about = one_line(&about.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    let about = if about.is_empty() { about } else { format!(" [{about}]") };
+    format!("  {}: {}{figures}{about}\n", reason.code, one_line(&reason.text))
+}
+
+pub(crate) fn decision(decision: &Decision) -> String {
+    match decision {
+        Decision::Hold => "hold: nothing changes".to_owned(),
+        Decision::Advance(share) => format!("advance to {} of the fleet", percent(*share)),
+        Decision::Pause(order) => pause(order),
+        Decision::Resume(share) => format!("resume up to {} of the fleet", percent(*share)),
+        Decision::RollBack(order) => rollback(order),
+        Decision::Stop => "stop, and leave the updated devices as they are".to_owned(),
+        Decision::Complete => "complete".to_owned(),
+    }
+}
+
+pub(crate) fn pause(order: &PauseOrder) -> String {
+    format!(
+        "pause ({} severity), to be decided within {}, otherwise {}",
+        severity(order.severity),
+        time::length(u64::from(order.decide_within)),
+        fallback(&order.otherwise)
+    )
+}
+
+pub(crate) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "low",
+        Severity::Moderate => "moderate",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
+
+pub(crate) fn decided_by(by: DecidedBy) -> &'static str {
+    match by {
+        DecidedBy::Policy => "the policy",
+        DecidedBy::GuardRail => "a guard rail",
+        DecidedBy::Person => "a person",
+    }
+}
+
+pub(crate) fn root_cause(cause: RootCause) -> &'static str {
+    match cause {
+        RootCause::Unknown => "not found yet",
+        RootCause::FoundMinor => "found, and it may go on",
+        RootCause::FoundMajor => "found, and it must not go on",
+    }
+}
+
+pub(crate) fn fallback(fallback: &Fallback) -> String {
+    match fallback {
+        Fallback::Resume(share) => format!("resume up to {} of the fleet", percent(*share)),
+        Fallback::RollBack(order) => rollback(order),
+        Fallback::Stop => "stop".to_owned(),
+    }
+}
+
+fn rollback(order: &RollbackOrder) -> String {
+    let whom =
+        if order.groups.is_empty() { "all devices".to_owned() } else { order.groups.join(", ") };
+    let quarantine = if order.quarantine { " and never offer the release again" } else { "" };
+    format!("roll back {whom}{quarantine}")
+}
+
+/// A share in percent, without the noise of binary fractions.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e8).round() / 1e6)
+}
