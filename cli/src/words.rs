@@ -9,8 +9,10 @@ use crate::time;
 
 pub(crate) fn reason(reason: &Reason) -> String {
     let figures = match (reason.observed, reason.limit) {
-        (Some(observed), Some(limit)) => format!(" ({observed} against {limit})"),
-        (Some(observed), None) => format!(" ({observed})"),
+        (Some(observed), Some(limit)) => {
+            format!(" ({} against {})", figure(observed), figure(limit))
+        }
+        (Some(observed), None) => format!(" ({})", figure(observed)),
         _ => String::new(),
     };
     let about = [reason.metric.as_deref(), reason.group.as_deref()];
@@ -83,4 +85,10 @@ fn rollback(order: &RollbackOrder) -> String {
 /// A share in percent, without the noise of binary fractions.
 pub(crate) fn percent(share: f64) -> String {
     format!("{} %", (share * 1e8).round() / 1e6)
+}
+
+/// A figure with four digits that count.
+fn figure(value: f64) -> String {
+    let text = format!("{value:.3e}");
+    text.parse::<f64>().map_or(text, |rounded| rounded.to_string())
 }

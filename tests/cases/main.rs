@@ -19,6 +19,7 @@ mod policy_languages;
 mod qemu;
 mod qemu_update;
 mod reproducible;
+mod rollout;
 mod stage;
 mod tamper;
 mod update;

@@ -1,0 +1,208 @@
+//! `whittle rollout`, as an operator and a timer use it.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Run, root, whittle};
+
+/// 2026-11-26 08:00 UTC: devices may be updated for eleven hours.
+const START_S: u64 = 1_795_680_000;
+const HOUR_S: u64 = 3600;
+/// Crashes per device-hour of old firmware.
+const RATE: f64 = 0.0002;
+const CELLS: [(&str, &str, u32); 3] =
+    [("B", "eu", 150_000), ("C", "eu", 60_000), ("C", "us", 40_000)];
+
+/// A directory with a store, and the example of a rollout.
+struct Desk {
+    room: TempDir,
+    file: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let file = root().join("examples/rollouts/thermostat.toml").display().to_string();
+        Self { room: TempDir::new().expect("there is room"), file }
+    }
+
+    fn path(&self) -> &Path {
+        self.room.path()
+    }
+
+    fn rollout(&self, args: &[&str]) -> Run {
+        whittle(self.path(), &[&["rollout"], args].concat())
+    }
+
+    fn started() -> Self {
+        let desk = Self::new();
+        desk.rollout(&["start", "t1", &desk.file, "--at", &START_S.to_string()]).ok();
+        desk
+    }
+
+    /// What an hour gave: so many devices of each thousand have the new firmware, which crashes so many times as often.
+    fn observe(&self, hour: u64, per_mille: u32, ratio: f64) -> Run {
+        self.take(hour, &figures(hour, per_mille, ratio))
+    }
+
+    fn take(&self, hour: u64, figures: &Value) -> Run {
+        let path = self.path().join("figures.json");
+        std::fs::write(&path, figures.to_string()).expect("it can be written");
+        let at = (START_S + hour * HOUR_S).to_string();
+        self.rollout(&["observe", "t1", "figures.json", "--at", &at])
+    }
+
+    fn tick(&self, hour: u64) -> Run {
+        let at = (START_S + hour * HOUR_S).to_string();
+        self.rollout(&["tick", "t1", &self.file, "--at", &at, "--format", "json"])
+    }
+}
+
+fn figures(hour: u64, per_mille: u32, ratio: f64) -> Value {
+    let cells = CELLS.map(|(hw, region, devices)| {
+        let updated = devices * per_mille / 1000;
+        let (new, old) = (f64::from(updated), f64::from(devices - updated));
+        let metric = |name: &str, count: f64, of: f64, squares: f64| {
+            let tally = |devices: f64| {
+                json!({"count": count * devices, "exposure": of * devices, "squares": squares * devices})
+            };
+            let treated = if name == "crashes" { ratio } else { 1.0 };
+            let new = json!({"count": count * new * treated, "exposure": of * new, "squares": squares * new});
+            json!({"name": name, "treated": new, "control": tally(old)})
+        };
+        json!({
+            "attributes": {"hw": hw, "region": region},
+            "devices": {"offered": updated, "updated": updated, "committed": updated},
+            "metrics": [
+                metric("crashes", RATE, 1.0, 0.0),
+                metric("connected", 0.98, 1.0, 0.0),
+                metric("battery-drain", 0.5, 1.0, 0.3),
+            ],
+        })
+    });
+    let until_s = START_S + hour * HOUR_S;
+    let versions = json!({"2.4.1": 250 * per_mille, "2.4.0": 200_000, "2.2.0": 20});
+    json!({"from_s": until_s - HOUR_S, "until_s": until_s, "cells": cells, "versions": versions})
+}
+
+#[test]
+fn a_plan_says_what_each_stage_can_see() {
+    let desk = Desk::new();
+    let plan = desk.rollout(&["plan", &desk.file]).ok();
+    assert!(
+        plan.stdout.starts_with("250,000 devices, 5,000 held back; policy canary ("),
+        "{plan:?}"
+    );
+    let sight = "1 %, crashes: can see a regression of 7.9x or more; to see 2x it needs 46 h\n";
+    assert!(plan.stdout.contains(sight), "{plan:?}");
+    let json = desk.rollout(&["plan", &desk.file, "--format", "json"]).ok().json();
+    let [first, ..] = &json["stages"].as_array().expect("stages")[..] else { panic!("a stage") };
+    assert_eq!((&first["devices"], &first["share"]), (&2500.into(), &0.01.into()));
+    assert_eq!(first["sees"][0]["alarm_ratio"], 2.0);
+    assert_eq!(desk.path().read_dir().expect("there").count(), 0, "nothing was started");
+}
+
+#[test]
+fn a_regression_pauses_and_a_person_takes_it_back() {
+    let desk = Desk::started();
+    desk.observe(1, 10, 1.0).ok();
+    assert_eq!(desk.tick(1).ok().json()["last_decision"]["decision"], "hold");
+    for hour in 2..4 {
+        desk.observe(hour, 10, 1.0).ok();
+    }
+    let advanced = desk.tick(3).ok().json();
+    assert_eq!(advanced["last_decision"]["decision"]["advance"], 0.05, "{advanced}");
+    assert_eq!(advanced["orders"]["devices"], 12_500);
+    desk.observe(4, 50, 10.0).ok();
+    let paused = desk.tick(4);
+    assert_eq!(paused.code, 8, "{paused:?}");
+    assert!(paused.stderr.contains("`t1` does not go on: paused"), "{paused:?}");
+
+    let page =
+        desk.rollout(&["status", "t1", "--at", &(START_S + 4 * HOUR_S + 60).to_string()]).ok();
+    for part in [
+        "2.4.1 paused",
+        "WORSE",
+        "paused    by the policy for 1 min",
+        "2.4.0 80.0 % (base)",
+        "2.2.0 0.0 % (straggler)",
+    ] {
+        assert!(page.stdout.contains(part), "{part}: {page:?}");
+    }
+    let at = (START_S + 5 * HOUR_S).to_string();
+    let say = |args: &[&str]| desk.rollout(&[args, &["--by", "alice", "--at", &at]].concat());
+    say(&["cause", "t1", "found-major"]).ok();
+    let back = say(&["rollback", "t1", "--group", "hw=C", "--quarantine", "--format", "json"]);
+    assert_eq!(back.ok().json()["rollout"], "t1");
+    assert_eq!(say(&["rollback", "t1", "--group", "hw=Z"]).code, 2, "there is no such group");
+
+    let log = desk.rollout(&["log", "t1", "--changes"]).ok();
+    assert!(log.stdout.contains("alice says roll back: roll back hw=C"), "{log:?}");
+    let replayed = desk.rollout(&["replay", "t1", "--file", &desk.file]).ok();
+    assert!(replayed.stdout.contains("and the policy answers the same"), "{replayed:?}");
+    let again = desk.rollout(&["start", "t2", &desk.file, "--at", &at]);
+    assert_eq!(again.code, 4, "the build is quarantined: {again:?}");
+}
+
+#[test]
+fn people_have_the_last_word() {
+    let desk = Desk::started();
+    let say = |minute: u64, args: &[&str]| {
+        let at = (START_S + minute * 60).to_string();
+        desk.rollout(&[args, &["--by", "bob", "--at", &at]].concat())
+    };
+    say(1, &["pause", "t1", "--within", "2h", "--otherwise", "resume", "--severity", "low"]).ok();
+    assert_eq!(say(2, &["advance", "t1", "5%"]).code, 2, "resume first");
+    assert_eq!(say(3, &["pause", "t1", "--within", "4d"]).code, 2, "three days at most");
+    say(4, &["resume", "t1"]).ok();
+    assert_eq!(say(5, &["resume", "t1"]).code, 2, "it is not paused");
+    assert_eq!(say(6, &["approve", "t1", "nowhere"]).code, 2);
+    say(7, &["recount", "t1"]).ok();
+    say(8, &["stop", "t1"]).ok();
+    let over = desk.tick(1);
+    assert_eq!(over.code, 2, "{over:?}");
+    assert_eq!(say(60, &["advance", "t1", "5%"]).code, 2, "it is over");
+}
+
+#[test]
+fn figures_that_cannot_be_hold_the_rollout() {
+    let desk = Desk::started();
+    let mut bad = figures(1, 10, 1.0);
+    bad["cells"][0]["metrics"][0]["treated"]["count"] = json!(-1);
+    let set_aside = desk.take(1, &bad);
+    assert_eq!(set_aside.code, 4);
+    assert!(set_aside.stderr.contains("set aside"), "{set_aside:?}");
+    let page = desk.rollout(&["status", "t1", "--at", &(START_S + HOUR_S).to_string()]).ok();
+    assert!(page.stdout.contains("figures   set aside: "), "{page:?}");
+    std::fs::write(desk.path().join("half.json"), &figures(1, 10, 1.0).to_string()[..300])
+        .expect("written");
+    let half = desk.rollout(&["observe", "t1", "half.json"]);
+    assert_eq!(half.code, 4, "{half:?}");
+}
+
+#[test]
+fn mistakes_are_told() {
+    let desk = Desk::started();
+    let code = |args: &[&str]| desk.rollout(args).code;
+    assert_eq!(code(&["start", "t1", &desk.file]), 2, "the name is taken");
+    assert_eq!(code(&["status", "nobody"]), 2);
+    assert_eq!(code(&["status", "t1", "--store", "elsewhere"]), 3);
+    assert!(!desk.path().join("elsewhere").exists(), "nothing is made by a look");
+    assert_eq!(code(&["status", "no name"]), 2);
+    assert_eq!(code(&["plan", "nothing.toml"]), 3);
+    std::fs::write(desk.path().join("typo.toml"), "policy = \"canary\"\n[rollou]\n")
+        .expect("written");
+    let typo = desk.rollout(&["plan", "typo.toml"]);
+    assert_eq!(typo.code, 4);
+    assert!(typo.stderr.contains("rollou"), "{typo:?}");
+    let text = std::fs::read_to_string(&desk.file).expect("there");
+    let other = text.replace("policy = \"canary\"", "policy = \"significance\"");
+    std::fs::write(desk.path().join("other.toml"), other).expect("written");
+    let other = desk.rollout(&["tick", "t1", "other.toml", "--at", &(START_S + 60).to_string()]);
+    assert_eq!(other.code, 2, "it is pinned: {other:?}");
+    let zone = text.replace("Europe/Berlin", "Europe/Nowhere");
+    std::fs::write(desk.path().join("zone.toml"), zone).expect("written");
+    let zone = desk.rollout(&["plan", "zone.toml"]);
+    assert!(zone.code == 4 && zone.stderr.contains("Europe/Nowhere"), "{zone:?}");
+}
