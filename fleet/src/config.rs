@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::DriverError;
+use crate::aws::{Aws, AwsConfig};
 use crate::driver::{Driver, Surroundings};
 use crate::hawkbit::{Hawkbit, HawkbitConfig};
 use crate::mender::{Mender, MenderConfig};
 use crate::published::{Published, PublishedConfig};
 
 /// Which driver, and how it is set up; `kind` in TOML or JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum DriverConfig {
@@ -19,6 +20,8 @@ pub enum DriverConfig {
     Hawkbit(HawkbitConfig),
     /// Mender, by its management interfaces.
     Mender(MenderConfig),
+    /// AWS IoT, by its Jobs.
+    AwsIotJobs(AwsConfig),
 }
 
 impl DriverConfig {
@@ -34,6 +37,7 @@ impl DriverConfig {
             Self::Published(config) => Box::new(Published::open(config.clone())?),
             Self::Hawkbit(config) => Box::new(Hawkbit::open(config.clone(), surroundings)?),
             Self::Mender(config) => Box::new(Mender::open(config.clone(), surroundings)?),
+            Self::AwsIotJobs(config) => Box::new(Aws::open(config.clone(), surroundings)?),
         })
     }
 }

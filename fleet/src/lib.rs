@@ -28,6 +28,7 @@
 //! }
 //! ```
 
+pub mod aws;
 mod campaign;
 mod config;
 mod driver;

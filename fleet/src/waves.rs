@@ -52,8 +52,10 @@ pub(crate) enum Progress {
     Open,
     /// Its devices are offered nothing for the time being.
     Paused,
-    /// It has ended, in whatever way.
+    /// It has ended, or the driver has ended it.
     Over,
+    /// The server or somebody else has ended it before its time: what is wrong must be known before anything goes on.
+    Halted,
 }
 
 /// A deployment of the server.
@@ -127,6 +129,12 @@ pub(crate) trait Engine {
     /// Takes a device that has not begun out of a wave.
     fn withdraw(&mut self, wave: &Wave, member: &Member) -> Result<(), DriverError>;
 
+    /// Removes what a wave that is over has needed.
+    fn tidy(&mut self, wave: &Wave) -> Result<(), DriverError> {
+        let _ = wave;
+        Ok(())
+    }
+
     /// Whether the server has something that takes devices back, for this way.
     fn can_take_back(&self, way: &WayBack) -> bool;
 }
@@ -156,6 +164,9 @@ pub(crate) fn apply(
     if orders.closed.is_none() {
         open(engine, &forth, orders, campaign, &mut report)?;
     }
+    for known in forth.iter().filter(|known| known.wave.progress == Progress::Over) {
+        engine.tidy(&known.wave)?;
+    }
     Ok(report)
 }
 
@@ -182,7 +193,9 @@ fn close(
     for known in waves {
         let wave = &known.wave;
         match wave.progress {
-            Progress::Over | Progress::HalfMade => report.already.push(wave.id.clone()),
+            Progress::Over | Progress::Halted | Progress::HalfMade => {
+                report.already.push(wave.id.clone());
+            }
             Progress::Ready if !is_over => report.already.push(wave.id.clone()),
             Progress::Changing if !is_over => report.unfinished.push(wave.id.clone()),
             _ if is_over => {
@@ -210,8 +223,10 @@ fn withdraw_closed(
     campaign: &Campaign,
     report: &mut Report,
 ) -> Result<(), DriverError> {
-    let is_live =
-        |known: &&mut Known| !matches!(known.wave.progress, Progress::Over | Progress::HalfMade);
+    let is_live = |known: &&mut Known| {
+        use Progress::{HalfMade, Halted, Over};
+        !matches!(known.wave.progress, Over | Halted | HalfMade)
+    };
     let has_waiting =
         |known: &&mut Known| known.members.iter().any(|member| member.turn == Turn::Waiting);
     let mut live: Vec<_> = waves.iter_mut().filter(is_live).filter(has_waiting).collect();
@@ -304,6 +319,10 @@ fn restart(
             },
             Progress::Changing => report.unfinished.push(wave.id.clone()),
             Progress::Open | Progress::Over => report.already.push(wave.id.clone()),
+            Progress::Halted => {
+                let why = "was ended by the server or somebody else; delete it to go on";
+                report.shortfalls.push(format!("`{}` {why}", wave.id));
+            }
             Progress::HalfMade => {}
         }
     }
@@ -319,6 +338,9 @@ fn open(
     report: &mut Report,
 ) -> Result<(), DriverError> {
     restart(engine, forth, report)?;
+    if forth.iter().any(|known| known.wave.progress == Progress::Halted) {
+        return Ok(());
+    }
     let offered = offered(forth);
     let may_have = usize::try_from(campaign.may_have(orders)).unwrap_or(usize::MAX);
     let more = may_have.saturating_sub(offered.len());

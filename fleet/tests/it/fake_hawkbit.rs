@@ -273,7 +273,8 @@ impl Hawkbit {
         else {
             return problem(400, "Rollout target filter does not match any targets");
         };
-        let groups = body["amountGroups"].as_u64().expect("a number of groups") as usize;
+        let groups = body["amountGroups"].as_u64().expect("a number of groups");
+        let groups = usize::try_from(groups).expect("few");
         self.rollouts.push(Rollout {
             name: name.to_owned(),
             set,

@@ -177,7 +177,7 @@ fn only(body: &Value, known: &[&str]) {
 }
 
 fn page(all: Vec<Value>, number: u64) -> Reply {
-    let before = (number as usize - 1) * PAGE;
+    let before = (usize::try_from(number).expect("few") - 1) * PAGE;
     let total = all.len().to_string();
     let content: Vec<_> = all.into_iter().skip(before).take(PAGE).collect();
     let mut reply = Reply::json(200, &json!(content));

@@ -8,7 +8,7 @@ use whittle_fleet::hawkbit::HawkbitConfig;
 use whittle_fleet::{DriverConfig, DriverError, RetryConfig, SecretSource};
 
 use crate::fake_hawkbit::Hawkbit;
-use crate::scenario::{self, Offer, Site};
+use crate::scenario::{self, Fork, Offer, Site};
 use crate::support::{World, orders};
 use crate::wire::{Fault, Proxy, serve};
 
@@ -41,15 +41,17 @@ impl Fake {
     }
 }
 
+impl Fork for Fake {
+    fn fork(&self) -> Self {
+        Self::of(self.lock().clone())
+    }
+}
+
 impl Site for Fake {
     fn new() -> Self {
         // One of them has an id that must be escaped.
         let targets = scenario::fleet().into_iter().map(|(id, attributes)| (odd(&id), attributes));
         Self::of(Hawkbit::new(targets))
-    }
-
-    fn fork(&self) -> Self {
-        Self::of(self.lock().clone())
     }
 
     fn config(&self, tries: u32) -> DriverConfig {
@@ -139,7 +141,8 @@ fn a_server_that_wants_approval_is_waited_for() {
 #[test]
 fn configurations_that_cannot_work_are_refused() {
     let good = Fake::new().config;
-    let cases: [(fn(&mut HawkbitConfig), &str); 6] = [
+    type Spoil = fn(&mut HawkbitConfig);
+    let cases: [(Spoil, &str); 6] = [
         (|config| config.user.clear(), "user: is empty"),
         (|config| config.groups = 0, "groups: 0, wanted 1 to 500"),
         (|config| config.error_percent = 101, "error-percent: 101, wanted 1 to 100"),

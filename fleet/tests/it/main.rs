@@ -1,5 +1,6 @@
 //! Drivers against devices and servers.
 
+mod aws;
 mod fake_hawkbit;
 mod fake_mender;
 mod hawkbit;

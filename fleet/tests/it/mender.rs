@@ -7,7 +7,7 @@ use whittle_fleet::mender::MenderConfig;
 use whittle_fleet::{DriverConfig, RetryConfig, SecretSource};
 
 use crate::fake_mender::Mender;
-use crate::scenario::{self, Offer, Site};
+use crate::scenario::{self, Fork, Offer, Site};
 use crate::support::orders;
 use crate::wire::{Proxy, serve};
 
@@ -37,13 +37,15 @@ impl Fake {
     }
 }
 
+impl Fork for Fake {
+    fn fork(&self) -> Self {
+        Self::of(self.lock().clone())
+    }
+}
+
 impl Site for Fake {
     fn new() -> Self {
         Self::of(Mender::new(scenario::fleet()))
-    }
-
-    fn fork(&self) -> Self {
-        Self::of(self.lock().clone())
     }
 
     fn config(&self, tries: u32) -> DriverConfig {

@@ -143,13 +143,13 @@ fn plan() -> Campaign {
     let mut cells = vec![];
     for hw in ["B", "C"] {
         for region in ["eu", "us"] {
-            for (ring, part) in [("alpha", 0.1), ("rest", 0.9)] {
-                let devices = (f64::from(DEVICES) / 4.0 * part) as u32;
+            for (ring, tenths) in [("alpha", 1), ("rest", 9)] {
+                let devices = DEVICES / 4 * tenths / 10;
                 cells.push(cell(&[("hw", hw), ("region", region), ("ring", ring)], devices));
             }
         }
     }
-    campaign(&cells, &["hw", "region", "ring"], &[0.01, 0.05, 0.25, 1.0])
+    campaign(&cells, &["hw", "region", "ring"], &[1, 5, 25, 100])
 }
 
 fn at(campaign: &Campaign, stage: usize) -> (Orders, Campaign) {
@@ -248,7 +248,8 @@ fn closed_cells_are_closed_and_others_are_not() {
         let closed_cells = places.map(|(place, _)| (place, "frozen".to_owned())).collect();
         Orders { closed_cells, ..orders.clone() }
     };
-    let cases: [(Orders, fn(&Device) -> bool, usize); 4] = [
+    type IsClosed = fn(&Device) -> bool;
+    let cases: [(Orders, IsClosed, usize); 4] = [
         (close(&|hw, _, _| hw == "C"), |device| device.hw == "C", 0),
         (close(&|_, region, _| region == "eu"), |device| device.region == "eu", 0),
         // One cell of two groups: flags can name neither both nor the rest, so its smaller group is closed.
@@ -274,7 +275,7 @@ fn a_group_and_a_region_can_be_closed_together() {
     let mut fleet = Fleet::new();
     let cells = ["B", "C"]
         .map(|hw| ["eu", "us"].map(|region| cell(&[("hw", hw), ("region", region)], DEVICES / 4)));
-    let campaign = campaign(&cells.concat(), &["hw", "region"], &[1.0]);
+    let campaign = campaign(&cells.concat(), &["hw", "region"], &[100]);
     let orders = Orders { closed_cells: vec![(2, "frozen".into())], ..orders(DEVICES) };
     let report = fleet.apply(&orders, &campaign);
     assert_eq!(report.shortfalls, Vec::<String>::new());
@@ -499,6 +500,10 @@ fn another_rollout_begins_anew() {
     fleet.apply(&whole, &campaign);
     fleet.admitted();
     let next = Campaign { name: "summer".to_owned(), ..at(&plan(), 0).1 };
+    let stage = fleet.read(STAGE_FILE);
     fleet.apply(&at(&next, 0).0, &next);
+    // A device that has got the new flags, but still the old stage, takes nothing.
+    let old = VerifiedStage::authenticate(&stage, &Keyring::of(&fleet.key)).expect("own");
+    assert!(fleet.flags(|flags, facts| !old.admits(flags, facts)).iter().all(|shut| *shut));
     assert_share(fleet.admitted().len() as f64 / f64::from(DEVICES), 0.01, f64::from(DEVICES));
 }

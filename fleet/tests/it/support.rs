@@ -41,10 +41,10 @@ pub(crate) fn cell(attributes: &[(&str, &str)], devices: u32) -> Cell {
     Cell { attributes: attributes.collect(), devices, baselines: BTreeMap::new() }
 }
 
-/// A rollout to these cells in stages of these shares.
-pub(crate) fn campaign(cells: &[Cell], split_by: &[&str], shares: &[f64]) -> Campaign {
+/// A rollout to these cells in stages of so many per cent.
+pub(crate) fn campaign(cells: &[Cell], split_by: &[&str], percent: &[u32]) -> Campaign {
     let devices: u32 = cells.iter().map(|cell| cell.devices).sum();
-    let ring = |share: &f64| Ring { among: None, devices: (f64::from(devices) * share) as u32 };
+    let ring = |percent: &u32| Ring { among: None, devices: devices * percent / 100 };
     Campaign {
         name: "spring".to_owned(),
         version: "2.4.1".to_owned(),
@@ -52,7 +52,7 @@ pub(crate) fn campaign(cells: &[Cell], split_by: &[&str], shares: &[f64]) -> Cam
         cells: cells.to_vec(),
         split_by: split_by.iter().map(|name| (*name).to_owned()).collect(),
         hold_back: 0.0,
-        rings: shares.iter().map(ring).collect(),
+        rings: percent.iter().map(ring).collect(),
         stage: 0,
         offered: 0,
         is_over: false,

@@ -176,7 +176,7 @@ impl Proxy {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if let Some(request) = Request::read(&stream) {
-                    pass(&stream, request, &upstream, &shared);
+                    pass(&stream, &request, &upstream, &shared);
                 }
             }
         });
@@ -194,7 +194,7 @@ impl Proxy {
     }
 }
 
-fn pass(stream: &TcpStream, request: Request, upstream: &str, shared: &Mutex<State>) {
+fn pass(stream: &TcpStream, request: &Request, upstream: &str, shared: &Mutex<State>) {
     let (fault, number) = {
         let mut state = shared.lock().expect("no panic");
         state.seen.push(request.clone());
