@@ -217,20 +217,22 @@ impl Engine for Hawkbit<'_> {
         }
         let id = self.id(wave)?;
         let actions = self.client.actions(&format!("rollout.id=={id}"))?;
-        let acting: BTreeSet<_> = actions.iter().map(|action| action.target.clone()).collect();
         let members = actions.into_iter().map(|action| Member {
             turn: turn(&action.status, wave.progress),
             id: action.id.to_string(),
             device: action.target,
         });
         let mut members: Vec<_> = members.collect();
-        // Actions come into being as groups start; until then there is the tag alone.
-        for device in self.client.tagged(&wave.id)? {
-            if !acting.contains(&device) {
-                let is_over = wave.progress == Progress::Over;
-                let turn = if is_over { Turn::Withdrawn } else { Turn::Waiting };
-                members.push(Member { device, turn, id: String::new() });
-            }
+        if matches!(wave.progress, Progress::Ready | Progress::Changing) {
+            // Actions come into being as a rollout starts; until then there is the tag.
+            let acting: BTreeSet<_> = members.iter().map(|member| member.device.clone()).collect();
+            let tagged = self.client.tagged(&wave.id)?.into_iter();
+            let waiting = tagged.filter(|device| !acting.contains(device));
+            members.extend(waiting.map(|device| Member {
+                device,
+                turn: Turn::Waiting,
+                id: String::new(),
+            }));
         }
         Ok(members)
     }

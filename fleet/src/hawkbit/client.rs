@@ -97,6 +97,8 @@ struct Link {
 pub(super) struct Client<'a> {
     server: Server<'a>,
     pub(super) rollouts: Vec<Rollout>,
+    /// Tags that are known; their ids stay.
+    tags: Vec<Tag>,
 }
 
 impl<'a> Client<'a> {
@@ -107,7 +109,7 @@ impl<'a> Client<'a> {
         surroundings: &'a dyn Surroundings,
     ) -> Result<Self, DriverError> {
         let server = Server::new("hawkBit", url, retry, Box::new(login), surroundings)?;
-        Ok(Self { server, rollouts: vec![] })
+        Ok(Self { server, rollouts: vec![], tags: vec![] })
     }
 
     pub(super) fn odd(&self, action: &str, why: impl Into<String>) -> DriverError {
@@ -157,7 +159,10 @@ impl<'a> Client<'a> {
     }
 
     pub(super) fn tags(&mut self, query: &str) -> Result<Vec<Tag>, DriverError> {
-        self.all("/targettags", query, "list tags")
+        let found: Vec<Tag> = self.all("/targettags", query, "list tags")?;
+        self.tags.retain(|known| !found.iter().any(|tag| tag.name == known.name));
+        self.tags.extend(found.iter().cloned());
+        Ok(found)
     }
 
     pub(super) fn actions(&mut self, query: &str) -> Result<Vec<Action>, DriverError> {
@@ -179,6 +184,9 @@ impl<'a> Client<'a> {
     }
 
     fn tag(&mut self, name: &str) -> Result<Option<Tag>, DriverError> {
+        if let Some(known) = self.tags.iter().find(|tag| tag.name == name) {
+            return Ok(Some(known.clone()));
+        }
         Ok(self.tags(&format!("name=={name}"))?.into_iter().find(|tag| tag.name == name))
     }
 

@@ -1,6 +1,7 @@
 //! Drivers against devices and servers.
 
 mod aws;
+mod engine;
 mod fake_hawkbit;
 mod fake_mender;
 mod hawkbit;

@@ -11,7 +11,7 @@ use crate::scenario::{self, Fork, Offer, Site};
 use crate::support::orders;
 use crate::wire::{Proxy, serve};
 
-struct Fake {
+pub(crate) struct Fake {
     server: Arc<Mutex<Mender>>,
     proxy: Proxy,
     config: MenderConfig,

@@ -59,7 +59,8 @@ def things(region, things):
 
 def jobs(region):
     listed = client("iot", region).list_jobs()["jobs"]
-    return sorted(listed, key=lambda job: (job["createdAt"], job["jobId"]))
+    # Several may be made in one second: the way back after the way forth, and waves by their numbers.
+    return sorted(listed, key=lambda job: (job["createdAt"], "-back-w" in job["jobId"], int(job["jobId"].rsplit("-w", 1)[1])))
 
 
 def executions(region, job):
