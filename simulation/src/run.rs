@@ -182,7 +182,9 @@ impl<'a> Rehearsal<'a> {
             // After the end nobody gathers figures, but devices still go back.
             if !is_over {
                 self.take(now_s, figures)?;
-                let decided = self.act(now_s, |rollout| rollout.tick(now_s, policy))?;
+                let hour = hours(now_s, self.scenario.start_s);
+                let refused = |source| RunError::Refused { hour, source };
+                let decided = self.rollout.rehearse(now_s, policy).map_err(refused)?;
                 self.note(&decided, now_s);
                 self.operate(now_s)?;
             }
@@ -216,27 +218,13 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
-    fn act(
-        &mut self,
-        now_s: u64,
-        act: impl FnOnce(&mut Rollout) -> Result<whittle_rollout::Entry, Refusal>,
-    ) -> Result<Option<Decided>, RunError> {
-        let hour = hours(now_s, self.scenario.start_s);
-        let entry = act(&mut self.rollout).map_err(|source| RunError::Refused { hour, source })?;
-        Ok(match entry.outcome {
-            Outcome::Decided(decided) => Some(*decided),
-            _ => None,
-        })
-    }
-
     /// Notes who was the first to say that something is wrong, and what time goes by in pauses.
-    fn note(&mut self, decided: &Option<Decided>, now_s: u64) {
+    fn note(&mut self, decided: &Decided, now_s: u64) {
         let at_h = hours(now_s, self.scenario.start_s);
         self.run.hours = at_h;
         if let Phase::Paused(_) = self.rollout.state().phase() {
             self.run.paused_h += hours(self.tick_s, 0);
         }
-        let Some(decided) = decided else { return };
         let is_alarm =
             matches!(decided.decision, Decision::Pause(_) | Decision::RollBack(_) | Decision::Stop);
         if matches!(decided.decision, Decision::RollBack(_)) {
@@ -287,7 +275,10 @@ impl<'a> Rehearsal<'a> {
             if matches!(command, Command::RollBack(_)) {
                 self.run.rolled_back = true;
             }
-            self.act(now_s, |rollout| rollout.command(now_s, "operator", command))?;
+            let hour = hours(now_s, self.scenario.start_s);
+            self.rollout
+                .command(now_s, "operator", command)
+                .map_err(|source| RunError::Refused { hour, source })?;
         }
         Ok(())
     }
