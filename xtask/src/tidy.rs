@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::{header, setup, shell};
 
 /// What a crate of ours may depend on, besides crates that only its tests use.
-const ALLOWED: [(&str, &[&str]); 6] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("whittle-both", &[]),
     ("whittle-format", &["defmt"]),
     ("whittle-delta", &["bzip2", "defmt", "qbsdiff", "ruzstd", "zstd"]),
@@ -27,6 +27,11 @@ const ALLOWED: [(&str, &[&str]); 6] = [
     ),
     ("whittle-capi", &["embedded-storage", "whittle-format", "whittle-patcher-nostd"]),
     ("whittle-rollout", &["libm", "serde", "serde_json", "sha2", "thiserror"]),
+    ("whittle-rollout-store", &["rusqlite", "serde_json", "sha2", "thiserror", "whittle-rollout"]),
+    (
+        "whittle-simulation",
+        &["rand_core", "rand_distr", "rand_pcg", "rayon", "serde", "thiserror", "whittle-rollout"],
+    ),
 ];
 
 /// What nobody outside may depend on.
