@@ -88,11 +88,11 @@ fn plot(title: &str, days: f64, limit: Option<f64>, course: &[Quantiles]) -> Str
             "<line class=\"limit\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>"
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         svg,
         "<polyline class=\"axis\" points=\"0,0 0,{HEIGHT} {WIDTH},{HEIGHT}\"/>\
          <text x=\"-6\" y=\"4\" text-anchor=\"end\">{}</text><text x=\"-6\" y=\"{HEIGHT}\" text-anchor=\"end\">0</text>\
-         <text x=\"{WIDTH}\" y=\"{}\" text-anchor=\"end\">day {days}</text></svg>\n",
+         <text x=\"{WIDTH}\" y=\"{}\" text-anchor=\"end\">day {days}</text></svg>",
         short(highest),
         HEIGHT + 16.0,
     );
