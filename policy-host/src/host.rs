@@ -7,6 +7,7 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 use crate::Usage;
+use crate::bounds;
 use crate::cache::Cache;
 use crate::contract::{self, Violation};
 use crate::digest::PolicyDigest;
@@ -30,6 +31,8 @@ pub struct Limits {
     pub wall_clock: Duration,
     /// A component in bytes; 64 MiB. With an interpreter for Python it has 18 MB.
     pub component_bytes: usize,
+    /// A function of it in bytes; 512 KiB.
+    pub function_bytes: usize,
 }
 
 impl Default for Limits {
@@ -42,6 +45,7 @@ impl Default for Limits {
             output_bytes: MIB,
             wall_clock: Duration::from_secs(5),
             component_bytes: 64 * MIB,
+            function_bytes: MIB / 2,
         }
     }
 }
@@ -77,6 +81,7 @@ impl Host {
     /// If the bytes are no component that exports a policy and imports nothing, or if it cannot describe itself.
     pub fn load(&self, component: &[u8]) -> Result<Policy, LoadError> {
         check_kind(component, &self.limits)?;
+        bounds::check_functions(component, &self.limits)?;
         let digest = PolicyDigest::of(component);
         let (component, origin) = self.compiled(component, &digest)?;
         let component_type = component.component_type();
@@ -126,8 +131,11 @@ impl Host {
 /// Calls at once, for which there is room that is used again.
 const CALLS_AT_ONCE: u32 = 64;
 
-/// Core instances, memories and tables of a policy; a component that was made of a core module has three of them.
+/// Memories, and tables, of a policy; there is one of each in all that were tried.
 const PARTS: u32 = 8;
+
+/// Core instances of a policy; one in Python has 38.
+const INSTANCES: u32 = 256;
 
 /// Bytes of a memory that are zeroed rather than given back.
 const KEPT_BYTES: usize = 4 << 20;
@@ -148,10 +156,10 @@ fn config() -> Config {
 fn pooled(limits: &Limits) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(CALLS_AT_ONCE)
-        .total_core_instances(CALLS_AT_ONCE * PARTS)
+        .total_core_instances(CALLS_AT_ONCE * INSTANCES)
         .total_memories(CALLS_AT_ONCE * PARTS)
         .total_tables(CALLS_AT_ONCE * PARTS)
-        .max_core_instances_per_component(PARTS)
+        .max_core_instances_per_component(INSTANCES)
         .max_memories_per_component(PARTS)
         .max_tables_per_component(PARTS)
         .table_elements(store::MAX_TABLE_ELEMENTS)

@@ -179,6 +179,21 @@ fn what_is_too_large_is_not_looked_at() {
     assert!(matches!(error, LoadError::TooLarge { .. }), "{error:?}");
 }
 
+/// A function whose compilation would take minutes is refused at once.
+#[test]
+fn a_function_that_is_too_large_is_not_compiled() {
+    let additions = "local.get 0 i32.const 7 i32.add local.set 0 ".repeat(100_000);
+    let text = format!(
+        "(component (core module (func (param i32) (result i32) {additions} local.get 0)))"
+    );
+    let component = wat::parse_str(text).expect("valid");
+    let error = host(Limits::default()).load(&component).err().expect("it is too large");
+    let limit = 512 << 10;
+    let is_expected =
+        matches!(error, LoadError::FunctionTooLarge { got, limit: l } if got > limit && l == limit);
+    assert!(is_expected, "{error:?}");
+}
+
 fn fault(error: &CallError) -> String {
     chain(&error.fault)
 }
