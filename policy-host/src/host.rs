@@ -31,8 +31,10 @@ pub struct Limits {
     pub wall_clock: Duration,
     /// A component in bytes; 64 MiB. With an interpreter for Python it has 18 MB.
     pub component_bytes: usize,
-    /// A function of it in bytes; 512 KiB.
+    /// A function of it in bytes; 1 MiB.
     pub function_bytes: usize,
+    /// Functions of it; 100,000.
+    pub functions: usize,
 }
 
 impl Default for Limits {
@@ -45,7 +47,8 @@ impl Default for Limits {
             output_bytes: MIB,
             wall_clock: Duration::from_secs(5),
             component_bytes: 64 * MIB,
-            function_bytes: MIB / 2,
+            function_bytes: MIB,
+            functions: 100_000,
         }
     }
 }
