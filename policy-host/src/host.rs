@@ -143,7 +143,7 @@ const INSTANCES: u32 = 256;
 /// Bytes of a memory that are zeroed rather than given back.
 const KEPT_BYTES: usize = 4 << 20;
 
-/// How wasmtime compiles and runs: so that nothing depends on the machine.
+/// How wasmtime compiles and runs: so that answers and fuel do not depend on the machine.
 fn config() -> Config {
     let mut config = Config::new();
     config

@@ -51,7 +51,7 @@ pub struct FleetTerms {
     pub check_in_s: f64,
     /// Share of the devices that never check in, 0 to below 1.
     pub offline: f64,
-    /// Share of the devices that report other versions than the bases, and take the full image, 0 to 1.
+    /// Share of the devices that no delta fits, so that they take the full image, 0 to 1.
     pub stragglers: f64,
     /// How much more often events happen at noon than on average, and less often at midnight, as a fraction, 0 to below 1.
     pub daily: f64,
