@@ -28,6 +28,11 @@ pub(crate) enum Error {
     /// A file that describes a rollout, and what is wrong with it.
     #[error("`{}` is not a rollout: {why}", path.display())]
     BadRollout { path: PathBuf, why: String },
+    /// The same of a scenario.
+    #[error("`{}` is not a scenario: {why}", path.display())]
+    BadScenario { path: PathBuf, why: String },
+    #[error(transparent)]
+    Simulation(whittle_simulation::RunError),
     /// A store that should have a rollout is not there.
     #[error("there is no store `{0}`")]
     NoStore(String),
@@ -70,13 +75,14 @@ impl Error {
             Self::BadJson { .. }
             | Self::NotBuilt(..)
             | Self::BadRollout { .. }
+            | Self::BadScenario { .. }
             | Self::SetAside(_) => Exit::BadInput,
             Self::SelfCheck(_) | Self::Replay(_) => Exit::SelfCheck,
             Self::DoesNotGoOn { .. } => Exit::Paused,
             Self::Usage(_) => Exit::Usage,
             Self::Session(error) => session_exit(error),
             Self::Stdout(_) | Self::NoTool { .. } | Self::NoStore(_) => Exit::Io,
-            Self::Json(_) => Exit::Internal,
+            Self::Json(_) | Self::Simulation(_) => Exit::Internal,
         }
     }
 

@@ -57,6 +57,22 @@ pub enum LoadError {
         /// [`Limits::component_bytes`](crate::Limits::component_bytes).
         limit: usize,
     },
+    /// A function of it is too large to be compiled in a reasonable time.
+    #[error("a function of {got} bytes, at most {limit} are accepted")]
+    FunctionTooLarge {
+        /// Bytes of the function.
+        got: usize,
+        /// [`Limits::function_bytes`](crate::Limits::function_bytes).
+        limit: usize,
+    },
+    /// It has too many functions to be compiled in a reasonable time.
+    #[error("{got} functions, at most {limit} are accepted")]
+    TooManyFunctions {
+        /// How many it has, as far as they were counted.
+        got: usize,
+        /// [`Limits::functions`](crate::Limits::functions).
+        limit: usize,
+    },
     /// The first bytes are not those of WebAssembly.
     #[error("not a WebAssembly file")]
     NotWasm,

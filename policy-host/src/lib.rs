@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod bounds;
 mod cache;
 mod contract;
 mod digest;

@@ -11,7 +11,7 @@ use crate::error::{Fault, Usage};
 const TICK: Duration = Duration::from_millis(50);
 
 /// Elements of all tables together; the largest interpreters that were tried have some 20,000.
-const MAX_TABLE_ELEMENTS: usize = 200_000;
+pub(crate) const MAX_TABLE_ELEMENTS: usize = 200_000;
 
 /// Instances, memories and tables of a component, each.
 const MAX_PARTS: usize = 1_000;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::observation::{MetricObservation, NOTHING, Observation, count, readings, sum};
 use crate::policy::types::{Bucket, Metric, MetricKind, Reference, Seconds, Signal, Tally};
-use crate::statistics::{BaselineTest, Count, Interval, MeanTest, RatioSequence, RatioTest};
+use crate::statistics::{BaselineTest, Count, Gain, Interval, MeanTest, RatioSequence, RatioTest};
 use crate::terms::{MetricTerms, Terms};
 
 /// The level of the intervals that policies and people see.
@@ -58,6 +58,21 @@ struct RatioEvidence {
     before: BaselineTest,
 }
 
+/// What each metric of each cell tells about ratios: the same for all groups that the cell belongs to.
+pub(crate) fn gains(observation: &Observation, terms: &Terms) -> Vec<Vec<Gain>> {
+    let of_metric = |seen: &MetricObservation| {
+        let metric = terms.metrics.iter().find(|metric| metric.name == seen.name);
+        let ratio = metric.filter(|metric| metric.kind != MetricKind::Mean);
+        ratio.map_or_else(Gain::default, |metric| {
+            let (treated, control) = (count(metric, &seen.treated), count(metric, &seen.control));
+            let (one, other) = in_order(metric, treated, control);
+            Gain::of(one, other)
+        })
+    };
+    let cells = observation.cells.iter();
+    cells.map(|cell| cell.metrics.iter().map(of_metric).collect()).collect()
+}
+
 impl GroupEvidence {
     /// No evidence yet, for each group of the terms.
     pub(crate) fn of_all(terms: &Terms) -> Vec<Self> {
@@ -80,19 +95,20 @@ impl GroupEvidence {
         &mut self,
         observation: &Observation,
         places: &[usize],
+        gains: &[Vec<Gain>],
         terms: &Terms,
         started_s: u64,
     ) {
-        for (cell, place) in observation.cells.iter().zip(places) {
+        for ((cell, place), gains) in observation.cells.iter().zip(places).zip(gains) {
             let Some(stratum) = self.cells.iter().position(|own| own == place) else { continue };
-            for metric in &cell.metrics {
+            for (metric, gain) in cell.metrics.iter().zip(gains) {
                 let at = terms.metrics.iter().position(|terms| terms.name == metric.name);
                 let Some((terms_of, evidence)) =
                     at.and_then(|at| terms.metrics.get(at).zip(self.metrics.get_mut(at)))
                 else {
                     continue;
                 };
-                evidence.test(terms_of, stratum, metric, observation.until_s);
+                evidence.test(terms_of, stratum, metric, gain, observation.until_s);
                 let length_s = u64::from(terms.bucket_length);
                 let number =
                     (observation.until_s - 1).saturating_sub(started_s).checked_div(length_s);
@@ -154,6 +170,7 @@ impl MetricEvidence {
         terms: &MetricTerms,
         stratum: usize,
         seen: &MetricObservation,
+        gain: &Gain,
         until_s: u64,
     ) {
         let MetricObservation { treated, control, .. } = seen;
@@ -172,7 +189,7 @@ impl MetricEvidence {
                     self.controlled_s = Some(until_s);
                     let (one, other) = in_order(terms, treated, control);
                     evidence.test.add(one, other);
-                    evidence.sequence.add(one, other);
+                    evidence.sequence.gain(gain);
                 } else if treated.exposure() > 0.0 {
                     evidence.before.add(stratum, treated);
                 }

@@ -58,5 +58,5 @@ pub use rollout::{Refusal, Rollout, plan};
 pub use state::{Ending, Pause, Phase, Role, State, Suspect, VersionShare};
 pub use terms::{
     BadTerms, Caution, Cell, FLEET, KillRule, LONGEST_PAUSE_S, Limits, Lost, MetricTerms, Planned,
-    Terms, WayBack,
+    Terms, WayBack, part_of,
 };

@@ -138,6 +138,21 @@ impl Rollout {
         self.take(at_s, Input::Tick(asked))
     }
 
+    /// The same as [`tick`](Self::tick) where no log is kept, as in a rehearsal: what the policy was asked with is not hashed.
+    ///
+    /// # Errors
+    ///
+    /// As of [`tick`](Self::tick).
+    pub fn rehearse(&mut self, at_s: u64, policy: &dyn Policy) -> Result<Decided, Refusal> {
+        self.may_tick(at_s, &policy.digest())?;
+        let answers = answers(&self.snapshot(at_s), policy);
+        let asked = Asked { policy: policy.digest(), input: String::new(), answers };
+        let decided = self.decide(at_s, &asked);
+        self.state.now_s = at_s;
+        self.next += 1;
+        Ok(decided)
+    }
+
     /// Does what a person says, as far as it is possible.
     ///
     /// # Errors
@@ -150,11 +165,7 @@ impl Rollout {
     /// What the policy says to the state as it is now.
     pub(crate) fn ask(&self, at_s: u64, policy: &dyn Policy) -> Asked {
         let now = self.snapshot(at_s);
-        let mut answers = vec![answered(policy.evaluate(&now))];
-        if let [Answered::Fault { .. }] = answers.as_slice() {
-            answers.push(answered(policy.evaluate(&now)));
-        }
-        Asked { policy: policy.digest(), input: digest(&now), answers }
+        Asked { policy: policy.digest(), input: digest(&now), answers: answers(&now, policy) }
     }
 
     /// The one way by which the state changes: live and in a replay.
@@ -168,7 +179,7 @@ impl Rollout {
             Input::Observe(observation) => self.count(at_s, observation),
             Input::Tick(asked) => {
                 self.may_tick(at_s, &asked.policy)?;
-                self.decide(at_s, asked)
+                Outcome::Decided(Box::new(self.decide(at_s, asked)))
             }
             Input::Command { by, command } => self.obey(at_s, by, command)?,
         };
@@ -209,7 +220,7 @@ impl Rollout {
         }
     }
 
-    fn decide(&mut self, at_s: u64, asked: &Asked) -> Outcome {
+    fn decide(&mut self, at_s: u64, asked: &Asked) -> Decided {
         let decided = decide(&self.state, at_s, asked);
         self.again_in = None;
         if let Some(Answered::Verdict { verdict, .. }) = asked.answers.last()
@@ -218,12 +229,8 @@ impl Rollout {
             self.state.memo.clone_from(&verdict.memo);
             self.again_in = verdict.again_in;
         }
-        self.carry_out(decided, at_s)
-    }
-
-    fn carry_out(&mut self, decided: Decided, at_s: u64) -> Outcome {
         self.state.carry_out(&decided, at_s);
-        Outcome::Decided(Box::new(decided))
+        decided
     }
 
     fn obey(&mut self, at_s: u64, by: &str, command: &Command) -> Result<Outcome, Refusal> {
@@ -265,7 +272,8 @@ impl Rollout {
                 ruling.roll_back(order)
             }
         };
-        Ok(self.carry_out(decided, at_s))
+        self.state.carry_out(&decided, at_s);
+        Ok(Outcome::Decided(Box::new(decided)))
     }
 
     fn check_groups(&self, order: &RollbackOrder) -> Result<(), Refusal> {
@@ -311,6 +319,15 @@ pub fn plan(terms: Terms, at_s: u64, policy: &dyn Policy) -> Result<Terms, Polic
     let Answer { value, fuel } = policy.plan(&plan_input(&terms, at_s))?;
     let policy = policy.digest();
     Ok(Terms { plan: value, planned: Some(Planned { at_s, fuel }), policy, ..terms })
+}
+
+/// What a policy answers; if it fails, also what it does when it is asked again.
+fn answers(now: &Snapshot, policy: &dyn Policy) -> Vec<Answered> {
+    let mut answers = vec![answered(policy.evaluate(now))];
+    if let [Answered::Fault { .. }] = answers.as_slice() {
+        answers.push(answered(policy.evaluate(now)));
+    }
+    answers
 }
 
 fn answered(answer: Result<Answer<crate::policy::types::Verdict>, PolicyFault>) -> Answered {

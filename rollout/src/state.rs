@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::evidence::{GroupEvidence, seconds};
+use crate::evidence::{GroupEvidence, gains, seconds};
 use crate::log::Decided;
 use crate::observation::{DeviceCounts, Known, Observation, Problem};
 use crate::policy::types::{
@@ -271,8 +271,9 @@ impl State {
                 }
             }
         }
+        let gains = gains(observation, &self.terms);
         for group in &mut self.groups {
-            group.add(observation, places, &self.terms, self.started_s);
+            group.add(observation, places, &gains, &self.terms, self.started_s);
         }
         self.counted_until_s = observation.until_s;
         self.problem = None;

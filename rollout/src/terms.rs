@@ -610,8 +610,9 @@ pub(crate) fn bad_count(metric: &MetricTerms, tally: &Tally) -> f64 {
     tally.count
 }
 
-/// That part of a number of devices, rounded down.
-pub(crate) fn part_of(devices: u32, share: f64) -> u32 {
+/// That part of a number of devices, 0 to 1, rounded down.
+#[must_use]
+pub fn part_of(devices: u32, share: f64) -> u32 {
     // Between 0 and the number of devices, which fits; a hair more, so that 0.29 of 100 is 29.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let part = (f64::from(devices) * share.clamp(0.0, 1.0) + 1e-6) as u32;

@@ -20,6 +20,7 @@ mod qemu;
 mod qemu_update;
 mod reproducible;
 mod rollout;
+mod simulate;
 mod stage;
 mod tamper;
 mod update;

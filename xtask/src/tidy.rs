@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::{header, setup, shell};
 
 /// What a crate of ours may depend on, besides crates that only its tests use.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("whittle-both", &[]),
     ("whittle-format", &["defmt"]),
     ("whittle-delta", &["bzip2", "defmt", "qbsdiff", "ruzstd", "zstd"]),
@@ -43,6 +43,10 @@ const ALLOWED: [(&str, &[&str]); 7] = [
             "whittle-release",
             "whittle-rollout",
         ],
+    ("whittle-rollout-store", &["rusqlite", "serde_json", "sha2", "thiserror", "whittle-rollout"]),
+    (
+        "whittle-simulation",
+        &["rand_core", "rand_distr", "rand_pcg", "rayon", "serde", "thiserror", "whittle-rollout"],
     ),
 ];
 

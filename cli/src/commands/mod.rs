@@ -11,6 +11,7 @@ mod keygen;
 mod policy;
 mod pubkey;
 mod rollout;
+mod simulate;
 mod stage;
 mod verify;
 
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     Policy(policy::Command),
     #[command(subcommand)]
     Rollout(rollout::Command),
+    Simulate(simulate::Args),
     #[command(subcommand)]
     Stage(stage::Command),
 }
@@ -58,6 +60,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::Flags(command) => flags::run(command, printer),
         Command::Policy(command) => policy::run(command, printer),
         Command::Rollout(command) => rollout::run(command, printer),
+        Command::Simulate(args) => simulate::run(args, printer),
         Command::Stage(command) => stage::run(command, printer),
     }
 }

@@ -179,6 +179,22 @@ fn what_is_too_large_is_not_looked_at() {
     assert!(matches!(error, LoadError::TooLarge { .. }), "{error:?}");
 }
 
+/// What would take minutes to compile is refused at once.
+#[test]
+fn code_that_takes_long_to_compile_is_not_compiled() {
+    let host = host(Limits::default());
+    let load = |functions: &str| {
+        let text = format!("(component (core module {functions}))");
+        host.load(&wat::parse_str(text).expect("valid")).err().expect("it is too much")
+    };
+    let additions = "local.get 0 i32.const 7 i32.add local.set 0 ".repeat(200_000);
+    let error = load(&format!("(func (param i32) (result i32) {additions} local.get 0)"));
+    assert!(matches!(error, LoadError::FunctionTooLarge { limit: 0x10_0000, .. }), "{error:?}");
+    let error = load(&"(func)".repeat(100_001));
+    let is_expected = matches!(error, LoadError::TooManyFunctions { got: 100_001, limit: 100_000 });
+    assert!(is_expected, "{error:?}");
+}
+
 fn fault(error: &CallError) -> String {
     chain(&error.fault)
 }

@@ -75,6 +75,24 @@ impl Grid {
     }
 }
 
+/// By how much a tick within a stratum changes `ℓ` at each point of the grid; nothing if nothing is learnt.
+#[derive(Default)]
+pub(crate) struct Gain(Vec<f64>);
+
+impl Gain {
+    pub(crate) fn of(treated: Count, control: Count) -> Self {
+        let (t, s) = (treated.exposure(), control.exposure());
+        let n = treated.events() + control.events();
+        if t <= 0.0 || s <= 0.0 || n <= 0.0 {
+            return Self(vec![]);
+        }
+        let points = GRID.ratios.iter().zip(&GRID.thetas);
+        let gained = points
+            .map(|(ratio, theta)| treated.events() * theta - n * ln((ratio * t + s) / (t + s)));
+        Self(gained.collect())
+    }
+}
+
 /// The confidence sequence of the ratio between the rates on new and on old firmware.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RatioSequence {
@@ -91,15 +109,12 @@ impl Default for RatioSequence {
 impl RatioSequence {
     /// Counts what happened in a tick within a stratum. Nothing is learnt if either side has no exposure.
     pub fn add(&mut self, treated: Count, control: Count) {
-        let (t, s) = (treated.exposure(), control.exposure());
-        let n = treated.events() + control.events();
-        if t <= 0.0 || s <= 0.0 || n <= 0.0 {
-            return;
-        }
-        let points = self.logs.iter_mut().zip(&GRID.ratios).zip(&GRID.thetas);
-        for ((log, ratio), theta) in points {
-            *log += treated.events() * theta - n * ln((ratio * t + s) / (t + s));
-        }
+        self.gain(&Gain::of(treated, control));
+    }
+
+    /// The same, of a gain that several sequences share.
+    pub(crate) fn gain(&mut self, gain: &Gain) {
+        self.logs.iter_mut().zip(&gain.0).for_each(|(log, gained)| *log += gained);
     }
 
     /// The interval that misses the true ratio at any time with a probability of at most `alpha`.

@@ -13,6 +13,7 @@ mod peers_file;
 mod policy;
 mod power_cuts;
 mod ratio;
+mod simulate;
 mod sizes;
 
 use std::path::PathBuf;
@@ -104,6 +105,10 @@ pub(crate) enum Section {
     ///
     /// Builds wasmtime in release, which takes minutes.
     Policy,
+    /// Time of a thousand rollouts to a million devices, for each scenario that comes with whittle.
+    ///
+    /// Builds the program as it is shipped, which takes minutes.
+    Simulate,
     /// What boots after power cuts under embassy-boot, by its own updater and by whittle's adapter.
     EmbassyBoot,
 }
@@ -119,6 +124,7 @@ pub(crate) fn run(section: Section) -> Result<()> {
         Section::PowerCuts => power_cuts::run(),
         Section::Footprint => footprint::run(),
         Section::Policy => policy::run(),
+        Section::Simulate => simulate::run(),
         Section::EmbassyBoot => embassy_boot::run(),
     }
 }

@@ -1,3 +1,4 @@
+mod backtest;
 mod file;
 mod log;
 mod observe;
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Recount(say::RecountArgs),
     Log(log::Args),
     Replay(replay::Args),
+    Backtest(backtest::Args),
 }
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
@@ -54,6 +56,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::Recount(args) => say::recount(args, printer),
         Command::Log(args) => log::run(args, printer),
         Command::Replay(args) => replay::run(args, printer),
+        Command::Backtest(args) => backtest::run(args, printer),
     }
 }
 
