@@ -167,7 +167,17 @@ pub(crate) fn apply(
     for known in forth.iter().filter(|known| known.wave.progress == Progress::Over) {
         engine.tidy(&known.wave)?;
     }
+    report.shortfalls.extend(not_for_servers(orders));
     Ok(report)
+}
+
+/// What deployments of a server cannot tell devices.
+fn not_for_servers(orders: &Orders) -> Vec<String> {
+    let flags = orders.feature_flags.iter().map(|order| order.name.as_str());
+    let flags = BTreeSet::from_iter(flags).into_iter().collect::<Vec<_>>().join(", ");
+    let flags = (!flags.is_empty()).then(|| format!("this server sets no feature flags: {flags}"));
+    let telemetry = "this server cannot ask devices for more telemetry".to_owned();
+    flags.into_iter().chain(orders.more_telemetry.then_some(telemetry)).collect()
 }
 
 fn known(

@@ -43,6 +43,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
             "whittle-release",
             "whittle-rollout",
         ],
+    ),
     ("whittle-rollout-store", &["rusqlite", "serde_json", "sha2", "thiserror", "whittle-rollout"]),
     (
         "whittle-simulation",

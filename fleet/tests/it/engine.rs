@@ -72,6 +72,7 @@ fn a_rollout_reaches_devices_by_its_orders() {
     };
     let report = say(&mut rollout, Command::Pause(order));
     assert!(report.changed.iter().all(|change| change.kind == ChangeKind::Stopped), "{report:?}");
+    assert_eq!(report.shortfalls, ["this server cannot ask devices for more telemetry"]);
     assert_eq!(site.offers().len(), 6);
     say(&mut rollout, Command::Resume(0.5));
     assert_eq!(site.offers().len(), 20);
