@@ -94,6 +94,20 @@ pub struct AwsConfig {
     pub retry: RetryConfig,
 }
 
+impl AwsConfig {
+    /// All paths in it.
+    pub(crate) fn paths(&mut self) -> Vec<&mut PathBuf> {
+        let secrets = [&mut self.access_key_id, &mut self.secret_access_key];
+        let secrets = secrets.into_iter().chain(&mut self.session_token);
+        let documents = [&mut self.document].into_iter().chain(&mut self.way_back);
+        let documents = documents.filter_map(|document| match document {
+            JobDocument::File(path) => Some(path),
+            JobDocument::Source(_) => None,
+        });
+        secrets.filter_map(SecretSource::path).chain(documents).collect()
+    }
+}
+
 /// Where a job's document is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

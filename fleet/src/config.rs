@@ -1,5 +1,7 @@
 //! Which driver, and how it is set up.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use crate::DriverError;
@@ -25,6 +27,24 @@ pub enum DriverConfig {
 }
 
 impl DriverConfig {
+    /// The same with each relative path taken from a directory: that of the file which holds the configuration.
+    #[must_use]
+    pub fn beside(mut self, directory: &Path) -> Self {
+        for path in self.paths() {
+            *path = directory.join(&*path);
+        }
+        self
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            Self::Published(config) => config.paths(),
+            Self::Hawkbit(config) => config.password.path().into_iter().collect(),
+            Self::Mender(config) => config.token.path().into_iter().collect(),
+            Self::AwsIotJobs(config) => config.paths(),
+        }
+    }
+
     /// Makes the driver: reads keys and secrets, asks nobody yet.
     ///
     /// # Errors
@@ -39,5 +59,32 @@ impl DriverConfig {
             Self::Mender(config) => Box::new(Mender::open(config.clone(), surroundings)?),
             Self::AwsIotJobs(config) => Box::new(Aws::open(config.clone(), surroundings)?),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_beside_the_file() {
+        let moved = |toml: &str| {
+            let config: DriverConfig = toml::from_str(toml).expect("a configuration");
+            let mut moved = config.beside(Path::new("/etc/whittle"));
+            moved.paths().into_iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+        };
+        let published = "kind = 'published'\ndirectory = 'public'\nproduct = 'p'\nkey = '/run/key.pem'\nflags = 'flags.json'";
+        assert_eq!(
+            moved(published),
+            ["/etc/whittle/public", "/run/key.pem", "/etc/whittle/flags.json"]
+        );
+        let mender =
+            "kind = 'mender'\nurl = 'https://a'\ntoken = { file = 'token' }\nartifact = 'a'";
+        assert_eq!(moved(mender), ["/etc/whittle/token"]);
+        let hawkbit = "kind = 'hawkbit'\nurl = 'https://a'\nuser = 'u'\npassword = { env = 'P' }\ndistribution-set = 1";
+        assert_eq!(moved(hawkbit), Vec::<String>::new());
+        let aws = "kind = 'aws-iot-jobs'\nregion = 'r'\naccess-key-id = { env = 'A' }\n\
+                   secret-access-key = { file = 'secret' }\ndocument = { file = 'job.json' }\nway-back = { source = 'https://a' }";
+        assert_eq!(moved(aws), ["/etc/whittle/secret", "/etc/whittle/job.json"]);
     }
 }

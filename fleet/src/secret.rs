@@ -32,6 +32,14 @@ impl SecretSource {
         text.filter(fits).map(Secret).ok_or_else(|| DriverError::NoSecret { place: self.place() })
     }
 
+    /// The file, if it is one.
+    pub(crate) fn path(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::Env(_) => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
     fn place(&self) -> String {
         match self {
             Self::Env(name) => format!("environment variable `{name}`"),

@@ -88,6 +88,13 @@ pub struct PublishedConfig {
     pub way_back: Option<WayBackRelease>,
 }
 
+impl PublishedConfig {
+    /// All paths in it.
+    pub(crate) fn paths(&mut self) -> Vec<&mut PathBuf> {
+        [&mut self.directory, &mut self.key].into_iter().chain(&mut self.flags).collect()
+    }
+}
+
 /// The release that takes devices back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
