@@ -201,7 +201,11 @@ fn fleet_exit(error: &DriverError) -> Exit {
 
 fn call_exit(error: &CallError) -> Exit {
     match error.fault {
-        Fault::OutOfFuel { .. } | Fault::OutOfMemory { .. } | Fault::TooSlow { .. } => Exit::Budget,
+        Fault::OutOfFuel { .. }
+        | Fault::OutOfMemory { .. }
+        | Fault::TableTooLarge { .. }
+        | Fault::TooSlow { .. } => Exit::Budget,
+        Fault::Host(_) => Exit::Io,
         _ => Exit::BadInput,
     }
 }

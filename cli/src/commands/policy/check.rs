@@ -34,7 +34,7 @@ struct Checked {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let policy = super::load(&super::host(), &args.policy)?;
+    let policy = super::load(&super::host(printer), &args.policy)?;
     let info = policy.info();
     let input = sample::plan_input(info);
     let plan = policy.plan(&input)?;

@@ -57,8 +57,8 @@ pub(crate) struct PolicyArgs {
 }
 
 impl PolicyArgs {
-    fn load(&self) -> Result<Policy> {
-        load(&host(), &self.policy)
+    fn load(&self, printer: &Printer) -> Result<Policy> {
+        load(&host(printer), &self.policy)
     }
 
     /// The settings, of the types that the policy says they have.
@@ -68,8 +68,11 @@ impl PolicyArgs {
 }
 
 /// A host that keeps what it compiles in the user's cache directory.
-pub(super) fn host() -> Host {
+pub(super) fn host(printer: &Printer) -> Host {
     let cache = cache_directory::find().map(|path| Cache::in_directory(path.join("policies")));
+    if let Some(trouble) = cache.as_ref().and_then(Cache::trouble) {
+        printer.note(&format!("caution: {trouble}"));
+    }
     Host::new(Limits::default(), cache)
 }
 

@@ -30,7 +30,7 @@ struct Decided {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let policy = args.policy.load()?;
+    let policy = args.policy.load(printer)?;
     let mut snapshot: Snapshot = super::read_json("snapshot", &args.snapshot)?;
     super::apply(&args.policy.settings(policy.info())?, &mut snapshot.settings);
     let answer = policy.evaluate(&snapshot)?;

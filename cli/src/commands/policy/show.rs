@@ -20,7 +20,7 @@ struct Shown {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let policy = args.policy.load()?;
+    let policy = args.policy.load(printer)?;
     let settings = args.policy.settings(policy.info())?;
     let info = policy.describe(&settings)?.value;
     printer.result(&Shown { sha256: policy.digest().to_string(), info }, |shown| human(&shown.info))

@@ -36,7 +36,7 @@ struct Tested {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let policy = args.policy.load()?;
+    let policy = args.policy.load(printer)?;
     let settings = args.policy.settings(policy.info())?;
     let cases = find(&args.cases)?;
     if cases.is_empty() {

@@ -10,6 +10,7 @@ use whittle_rollout::{Draft, Terms};
 use super::drive::Fleet;
 use crate::commands::policy;
 use crate::error::{Error, Result};
+use crate::printer::Printer;
 use crate::time;
 
 /// A rollout as people write it down, in TOML.
@@ -38,12 +39,12 @@ impl RolloutFile {
     }
 
     /// Loads the policy.
-    pub(super) fn policy(&self) -> Result<Policy> {
+    pub(super) fn policy(&self, printer: &Printer) -> Result<Policy> {
         let beside = self.path.parent().map(|directory| directory.join(&self.policy));
         let is_file = beside.as_ref().is_some_and(|path| path.is_file());
         match beside.filter(|_| is_file) {
-            Some(path) => policy::load(&policy::host(), &path.to_string_lossy()),
-            None => policy::load(&policy::host(), &self.policy),
+            Some(path) => policy::load(&policy::host(printer), &path.to_string_lossy()),
+            None => policy::load(&policy::host(printer), &self.policy),
         }
     }
 

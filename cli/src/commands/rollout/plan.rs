@@ -63,7 +63,7 @@ struct Sees {
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let at_s = args.clock.now_s();
     let file = RolloutFile::read(&args.file)?;
-    let policy = file.policy()?;
+    let policy = file.policy(printer)?;
     let terms = file.terms(at_s, &policy)?;
     terms
         .check(&BTreeSet::new())

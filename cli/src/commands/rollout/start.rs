@@ -38,7 +38,7 @@ struct Started {
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let at_s = args.clock.now_s();
     let file = RolloutFile::read(&args.file)?;
-    let policy = file.policy()?;
+    let policy = file.policy(printer)?;
     let fleet = file.fleet();
     fleet.as_ref().map_or(Ok(()), Fleet::check)?;
     let terms = file.terms(at_s, &policy)?;

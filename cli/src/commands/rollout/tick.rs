@@ -52,7 +52,7 @@ struct Tick {
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let file = RolloutFile::read(&args.file)?;
-    let (policy, fleet) = (file.policy()?, file.fleet());
+    let (policy, fleet) = (file.policy(printer)?, file.fleet());
     fleet.as_ref().map_or(Ok(()), Fleet::check)?;
     if args.watch {
         return watch(args, &policy, fleet.as_ref(), printer);
