@@ -235,6 +235,15 @@ impl Policy {
         self.origin
     }
 
+    /// Checks settings against those that the policy has, before it is asked anything.
+    ///
+    /// # Errors
+    ///
+    /// The first that is unknown, of another type, out of its range or given twice.
+    pub fn check_settings(&self, settings: &[Setting]) -> Result<(), Violation> {
+        contract::check_settings(settings, &self.info)
+    }
+
     /// Asks what the policy is and what it wants under these settings.
     ///
     /// # Errors
