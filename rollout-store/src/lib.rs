@@ -18,12 +18,14 @@
 mod chain;
 mod error;
 mod name;
+mod postgres;
 mod session;
 mod sqlite;
 mod store;
 
+pub use self::postgres::Postgres;
 pub use chain::{Hash, Log};
-pub use error::StoreError;
+pub use error::{OpenError, StoreError};
 pub use name::{BadName, RolloutName};
 pub use session::{Session, SessionError, Ticked};
 pub use sqlite::Sqlite;

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, Trans
 use whittle_rollout::Entry;
 
 use crate::chain::{Hash, Log, NOTHING, Row};
-use crate::error::StoreError;
+use crate::error::{OpenError, StoreError};
 use crate::name::RolloutName;
 use crate::store::{Appended, Store};
 
@@ -76,7 +76,7 @@ impl Sqlite {
         let opened = Connection::open_with_flags(path, flags);
         let connection = opened.map_err(|error| match problem(&error) {
             StoreError::Database(why) | StoreError::Damaged(why) => {
-                StoreError::Open { path: shown.clone(), why }
+                StoreError::Open { store: shown.clone(), why: OpenError::File(why) }
             }
             other => other,
         })?;

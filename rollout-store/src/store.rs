@@ -7,6 +7,7 @@ use whittle_rollout::Entry;
 use crate::chain::Log;
 use crate::error::StoreError;
 use crate::name::RolloutName;
+use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
 
 /// What became of an entry.
@@ -57,11 +58,15 @@ pub trait Store {
     fn quarantined(&mut self) -> Result<BTreeSet<String>, StoreError>;
 }
 
-/// Opens a store: a path, with or without `sqlite:` before it. A file that is not there is made.
+/// Opens a store: an address of PostgreSQL, which begins with `postgres://` or `postgresql://`; or else a path, with or without
+/// `sqlite:` before it. A file that is not there is made.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn open(address: &str) -> Result<Box<dyn Store>, StoreError> {
+    if ["postgres://", "postgresql://"].iter().any(|scheme| address.starts_with(scheme)) {
+        return Ok(Box::new(Postgres::open(address)?));
+    }
     let path = address.strip_prefix("sqlite:").unwrap_or(address);
     Ok(Box::new(Sqlite::open(path.as_ref())?))
 }

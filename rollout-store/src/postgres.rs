@@ -1,0 +1,401 @@
+//! A store in a database of PostgreSQL, version 11 or later, which several people and hosts share.
+//!
+//! The tables are in a schema of their own, `whittle`, which is made when the store is first opened, if the role may `CREATE` in the
+//! database. Whoever works with rollouts may read and append, nothing else, and needs no more:
+//!
+//! ```sql
+//! GRANT USAGE ON SCHEMA whittle TO operators;
+//! GRANT SELECT, INSERT ON whittle.rollout, whittle.entry, whittle.quarantine TO operators;
+//! GRANT SELECT ON whittle.version TO operators;
+//! ```
+//!
+//! Triggers refuse each `UPDATE`, `DELETE` and `TRUNCATE`, of the owner too. A role with `SELECT` alone can look at everything.
+//!
+//! Each entry is a transaction under an advisory lock of its rollout, and is flushed to the disk before it counts, whatever
+//! `synchronous_commit` says; with `fsync = off` the server itself gives that up. A connection that was lost is made again. If that
+//! happens while an entry is committed, the server is asked what became of the transaction.
+//!
+//! What leaves the machine is encrypted, and the server's certificate is verified; `sslmode=disable` says otherwise, and
+//! `sslrootcert` names the file of an authority that the system does not know. The password is in the address, or in `PGPASSWORD`, or
+//! in the file that `passfile` or `PGPASSFILE` names, or in `~/.pgpass`.
+
+mod address;
+mod connection;
+mod passfile;
+mod tls;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use postgres::types::Type;
+use postgres::{Client, Error, IsolationLevel, Row as PgRow, Transaction};
+use whittle_rollout::Entry;
+
+use self::address::Address;
+use self::connection::{Connection, is_loss, problem};
+use crate::chain::{Log, NOTHING, Row};
+use crate::error::{OpenError, StoreError};
+use crate::name::RolloutName;
+use crate::store::{Appended, Store};
+
+/// Version of the tables.
+const VERSION: i64 = 1;
+
+/// How long to wait for others who write, and for a server that comes up again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a connection may be lost before something is given up.
+const TRIES: usize = 3;
+
+/// Advisory locks of a store are pairs of this, `whtl`, and the number of a rollout, or 0.
+const LOCKS: i32 = 0x7768_746c;
+
+/// The lock of whatever concerns all rollouts.
+const ALL: i32 = 0;
+
+const TABLES: &str = include_str!("postgres/tables.sql");
+
+/// For a transaction that writes: it waits for a while, and counts when it is on the disk. What is stricter than that is left.
+const SETTINGS: &str = "
+    SET LOCAL lock_timeout = '10s';
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
+";
+
+/// A store in a database of PostgreSQL.
+///
+/// It must not be used within an asynchronous runtime of tokio, because it has one of its own.
+pub struct Postgres {
+    connection: Connection,
+}
+
+/// What became of a transaction.
+enum Attempt<T> {
+    /// It is through, or refused.
+    Settled(Result<T, StoreError>),
+    /// It was undone, because the connection was lost.
+    Lost,
+    /// The connection was lost when it was to be committed.
+    InDoubt { number: i64, value: T, why: String },
+}
+
+/// What is done in a transaction: an error of ours undoes it, too.
+type Act<'a, T> = &'a dyn Fn(&mut Transaction<'_>) -> Result<Result<T, StoreError>, Error>;
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Postgres").field(&self.connection.shown()).finish()
+    }
+}
+
+impl Postgres {
+    /// Opens the store at an address such as `postgres://alice@db.example/rollouts`, and makes the tables if there are none.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Foreign`] if the schema `whittle` holds something else.
+    pub fn open(address: &str) -> Result<Self, StoreError> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let address = Address::parse(address, &variable).map_err(|why| {
+            // Not shown: where the password ends is not known.
+            StoreError::Open { store: "postgres://…".to_owned(), why }
+        })?;
+        let mut store = Self { connection: Connection::open(address)? };
+        store.prepare()?;
+        Ok(store)
+    }
+
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        if !self.reading(&|client| has_tables(&client.query_typed_one(HAS_TABLES, &[])?))? {
+            self.make()?;
+        }
+        let found = self.reading(&|client| {
+            let version = "SELECT version FROM whittle.version";
+            client.query_typed_one(version, &[])?.try_get(0)
+        });
+        match found {
+            Ok(VERSION) => Ok(()),
+            Ok(found) => Err(StoreError::Newer { found, known: VERSION }),
+            Err(StoreError::ReadOnly) => Err(self.connection.failed(OpenError::NotAllowed {
+                may_not: "read the store",
+                why: "it needs USAGE of the schema `whittle`, and SELECT on its tables".to_owned(),
+            })),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the tables, unless somebody else just has.
+    fn make(&mut self) -> Result<(), StoreError> {
+        let shown = self.connection.shown().to_owned();
+        let made = self.writing(ALL, &|transaction| {
+            if has_tables(&transaction.query_typed_one(HAS_TABLES, &[])?)? {
+                return Ok(Ok(()));
+            }
+            let about = "SELECT current_setting('server_encoding'), \
+                         EXISTS (SELECT FROM pg_namespace WHERE nspname = 'whittle')";
+            let about = transaction.query_typed_one(about, &[])?;
+            let (encoding, is_foreign): (String, bool) = (about.try_get(0)?, about.try_get(1)?);
+            if is_foreign {
+                return Ok(Err(StoreError::Foreign(shown.clone())));
+            }
+            if encoding != "UTF8" {
+                let why = OpenError::Encoding(encoding);
+                return Ok(Err(StoreError::Open { store: shown.clone(), why }));
+            }
+            transaction.batch_execute(TABLES)?;
+            let note = "INSERT INTO whittle.version (version) VALUES ($1)";
+            transaction.query_typed(note, &[(&VERSION, Type::INT8)])?;
+            Ok(Ok(()))
+        });
+        made.map_err(|error| match error {
+            StoreError::ReadOnly => self.connection.failed(OpenError::NotAllowed {
+                may_not: "make the tables",
+                why: "it needs CREATE in the database, or somebody else makes them".to_owned(),
+            }),
+            other => other,
+        })
+    }
+
+    /// Reads; once more if the connection was lost.
+    fn reading<T>(
+        &mut self,
+        read: &dyn Fn(&mut Client) -> Result<T, Error>,
+    ) -> Result<T, StoreError> {
+        let mut why = String::new();
+        for _ in 0..TRIES {
+            match read(self.connection.client()?) {
+                Ok(value) => return Ok(value),
+                Err(error) if is_loss(&error) => why = told(&error),
+                Err(error) => return Err(problem(&error)),
+            }
+            self.connection.lose();
+        }
+        Err(self.connection.failed(OpenError::Unreachable(why)))
+    }
+
+    /// Does something as a whole or not at all; once more if the connection was lost.
+    fn writing<T>(&mut self, lock: i32, act: Act<'_, T>) -> Result<T, StoreError> {
+        for _ in 0..TRIES {
+            match attempt(self.connection.client()?, lock, act) {
+                Attempt::Settled(outcome) => return outcome,
+                Attempt::Lost => self.connection.lose(),
+                Attempt::InDoubt { number, value, why } => {
+                    self.connection.lose();
+                    let settled = self.is_committed(number);
+                    let in_doubt = |_| self.connection.failed(OpenError::InDoubt(why));
+                    if settled.map_err(in_doubt)? {
+                        return Ok(value);
+                    }
+                }
+            }
+        }
+        let why = format!("the connection was lost {TRIES} times");
+        Err(self.connection.failed(OpenError::Unreachable(why)))
+    }
+
+    /// What became of a transaction, according to the server.
+    fn is_committed(&mut self, number: i64) -> Result<bool, StoreError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let status = self.reading(&|client| {
+                let status = "SELECT txid_status($1)";
+                let row = client.query_typed_one(status, &[(&number, Type::INT8)])?;
+                row.try_get::<_, Option<String>>(0)
+            })?;
+            match status.as_deref() {
+                Some("committed") => return Ok(true),
+                Some("aborted") => return Ok(false),
+                // The server has not noticed yet that nobody is there.
+                Some(_) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                _ => return Err(StoreError::Busy),
+            }
+        }
+    }
+}
+
+/// Does something in a transaction, under a lock.
+fn attempt<T>(client: &mut Client, lock: i32, act: Act<'_, T>) -> Attempt<T> {
+    let failed = |error: &Error| {
+        if is_loss(error) { Attempt::Lost } else { Attempt::Settled(Err(problem(error))) }
+    };
+    // What a server has by default for transactions may see too little of what others have written.
+    let begun = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
+    let mut transaction = match begun {
+        Ok(transaction) => transaction,
+        Err(error) => return failed(&error),
+    };
+    let (number, value) = match within(&mut transaction, lock, act) {
+        Ok(Ok(done)) => done,
+        Ok(Err(error)) => return Attempt::Settled(Err(error)),
+        Err(error) => return failed(&error),
+    };
+    match transaction.commit() {
+        Ok(()) => Attempt::Settled(Ok(value)),
+        Err(error) if is_loss(&error) => Attempt::InDoubt { number, value, why: told(&error) },
+        Err(error) => Attempt::Settled(Err(problem(&error))),
+    }
+}
+
+/// Does something under a lock; with the transaction's number.
+fn within<T>(
+    transaction: &mut Transaction<'_>,
+    lock: i32,
+    act: Act<'_, T>,
+) -> Result<Result<(i64, T), StoreError>, Error> {
+    transaction.batch_execute(SETTINGS)?;
+    take_lock(transaction, lock)?;
+    match act(transaction)? {
+        Err(error) => Ok(Err(error)),
+        Ok(value) => {
+            let number = transaction.query_typed_one("SELECT txid_current()", &[])?.try_get(0)?;
+            Ok(Ok((number, value)))
+        }
+    }
+}
+
+/// Takes a lock until the transaction ends.
+fn take_lock(transaction: &mut Transaction<'_>, lock: i32) -> Result<(), Error> {
+    let take = "SELECT pg_advisory_xact_lock($1, $2)";
+    transaction.query_typed(take, &[(&LOCKS, Type::INT4), (&lock, Type::INT4)]).map(|_| ())
+}
+
+/// Looked up in the catalog itself: a connection remembers for a while that there was no table.
+const HAS_TABLES: &str = "
+    SELECT EXISTS (
+        SELECT FROM pg_class JOIN pg_namespace ON relnamespace = pg_namespace.oid
+        WHERE nspname = 'whittle' AND relname = 'version'
+    )";
+
+fn has_tables(row: &PgRow) -> Result<bool, Error> {
+    row.try_get(0)
+}
+
+impl Store for Postgres {
+    fn create(&mut self, name: &RolloutName, first: &Entry) -> Result<(), StoreError> {
+        let row = Row::of(first, NOTHING)?;
+        self.writing(ALL, &|transaction| {
+            let make = "INSERT INTO whittle.rollout (name) VALUES ($1) \
+                        ON CONFLICT (name) DO NOTHING RETURNING id";
+            let made = transaction.query_typed_opt(make, &[(&name.as_str(), Type::TEXT)])?;
+            let Some(made) = made else {
+                return Ok(Err(StoreError::Exists(name.clone())));
+            };
+            insert(transaction, made.try_get(0)?, 0, &row)?;
+            Ok(Ok(()))
+        })
+    }
+
+    fn append(
+        &mut self,
+        name: &RolloutName,
+        entry: &Entry,
+        quarantine: Option<&str>,
+    ) -> Result<Appended, StoreError> {
+        let id = self.id(name)?;
+        self.writing(id, &|transaction| {
+            let last = "SELECT sequence, hash FROM whittle.entry WHERE rollout = $1 \
+                        ORDER BY sequence DESC LIMIT 1";
+            let last = transaction.query_typed_one(last, &[(&id, Type::INT4)])?;
+            let (sequence, before): (i64, Vec<u8>) = (last.try_get(0)?, last.try_get(1)?);
+            let sequence = sequence + 1;
+            if u64::try_from(sequence) != Ok(entry.sequence) {
+                return Ok(Ok(Appended::Conflict));
+            }
+            let Ok(before) = before.try_into() else {
+                return Ok(Err(StoreError::Edited { sequence: entry.sequence - 1 }));
+            };
+            let row = match Row::of(entry, before) {
+                Ok(row) => row,
+                Err(error) => return Ok(Err(error)),
+            };
+            insert(transaction, id, sequence, &row)?;
+            if let Some(build) = quarantine {
+                take_lock(transaction, ALL)?;
+                let note = "INSERT INTO whittle.quarantine (build, rollout, sequence) \
+                            VALUES ($1, $2, $3) ON CONFLICT (build) DO NOTHING";
+                let values: [(&(dyn postgres::types::ToSql + Sync), Type); 3] =
+                    [(&build, Type::TEXT), (&id, Type::INT4), (&sequence, Type::INT8)];
+                transaction.query_typed(note, &values)?;
+            }
+            Ok(Ok(Appended::Done))
+        })
+    }
+
+    fn read(&mut self, name: &RolloutName) -> Result<Log, StoreError> {
+        let id = self.id(name)?;
+        let rows = self.reading(&|client| {
+            let all = "SELECT entry, hash FROM whittle.entry WHERE rollout = $1 ORDER BY sequence";
+            client.query_typed(all, &[(&id, Type::INT4)])
+        })?;
+        let mut log = Log::EMPTY;
+        for row in rows {
+            let sequence = log.entries.len() as u64;
+            let text = row.try_get(0).map_err(|error| problem(&error))?;
+            let hash: Vec<u8> = row.try_get(1).map_err(|error| problem(&error))?;
+            let hash = hash.try_into().map_err(|_| StoreError::Edited { sequence })?;
+            log.push(&Row { text, hash })?;
+        }
+        Ok(log)
+    }
+
+    fn rollouts(&mut self) -> Result<Vec<RolloutName>, StoreError> {
+        // In the order of their bytes, whatever the database is sorted by.
+        let names = self.texts("SELECT name FROM whittle.rollout ORDER BY name COLLATE \"C\"")?;
+        let named = names.into_iter().map(|name| {
+            name.parse().map_err(|_| StoreError::Damaged(format!("a rollout is called {name:?}")))
+        });
+        named.collect()
+    }
+
+    fn quarantined(&mut self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(self.texts("SELECT build FROM whittle.quarantine")?.into_iter().collect())
+    }
+}
+
+impl Postgres {
+    fn id(&mut self, name: &RolloutName) -> Result<i32, StoreError> {
+        let found = self.reading(&|client| {
+            let query = "SELECT id FROM whittle.rollout WHERE name = $1";
+            client.query_typed_opt(query, &[(&name.as_str(), Type::TEXT)])
+        })?;
+        let row = found.ok_or_else(|| StoreError::Unknown(name.clone()))?;
+        row.try_get(0).map_err(|error| problem(&error))
+    }
+
+    fn texts(&mut self, query: &str) -> Result<Vec<String>, StoreError> {
+        self.reading(&|client| {
+            let rows = client.query_typed(query, &[])?;
+            rows.iter().map(|row| row.try_get(0)).collect()
+        })
+    }
+}
+
+fn insert(
+    transaction: &mut Transaction<'_>,
+    id: i32,
+    sequence: i64,
+    row: &Row,
+) -> Result<(), Error> {
+    let insert =
+        "INSERT INTO whittle.entry (rollout, sequence, entry, hash) VALUES ($1, $2, $3, $4)";
+    let hash = &row.hash[..];
+    let values: [(&(dyn postgres::types::ToSql + Sync), Type); 4] =
+        [(&id, Type::INT4), (&sequence, Type::INT8), (&row.text, Type::TEXT), (&hash, Type::BYTEA)];
+    transaction.query_typed(insert, &values).map(|_| ())
+}
+
+/// An error of the library with its causes. It never has the password.
+fn told(error: &Error) -> String {
+    use std::error::Error as _;
+    if let Some(error) = error.as_db_error() {
+        return error.message().to_owned();
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

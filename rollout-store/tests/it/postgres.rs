@@ -1,0 +1,232 @@
+//! A store in a database of PostgreSQL.
+
+use std::time::Duration;
+
+use whittle_rollout::replay;
+use whittle_rollout_store::{Appended, OpenError, Postgres, Session, Store as _, StoreError, open};
+
+use crate::laws::{self, day};
+use crate::server::{ENCODED, PASSWORD, Server};
+use crate::world::{START_S, terms};
+use crate::{name, processes};
+
+/// A store with the log of a day, of `owner`; which others have what they need.
+fn filled(database: &str) -> &'static Server {
+    let server = Server::shared();
+    server.database(database);
+    let mut store = Postgres::open(&server.address("owner", database)).expect("it opens");
+    let log = day();
+    store.create(&name("day"), &log[0]).expect("made");
+    for entry in &log[1..20] {
+        assert_eq!(store.append(&name("day"), entry, None).expect("written"), Appended::Done);
+    }
+    let grants = "
+        GRANT USAGE ON SCHEMA whittle TO operator, reader;
+        GRANT SELECT, INSERT ON whittle.rollout, whittle.entry, whittle.quarantine TO operator;
+        GRANT SELECT ON whittle.version TO operator;
+        GRANT SELECT ON ALL TABLES IN SCHEMA whittle TO reader;
+    ";
+    server.admin(database).batch_execute(grants).expect("granted");
+    server
+}
+
+/// Why a store does not open. The password is told nowhere.
+fn refused(address: &str) -> OpenError {
+    let error = open(address).err().unwrap_or_else(|| panic!("`{address}` opens"));
+    let told = format!("{error:?} {error}");
+    for secret in [PASSWORD, ENCODED, "s3cret"] {
+        assert!(!told.contains(secret), "{told}");
+    }
+    match error {
+        StoreError::Open { why, .. } => why,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn it_keeps_the_laws() {
+    let server = Server::shared();
+    server.database("laws");
+    let address = server.address("owner", "laws");
+    laws::all(&|| open(&address).expect("it opens"));
+}
+
+#[test]
+fn two_that_tick_decide_once() {
+    let server = Server::shared();
+    server.database("ticks");
+    processes::decide_once(&server.address("owner", "ticks"));
+}
+
+#[test]
+fn an_operator_reads_and_appends_and_nothing_else() {
+    let server = filled("roles");
+    let address = |role| server.address(role, "roles");
+    let log = day();
+    let mut operator = open(&address("operator")).expect("it opens");
+    assert_eq!(operator.append(&name("day"), &log[20], Some("b")).expect("may"), Appended::Done);
+    operator.create(&name("other"), &log[0]).expect("may");
+
+    let mut reader = open(&address("reader")).expect("it opens");
+    assert_eq!(reader.read(&name("day")).expect("may").entries, log[..21]);
+    assert_eq!(reader.rollouts().expect("may"), [name("day"), name("other")]);
+    let refused = reader.append(&name("day"), &log[21], None).expect_err("may not");
+    assert!(matches!(refused, StoreError::ReadOnly), "{refused}");
+    let refused = reader.create(&name("third"), &log[0]).expect_err("may not");
+    assert!(matches!(refused, StoreError::ReadOnly), "{refused}");
+    assert_eq!(reader.read(&name("day")).expect("may").entries.len(), 21);
+}
+
+#[test]
+fn a_role_without_permissions_is_told_so() {
+    let server = filled("closed");
+    server.admin("closed").batch_execute("REVOKE USAGE ON SCHEMA whittle FROM reader").expect("it");
+    let why = refused(&server.address("reader", "closed"));
+    assert!(matches!(why, OpenError::NotAllowed { may_not: "read the store", .. }), "{why}");
+    server.database("bare");
+    let why = refused(&server.address("operator", "bare"));
+    assert!(matches!(why, OpenError::NotAllowed { may_not: "make the tables", .. }), "{why}");
+}
+
+#[test]
+fn a_log_is_not_changed() {
+    let server = filled("tampered");
+    let mut admin = server.admin("tampered");
+    for table in ["rollout", "entry", "quarantine"] {
+        for change in ["DELETE FROM", "TRUNCATE"] {
+            let change = format!("{change} whittle.{table}");
+            admin.batch_execute(&change).expect_err(&change);
+        }
+    }
+    let change = "UPDATE whittle.entry SET entry = '{}'";
+    let refused = admin.batch_execute(change).expect_err("it stays");
+    let why = refused.as_db_error().expect("of the server").message();
+    assert!(why.contains("stays as it is"), "{why}");
+
+    admin.batch_execute("ALTER TABLE whittle.entry DISABLE TRIGGER ALL").expect("it can");
+    let mut store = open(&server.address("owner", "tampered")).expect("it opens");
+    for (change, back, place) in [
+        (
+            "replace(entry, '2.0.0', '6.6.6') WHERE sequence = 0",
+            "replace(entry, '6.6.6', '2.0.0')",
+            0,
+        ),
+        ("entry || ' ' WHERE sequence = 5", "trim(entry)", 5),
+    ] {
+        admin.batch_execute(&format!("UPDATE whittle.entry SET entry = {change}")).expect("it can");
+        let seen = store.read(&name("day")).expect_err("it was changed");
+        assert!(matches!(seen, StoreError::Edited { sequence } if sequence == place), "{seen}");
+        admin.batch_execute(&format!("UPDATE whittle.entry SET entry = {back}")).expect("it can");
+        store.read(&name("day")).expect("as it was");
+    }
+    admin.batch_execute("DELETE FROM whittle.entry WHERE sequence = 7").expect("it can");
+    let seen = store.read(&name("day")).expect_err("one is gone");
+    assert!(matches!(seen, StoreError::Edited { sequence: 7 }), "{seen}");
+}
+
+#[test]
+fn what_is_not_a_store_is_left_alone() {
+    let server = filled("later");
+    server.admin("later").batch_execute("UPDATE whittle.version SET version = 9").expect("it can");
+    let refused = Postgres::open(&server.address("owner", "later")).expect_err("from the future");
+    assert!(matches!(refused, StoreError::Newer { found: 9, .. }), "{refused}");
+
+    server.database("foreign_one");
+    let theirs = "CREATE SCHEMA whittle; CREATE TABLE whittle.mine (a int)";
+    server.admin("foreign_one").batch_execute(theirs).expect("it can");
+    let refused = Postgres::open(&server.address("owner", "foreign_one")).expect_err("theirs");
+    assert!(matches!(refused, StoreError::Foreign(_)), "{refused}");
+    let theirs = "ALTER TABLE whittle.mine RENAME TO version";
+    server.admin("foreign_one").batch_execute(theirs).expect("it can");
+    let refused = Postgres::open(&server.address("owner", "foreign_one")).expect_err("theirs");
+    assert!(matches!(refused, StoreError::Open { .. }), "no permission to look: {refused}");
+}
+
+#[test]
+fn several_may_make_the_tables_at_once() {
+    let server = Server::shared();
+    server.database("new");
+    let address = server.address("owner", "new");
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(|| Postgres::open(&address))).collect();
+        for one in all {
+            one.join().expect("no panic").expect("it opens");
+        }
+    });
+}
+
+#[test]
+fn who_does_not_get_in_is_told_why() {
+    let server = Server::shared();
+    server.database("doors");
+    let port = server.port;
+    let good = server.address("owner", "doors");
+    let why = refused(&good.replace(ENCODED, "s3cret-but-wrong"));
+    assert!(matches!(why, OpenError::Login(_)), "{why}");
+    let why = refused(&good.replace(&format!(":{ENCODED}"), ""));
+    assert!(matches!(why, OpenError::Login(_)), "{why}");
+    let why = refused(&good.replace("owner", "nobody_here"));
+    assert!(matches!(why, OpenError::Login(_)), "{why}");
+    let why = refused(&server.address("owner", "no_such_database"));
+    assert!(matches!(why, OpenError::NoDatabase(_)), "{why}");
+    let why = refused(&format!("postgres://owner:{ENCODED}@127.0.0.1:1/doors"));
+    assert!(matches!(why, OpenError::Unreachable(_)), "{why}");
+    let why = refused(&format!("postgres://owner:{ENCODED}@no.such.host.invalid/doors"));
+    assert!(matches!(why, OpenError::Unreachable(_)), "{why}");
+    let why = refused(&format!("postgres://owner:{ENCODED}@localhost:{port}/sealed"));
+    assert!(matches!(why, OpenError::Login(_)), "in clear: {why}");
+    let store = Postgres::open(&good).expect("it opens");
+    assert!(!format!("{store:?}").contains("s3cret"), "{store:?}");
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("a port").port();
+    let began = std::time::Instant::now();
+    let why = refused(&format!("postgres://a:{ENCODED}@127.0.0.1:{port}/r?connect_timeout=1"));
+    assert!(matches!(why, OpenError::Unreachable(_)), "{why}");
+    assert!(began.elapsed() < Duration::from_secs(10), "it has waited");
+}
+
+#[test]
+fn tls_is_with_the_right_server_or_not_at_all() {
+    let server = Server::shared();
+    server.database("sealed");
+    let of = |host: &str, parameters: &str| {
+        format!("postgres://owner:{ENCODED}@{host}:{}/sealed?{parameters}", server.port)
+    };
+    let authority = format!("sslrootcert={}", server.authority());
+    let mut store = open(&of("localhost", &authority)).expect("it opens");
+    store.create(&name("day"), &day()[0]).expect("by TLS");
+    let why = refused(&of("localhost", "sslmode=require"));
+    assert!(matches!(why, OpenError::Tls(_)), "an authority that nobody knows: {why}");
+    let why = refused(&of("127.0.0.1", &authority));
+    assert!(matches!(why, OpenError::Tls(_)), "a name that the certificate has not: {why}");
+    let why = refused(&of("localhost", "sslrootcert=/no/such/file"));
+    assert!(matches!(why, OpenError::Tls(_)), "no authority: {why}");
+    let why = refused(&format!("{}?sslmode=require", server.address("owner", "sealed")));
+    assert!(matches!(why, OpenError::Tls(_)), "a socket has no TLS: {why}");
+}
+
+#[test]
+fn a_server_that_is_killed_loses_nothing() {
+    let mut server = Server::start();
+    server.database("killed");
+    let address = server.address("owner", "killed");
+    let store = open(&address).expect("it opens");
+    Session::start(store, name("shared"), terms(), START_S).expect("it starts");
+    let mut child = processes::process("processes::appends", &address);
+    for round in 0..2 {
+        std::thread::sleep(Duration::from_millis(500 + 130 * round));
+        server.kill();
+        server.run();
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let written = processes::last_written(&mut child);
+    let log = open(&address).expect("it opens").read(&name("shared")).expect("readable");
+    replay(&log.entries, None).expect("it replays");
+    let last = log.entries.len() as u64 - 1;
+    assert!(last >= written, "entry {written} was written, the last one is {last}");
+    assert!(written > 20, "something was written: {written}");
+}
