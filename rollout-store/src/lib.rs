@@ -29,4 +29,4 @@ pub use error::{OpenError, StoreError};
 pub use name::{BadName, RolloutName};
 pub use session::{Session, SessionError, Ticked};
 pub use sqlite::Sqlite;
-pub use store::{Appended, Store, open};
+pub use store::{Appended, Created, Store, open};

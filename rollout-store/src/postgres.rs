@@ -28,16 +28,16 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use postgres::types::Type;
+use postgres::types::{ToSql, Type};
 use postgres::{Client, Error, IsolationLevel, Row as PgRow, Transaction};
 use whittle_rollout::Entry;
 
 use self::address::Address;
 use self::connection::{Connection, is_loss, problem};
-use crate::chain::{Log, NOTHING, Row};
+use crate::chain::{Hash, Log, NOTHING, Reader, Row};
 use crate::error::{OpenError, StoreError};
 use crate::name::RolloutName;
-use crate::store::{Appended, Store};
+use crate::store::{Appended, Created, Store, build};
 
 /// Version of the tables.
 const VERSION: i64 = 1;
@@ -272,71 +272,78 @@ fn has_tables(row: &PgRow) -> Result<bool, Error> {
 }
 
 impl Store for Postgres {
-    fn create(&mut self, name: &RolloutName, first: &Entry) -> Result<(), StoreError> {
+    fn create(&mut self, name: &RolloutName, first: &Entry) -> Result<Created, StoreError> {
         let row = Row::of(first, NOTHING)?;
         self.writing(ALL, &|transaction| {
-            let make = "INSERT INTO whittle.rollout (name) VALUES ($1) \
-                        ON CONFLICT (name) DO NOTHING RETURNING id";
-            let made = transaction.query_typed_opt(make, &[(&name.as_str(), Type::TEXT)])?;
-            let Some(made) = made else {
+            let known = "SELECT EXISTS (SELECT FROM whittle.rollout WHERE name = $1), \
+                                EXISTS (SELECT FROM whittle.quarantine WHERE build = $2)";
+            let values: [Value<'_>; 2] =
+                [(&name.as_str(), Type::TEXT), (&build(first), Type::TEXT)];
+            let known = transaction.query_typed_one(known, &values)?;
+            if known.try_get(0)? {
                 return Ok(Err(StoreError::Exists(name.clone())));
-            };
+            }
+            if known.try_get(1)? {
+                return Ok(Ok(Created::Quarantined));
+            }
+            let make = "INSERT INTO whittle.rollout (name) VALUES ($1) RETURNING id";
+            let made = transaction.query_typed_one(make, &values[..1])?;
             insert(transaction, made.try_get(0)?, 0, &row)?;
-            Ok(Ok(()))
+            Ok(Ok(Created::Done))
         })
     }
 
     fn append(
         &mut self,
         name: &RolloutName,
+        head: Hash,
         entry: &Entry,
         quarantine: Option<&str>,
     ) -> Result<Appended, StoreError> {
+        let row = Row::of(entry, head)?;
         let id = self.id(name)?;
         self.writing(id, &|transaction| {
             let last = "SELECT sequence, hash FROM whittle.entry WHERE rollout = $1 \
                         ORDER BY sequence DESC LIMIT 1";
-            let last = transaction.query_typed_one(last, &[(&id, Type::INT4)])?;
-            let (sequence, before): (i64, Vec<u8>) = (last.try_get(0)?, last.try_get(1)?);
-            let sequence = sequence + 1;
+            let last = transaction.query_typed_opt(last, &[(&id, Type::INT4)])?;
+            let (sequence, hash): (i64, Vec<u8>) = match last {
+                Some(last) => (last.try_get(0)?, last.try_get(1)?),
+                None => (-1, vec![]),
+            };
+            let sequence = sequence.saturating_add(1);
             if u64::try_from(sequence) != Ok(entry.sequence) {
                 return Ok(Ok(Appended::Conflict));
             }
-            let Ok(before) = before.try_into() else {
-                return Ok(Err(StoreError::Edited { sequence: entry.sequence - 1 }));
-            };
-            let row = match Row::of(entry, before) {
-                Ok(row) => row,
-                Err(error) => return Ok(Err(error)),
-            };
+            if hash != head {
+                return Ok(Err(StoreError::Edited { sequence: entry.sequence.saturating_sub(1) }));
+            }
             insert(transaction, id, sequence, &row)?;
             if let Some(build) = quarantine {
                 take_lock(transaction, ALL)?;
                 let note = "INSERT INTO whittle.quarantine (build, rollout, sequence) \
                             VALUES ($1, $2, $3) ON CONFLICT (build) DO NOTHING";
-                let values: [(&(dyn postgres::types::ToSql + Sync), Type); 3] =
+                let values: [Value<'_>; 3] =
                     [(&build, Type::TEXT), (&id, Type::INT4), (&sequence, Type::INT8)];
                 transaction.query_typed(note, &values)?;
             }
-            Ok(Ok(Appended::Done))
+            Ok(Ok(Appended::Done(row.hash)))
         })
     }
 
-    fn read(&mut self, name: &RolloutName) -> Result<Log, StoreError> {
+    fn follow(&mut self, name: &RolloutName, log: &mut Log) -> Result<(), StoreError> {
         let id = self.id(name)?;
+        let mut reader = Reader::behind(log);
+        let from = i64::try_from(reader.from()).unwrap_or(i64::MAX);
         let rows = self.reading(&|client| {
-            let all = "SELECT entry, hash FROM whittle.entry WHERE rollout = $1 ORDER BY sequence";
-            client.query_typed(all, &[(&id, Type::INT4)])
+            let all = "SELECT sequence, entry, hash FROM whittle.entry \
+                       WHERE rollout = $1 AND sequence >= $2 ORDER BY sequence";
+            client.query_typed(all, &[(&id, Type::INT4), (&from, Type::INT8)])
         })?;
-        let mut log = Log::EMPTY;
         for row in rows {
-            let sequence = log.entries.len() as u64;
-            let text = row.try_get(0).map_err(|error| problem(&error))?;
-            let hash: Vec<u8> = row.try_get(1).map_err(|error| problem(&error))?;
-            let hash = hash.try_into().map_err(|_| StoreError::Edited { sequence })?;
-            log.push(&Row { text, hash })?;
+            let (place, text, hash) = columns(&row).map_err(|error| problem(&error))?;
+            reader.take(place, text.as_bytes(), hash)?;
         }
-        Ok(log)
+        reader.end()
     }
 
     fn rollouts(&mut self) -> Result<Vec<RolloutName>, StoreError> {
@@ -371,6 +378,9 @@ impl Postgres {
     }
 }
 
+/// A value, and as what it is sent.
+type Value<'a> = (&'a (dyn ToSql + Sync), Type);
+
 fn insert(
     transaction: &mut Transaction<'_>,
     id: i32,
@@ -380,9 +390,14 @@ fn insert(
     let insert =
         "INSERT INTO whittle.entry (rollout, sequence, entry, hash) VALUES ($1, $2, $3, $4)";
     let hash = &row.hash[..];
-    let values: [(&(dyn postgres::types::ToSql + Sync), Type); 4] =
+    let values: [Value<'_>; 4] =
         [(&id, Type::INT4), (&sequence, Type::INT8), (&row.text, Type::TEXT), (&hash, Type::BYTEA)];
     transaction.query_typed(insert, &values).map(|_| ())
+}
+
+/// Place, text and hash of an entry.
+fn columns(row: &PgRow) -> Result<(i64, &str, &[u8]), Error> {
+    Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
 }
 
 /// An error of the library with its causes. It never has the password.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use whittle_rollout::replay;
-use whittle_rollout_store::{Appended, OpenError, Postgres, Session, Store as _, StoreError, open};
+use whittle_rollout_store::{Appended, OpenError, Postgres, Session, StoreError, open};
 
 use crate::laws::{self, day};
 use crate::server::{ENCODED, PASSWORD, Server};
@@ -15,11 +15,7 @@ fn filled(database: &str) -> &'static Server {
     let server = Server::shared();
     server.database(database);
     let mut store = Postgres::open(&server.address("owner", database)).expect("it opens");
-    let log = day();
-    store.create(&name("day"), &log[0]).expect("made");
-    for entry in &log[1..20] {
-        assert_eq!(store.append(&name("day"), entry, None).expect("written"), Appended::Done);
-    }
+    laws::fill(&mut store, "day", &day()[..20]);
     let grants = "
         GRANT USAGE ON SCHEMA whittle TO operator, reader;
         GRANT SELECT, INSERT ON whittle.rollout, whittle.entry, whittle.quarantine TO operator;
@@ -64,13 +60,15 @@ fn an_operator_reads_and_appends_and_nothing_else() {
     let address = |role| server.address(role, "roles");
     let log = day();
     let mut operator = open(&address("operator")).expect("it opens");
-    assert_eq!(operator.append(&name("day"), &log[20], Some("b")).expect("may"), Appended::Done);
-    operator.create(&name("other"), &log[0]).expect("may");
+    let head = operator.read(&name("day")).expect("may").head;
+    let appended = operator.append(&name("day"), head, &log[20], Some("b")).expect("may");
+    let Appended::Done(head) = appended else { panic!("nobody else is there") };
+    laws::fill(&mut *operator, "other", &log[..1]);
 
     let mut reader = open(&address("reader")).expect("it opens");
     assert_eq!(reader.read(&name("day")).expect("may").entries, log[..21]);
     assert_eq!(reader.rollouts().expect("may"), [name("day"), name("other")]);
-    let refused = reader.append(&name("day"), &log[21], None).expect_err("may not");
+    let refused = reader.append(&name("day"), head, &log[21], None).expect_err("may not");
     assert!(matches!(refused, StoreError::ReadOnly), "{refused}");
     let refused = reader.create(&name("third"), &log[0]).expect_err("may not");
     assert!(matches!(refused, StoreError::ReadOnly), "{refused}");
@@ -98,6 +96,8 @@ fn a_log_is_not_changed() {
             admin.batch_execute(&change).expect_err(&change);
         }
     }
+    let gap = "INSERT INTO whittle.entry SELECT rollout, 50, entry, hash FROM whittle.entry WHERE sequence = 3";
+    admin.batch_execute(gap).expect_err("its turn does not come");
     let change = "UPDATE whittle.entry SET entry = '{}'";
     let refused = admin.batch_execute(change).expect_err("it stays");
     let why = refused.as_db_error().expect("of the server").message();
@@ -198,7 +198,7 @@ fn tls_is_with_the_right_server_or_not_at_all() {
     };
     let authority = format!("sslrootcert={}", server.authority());
     let mut store = open(&of("localhost", &authority)).expect("it opens");
-    store.create(&name("day"), &day()[0]).expect("by TLS");
+    laws::fill(&mut *store, "day", &day()[..1]);
     let why = refused(&of("localhost", "sslmode=require"));
     assert!(matches!(why, OpenError::Tls(_)), "an authority that nobody knows: {why}");
     let why = refused(&of("127.0.0.1", &authority));
