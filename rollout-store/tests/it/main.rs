@@ -3,6 +3,7 @@
 mod laws;
 mod postgres;
 mod processes;
+mod proxy;
 mod server;
 mod sqlite;
 #[path = "../../../rollout/tests/world/mod.rs"]

@@ -6,6 +6,7 @@ use whittle_rollout::replay;
 use whittle_rollout_store::{Appended, OpenError, Postgres, Session, StoreError, open};
 
 use crate::laws::{self, day};
+use crate::proxy::{Cut, Proxy};
 use crate::server::{ENCODED, PASSWORD, Server};
 use crate::world::{START_S, terms};
 use crate::{name, processes};
@@ -229,4 +230,69 @@ fn a_server_that_is_killed_loses_nothing() {
     let last = log.entries.len() as u64 - 1;
     assert!(last >= written, "entry {written} was written, the last one is {last}");
     assert!(written > 20, "something was written: {written}");
+}
+
+#[test]
+fn a_commit_that_nobody_hears_of_is_asked_for() {
+    let server = filled("unheard");
+    let log = day();
+    for (place, cut) in [(20, Cut::Before), (21, Cut::After)] {
+        let proxy = Proxy::to(server.port, cut);
+        let address = format!("postgres://owner:{ENCODED}@127.0.0.1:{}/unheard", proxy.port);
+        let mut store = open(&address).expect("it opens");
+        let mut kept = store.read(&name("day")).expect("readable");
+        proxy.arm();
+        laws::append(&mut *store, "day", &mut kept, &log[place..=place]);
+        assert!(!proxy.is_armed(), "the connection was cut");
+        assert_eq!(kept.entries, log[..=place], "{cut:?}");
+    }
+}
+
+#[test]
+fn a_commit_that_cannot_be_asked_for_is_in_doubt() {
+    let server = filled("doubt");
+    let mut admin = server.admin("doubt");
+    let proxy = Proxy::to(server.port, Cut::After);
+    let role = format!("CREATE ROLE leaving LOGIN PASSWORD '{PASSWORD}' IN ROLE owner");
+    admin.batch_execute(&role).expect("a role");
+    let address = format!("postgres://leaving:{ENCODED}@127.0.0.1:{}/doubt", proxy.port);
+    let mut store = open(&address).expect("it opens");
+    let kept = store.read(&name("day")).expect("readable");
+    admin.batch_execute("ALTER ROLE leaving NOLOGIN").expect("it can");
+    proxy.arm();
+    let error = store.append(&name("day"), kept.head, &day()[20], None).expect_err("nobody knows");
+    let StoreError::Open { why, .. } = error else { panic!("{error}") };
+    assert!(matches!(why, OpenError::InDoubt(_)), "{why}");
+    admin.batch_execute("ALTER ROLE leaving LOGIN").expect("it can");
+    assert_eq!(store.read(&name("day")).expect("readable").entries, day()[..=20]);
+}
+
+#[test]
+fn a_connection_that_was_ended_is_made_again() {
+    let server = filled("ended");
+    let mut store = open(&server.address("owner", "ended")).expect("it opens");
+    let mut kept = store.read(&name("day")).expect("readable");
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = 'ended' AND usename = 'owner'";
+    for place in 20..23 {
+        server.admin("ended").batch_execute(end).expect("it can");
+        laws::append(&mut *store, "day", &mut kept, &day()[place..=place]);
+    }
+    assert_eq!(kept.entries, day()[..23]);
+}
+
+/// Somebody who has begun to append, and does not go on, must not stop others for ever.
+#[test]
+fn who_waits_for_long_is_told_so() {
+    let server = filled("slow");
+    let mut admin = server.admin("slow");
+    let mut others = admin.transaction().expect("it begins");
+    others.batch_execute("SELECT pg_advisory_xact_lock(2003334252, 1)").expect("its lock");
+    let mut store = open(&server.address("owner", "slow")).expect("it opens");
+    let kept = store.read(&name("day")).expect("who reads need not wait");
+    let busy = store.append(&name("day"), kept.head, &day()[20], None).expect_err("others write");
+    assert!(matches!(busy, StoreError::Busy), "{busy}");
+    others.rollback().expect("it ends");
+    let appended = store.append(&name("day"), kept.head, &day()[20], None).expect("it can");
+    assert!(matches!(appended, Appended::Done(_)));
 }
