@@ -71,8 +71,8 @@ pub enum OpenError {
     /// What the system says about the file.
     #[error("{0}")]
     File(String),
-    /// The text is no address of a server.
-    #[error("this is no address of PostgreSQL: {0}")]
+    /// The text is no address of a store.
+    #[error("this is no address: {0}")]
     Address(String),
     /// The file with passwords is there, but not to be used.
     #[error("no password is read from `{path}`: {why}")]

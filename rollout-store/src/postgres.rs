@@ -28,6 +28,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use postgres::error::SqlState;
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Error, IsolationLevel, Row as PgRow, Transaction};
 use whittle_rollout::Entry;
@@ -114,11 +115,10 @@ impl Postgres {
         });
         match found {
             Ok(VERSION) => Ok(()),
-            Ok(found) => Err(StoreError::Newer { found, known: VERSION }),
-            Err(StoreError::ReadOnly) => Err(self.connection.failed(OpenError::NotAllowed {
-                may_not: "read the store",
-                why: "it needs USAGE of the schema `whittle`, and SELECT on its tables".to_owned(),
-            })),
+            Ok(found) if found > VERSION => Err(StoreError::Newer { found, known: VERSION }),
+            Ok(_) | Err(StoreError::Damaged(_)) => {
+                Err(StoreError::Foreign(self.connection.shown().to_owned()))
+            }
             Err(error) => Err(error),
         }
     }
@@ -165,11 +165,21 @@ impl Postgres {
             match read(self.connection.client()?) {
                 Ok(value) => return Ok(value),
                 Err(error) if is_loss(&error) => why = told(&error),
-                Err(error) => return Err(problem(&error)),
+                Err(error) => return Err(self.unreadable(&error)),
             }
             self.connection.lose();
         }
         Err(self.connection.failed(OpenError::Unreachable(why)))
+    }
+
+    fn unreadable(&self, error: &Error) -> StoreError {
+        if error.code() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+            return problem(error);
+        }
+        self.connection.failed(OpenError::NotAllowed {
+            may_not: "read the store",
+            why: format!("{}; it needs USAGE of the schema and SELECT on its tables", told(error)),
+        })
     }
 
     /// Does something as a whole or not at all; once more if the connection was lost.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use whittle_rollout::{Entry, Input};
 
 use crate::chain::{Hash, Log};
-use crate::error::StoreError;
+use crate::error::{OpenError, StoreError};
 use crate::name::RolloutName;
 use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
@@ -89,11 +89,17 @@ pub trait Store {
 /// # Errors
 /// [`StoreError`].
 pub fn open(address: &str) -> Result<Box<dyn Store>, StoreError> {
-    if ["postgres://", "postgresql://"].iter().any(|scheme| address.starts_with(scheme)) {
-        return Ok(Box::new(Postgres::open(address)?));
+    let (scheme, rest) = address.split_once(':').unwrap_or(("", address));
+    match scheme.to_ascii_lowercase().as_str() {
+        "postgres" | "postgresql" => Ok(Box::new(Postgres::open(&format!("postgres:{rest}"))?)),
+        "sqlite" => Ok(Box::new(Sqlite::open(rest.as_ref())?)),
+        // Not taken for a path, which is told in errors: it may have a password.
+        other if other.len() > 1 && rest.starts_with("//") => {
+            let why = "stores are files, or in PostgreSQL (`postgres://…`)".to_owned();
+            Err(StoreError::Open { store: format!("{other}://…"), why: OpenError::Address(why) })
+        }
+        _ => Ok(Box::new(Sqlite::open(address.as_ref())?)),
     }
-    let path = address.strip_prefix("sqlite:").unwrap_or(address);
-    Ok(Box::new(Sqlite::open(path.as_ref())?))
 }
 
 /// The build that a rollout starts with this entry.

@@ -53,7 +53,7 @@ pub(super) enum Tls {
 struct Parameters {
     passed_on: Vec<String>,
     sslmode: Option<String>,
-    sslrootcert: Option<PathBuf>,
+    sslrootcert: Option<String>,
     passfile: Option<PathBuf>,
 }
 
@@ -64,6 +64,9 @@ impl Address {
         text: &str,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, OpenError> {
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Err(bad("it begins with `postgres://`"));
+        }
         let (place, parameters) = split(text);
         let parameters = Parameters::parse(parameters)?;
         let plain = format!("{place}?{}", parameters.passed_on.join("&"));
@@ -79,7 +82,11 @@ impl Address {
         {
             config.password(password);
         }
-        let tls = tls(parameters.sslmode.as_deref(), parameters.sslrootcert, config.get_hosts())?;
+        let tls = tls(
+            parameters.sslmode.as_deref(),
+            parameters.sslrootcert.as_deref(),
+            config.get_hosts(),
+        )?;
         config.ssl_mode(if tls == Tls::Without { SslMode::Disable } else { SslMode::Require });
         complete(&mut config);
         let shown = shown(&config);
@@ -96,8 +103,7 @@ impl Parameters {
             let decoded = percent_decode_str(value).decode_utf8().map_err(|_| bad("not UTF-8"))?;
             match key {
                 "sslmode" => all.sslmode = Some(decoded.into_owned()),
-                "sslrootcert" if decoded == "system" => all.sslrootcert = None,
-                "sslrootcert" => all.sslrootcert = Some(decoded.into_owned().into()),
+                "sslrootcert" => all.sslrootcert = Some(decoded.into_owned()),
                 "passfile" => all.passfile = Some(decoded.into_owned().into()),
                 known if PASSED_ON.contains(&known) => all.passed_on.push(parameter.to_owned()),
                 // Not told which: it may be a part of a password.
@@ -151,11 +157,12 @@ fn is_local(host: &Host) -> bool {
     }
 }
 
-fn tls(mode: Option<&str>, roots: Option<PathBuf>, hosts: &[Host]) -> Result<Tls, OpenError> {
+fn tls(mode: Option<&str>, roots: Option<&str>, hosts: &[Host]) -> Result<Tls, OpenError> {
+    let verified = || Tls::Verified(roots.filter(|name| *name != "system").map(PathBuf::from));
     match mode {
         None if roots.is_none() && hosts.iter().all(is_local) => Ok(Tls::Without),
         Some("disable") => Ok(Tls::Without),
-        None | Some("require" | "verify-ca" | "verify-full") => Ok(Tls::Verified(roots)),
+        None | Some("require" | "verify-ca" | "verify-full") => Ok(verified()),
         Some("allow" | "prefer") => Err(bad(
             "`sslmode` is `require` or `disable`: what is sent in clear is to be no surprise",
         )),
@@ -236,6 +243,7 @@ mod tests {
             ("postgresql://a@10.0.0.7:5433/r?sslmode=require", &system),
             ("postgres://a@localhost,db.example/r", &system),
             ("postgres://a@localhost/r?sslmode=verify-full&sslrootcert=system", &system),
+            ("postgres://a@localhost/r?sslrootcert=system", &system),
             ("postgres://a@db/r?sslrootcert=%2Fa%20b", &Tls::Verified(Some("/a b".into()))),
             ("postgres://a@db.example/r?sslmode=disable", &Tls::Without),
             ("postgres://a@localhost/r", &Tls::Without),
@@ -263,6 +271,9 @@ mod tests {
     #[test]
     fn bad_addresses_are_told_without_the_password() {
         for text in [
+            "",
+            "host=h password=s3cret",
+            "postgres:/a:s3cret@h/r",
             "postgres://a:s3cret",
             "postgres://a:s3cret@",
             "postgres:///r?password=s3cret",
@@ -279,6 +290,21 @@ mod tests {
             let told = format!("{error} {error:?}");
             assert!(!told.contains("s3cret"), "{text}: {told}");
             assert!(matches!(error, OpenError::Address(_)), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn odd_addresses_are_refused_at_most() {
+        let good = "postgres://a:s3cret@[::1]:5433,h/r?sslmode=require&passfile=%2Fx&host=%2Frun";
+        let odd = ["", "@", "?", "/", ":", "%", "&", "=", "[", "]", ",", "\0", "ä", "%ff"];
+        let cut = (0..good.len()).map(|at| good[..at].to_owned());
+        let changed = (0..good.len())
+            .flat_map(|at| odd.map(|other| [&good[..at], other, &good[at + 1..]].concat()));
+        for text in cut.chain(changed) {
+            if let Err(error) = Address::parse(&text, &nothing) {
+                let told = format!("{error} {error:?}");
+                assert!(!told.contains("s3cret"), "{text}: {told}");
+            }
         }
     }
 

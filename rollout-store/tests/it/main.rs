@@ -6,6 +6,7 @@ mod processes;
 mod proxy;
 mod server;
 mod sqlite;
+mod waiting;
 #[path = "../../../rollout/tests/world/mod.rs"]
 mod world;
 

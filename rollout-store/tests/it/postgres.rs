@@ -12,7 +12,7 @@ use crate::world::{START_S, terms};
 use crate::{name, processes};
 
 /// A store with the log of a day, of `owner`; which others have what they need.
-fn filled(database: &str) -> &'static Server {
+pub(crate) fn filled(database: &str) -> &'static Server {
     let server = Server::shared();
     server.database(database);
     let mut store = Postgres::open(&server.address("owner", database)).expect("it opens");
@@ -81,6 +81,13 @@ fn a_role_without_permissions_is_told_so() {
     let server = filled("closed");
     server.admin("closed").batch_execute("REVOKE USAGE ON SCHEMA whittle FROM reader").expect("it");
     let why = refused(&server.address("reader", "closed"));
+    assert!(matches!(why, OpenError::NotAllowed { may_not: "read the store", .. }), "{why}");
+    let grant =
+        "GRANT USAGE ON SCHEMA whittle TO reader; REVOKE SELECT ON whittle.entry FROM reader";
+    server.admin("closed").batch_execute(grant).expect("it");
+    let mut half = open(&server.address("reader", "closed")).expect("it opens");
+    let refused_here = half.read(&name("day")).expect_err("entries are closed");
+    let StoreError::Open { why, .. } = refused_here else { panic!("{refused_here}") };
     assert!(matches!(why, OpenError::NotAllowed { may_not: "read the store", .. }), "{why}");
     server.database("bare");
     let why = refused(&server.address("operator", "bare"));
@@ -170,6 +177,9 @@ fn who_does_not_get_in_is_told_why() {
     assert!(matches!(why, OpenError::Login(_)), "{why}");
     let why = refused(&server.address("owner", "no_such_database"));
     assert!(matches!(why, OpenError::NoDatabase(_)), "{why}");
+    let why = refused(&good.replace("postgres://", "mysql://"));
+    assert!(matches!(why, OpenError::Address(_)), "{why}");
+    open(&good.replace("postgres://", "PostgreSQL://")).expect("the same");
     let why = refused(&format!("postgres://owner:{ENCODED}@127.0.0.1:1/doors"));
     assert!(matches!(why, OpenError::Unreachable(_)), "{why}");
     let why = refused(&format!("postgres://owner:{ENCODED}@no.such.host.invalid/doors"));
@@ -279,20 +289,4 @@ fn a_connection_that_was_ended_is_made_again() {
         laws::append(&mut *store, "day", &mut kept, &day()[place..=place]);
     }
     assert_eq!(kept.entries, day()[..23]);
-}
-
-/// Somebody who has begun to append, and does not go on, must not stop others for ever.
-#[test]
-fn who_waits_for_long_is_told_so() {
-    let server = filled("slow");
-    let mut admin = server.admin("slow");
-    let mut others = admin.transaction().expect("it begins");
-    others.batch_execute("SELECT pg_advisory_xact_lock(2003334252, 1)").expect("its lock");
-    let mut store = open(&server.address("owner", "slow")).expect("it opens");
-    let kept = store.read(&name("day")).expect("who reads need not wait");
-    let busy = store.append(&name("day"), kept.head, &day()[20], None).expect_err("others write");
-    assert!(matches!(busy, StoreError::Busy), "{busy}");
-    others.rollback().expect("it ends");
-    let appended = store.append(&name("day"), kept.head, &day()[20], None).expect("it can");
-    assert!(matches!(appended, Appended::Done(_)));
 }

@@ -10,7 +10,7 @@ use whittle_rollout_store::{Appended, Sqlite, Store, StoreError, open};
 use crate::laws::{self, day};
 use crate::name;
 
-fn room() -> (TempDir, PathBuf) {
+pub(crate) fn room() -> (TempDir, PathBuf) {
     let room = TempDir::new().expect("there is room");
     let path = room.path().join("a store.whittle");
     (room, path)
@@ -21,7 +21,7 @@ fn store(path: &Path) -> Sqlite {
 }
 
 /// A store with the log of a day.
-fn filled() -> (TempDir, PathBuf) {
+pub(crate) fn filled() -> (TempDir, PathBuf) {
     let (room, path) = room();
     laws::fill(&mut store(&path), "day", &day());
     (room, path)
@@ -169,17 +169,6 @@ fn half_a_file_is_damaged() {
     let outcome = Sqlite::open(&path).and_then(|mut store| store.read(&name("day")));
     let seen = outcome.expect_err("half of it is gone");
     assert!(matches!(seen, StoreError::Damaged(_) | StoreError::Edited { .. }), "{seen}");
-}
-
-#[test]
-fn a_locked_store_says_so() {
-    let (_room, path) = filled();
-    let raw = Connection::open(&path).expect("there");
-    raw.execute_batch("BEGIN EXCLUSIVE").expect("it can");
-    let began = std::time::Instant::now();
-    let refused = Sqlite::open(&path).and_then(|mut store| store.read(&name("day")));
-    assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
-    assert!(began.elapsed().as_secs() >= 5, "it has waited");
 }
 
 /// On a file system of 256 KiB, which only lives in a namespace of its own.
