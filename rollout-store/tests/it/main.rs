@@ -1,12 +1,12 @@
 //! Stores of rollouts: laws that hold for each, and what only a file or a server can do.
 
+mod busy;
 mod laws;
 mod postgres;
 mod processes;
 mod proxy;
 mod server;
 mod sqlite;
-mod waiting;
 #[path = "../../../rollout/tests/world/mod.rs"]
 mod world;
 

@@ -41,6 +41,7 @@ pub(crate) struct Server {
     room: PathBuf,
     programs: PathBuf,
     pub(crate) port: u16,
+    process: Option<Child>,
     guard: Child,
 }
 
@@ -62,7 +63,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn();
         let guard = guard.expect("`sh` runs");
-        let mut server = Self { room, programs: programs(), port: 0, guard };
+        let mut server = Self { room, programs: programs(), port: 0, process: None, guard };
         server.make();
         server.run();
         let mut admin = server.admin("postgres");
@@ -114,34 +115,29 @@ impl Server {
 
     /// Starts the server, at the port that it had if it ran before.
     pub(crate) fn run(&mut self) {
+        if self.port == 0 {
+            let free = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
+            self.port = free.expect("a free port").port();
+        }
+        let log = std::fs::File::create(self.room.join("log")).expect("there is room");
+        let mut postgres = as_user(&self.programs.join("postgres"));
+        postgres.arg("-D").arg(self.data()).arg("-k").arg(&self.room);
+        postgres.args(["-p", &self.port.to_string()]).args(SETTINGS.split_whitespace());
+        let process = postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        self.process = Some(process.expect("`postgres` runs"));
         let until = Instant::now() + Duration::from_secs(20);
-        let is_new = self.port == 0;
-        loop {
-            if is_new {
-                let free = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
-                self.port = free.expect("a free port").port();
-            }
-            let (room, port) = (self.room.display(), self.port);
-            let options = format!("-k {room} -p {port} {SETTINGS}");
-            let mut start = as_user(&self.programs.join("pg_ctl"));
-            start.args(["start", "--wait", "--silent", "-o", &options, "-D"]).arg(self.data());
-            // Not piped: the server keeps what it inherits.
-            start.arg("-l").arg(self.room.join("log")).stdout(Stdio::null()).stderr(Stdio::null());
-            if start.status().expect("`pg_ctl` runs").success() {
-                return;
-            }
+        while let Err(error) = self.connect("postgres") {
             let log = std::fs::read_to_string(self.room.join("log")).unwrap_or_default();
-            assert!(Instant::now() < until, "the server does not start: {log}");
-            std::thread::sleep(Duration::from_millis(100));
+            assert!(Instant::now() < until, "the server does not start: {error}: {log}");
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
     /// Ends the server at once, as a power cut would, but for what the system still writes.
-    pub(crate) fn kill(&self) {
-        let file = std::fs::read_to_string(self.data().join("postmaster.pid")).expect("it runs");
-        let process = file.lines().next().expect("a number");
-        let killed = Command::new("kill").args(["-9", process]).status();
-        assert!(killed.expect("`kill` runs").success());
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().expect("killed");
+        process.wait().expect("it ends");
     }
 
     fn call(&self, program: &str, args: impl FnOnce(&mut Command) -> &mut Command) {
@@ -152,9 +148,13 @@ impl Server {
 
     /// A connection of the superuser.
     pub(crate) fn admin(&self, database: &str) -> Client {
+        self.connect(database).expect("the superuser")
+    }
+
+    fn connect(&self, database: &str) -> Result<Client, postgres::Error> {
         let mut config = Client::configure();
         config.user("admin").dbname(database).host_path(&self.room).port(self.port);
-        config.connect(NoTls).expect("the superuser")
+        config.connect(NoTls)
     }
 
     /// Makes a database that `owner` owns.
@@ -173,7 +173,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.guard.stdin.take());
-        let _ = self.guard.wait();
+        let _ = (self.process.take().map(|mut process| process.wait()), self.guard.wait());
     }
 }
 
@@ -204,8 +204,7 @@ fn programs() -> PathBuf {
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let debian = debian.flatten().map(|version| version.path().join("bin"));
     let mut places = debian.chain(std::env::split_paths(&path));
-    let found = places.find(|place| {
-        ["initdb", "pg_ctl", "postgres"].iter().all(|program| place.join(program).is_file())
-    });
+    let found = places
+        .find(|place| ["initdb", "postgres"].iter().all(|program| place.join(program).is_file()));
     found.expect("PostgreSQL is not installed: `cargo xtask setup` does it")
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -10,7 +11,7 @@ use whittle_rollout_store::{Appended, Sqlite, Store, StoreError, open};
 use crate::laws::{self, day};
 use crate::name;
 
-pub(crate) fn room() -> (TempDir, PathBuf) {
+fn room() -> (TempDir, PathBuf) {
     let room = TempDir::new().expect("there is room");
     let path = room.path().join("a store.whittle");
     (room, path)
@@ -22,8 +23,14 @@ fn store(path: &Path) -> Sqlite {
 
 /// A store with the log of a day.
 pub(crate) fn filled() -> (TempDir, PathBuf) {
+    static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        let (_room, path) = room();
+        laws::fill(&mut store(&path), "day", &day());
+        std::fs::read(&path).expect("there")
+    });
     let (room, path) = room();
-    laws::fill(&mut store(&path), "day", &day());
+    std::fs::write(&path, file).expect("there is room");
     (room, path)
 }
 
