@@ -21,20 +21,23 @@
 
 mod address;
 mod connection;
+mod errors;
 mod passfile;
 mod tls;
+mod transaction;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use postgres::error::SqlState;
 use postgres::types::{ToSql, Type};
-use postgres::{Client, Error, IsolationLevel, Row as PgRow, Transaction};
+use postgres::{Error, Row as PgRow, Transaction};
 use whittle_rollout::Entry;
 
 use self::address::Address;
-use self::connection::{Connection, is_loss, problem};
+use self::connection::Connection;
+use self::errors::problem;
+use self::transaction::{ALL, take_lock};
 use crate::chain::{Hash, Log, NOTHING, Reader, Row};
 use crate::error::{OpenError, StoreError};
 use crate::name::RolloutName;
@@ -46,22 +49,7 @@ const VERSION: i64 = 1;
 /// How long to wait for others who write, and for a server that comes up again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often a connection may be lost before something is given up.
-const TRIES: usize = 3;
-
-/// Advisory locks of a store are pairs of this, `whtl`, and the number of a rollout, or 0.
-const LOCKS: i32 = 0x7768_746c;
-
-/// The lock of whatever concerns all rollouts.
-const ALL: i32 = 0;
-
 const TABLES: &str = include_str!("postgres/tables.sql");
-
-/// For a transaction that writes: it waits for a while, and counts when it is on the disk. What is stricter than that is left.
-const SETTINGS: &str = "
-    SET LOCAL lock_timeout = '10s';
-    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
-";
 
 /// A store in a database of PostgreSQL.
 ///
@@ -69,19 +57,6 @@ const SETTINGS: &str = "
 pub struct Postgres {
     connection: Connection,
 }
-
-/// What became of a transaction.
-enum Attempt<T> {
-    /// It is through, or refused.
-    Settled(Result<T, StoreError>),
-    /// It was undone, because the connection was lost.
-    Lost,
-    /// The connection was lost when it was to be committed.
-    InDoubt { number: i64, value: T, why: String },
-}
-
-/// What is done in a transaction: an error of ours undoes it, too.
-type Act<'a, T> = &'a dyn Fn(&mut Transaction<'_>) -> Result<Result<T, StoreError>, Error>;
 
 impl fmt::Debug for Postgres {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,10 +81,13 @@ impl Postgres {
     }
 
     fn prepare(&mut self) -> Result<(), StoreError> {
-        if !self.reading(&|client| has_tables(&client.query_typed_one(HAS_TABLES, &[])?))? {
+        if !self
+            .connection
+            .reading(&|client| has_tables(&client.query_typed_one(HAS_TABLES, &[])?))?
+        {
             self.make()?;
         }
-        let found = self.reading(&|client| {
+        let found = self.connection.reading(&|client| {
             let version = "SELECT version FROM whittle.version";
             client.query_typed_one(version, &[])?.try_get(0)
         });
@@ -126,7 +104,7 @@ impl Postgres {
     /// Makes the tables, unless somebody else just has.
     fn make(&mut self) -> Result<(), StoreError> {
         let shown = self.connection.shown().to_owned();
-        let made = self.writing(ALL, &|transaction| {
+        let made = self.connection.writing(ALL, &|transaction| {
             if has_tables(&transaction.query_typed_one(HAS_TABLES, &[])?)? {
                 return Ok(Ok(()));
             }
@@ -154,120 +132,6 @@ impl Postgres {
             other => other,
         })
     }
-
-    /// Reads; once more if the connection was lost.
-    fn reading<T>(
-        &mut self,
-        read: &dyn Fn(&mut Client) -> Result<T, Error>,
-    ) -> Result<T, StoreError> {
-        let mut why = String::new();
-        for _ in 0..TRIES {
-            match read(self.connection.client()?) {
-                Ok(value) => return Ok(value),
-                Err(error) if is_loss(&error) => why = told(&error),
-                Err(error) => return Err(self.unreadable(&error)),
-            }
-            self.connection.lose();
-        }
-        Err(self.connection.failed(OpenError::Unreachable(why)))
-    }
-
-    fn unreadable(&self, error: &Error) -> StoreError {
-        if error.code() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
-            return problem(error);
-        }
-        self.connection.failed(OpenError::NotAllowed {
-            may_not: "read the store",
-            why: format!("{}; it needs USAGE of the schema and SELECT on its tables", told(error)),
-        })
-    }
-
-    /// Does something as a whole or not at all; once more if the connection was lost.
-    fn writing<T>(&mut self, lock: i32, act: Act<'_, T>) -> Result<T, StoreError> {
-        for _ in 0..TRIES {
-            match attempt(self.connection.client()?, lock, act) {
-                Attempt::Settled(outcome) => return outcome,
-                Attempt::Lost => self.connection.lose(),
-                Attempt::InDoubt { number, value, why } => {
-                    self.connection.lose();
-                    let settled = self.is_committed(number);
-                    let in_doubt = |_| self.connection.failed(OpenError::InDoubt(why));
-                    if settled.map_err(in_doubt)? {
-                        return Ok(value);
-                    }
-                }
-            }
-        }
-        let why = format!("the connection was lost {TRIES} times");
-        Err(self.connection.failed(OpenError::Unreachable(why)))
-    }
-
-    /// What became of a transaction, according to the server.
-    fn is_committed(&mut self, number: i64) -> Result<bool, StoreError> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let status = self.reading(&|client| {
-                let status = "SELECT txid_status($1)";
-                let row = client.query_typed_one(status, &[(&number, Type::INT8)])?;
-                row.try_get::<_, Option<String>>(0)
-            })?;
-            match status.as_deref() {
-                Some("committed") => return Ok(true),
-                Some("aborted") => return Ok(false),
-                // The server has not noticed yet that nobody is there.
-                Some(_) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-                _ => return Err(StoreError::Busy),
-            }
-        }
-    }
-}
-
-/// Does something in a transaction, under a lock.
-fn attempt<T>(client: &mut Client, lock: i32, act: Act<'_, T>) -> Attempt<T> {
-    let failed = |error: &Error| {
-        if is_loss(error) { Attempt::Lost } else { Attempt::Settled(Err(problem(error))) }
-    };
-    // What a server has by default for transactions may see too little of what others have written.
-    let begun = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
-    let mut transaction = match begun {
-        Ok(transaction) => transaction,
-        Err(error) => return failed(&error),
-    };
-    let (number, value) = match within(&mut transaction, lock, act) {
-        Ok(Ok(done)) => done,
-        Ok(Err(error)) => return Attempt::Settled(Err(error)),
-        Err(error) => return failed(&error),
-    };
-    match transaction.commit() {
-        Ok(()) => Attempt::Settled(Ok(value)),
-        Err(error) if is_loss(&error) => Attempt::InDoubt { number, value, why: told(&error) },
-        Err(error) => Attempt::Settled(Err(problem(&error))),
-    }
-}
-
-/// Does something under a lock; with the transaction's number.
-fn within<T>(
-    transaction: &mut Transaction<'_>,
-    lock: i32,
-    act: Act<'_, T>,
-) -> Result<Result<(i64, T), StoreError>, Error> {
-    transaction.batch_execute(SETTINGS)?;
-    take_lock(transaction, lock)?;
-    match act(transaction)? {
-        Err(error) => Ok(Err(error)),
-        Ok(value) => {
-            let number = transaction.query_typed_one("SELECT txid_current()", &[])?.try_get(0)?;
-            Ok(Ok((number, value)))
-        }
-    }
-}
-
-/// Takes a lock until the transaction ends.
-fn take_lock(transaction: &mut Transaction<'_>, lock: i32) -> Result<(), Error> {
-    let take = "SELECT pg_advisory_xact_lock($1, $2)";
-    transaction.query_typed(take, &[(&LOCKS, Type::INT4), (&lock, Type::INT4)]).map(|_| ())
 }
 
 /// Looked up in the catalog itself: a connection remembers for a while that there was no table.
@@ -284,7 +148,7 @@ fn has_tables(row: &PgRow) -> Result<bool, Error> {
 impl Store for Postgres {
     fn create(&mut self, name: &RolloutName, first: &Entry) -> Result<Created, StoreError> {
         let row = Row::of(first, NOTHING)?;
-        self.writing(ALL, &|transaction| {
+        self.connection.writing(ALL, &|transaction| {
             let known = "SELECT EXISTS (SELECT FROM whittle.rollout WHERE name = $1), \
                                 EXISTS (SELECT FROM whittle.quarantine WHERE build = $2)";
             let values: [Value<'_>; 2] =
@@ -312,7 +176,7 @@ impl Store for Postgres {
     ) -> Result<Appended, StoreError> {
         let row = Row::of(entry, head)?;
         let id = self.id(name)?;
-        self.writing(id, &|transaction| {
+        self.connection.writing(id, &|transaction| {
             let last = "SELECT sequence, hash FROM whittle.entry WHERE rollout = $1 \
                         ORDER BY sequence DESC LIMIT 1";
             let last = transaction.query_typed_opt(last, &[(&id, Type::INT4)])?;
@@ -344,7 +208,7 @@ impl Store for Postgres {
         let id = self.id(name)?;
         let mut reader = Reader::behind(log);
         let from = i64::try_from(reader.from()).unwrap_or(i64::MAX);
-        let rows = self.reading(&|client| {
+        let rows = self.connection.reading(&|client| {
             let all = "SELECT sequence, entry, hash FROM whittle.entry \
                        WHERE rollout = $1 AND sequence >= $2 ORDER BY sequence";
             client.query_typed(all, &[(&id, Type::INT4), (&from, Type::INT8)])
@@ -372,7 +236,7 @@ impl Store for Postgres {
 
 impl Postgres {
     fn id(&mut self, name: &RolloutName) -> Result<i32, StoreError> {
-        let found = self.reading(&|client| {
+        let found = self.connection.reading(&|client| {
             let query = "SELECT id FROM whittle.rollout WHERE name = $1";
             client.query_typed_opt(query, &[(&name.as_str(), Type::TEXT)])
         })?;
@@ -381,7 +245,7 @@ impl Postgres {
     }
 
     fn texts(&mut self, query: &str) -> Result<Vec<String>, StoreError> {
-        self.reading(&|client| {
+        self.connection.reading(&|client| {
             let rows = client.query_typed(query, &[])?;
             rows.iter().map(|row| row.try_get(0)).collect()
         })
@@ -408,19 +272,4 @@ fn insert(
 /// Place, text and hash of an entry.
 fn columns(row: &PgRow) -> Result<(i64, &str, &[u8]), Error> {
     Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
-}
-
-/// An error of the library with its causes. It never has the password.
-fn told(error: &Error) -> String {
-    use std::error::Error as _;
-    if let Some(error) = error.as_db_error() {
-        return error.message().to_owned();
-    }
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

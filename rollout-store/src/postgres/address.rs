@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use postgres::Config;
 use postgres::config::{Host, SslMode};
 
+use super::errors::told;
 use super::passfile;
 use crate::error::OpenError;
 
@@ -70,7 +71,7 @@ impl Address {
         let (place, parameters) = split(text);
         let parameters = Parameters::parse(parameters)?;
         let plain = format!("{place}?{}", parameters.passed_on.join("&"));
-        let mut config: Config = plain.parse().map_err(|error| bad(&super::told(&error)))?;
+        let mut config: Config = plain.parse().map_err(|error| bad(&told(&error)))?;
         check_hosts(config.get_hosts())?;
         if config.get_user().is_none()
             && let Some(user) = variable("PGUSER").or_else(|| variable("USER"))

@@ -1,14 +1,14 @@
-//! A connection that is made again when it is lost, and what the errors of a server mean.
+//! A connection that is made again when it is lost.
 
 use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use postgres::error::SqlState;
-use postgres::{Client, Error, NoTls};
+use postgres::{Client, NoTls};
 
 use super::address::{Address, Tls};
-use super::{PATIENCE, tls, told};
+use super::errors::not_connected;
+use super::{PATIENCE, tls};
 use crate::error::{OpenError, StoreError};
 
 /// Between two attempts to reach a server that was there.
@@ -92,70 +92,5 @@ fn connect(address: &Address) -> Result<Client, OpenError> {
     match receiver.recv_timeout(time) {
         Ok(client) => client.map_err(|error| not_connected(&error)),
         Err(_) => Err(OpenError::Unreachable(format!("no answer within {} s", time.as_secs()))),
-    }
-}
-
-/// Why there is no connection.
-fn not_connected(error: &Error) -> OpenError {
-    let why = told(error);
-    let Some(code) = error.code() else {
-        // The library keeps the kind to itself, but has a text for each.
-        return match error.to_string().as_str() {
-            "error performing TLS handshake" => OpenError::Tls(why),
-            "invalid configuration" | "authentication error" => OpenError::Login(why),
-            _ => OpenError::Unreachable(why),
-        };
-    };
-    match code {
-        &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            OpenError::Login(why)
-        }
-        &SqlState::INVALID_CATALOG_NAME => OpenError::NoDatabase(why),
-        &SqlState::INSUFFICIENT_PRIVILEGE => {
-            OpenError::NotAllowed { may_not: "connect to the database", why }
-        }
-        _ => OpenError::Unreachable(why),
-    }
-}
-
-/// Whether the connection is gone.
-pub(super) fn is_loss(error: &Error) -> bool {
-    use std::error::Error as _;
-    let is_io = error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>);
-    error.is_closed()
-        || is_io
-        || error.code().is_some_and(|code| {
-            code.code().starts_with("08")
-                || [
-                    SqlState::ADMIN_SHUTDOWN,
-                    SqlState::CRASH_SHUTDOWN,
-                    SqlState::CANNOT_CONNECT_NOW,
-                    SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-                ]
-                .contains(code)
-        })
-}
-
-/// What an error of a connection that is there means.
-pub(super) fn problem(error: &Error) -> StoreError {
-    let why = told(error);
-    match error.code() {
-        Some(&SqlState::DISK_FULL) => StoreError::Full,
-        Some(&SqlState::READ_ONLY_SQL_TRANSACTION | &SqlState::INSUFFICIENT_PRIVILEGE) => {
-            StoreError::ReadOnly
-        }
-        Some(
-            &SqlState::LOCK_NOT_AVAILABLE
-            | &SqlState::QUERY_CANCELED
-            | &SqlState::T_R_DEADLOCK_DETECTED
-            | &SqlState::T_R_SERIALIZATION_FAILURE,
-        ) => StoreError::Busy,
-        Some(
-            &SqlState::DATA_CORRUPTED
-            | &SqlState::INDEX_CORRUPTED
-            | &SqlState::UNDEFINED_TABLE
-            | &SqlState::UNDEFINED_COLUMN,
-        ) => StoreError::Damaged(why),
-        _ => StoreError::Database(why),
     }
 }
