@@ -30,7 +30,13 @@ pub(crate) struct Row {
 impl Row {
     /// Writes an entry down behind the one that has this hash.
     pub(crate) fn of(entry: &Entry, before: Hash) -> Result<Self, StoreError> {
-        let text = serde_json::to_string(entry).map_err(StoreError::Unwritable)?;
+        let unwritable = |error: serde_json::Error| StoreError::Unwritable(error.to_string());
+        let text = serde_json::to_string(entry).map_err(unwritable)?;
+        // A log with an entry that is never read again would be lost: JSON takes what is no number without a word.
+        let again: Entry = serde_json::from_str(&text).map_err(unwritable)?;
+        if again != *entry {
+            return Err(StoreError::Unwritable("it would be read as another one".to_owned()));
+        }
         let hash = chained(before, text.as_bytes());
         Ok(Self { text, hash })
     }

@@ -57,9 +57,9 @@ pub enum StoreError {
         /// Why.
         source: serde_json::Error,
     },
-    /// An entry holds what text cannot.
-    #[error("the entry cannot be written down")]
-    Unwritable(#[source] serde_json::Error),
+    /// An entry holds what text cannot, such as a figure that is no number.
+    #[error("the entry cannot be written down: {0}")]
+    Unwritable(String),
     /// The database says something else.
     #[error("the database refuses: {0}")]
     Database(String),

@@ -49,6 +49,7 @@ pub(crate) fn all(open: Open<'_>) {
     a_quarantine_holds_for_all_rollouts(open);
     who_comes_second_decides_anew(open);
     who_comes_second_acts_later(open);
+    what_cannot_be_read_again_is_not_written(open);
     a_decision_is_not_taken_twice(open);
 }
 
@@ -140,6 +141,22 @@ fn who_comes_second_decides_anew(open: Open<'_>) {
     let refused = first.command(at_s, "alice", &Command::Advance(0.5)).expect_err("it is over");
     assert!(matches!(refused, SessionError::Refused(_)), "{refused}");
     assert_eq!(session().log().entries.len(), 3);
+}
+
+/// JSON has no number for what is none: such an entry would never be read again.
+fn what_cannot_be_read_again_is_not_written(open: Open<'_>) {
+    let mut session = Session::start(open(), name("nan"), terms(), START_S).expect("it starts");
+    let good = World::new(terms()).observation(START_S - TICK_S);
+    for odd in [f64::NAN, f64::INFINITY] {
+        let mut bad = good.clone();
+        bad.cells[0].metrics[0].treated.count = odd;
+        let refused = session.observe(START_S + TICK_S, &bad).expect_err("it cannot");
+        let SessionError::Store(refused) = refused else { panic!("{refused}") };
+        assert!(matches!(refused, StoreError::Unwritable(_)), "{refused}");
+    }
+    session.observe(START_S + TICK_S, &good).expect("taken");
+    let again = Session::open(open(), name("nan")).expect("readable");
+    assert_eq!(again.log(), session.log());
 }
 
 /// The clock of who comes second may be behind a bit, but not by far.
