@@ -115,22 +115,43 @@ impl Server {
 
     /// Starts the server, at the port that it had if it ran before.
     pub(crate) fn run(&mut self) {
-        if self.port == 0 {
-            let free = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
-            self.port = free.expect("a free port").port();
+        let is_new = self.port == 0;
+        for _ in 0..5 {
+            if is_new {
+                let free = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
+                self.port = free.expect("a free port").port();
+            }
+            if self.comes_up() {
+                return;
+            }
+            // Somebody else has taken the port, or the last one that had it has not let it go.
+            std::thread::sleep(Duration::from_millis(200));
         }
+        panic!("the server does not start: {}", self.log());
+    }
+
+    /// Runs the server; whether it answers, rather than ends.
+    fn comes_up(&mut self) -> bool {
         let log = std::fs::File::create(self.room.join("log")).expect("there is room");
         let mut postgres = as_user(&self.programs.join("postgres"));
         postgres.arg("-D").arg(self.data()).arg("-k").arg(&self.room);
         postgres.args(["-p", &self.port.to_string()]).args(SETTINGS.split_whitespace());
         let process = postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        self.process = Some(process.expect("`postgres` runs"));
+        let mut process = process.expect("`postgres` runs");
         let until = Instant::now() + Duration::from_secs(20);
-        while let Err(error) = self.connect("postgres") {
-            let log = std::fs::read_to_string(self.room.join("log")).unwrap_or_default();
-            assert!(Instant::now() < until, "the server does not start: {error}: {log}");
+        while self.connect("postgres").is_err() {
+            if process.try_wait().expect("it is ours").is_some() {
+                return false;
+            }
+            assert!(Instant::now() < until, "the server does not answer: {}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
+        self.process = Some(process);
+        true
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.room.join("log")).unwrap_or_default()
     }
 
     /// Ends the server at once, as a power cut would, but for what the system still writes.
