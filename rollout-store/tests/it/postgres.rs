@@ -1,5 +1,7 @@
 //! A store in a database of PostgreSQL.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use whittle_rollout::replay;
@@ -188,6 +190,25 @@ fn who_does_not_get_in_is_told_why() {
     assert!(matches!(why, OpenError::Login(_)), "in clear: {why}");
     let store = Postgres::open(&good).expect("it opens");
     assert!(!format!("{store:?}").contains("s3cret"), "{store:?}");
+}
+
+#[test]
+fn a_password_may_be_in_a_file() {
+    let server = Server::shared();
+    server.database("filed");
+    let file = tempfile::NamedTempFile::new().expect("there is room");
+    let line = format!("*:{}:filed:owner:{PASSWORD}\n", server.port);
+    std::fs::write(file.path(), line).expect("written");
+    let of = |role: &str| {
+        let address = server.address(role, "filed").replace(&format!(":{ENCODED}"), "");
+        format!("{address}?passfile={}", file.path().display())
+    };
+    open(&of("owner")).expect("it opens");
+    let why = refused(&of("operator"));
+    assert!(matches!(why, OpenError::Login(_)), "no line fits: {why}");
+    std::fs::set_permissions(file.path(), Permissions::from_mode(0o644)).expect("it can");
+    let why = refused(&of("owner"));
+    assert!(matches!(why, OpenError::Passfile { .. }), "others may read it: {why}");
 }
 
 #[test]
