@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use crate::error::StoreError;
+use crate::error::{OpenError, StoreError};
 use crate::name::RolloutName;
 
 /// The locks that one store holds; the system lets go of them when its process ends, however it does.
@@ -45,5 +45,5 @@ impl Claims {
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> StoreError {
-    StoreError::Open { path: path.display().to_string(), why: error.to_string() }
+    StoreError::Open { store: path.display().to_string(), why: OpenError::File(error.to_string()) }
 }

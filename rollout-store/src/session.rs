@@ -8,10 +8,14 @@ use whittle_rollout::{
 use crate::chain::Log;
 use crate::error::StoreError;
 use crate::name::RolloutName;
-use crate::store::{Appended, Store};
+use crate::store::{Appended, Created, Store};
 
 /// How often somebody else may be first before a session gives up.
 const TRIES: usize = 16;
+
+/// By how many seconds the clocks of two that act at once may differ. Who comes second then acts at the time of the first, because
+/// time does not go backwards in a log.
+const SKEW_S: u64 = 60;
 
 /// A rollout of a store, as far as its log was read.
 pub struct Session {
@@ -62,9 +66,13 @@ impl Session {
         at_s: u64,
     ) -> Result<Self, SessionError> {
         let quarantined = store.quarantined()?;
+        let build = terms.build.clone();
         let (_, entry) = Rollout::start(terms, at_s, &quarantined).map_err(SessionError::Terms)?;
-        store.create(&name, &entry)?;
-        Self::open(store, name)
+        match store.create(&name, &entry)? {
+            Created::Done => Self::open(store, name),
+            // Somebody has put it there meanwhile.
+            Created::Quarantined => Err(SessionError::Terms(BadTerms::Quarantined(build))),
+        }
     }
 
     /// Opens a rollout: each decision in its log is computed once more.
@@ -107,7 +115,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`]; nothing was written.
     pub fn observe(&mut self, at_s: u64, figures: &Observation) -> Result<Entry, SessionError> {
-        self.act(|rollout| rollout.observe(at_s, figures.clone()))
+        self.act(at_s, |rollout, at_s| rollout.observe(at_s, figures.clone()))
     }
 
     /// Does what a person says.
@@ -120,14 +128,14 @@ impl Session {
         by: &str,
         command: &Command,
     ) -> Result<Entry, SessionError> {
-        self.act(|rollout| rollout.command(at_s, by, command.clone()))
+        self.act(at_s, |rollout, at_s| rollout.command(at_s, by, command.clone()))
     }
 
     /// Asks the policy, unless somebody else does so at the same time.
     ///
     /// # Errors
     /// [`SessionError`]; nothing was written.
-    pub fn tick(&mut self, at_s: u64, policy: &dyn Policy) -> Result<Ticked, SessionError> {
+    pub fn tick(&mut self, mut at_s: u64, policy: &dyn Policy) -> Result<Ticked, SessionError> {
         for _ in 0..TRIES {
             let mut next = self.rollout.clone();
             let entry = next.tick(at_s, policy)?;
@@ -140,21 +148,24 @@ impl Session {
             if others.into_iter().any(|entry| matches!(entry.input, Input::Tick(_))) {
                 return Ok(Ticked::ByAnother);
             }
+            at_s = self.second(at_s);
         }
         Err(SessionError::Crowded)
     }
 
     fn act(
         &mut self,
-        act: impl Fn(&mut Rollout) -> Result<Entry, Refusal>,
+        mut at_s: u64,
+        act: impl Fn(&mut Rollout, u64) -> Result<Entry, Refusal>,
     ) -> Result<Entry, SessionError> {
         for _ in 0..TRIES {
             let mut next = self.rollout.clone();
-            let entry = act(&mut next)?;
+            let entry = act(&mut next, at_s)?;
             if self.append(&entry, next)? {
                 return Ok(entry);
             }
             self.reload()?;
+            at_s = self.second(at_s);
         }
         Err(SessionError::Crowded)
     }
@@ -163,20 +174,29 @@ impl Session {
     fn append(&mut self, entry: &Entry, next: Rollout) -> Result<bool, SessionError> {
         let is_new = next.state().is_quarantined() && !self.rollout.state().is_quarantined();
         let build = is_new.then(|| next.state().terms().build.as_str());
-        match self.store.append(&self.name, entry, build)? {
+        match self.store.append(&self.name, self.log.head, entry, build)? {
             Appended::Conflict => Ok(false),
-            Appended::Done => {
-                self.log = self.store.read(&self.name)?;
+            Appended::Done(head) => {
+                self.log.push(entry.clone(), head);
                 self.rollout = next;
                 Ok(true)
             }
         }
     }
 
+    /// Reads what others have written; without an error all of it or nothing is taken over.
     fn reload(&mut self) -> Result<(), SessionError> {
-        self.log = self.store.read(&self.name)?;
+        let mut log = self.log.clone();
+        self.store.follow(&self.name, &mut log)?;
         self.rollout =
-            replay(&self.log.entries, None).map_err(|bad| SessionError::Replay(bad.into()))?;
+            replay(&log.entries, None).map_err(|bad| SessionError::Replay(bad.into()))?;
+        self.log = log;
         Ok(())
+    }
+
+    /// When somebody acts who meant to at this time, but came second.
+    fn second(&self, at_s: u64) -> u64 {
+        let first_s = self.rollout.state().now_s();
+        if first_s.saturating_sub(at_s) <= SKEW_S { at_s.max(first_s) } else { at_s }
     }
 }

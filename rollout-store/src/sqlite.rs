@@ -12,11 +12,11 @@ use rusqlite::ffi::ErrorCode;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
 use whittle_rollout::Entry;
 
-use crate::chain::{Hash, Log, NOTHING, Row};
+use crate::chain::{Hash, Log, NOTHING, Reader, Row};
 use crate::claim::Claims;
-use crate::error::StoreError;
+use crate::error::{OpenError, StoreError};
 use crate::name::RolloutName;
-use crate::store::{Appended, Store};
+use crate::store::{Appended, Created, Store, build};
 
 /// `whtl`: tells a store from other files of SQLite.
 const APPLICATION: i64 = 0x7768_746c;
@@ -27,6 +27,7 @@ const VERSION: i64 = 1;
 /// How long to wait for others who write.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The triggers of insertions are for `INSERT OR REPLACE`, which deletes without asking the others.
 const TABLES: &str = "
     CREATE TABLE rollout (
         id   INTEGER PRIMARY KEY,
@@ -44,14 +45,23 @@ const TABLES: &str = "
         rollout  INTEGER NOT NULL REFERENCES rollout (id),
         sequence INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER entry_comes_next BEFORE INSERT ON entry
+        WHEN NEW.sequence <> (SELECT coalesce(max(sequence) + 1, 0) FROM entry WHERE rollout = NEW.rollout)
+        BEGIN SELECT RAISE (ABORT, 'a log only ever grows'); END;
     CREATE TRIGGER entry_stays BEFORE UPDATE ON entry
         BEGIN SELECT RAISE (ABORT, 'a log only ever grows'); END;
     CREATE TRIGGER entry_is_kept BEFORE DELETE ON entry
+        BEGIN SELECT RAISE (ABORT, 'a log only ever grows'); END;
+    CREATE TRIGGER rollout_is_new BEFORE INSERT ON rollout
+        WHEN EXISTS (SELECT 1 FROM rollout WHERE name = NEW.name OR id = NEW.id)
         BEGIN SELECT RAISE (ABORT, 'a log only ever grows'); END;
     CREATE TRIGGER rollout_stays BEFORE UPDATE ON rollout
         BEGIN SELECT RAISE (ABORT, 'a log only ever grows'); END;
     CREATE TRIGGER rollout_is_kept BEFORE DELETE ON rollout
         BEGIN SELECT RAISE (ABORT, 'a log only ever grows'); END;
+    CREATE TRIGGER quarantine_is_new BEFORE INSERT ON quarantine
+        WHEN EXISTS (SELECT 1 FROM quarantine WHERE build = NEW.build)
+        BEGIN SELECT RAISE (IGNORE); END;
     CREATE TRIGGER quarantine_stays BEFORE UPDATE ON quarantine
         BEGIN SELECT RAISE (ABORT, 'a quarantine is for good'); END;
     CREATE TRIGGER quarantine_is_kept BEFORE DELETE ON quarantine
@@ -72,17 +82,23 @@ impl Sqlite {
     /// [`StoreError`]; [`StoreError::Foreign`] if it holds something else.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
+        let not_opened =
+            |why: String| StoreError::Open { store: shown.clone(), why: OpenError::File(why) };
+        // A pipe would wait for ever, and a device would take a log and keep nothing.
+        if path.metadata().is_ok_and(|about| !about.is_file()) {
+            return Err(not_opened("it is not a file".to_owned()));
+        }
         let flags = OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_READ_WRITE;
-        let opened = Connection::open_with_flags(path, flags);
+        // In front of `:memory:` and `file:`, which mean something else to SQLite. An absolute path stays as it is.
+        let path = Path::new(".").join(path);
+        let opened = Connection::open_with_flags(&path, flags);
         let connection = opened.map_err(|error| match problem(&error) {
-            StoreError::Database(why) | StoreError::Damaged(why) => {
-                StoreError::Open { path: shown.clone(), why }
-            }
+            StoreError::Database(why) | StoreError::Damaged(why) => not_opened(why),
             other => other,
         })?;
-        let claims = Claims::new(path)?;
+        let claims = Claims::new(&path)?;
         let mut store = Self { connection, claims };
         store.prepare(&shown)?;
         Ok(store)
@@ -94,30 +110,30 @@ impl Sqlite {
             other => other,
         };
         self.connection.busy_timeout(PATIENCE).map_err(foreign)?;
-        let (application, version) = self.stamp().map_err(foreign)?;
-        match (application, version) {
-            (APPLICATION, VERSION) => {}
-            (APPLICATION, found) => return Err(StoreError::Newer { found, known: VERSION }),
-            (0, 0) => self.make(path)?,
-            _ => return Err(StoreError::Foreign(path.to_owned())),
-        }
         let pragmas = "PRAGMA synchronous = EXTRA; PRAGMA foreign_keys = ON;";
-        self.connection.execute_batch(pragmas).map_err(|error| problem(&error))
-    }
-
-    fn stamp(&self) -> rusqlite::Result<(i64, i64)> {
-        let number = |pragma| self.connection.query_row(pragma, (), |row| row.get(0));
-        Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?))
+        self.connection.execute_batch(pragmas).map_err(foreign)?;
+        // Both halves at once, because somebody may just be writing them.
+        let reading = self.connection.transaction().map_err(foreign)?;
+        let stamp = stamp(&reading).map_err(foreign)?;
+        drop(reading);
+        match stamp {
+            (APPLICATION, VERSION) => Ok(()),
+            (APPLICATION, found) if found > VERSION => {
+                Err(StoreError::Newer { found, known: VERSION })
+            }
+            (0, 0) => self.make(path),
+            _ => Err(StoreError::Foreign(path.to_owned())),
+        }
     }
 
     /// Makes the tables, unless somebody else just has.
     fn make(&mut self, path: &str) -> Result<(), StoreError> {
         self.writing(|transaction| {
-            let number = |query| transaction.query_row(query, (), |row| row.get::<_, i64>(0));
-            if number("PRAGMA application_id")? == APPLICATION {
+            if stamp(transaction)? == (APPLICATION, VERSION) {
                 return Ok(Ok(()));
             }
-            if number("SELECT count(*) FROM sqlite_schema")? > 0 {
+            let count = "SELECT count(*) FROM sqlite_schema";
+            if transaction.query_row(count, (), |row| row.get::<_, i64>(0))? > 0 {
                 return Ok(Err(StoreError::Foreign(path.to_owned())));
             }
             transaction.execute_batch(TABLES)?;
@@ -145,63 +161,63 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn create(&mut self, name: &RolloutName, first: &Entry) -> Result<(), StoreError> {
+    fn create(&mut self, name: &RolloutName, first: &Entry) -> Result<Created, StoreError> {
         let row = Row::of(first, NOTHING)?;
         self.writing(|transaction| {
             if id(transaction, name)?.is_some() {
                 return Ok(Err(StoreError::Exists(name.clone())));
             }
+            let known = "SELECT count(*) FROM quarantine WHERE build = ?1";
+            if transaction.query_row(known, [build(first)], |row| row.get::<_, i64>(0))? > 0 {
+                return Ok(Ok(Created::Quarantined));
+            }
             transaction.execute("INSERT INTO rollout (name) VALUES (?1)", [name.as_str()])?;
-            insert(transaction, transaction.last_insert_rowid(), first.sequence, &row)?;
-            Ok(Ok(()))
+            insert(transaction, transaction.last_insert_rowid(), 0, &row)?;
+            Ok(Ok(Created::Done))
         })?
     }
 
     fn append(
         &mut self,
         name: &RolloutName,
+        head: Hash,
         entry: &Entry,
         quarantine: Option<&str>,
     ) -> Result<Appended, StoreError> {
+        let row = Row::of(entry, head)?;
         self.writing(|transaction| {
             let Some(id) = id(transaction, name)? else {
                 return Ok(Err(StoreError::Unknown(name.clone())));
             };
-            let last = "SELECT sequence, hash FROM entry WHERE rollout = ?1 \
+            let last = "SELECT sequence, hash = ?2 FROM entry WHERE rollout = ?1 \
                         ORDER BY sequence DESC LIMIT 1";
-            let (sequence, before): (u64, Hash) =
-                transaction.query_row(last, [id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            if entry.sequence != sequence + 1 {
+            let last = transaction
+                .query_row(last, (id, head), |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let (sequence, is_head): (i64, bool) = last.unwrap_or((-1, false));
+            let sequence = sequence.saturating_add(1);
+            if u64::try_from(sequence) != Ok(entry.sequence) {
                 return Ok(Ok(Appended::Conflict));
             }
-            let row = match Row::of(entry, before) {
-                Ok(row) => row,
-                Err(error) => return Ok(Err(error)),
-            };
-            insert(transaction, id, entry.sequence, &row)?;
+            if !is_head {
+                return Ok(Err(StoreError::Edited { sequence: entry.sequence.saturating_sub(1) }));
+            }
+            insert(transaction, id, sequence, &row)?;
             if let Some(build) = quarantine {
                 let note = "INSERT OR IGNORE INTO quarantine (build, rollout, sequence) \
                             VALUES (?1, ?2, ?3)";
-                transaction.execute(note, (build, id, entry.sequence))?;
+                transaction.execute(note, (build, id, sequence))?;
             }
-            Ok(Ok(Appended::Done))
+            Ok(Ok(Appended::Done(row.hash)))
         })?
     }
 
-    fn read(&mut self, name: &RolloutName) -> Result<Log, StoreError> {
+    fn follow(&mut self, name: &RolloutName, log: &mut Log) -> Result<(), StoreError> {
         let known = id(&self.connection, name).map_err(|error| problem(&error))?;
         let id = known.ok_or_else(|| StoreError::Unknown(name.clone()))?;
-        let mut log = Log::EMPTY;
-        let all = "SELECT entry, hash FROM entry WHERE rollout = ?1 ORDER BY sequence";
-        let rows = self.connection.prepare(all).and_then(|mut statement| {
-            let rows = statement
-                .query_map([id], |row| Ok(Row { text: row.get(0)?, hash: row.get(1)? }))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        });
-        for row in rows.map_err(|error| problem(&error))? {
-            log.push(&row)?;
-        }
-        Ok(log)
+        let mut reader = Reader::behind(log);
+        read_from(&self.connection, id, &mut reader).map_err(|error| problem(&error))??;
+        reader.end()
     }
 
     fn try_claim(&mut self, name: &RolloutName) -> Result<bool, StoreError> {
@@ -221,14 +237,40 @@ impl Store for Sqlite {
     }
 }
 
+/// Whose file it is, and of which version; to be read in a transaction.
+fn stamp(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+    let number = |pragma| connection.query_row(pragma, (), |row| row.get(0));
+    Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?))
+}
+
 fn id(connection: &Connection, name: &RolloutName) -> rusqlite::Result<Option<i64>> {
     let query = "SELECT id FROM rollout WHERE name = ?1";
     connection.query_row(query, [name.as_str()], |row| row.get(0)).optional()
 }
 
-fn insert(connection: &Connection, id: i64, sequence: u64, row: &Row) -> rusqlite::Result<()> {
+fn insert(connection: &Connection, id: i64, sequence: i64, row: &Row) -> rusqlite::Result<()> {
     let insert = "INSERT INTO entry (rollout, sequence, entry, hash) VALUES (?1, ?2, ?3, ?4)";
     connection.execute(insert, (id, sequence, &row.text, row.hash)).map(|_| ())
+}
+
+/// Gives a reader all that it wants. What was written there by others may be neither text nor a hash.
+fn read_from(
+    connection: &Connection,
+    id: i64,
+    reader: &mut Reader<'_>,
+) -> rusqlite::Result<Result<(), StoreError>> {
+    let all = "SELECT sequence, CAST (entry AS BLOB), hash FROM entry \
+               WHERE rollout = ?1 AND sequence >= ?2 ORDER BY sequence";
+    let mut statement = connection.prepare(all)?;
+    let mut rows = statement.query((id, reader.from()))?;
+    while let Some(row) = rows.next()? {
+        let bytes = |column| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
+        let outcome = reader.take(row.get(0)?, bytes(1)?, bytes(2)?);
+        if outcome.is_err() {
+            return Ok(outcome);
+        }
+    }
+    Ok(Ok(()))
 }
 
 fn texts(connection: &Connection, query: &str) -> Result<Vec<String>, StoreError> {

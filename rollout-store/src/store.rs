@@ -1,48 +1,75 @@
 //! What a store can do.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use whittle_rollout::Entry;
+use whittle_rollout::{Entry, Input};
 
-use crate::chain::Log;
-use crate::error::StoreError;
+use crate::chain::{Hash, Log};
+use crate::error::{OpenError, StoreError};
 use crate::name::RolloutName;
+use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
+
+/// What became of a rollout that was to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Created {
+    /// Its log has begun.
+    Done,
+    /// Its build must not be rolled out again; there is no such rollout.
+    Quarantined,
+}
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Appended {
-    /// It is in the log, and stays there whatever happens.
-    Done,
+    /// It is in the log, and stays there whatever happens. Its hash is the log's [`head`](Log::head) now.
+    Done(Hash),
     /// Somebody else has appended an entry of this place before; this one is not in the log.
     Conflict,
 }
 
 /// Logs of rollouts, by name.
 pub trait Store {
-    /// Begins the log of a rollout with its first entry.
+    /// Begins the log of a rollout with its first entry, unless the build that it [starts](whittle_rollout::Input::Start) is
+    /// quarantined.
     ///
     /// # Errors
     /// [`StoreError::Exists`] if there is one of this name; [`StoreError`].
-    fn create(&mut self, name: &RolloutName, first: &Entry) -> Result<(), StoreError>;
+    fn create(&mut self, name: &RolloutName, first: &Entry) -> Result<Created, StoreError>;
 
-    /// Appends an entry, if its place is the next one. `quarantine` is a build that no rollout shall offer from now on.
+    /// Appends an entry to a log whose last hash is `head`, if its place is the next one. `quarantine` is a build that no rollout
+    /// shall offer from now on.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`] if there is no such rollout; [`StoreError`].
+    /// [`StoreError::Unknown`] if there is no such rollout; [`StoreError::Edited`] if the place is right, but the last entry has
+    /// another hash; [`StoreError`].
     fn append(
         &mut self,
         name: &RolloutName,
+        head: Hash,
         entry: &Entry,
         quarantine: Option<&str>,
     ) -> Result<Appended, StoreError>;
 
+    /// Reads what was appended to a log since it was read.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`]; [`StoreError::Edited`] if an entry is not what was written, or if the last one that is known is not
+    /// there any more; [`StoreError`]. The log may have grown by the entries before that one.
+    fn follow(&mut self, name: &RolloutName, log: &mut Log) -> Result<(), StoreError>;
+
     /// Reads a log.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`]; [`StoreError::Edited`] if an entry is not what was written; [`StoreError`].
-    fn read(&mut self, name: &RolloutName) -> Result<Log, StoreError>;
+    /// As of [`follow`](Self::follow).
+    fn read(&mut self, name: &RolloutName) -> Result<Log, StoreError> {
+        let mut log = Log::EMPTY;
+        self.follow(name, &mut log)?;
+        Ok(log)
+    }
 
     /// Sees to it that nobody else drives the fleet of a rollout, until this store is dropped or its process ends.
     ///
@@ -66,11 +93,51 @@ pub trait Store {
     fn quarantined(&mut self) -> Result<BTreeSet<String>, StoreError>;
 }
 
-/// Opens a store: a path, with or without `sqlite:` before it. A file that is not there is made.
+/// Opens a store: an address of PostgreSQL, which begins with `postgres://` or `postgresql://`; or else a path, with or without
+/// `sqlite:` before it. A file that is not there is made.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn open(address: &str) -> Result<Box<dyn Store>, StoreError> {
-    let path = address.strip_prefix("sqlite:").unwrap_or(address);
-    Ok(Box::new(Sqlite::open(path.as_ref())?))
+    if let Some(path) = file_of(address) {
+        return Ok(Box::new(Sqlite::open(path)?));
+    }
+    match parted(address) {
+        (scheme, rest) if is_postgres(scheme) => {
+            Ok(Box::new(Postgres::open(&format!("postgres:{rest}"))?))
+        }
+        // Not taken for a path, which is told in errors: it may have a password.
+        (scheme, _) => {
+            let why = "stores are files, or in PostgreSQL (`postgres://…`)".to_owned();
+            Err(StoreError::Open { store: format!("{scheme}://…"), why: OpenError::Address(why) })
+        }
+    }
+}
+
+/// The file that an address names; none if it is that of a server.
+#[must_use]
+pub fn file_of(address: &str) -> Option<&Path> {
+    match parted(address) {
+        (scheme, rest) if scheme.eq_ignore_ascii_case("sqlite") => Some(Path::new(rest)),
+        (scheme, _) if is_postgres(scheme) => None,
+        // A single letter is a drive.
+        (scheme, rest) if scheme.len() > 1 && rest.starts_with("//") => None,
+        _ => Some(Path::new(address)),
+    }
+}
+
+fn parted(address: &str) -> (&str, &str) {
+    address.split_once(':').unwrap_or(("", address))
+}
+
+fn is_postgres(scheme: &str) -> bool {
+    ["postgres", "postgresql"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
+/// The build that a rollout starts with this entry.
+pub(crate) fn build(first: &Entry) -> Option<&str> {
+    match &first.input {
+        Input::Start(terms) => Some(&terms.build),
+        _ => None,
+    }
 }

@@ -191,7 +191,10 @@ fn mistakes_are_told() {
     assert_eq!(code(&["start", "t1", &desk.file]), 2, "the name is taken");
     assert_eq!(code(&["status", "nobody"]), 2);
     assert_eq!(code(&["status", "t1", "--store", "elsewhere"]), 3);
+    assert_eq!(code(&["status", "t1", "--store", "sqlite:elsewhere"]), 3);
     assert!(!desk.path().join("elsewhere").exists(), "nothing is made by a look");
+    let other = desk.rollout(&["status", "t1", "--store", "mysql://user:hunter2@host/db"]);
+    assert!(other.code == 3 && !other.stderr.contains("hunter2"), "{other:?}");
     assert_eq!(code(&["status", "no name"]), 2);
     assert_eq!(code(&["plan", "nothing.toml"]), 3);
     std::fs::write(desk.path().join("typo.toml"), "policy = \"canary\"\n[rollou]\n")

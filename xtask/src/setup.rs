@@ -21,7 +21,7 @@ pub(crate) const POLICY_TARGET: &str = "wasm32-unknown-unknown";
 type Tool = (&'static str, &'static str);
 
 /// Programs that the tests run.
-const TEST_TOOLS: [Tool; 14] = [
+const TEST_TOOLS: [Tool; 15] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
     ("bsdiff", "bsdiff"),
@@ -36,6 +36,7 @@ const TEST_TOOLS: [Tool; 14] = [
     ("make", "make"),
     ("clang", "clang"),
     ("wasm-ld", "lld"),
+    ("initdb", "postgresql"),
 ];
 
 /// The same from PyPI: MCUboot's own tool, which the tests compare with.
@@ -114,9 +115,16 @@ fn python_environment(name: &str, requirements: &[&str]) -> Result<PathBuf> {
 
 fn install_missing(tools: &[Tool]) -> Result<()> {
     let mut packages: Vec<&str> =
-        tools.iter().filter(|(tool, _)| !shell::has(tool)).map(|(_, package)| *package).collect();
+        tools.iter().filter(|(tool, _)| !is_installed(tool)).map(|(_, package)| *package).collect();
     packages.dedup();
     if packages.is_empty() { Ok(()) } else { install_packages(&packages) }
+}
+
+/// Whether a program is there: on the path, or where Debian keeps the programs of each version of PostgreSQL.
+fn is_installed(tool: &str) -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    shell::has(tool)
+        || versions.into_iter().any(|version| version.path().join("bin").join(tool).is_file())
 }
 
 fn install_packages(packages: &[&str]) -> Result<()> {

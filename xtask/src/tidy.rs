@@ -44,7 +44,21 @@ const ALLOWED: [(&str, &[&str]); 9] = [
             "whittle-rollout",
         ],
     ),
-    ("whittle-rollout-store", &["rusqlite", "serde_json", "sha2", "thiserror", "whittle-rollout"]),
+    (
+        "whittle-rollout-store",
+        &[
+            "percent-encoding",
+            "postgres",
+            "rusqlite",
+            "rustls",
+            "rustls-native-certs",
+            "serde_json",
+            "sha2",
+            "thiserror",
+            "tokio-postgres-rustls",
+            "whittle-rollout",
+        ],
+    ),
     (
         "whittle-simulation",
         &["rand_core", "rand_distr", "rand_pcg", "rayon", "serde", "thiserror", "whittle-rollout"],

@@ -1,10 +1,13 @@
 //! What holds for each store.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use whittle_rollout::policy::types::{Decision, RollbackOrder};
-use whittle_rollout::{Command, Entry, replay};
-use whittle_rollout_store::{Appended, Session, SessionError, Store, StoreError, Ticked};
+use whittle_rollout::{Command, Entry, Refusal, Rollout, replay};
+use whittle_rollout_store::{
+    Appended, Created, Log, Session, SessionError, Store, StoreError, Ticked,
+};
 
 use crate::name;
 use crate::world::{START_S, TICK_S, World, terms, wants};
@@ -19,34 +22,63 @@ pub(crate) fn day() -> Vec<Entry> {
     world.log
 }
 
+/// Begins the log of a rollout, and appends what follows.
+pub(crate) fn fill(store: &mut dyn Store, rollout: &str, log: &[Entry]) -> Log {
+    assert_eq!(store.create(&name(rollout), &log[0]).expect("made"), Created::Done);
+    let mut kept = store.read(&name(rollout)).expect("readable");
+    append(store, rollout, &mut kept, &log[1..]);
+    kept
+}
+
+/// Appends entries, and reads them.
+pub(crate) fn append(store: &mut dyn Store, rollout: &str, kept: &mut Log, entries: &[Entry]) {
+    let mut head = kept.head;
+    for entry in entries {
+        let appended = store.append(&name(rollout), head, entry, None).expect("written");
+        let Appended::Done(hash) = appended else { panic!("somebody else was there") };
+        head = hash;
+    }
+    store.follow(&name(rollout), kept).expect("readable");
+    assert_eq!(kept.head, head);
+}
+
 pub(crate) fn all(open: Open<'_>) {
     what_is_appended_is_read(open);
     an_entry_is_appended_in_its_place_alone(open);
+    a_log_is_followed(open);
     names_are_taken_once(open);
     a_quarantine_holds_for_all_rollouts(open);
     who_comes_second_decides_anew(open);
+    who_comes_second_acts_later(open);
+    what_cannot_be_read_again_is_not_written(open);
     a_decision_is_not_taken_twice(open);
     one_at_a_time_drives_a_fleet(open);
 }
 
 fn one_at_a_time_drives_a_fleet(open: Open<'_>) {
+    let first_entry = &day()[0];
     let (mut first, mut second) = (open(), open());
+    for rollout in ["driven", "another"] {
+        assert_eq!(first.create(&name(rollout), first_entry).expect("made"), Created::Done);
+    }
     assert!(first.try_claim(&name("driven")).expect("no failure"));
     assert!(first.try_claim(&name("driven")).expect("no failure"), "it is its own already");
     assert!(!second.try_claim(&name("driven")).expect("no failure"));
     assert!(second.try_claim(&name("another")).expect("no failure"));
     drop(first);
-    assert!(second.try_claim(&name("driven")).expect("no failure"), "let go of");
+    // A server sees a little later that a connection has ended.
+    let mut tries = 0..500;
+    while !second.try_claim(&name("driven")).expect("no failure") {
+        tries.next().expect("it is let go of");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn what_is_appended_is_read(open: Open<'_>) {
     let log = day();
-    let mut store = open();
-    store.create(&name("day"), &log[0]).expect("made");
-    for entry in &log[1..] {
-        assert_eq!(store.append(&name("day"), entry, None).expect("written"), Appended::Done);
-    }
+    let followed = fill(&mut *open(), "day", &log);
     let read = open().read(&name("day")).expect("readable");
+    assert_eq!(read, followed);
     assert_eq!(read.entries, log);
     replay(&read.entries, None).expect("it replays");
 }
@@ -54,24 +86,46 @@ fn what_is_appended_is_read(open: Open<'_>) {
 fn an_entry_is_appended_in_its_place_alone(open: Open<'_>) {
     let log = day();
     let mut store = open();
-    store.create(&name("place"), &log[0]).expect("made");
-    let mut append = |entry| store.append(&name("place"), entry, None).expect("no failure");
-    assert_eq!(append(&log[2]), Appended::Conflict);
-    assert_eq!(append(&log[0]), Appended::Conflict);
-    assert_eq!(append(&log[1]), Appended::Done);
-    assert_eq!(append(&log[1]), Appended::Conflict);
-    assert_eq!(open().read(&name("place")).expect("readable").entries, log[..2]);
+    let first = fill(&mut *store, "place", &log[..1]);
+    let mut append = |entry| store.append(&name("place"), first.head, entry, None);
+    for elsewhere in [&log[2], &log[0]] {
+        assert_eq!(append(elsewhere).expect("no failure"), Appended::Conflict);
+    }
+    let Ok(Appended::Done(head)) = append(&log[1]) else { panic!("it was its turn") };
+    assert_eq!(append(&log[1]).expect("no failure"), Appended::Conflict);
+    // Behind another entry than the one that is there.
+    let edited = append(&log[2]).expect_err("its log was another one");
+    assert!(matches!(edited, StoreError::Edited { sequence: 1 }), "{edited}");
+    let read = open().read(&name("place")).expect("readable");
+    assert_eq!((&read.entries[..], read.head), (&log[..2], head));
+}
+
+/// Whoever knows a log reads what is new in it, and sees if it is not the same log any more.
+fn a_log_is_followed(open: Open<'_>) {
+    let log = day();
+    let mut store = open();
+    let mut known = fill(&mut *store, "followed", &log[..3]);
+    let mut longer = known.clone();
+    append(&mut *store, "followed", &mut longer, &log[3..7]);
+    open().follow(&name("followed"), &mut known).expect("readable");
+    assert_eq!(known, longer);
+    known.head[0] ^= 1;
+    let edited = open().follow(&name("followed"), &mut known).expect_err("another log");
+    assert!(matches!(edited, StoreError::Edited { sequence: 6 }), "{edited}");
+    let mut longest = Log { entries: log[..9].to_vec(), head: longer.head };
+    let edited = open().follow(&name("followed"), &mut longest).expect_err("two are gone");
+    assert!(matches!(edited, StoreError::Edited { sequence: 8 }), "{edited}");
 }
 
 fn names_are_taken_once(open: Open<'_>) {
     let log = day();
     let mut store = open();
-    store.create(&name("taken"), &log[0]).expect("made");
+    let taken = fill(&mut *store, "taken", &log[..1]);
     let again = store.create(&name("taken"), &log[0]).expect_err("taken");
     assert!(matches!(again, StoreError::Exists(_)), "{again}");
     let nobody = store.read(&name("nobody")).expect_err("not there");
     assert!(matches!(nobody, StoreError::Unknown(_)), "{nobody}");
-    let nobody = store.append(&name("nobody"), &log[1], None).expect_err("not there");
+    let nobody = store.append(&name("nobody"), taken.head, &log[1], None).expect_err("not there");
     assert!(matches!(nobody, StoreError::Unknown(_)), "{nobody}");
     assert!(store.rollouts().expect("readable").contains(&name("taken")));
 }
@@ -84,8 +138,13 @@ fn a_quarantine_holds_for_all_rollouts(open: Open<'_>) {
     let order = RollbackOrder { groups: vec![], quarantine: true };
     session.command(START_S, "alice", &Command::RollBack(order)).expect("taken");
     assert_eq!(open().quarantined().expect("readable"), BTreeSet::from([bad.build.clone()]));
-    let again = Session::start(open(), name("again"), bad, START_S).err().expect("quarantined");
+    let again =
+        Session::start(open(), name("again"), bad.clone(), START_S).err().expect("quarantined");
     assert!(matches!(again, SessionError::Terms(_)), "{again}");
+    // The same if it was put there while the rollout was prepared.
+    let (_, first) = Rollout::start(bad, START_S, &BTreeSet::new()).expect("good terms");
+    let late = open().create(&name("again"), &first).expect("no failure");
+    assert_eq!(late, Created::Quarantined);
     assert!(!open().rollouts().expect("readable").contains(&name("again")));
 }
 
@@ -103,6 +162,39 @@ fn who_comes_second_decides_anew(open: Open<'_>) {
     let refused = first.command(at_s, "alice", &Command::Advance(0.5)).expect_err("it is over");
     assert!(matches!(refused, SessionError::Refused(_)), "{refused}");
     assert_eq!(session().log().entries.len(), 3);
+}
+
+/// JSON has no number for what is none: such an entry would never be read again.
+fn what_cannot_be_read_again_is_not_written(open: Open<'_>) {
+    let mut session = Session::start(open(), name("nan"), terms(), START_S).expect("it starts");
+    let good = World::new(terms()).observation(START_S - TICK_S);
+    for odd in [f64::NAN, f64::INFINITY] {
+        let mut bad = good.clone();
+        bad.cells[0].metrics[0].treated.count = odd;
+        let refused = session.observe(START_S + TICK_S, &bad).expect_err("it cannot");
+        let SessionError::Store(refused) = refused else { panic!("{refused}") };
+        assert!(matches!(refused, StoreError::Unwritable(_)), "{refused}");
+    }
+    session.observe(START_S + TICK_S, &good).expect("taken");
+    let again = Session::open(open(), name("nan")).expect("readable");
+    assert_eq!(again.log(), session.log());
+}
+
+/// The clock of who comes second may be behind a bit, but not by far.
+fn who_comes_second_acts_later(open: Open<'_>) {
+    Session::start(open(), name("later"), terms(), START_S).expect("it starts");
+    let session = || Session::open(open(), name("later")).expect("it opens");
+    let (mut second, mut third, mut fourth) = (session(), session(), session());
+    let at_s = START_S + TICK_S;
+    let approve = |stage: &str| Command::Approve(stage.to_owned());
+    session().command(at_s, "alice", &approve("early")).expect("taken");
+    let entry = second.command(at_s - 2, "bob", &approve("regional")).expect("taken");
+    assert_eq!((entry.sequence, entry.at_s), (2, at_s));
+    let ticked = third.tick(at_s - 1, &wants(Decision::Hold)).expect("decided");
+    assert!(matches!(ticked, Ticked::Decided(entry) if entry.at_s == at_s));
+    let refused = fourth.command(at_s - 100, "carol", &approve("full")).expect_err("too early");
+    assert!(matches!(refused, SessionError::Refused(Refusal::ClockWentBack { .. })), "{refused}");
+    assert_eq!(session().log().entries.len(), 4);
 }
 
 fn a_decision_is_not_taken_twice(open: Open<'_>) {

@@ -16,7 +16,7 @@ use crate::world::{START_S, terms, wants};
 const TICKS: u64 = 60;
 
 /// Runs an ignored test of this program in a process of its own, told where the store is.
-fn process(test: &str, store: &str) -> Child {
+pub(crate) fn process(test: &str, store: &str) -> Child {
     let program = std::env::current_exe().expect("this test");
     let mut command = Command::new(program);
     command.args(["--exact", "--ignored", "--nocapture", test]).env("WHITTLE_STORE", store);
@@ -36,8 +36,9 @@ fn ticks() {
     let mut decided = 0;
     for tick in 0..TICKS {
         let mut session = session();
-        let at_s = START_S + tick;
-        if session.rollout().state().now_s() >= at_s && tick > 0 {
+        // Later than the start, so that a tick of this time is told from none.
+        let at_s = START_S + 1 + tick;
+        if session.rollout().state().now_s() >= at_s {
             continue;
         }
         match session.tick(at_s, &policy) {
@@ -98,13 +99,19 @@ fn appends() {
 /// Kills a process at some moment; what it said was written is there.
 fn killed(path: &Path, after: Duration) -> u64 {
     let mut child = process("processes::appends", &path.display().to_string());
-    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     std::thread::sleep(after);
+    last_written(&mut child)
+}
+
+/// Kills a process that appends; the last entry that it said was written.
+pub(crate) fn last_written(child: &mut Child) -> u64 {
     child.kill().expect("killed");
-    child.wait().expect("it ends");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let said =
         lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("written ")?.parse().ok());
-    said.max().unwrap_or(0)
+    let last = said.max().unwrap_or(0);
+    child.wait().expect("it ends");
+    last
 }
 
 #[test]

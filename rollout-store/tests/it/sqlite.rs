@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -21,14 +22,15 @@ fn store(path: &Path) -> Sqlite {
 }
 
 /// A store with the log of a day.
-fn filled() -> (TempDir, PathBuf) {
+pub(crate) fn filled() -> (TempDir, PathBuf) {
+    static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        let (_room, path) = room();
+        laws::fill(&mut store(&path), "day", &day());
+        std::fs::read(&path).expect("there")
+    });
     let (room, path) = room();
-    let log = day();
-    let mut store = store(&path);
-    store.create(&name("day"), &log[0]).expect("made");
-    for entry in &log[1..] {
-        assert_eq!(store.append(&name("day"), entry, None).expect("written"), Appended::Done);
-    }
+    std::fs::write(&path, file).expect("there is room");
     (room, path)
 }
 
@@ -42,22 +44,92 @@ fn it_keeps_the_laws() {
 fn a_log_is_not_changed() {
     let (_room, path) = filled();
     let raw = Connection::open(&path).expect("it opens");
-    for change in ["UPDATE entry SET entry = '{}'", "DELETE FROM entry WHERE sequence > 3"] {
+    for change in [
+        "UPDATE entry SET entry = '{}'",
+        "DELETE FROM entry WHERE sequence > 3",
+        "INSERT OR REPLACE INTO entry SELECT rollout, sequence, '{}', hash FROM entry",
+        "INSERT INTO entry SELECT rollout, 1000, entry, hash FROM entry WHERE sequence = 3",
+        "INSERT OR REPLACE INTO rollout (name) VALUES ('day')",
+        "INSERT OR REPLACE INTO rollout (id, name) VALUES (1, 'night')",
+    ] {
         let refused = raw.execute_batch(change).expect_err("a log only ever grows");
         assert!(refused.to_string().contains("only ever grows"), "{refused}");
     }
-    raw.execute_batch("DROP TRIGGER entry_stays; DROP TRIGGER entry_is_kept;").expect("it can");
+    store(&path).read(&name("day")).expect("as it was");
+}
+
+#[test]
+fn a_log_that_was_changed_is_found() {
     for (change, place) in [
         ("UPDATE entry SET entry = replace(entry, '2.0.0', '6.6.6') WHERE sequence = 0", 0),
+        ("UPDATE entry SET entry = CAST (x'ff' || entry AS TEXT) WHERE sequence = 4", 4),
+        ("UPDATE entry SET hash = x'00' WHERE sequence = 5", 5),
         ("DELETE FROM entry WHERE sequence = 7", 7),
+        ("UPDATE entry SET sequence = -1 WHERE sequence = 8", 8),
+        ("UPDATE entry SET sequence = 9223372036854775807 WHERE sequence = 9", 9),
+        ("DELETE FROM entry", 0),
     ] {
-        raw.execute_batch("BEGIN").expect("it can");
+        let (_room, path) = filled();
+        let raw = Connection::open(&path).expect("it opens");
+        let free = "DROP TRIGGER entry_stays; DROP TRIGGER entry_is_kept;";
+        raw.execute_batch(free).expect("it can");
         raw.execute_batch(change).expect("it can");
-        raw.execute_batch("COMMIT").expect("it can");
         let seen = store(&path).read(&name("day")).expect_err("it was changed");
         assert!(matches!(seen, StoreError::Edited { sequence } if sequence == place), "{seen}");
-        let back = "UPDATE entry SET entry = replace(entry, '6.6.6', '2.0.0') WHERE sequence = 0";
-        raw.execute_batch(back).expect("it can");
+    }
+}
+
+/// What SQLite takes for something else, and what is no file.
+#[test]
+fn odd_paths_are_files_or_nothing() {
+    let room = TempDir::new().expect("there is room");
+    for odd in [":memory:", "file:x?mode=memory", "a b#%20?.db", "sqlite:x"] {
+        let there = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "--ignored", "sqlite::opens_an_odd_path"])
+            .current_dir(room.path())
+            .env("WHITTLE_ODD_PATH", odd)
+            .output()
+            .expect("it runs");
+        assert!(there.status.success(), "{odd}: {there:?}");
+        assert!(room.path().join(odd).is_file(), "{odd}");
+    }
+    let pipe = room.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("`mkfifo` runs");
+    assert!(made.success());
+    for nothing in [Path::new(""), Path::new("/dev/null"), room.path(), &pipe] {
+        let refused = Sqlite::open(nothing).expect_err("no file");
+        assert!(matches!(refused, StoreError::Open { .. }), "{refused}");
+    }
+}
+
+#[test]
+#[ignore = "odd_paths_are_files_or_nothing runs it in a directory"]
+fn opens_an_odd_path() {
+    let path = std::env::var("WHITTLE_ODD_PATH").expect("a path");
+    Sqlite::open(path.as_ref()).expect("it opens");
+}
+
+/// A link is followed to one and the same file, with one and the same journal.
+#[cfg(unix)]
+#[test]
+fn a_link_is_the_file() {
+    let (room, path) = filled();
+    let link = room.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).expect("a link");
+    let log = store(&link).read(&name("day")).expect("readable");
+    assert_eq!(log.entries, day());
+}
+
+#[test]
+fn several_may_make_the_file_at_once() {
+    for _ in 0..20 {
+        let (_room, path) = room();
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..6).map(|_| scope.spawn(|| Sqlite::open(&path))).collect();
+            for one in all {
+                one.join().expect("no panic").expect("it opens");
+            }
+        });
     }
 }
 
@@ -106,17 +178,6 @@ fn half_a_file_is_damaged() {
     assert!(matches!(seen, StoreError::Damaged(_) | StoreError::Edited { .. }), "{seen}");
 }
 
-#[test]
-fn a_locked_store_says_so() {
-    let (_room, path) = filled();
-    let raw = Connection::open(&path).expect("there");
-    raw.execute_batch("BEGIN EXCLUSIVE").expect("it can");
-    let began = std::time::Instant::now();
-    let refused = Sqlite::open(&path).and_then(|mut store| store.read(&name("day")));
-    assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
-    assert!(began.elapsed().as_secs() >= 5, "it has waited");
-}
-
 /// On a file system of 256 KiB, which only lives in a namespace of its own.
 #[test]
 fn a_full_disk_loses_nothing() {
@@ -141,12 +202,13 @@ fn fills_the_disk() {
     let path = room.join("store");
     let log = day();
     let mut store = store(&path);
-    store.create(&name("day"), &log[0]).expect("made");
+    let mut kept = laws::fill(&mut store, "day", &log[..1]);
     let filler = room.join("filler");
     let mut written = 1;
     for entry in &log[1..] {
-        match store.append(&name("day"), entry, None) {
-            Ok(appended) => assert_eq!(appended, Appended::Done),
+        match store.append(&name("day"), kept.head, entry, None) {
+            Ok(Appended::Done(head)) => kept.head = head,
+            Ok(Appended::Conflict) => panic!("nobody else is there"),
             Err(error) => {
                 assert!(matches!(error, StoreError::Full), "{error}");
                 break;
@@ -158,12 +220,11 @@ fn fills_the_disk() {
         }
     }
     assert!(written < log.len(), "the disk is full");
-    assert_eq!(store.read(&name("day")).expect("readable").entries, log[..written]);
+    kept = store.read(&name("day")).expect("readable");
+    assert_eq!(kept.entries, log[..written]);
     // With room again it goes on as if nothing had been.
     std::fs::remove_file(filler).expect("removed");
-    for entry in log[written..].iter().take(5) {
-        assert_eq!(store.append(&name("day"), entry, None).expect("written"), Appended::Done);
-    }
+    laws::append(&mut store, "day", &mut kept, &log[written..written + 5]);
     let read = Sqlite::open(&path).expect("it opens").read(&name("day")).expect("readable");
     assert_eq!(read.entries, log[..written + 5]);
 }

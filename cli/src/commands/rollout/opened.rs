@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use whittle_rollout::Terms;
-use whittle_rollout_store::{RolloutName, Session, SessionError, open};
+use whittle_rollout_store::{RolloutName, Session, SessionError, file_of, open};
 
 use crate::error::{Error, Result};
 
@@ -14,7 +14,8 @@ pub(crate) struct StoreArgs {
     #[arg(value_name = "ROLLOUT")]
     pub(super) name: RolloutName,
 
-    /// Where logs are kept: a file of SQLite [default: `WHITTLE_STORE`, or `rollouts.whittle` in this directory].
+    /// Where logs are kept: a file of SQLite, or `postgres://USER@HOST/DATABASE` [default: `WHITTLE_STORE`, or `rollouts.whittle` in this
+    /// directory].
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
 }
@@ -30,8 +31,7 @@ impl StoreArgs {
     /// Opens a rollout that has started.
     pub(super) fn open(&self) -> Result<Session> {
         let address = self.address();
-        let is_missing = !address.contains(':') && !Path::new(&address).exists();
-        if is_missing {
+        if file_of(&address).is_some_and(|path| !path.exists()) {
             return Err(Error::NoStore(address));
         }
         Ok(Session::open(open(&address)?, self.name.clone())?)
