@@ -1,0 +1,1 @@
+//! Readers against files and servers of all kinds.
