@@ -104,7 +104,7 @@ fn find<T: Copy>(names: &[(T, &str)], name: &str) -> Option<T> {
     names.iter().find(|(_, own)| *own == name).map(|(value, _)| *value)
 }
 
-fn name<T: PartialEq>(names: &[(T, &'static str)], value: T) -> &'static str {
+fn name<T: Copy + PartialEq>(names: &[(T, &'static str)], value: T) -> &'static str {
     names.iter().find(|(own, _)| *own == value).map_or("", |(_, name)| name)
 }
 

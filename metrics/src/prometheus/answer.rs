@@ -1,0 +1,132 @@
+//! What a Prometheus answers: one number for each series, or why not.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// The labels of a series.
+pub(super) type Labels = BTreeMap<String, String>;
+
+/// A series at a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sample {
+    pub(super) labels: Labels,
+    /// Any number, even none.
+    pub(super) value: f64,
+}
+
+/// Why an answer does not count.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BadAnswer {
+    /// It is not what the API gives: a page for people, or cut off.
+    #[error("the answer is no JSON of Prometheus: {0}")]
+    NotJson(String),
+    /// The query was refused.
+    #[error("the query was refused ({kind}): {text}")]
+    Refused {
+        /// Kind of the error, such as `bad_data`.
+        kind: String,
+        /// What the server says.
+        text: String,
+    },
+    /// The answer may be a part of what was asked for.
+    #[error("the answer may not be whole: {0}")]
+    Warned(String),
+    /// Something else than one number for each series.
+    #[error("the query gives a {0}, wanted a vector of numbers")]
+    NoVector(String),
+    /// A value is no number.
+    #[error("the series {labels} has `{got}`, which is no number")]
+    NoNumber {
+        /// Its labels.
+        labels: String,
+        /// What it has.
+        got: String,
+    },
+    /// The answer is about another time: one that somebody has kept.
+    #[error("the answer is about {got_s}, wanted {wanted_s}")]
+    OtherTime {
+        /// Which time, in seconds from 1970.
+        got_s: f64,
+        /// Which one was asked about.
+        wanted_s: u64,
+    },
+    /// The same series twice.
+    #[error("the series {0} stands there twice")]
+    SeriesTwice(String),
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    status: String,
+    #[serde(default)]
+    data: Option<Data>,
+    #[serde(default, rename = "errorType")]
+    error_type: String,
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    result_type: String,
+    result: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    metric: Labels,
+    value: (f64, String),
+}
+
+/// The samples of an instant query at `at_s`.
+pub(super) fn parse(bytes: &[u8], at_s: u64) -> Result<Vec<Sample>, BadAnswer> {
+    let not_json = |error: serde_json::Error| BadAnswer::NotJson(error.to_string());
+    let answer: Answer = serde_json::from_slice(bytes).map_err(not_json)?;
+    if answer.status != "success" {
+        let kind = if answer.error_type.is_empty() { answer.status } else { answer.error_type };
+        return Err(BadAnswer::Refused { kind: short(&kind), text: short(&answer.error) });
+    }
+    if !answer.warnings.is_empty() {
+        return Err(BadAnswer::Warned(short(&answer.warnings.join("; "))));
+    }
+    let data = answer.data.ok_or_else(|| BadAnswer::NotJson("no `data`".to_owned()))?;
+    if data.result_type != "vector" {
+        return Err(BadAnswer::NoVector(short(&data.result_type)));
+    }
+    let series: Vec<Series> = serde_json::from_value(data.result).map_err(not_json)?;
+    let mut seen = std::collections::BTreeSet::new();
+    let mut samples = vec![];
+    for Series { metric: labels, value: (got_s, value) } in series {
+        #[allow(clippy::cast_precision_loss)]
+        let is_then = (got_s - at_s as f64).abs() < 1.0;
+        if !is_then {
+            return Err(BadAnswer::OtherTime { got_s, wanted_s: at_s });
+        }
+        let value = value
+            .parse()
+            .map_err(|_| BadAnswer::NoNumber { labels: shown(&labels), got: short(&value) })?;
+        if !seen.insert(labels.clone()) {
+            return Err(BadAnswer::SeriesTwice(shown(&labels)));
+        }
+        samples.push(Sample { labels, value });
+    }
+    Ok(samples)
+}
+
+/// Labels as Prometheus writes them.
+pub(super) fn shown(labels: &Labels) -> String {
+    let name = labels.get("__name__").map_or("", String::as_str);
+    let others = labels.iter().filter(|(label, _)| *label != "__name__");
+    let others: Vec<_> = others.map(|(label, value)| format!("{label}={value:?}")).collect();
+    short(&format!("{name}{{{}}}", others.join(", ")))
+}
+
+/// The beginning of a text, as one line.
+pub(super) fn short(text: &str) -> String {
+    let shown = text.chars().take(300).map(|char| if char.is_control() { ' ' } else { char });
+    shown.chain(text.chars().nth(300).map(|_| '…')).collect()
+}
