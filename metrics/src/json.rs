@@ -10,8 +10,8 @@ use crate::file::BadFile;
 
 /// Reads documents, one after the other; a document is taken as a whole or not at all.
 pub(crate) fn parse(text: &str) -> Result<Vec<Observation>, BadFile> {
-    let names = serde_json::Deserializer::from_str(text).into_iter::<NamesOnce>();
-    for document in names {
+    let checked = serde_json::Deserializer::from_str(text).into_iter::<Object>();
+    for document in checked {
         document.map_err(BadFile::Json)?;
     }
     let documents = serde_json::Deserializer::from_str(text).into_iter();
@@ -38,6 +38,29 @@ pub fn emit(observations: &[Observation]) -> Result<String, serde_json::Error> {
         lines.push('\n');
     }
     Ok(lines)
+}
+
+/// An object in which no name stands twice. What is read next would take a list for one.
+struct Object;
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object with the figures of a stretch of time")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object, A::Error> {
+        NamesOnceVisitor.visit_map(map).map(|_| Object)
+    }
 }
 
 /// Any JSON in which no name stands twice in an object: of two attributes or versions of the same name one would be lost.

@@ -42,7 +42,7 @@ pub(super) fn amounts(
     let absent = if amount.absent_is_zero { Ok(0.0) } else { Err(Absence::Absent) };
     match &amount.query {
         AmountQuery::Value(query) => {
-            let values = asker.values(what, query)?.into_iter();
+            let values = asker.values(what, query, figure)?.into_iter();
             Ok(values.map(|value| value.map_or_else(|| absent.clone(), Ok)).collect())
         }
         AmountQuery::Counter(query) => {

@@ -51,7 +51,7 @@ pub struct Reading {
 
 /// A figure that is not there.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("no `{metric}` of cell {cell}: {side:?} {part} {why}")]
+#[error("no `{metric}` of cell {cell}: the {part}, {}, {why}", side_name(*side))]
 pub struct Missing {
     /// Which cell, as `{hw="C"}`.
     pub cell: String,
@@ -242,13 +242,17 @@ impl Asker<'_> {
     }
 
     /// One value for each cell, at the end; none where there is none.
-    pub(super) fn values(&self, what: &str, query: &str) -> Result<Vec<Option<f64>>, ReadError> {
+    pub(super) fn values<T: Clone>(
+        &self,
+        what: &str,
+        query: &str,
+        read: fn(&str, &Sample) -> Result<T, ReadError>,
+    ) -> Result<Vec<Option<T>>, ReadError> {
         let samples = self.ask(what, self.filled(query), self.until_s)?;
         let mut values = vec![None; self.of.cell_count()];
         for sample in samples.iter() {
             let place = self.of.cell(what, sample)?;
-            let value = figure(what, sample)?;
-            if values[place].replace(value).is_some() {
+            if values[place].replace(read(what, sample)?).is_some() {
                 let (what, labels) = (what.to_owned(), shown(&sample.labels));
                 return Err(ReadError::CellTwice { what, labels });
             }
@@ -260,12 +264,13 @@ impl Asker<'_> {
         let mut all = vec![];
         for (name, query) in self.of.source.devices.named() {
             let what = source::devices(name);
-            let values = self.values(&what, &query.value)?.into_iter().zip(&self.of.cells);
+            let values = self.values(&what, &query.value, whole)?.into_iter().zip(&self.of.cells);
             let counts = values.map(|(value, cell)| {
-                let value = value.or(query.absent_is_zero.then_some(0.0));
-                let missing =
-                    || ReadError::NoDevices { what: what.clone(), cell: shown(&cell.attributes) };
-                whole(&what, &cell.attributes, value.ok_or_else(missing)?)
+                let value = value.or(query.absent_is_zero.then_some(0));
+                value.ok_or_else(|| ReadError::NoDevices {
+                    what: what.clone(),
+                    cell: shown(&cell.attributes),
+                })
             });
             all.push(counts.collect::<Result<Vec<_>, _>>()?);
         }
@@ -290,7 +295,7 @@ impl Asker<'_> {
                 labels: labels(),
                 label: query.label.clone(),
             })?;
-            let devices = whole(what, &sample.labels, figure(what, sample)?)?;
+            let devices = whole(what, sample)?;
             if versions.insert(version.clone(), devices).is_some() {
                 return Err(ReadError::CellTwice { what: what.to_owned(), labels: labels() });
             }
@@ -323,16 +328,12 @@ impl Asker<'_> {
         devices: &[DeviceCounts],
         missing: &mut Vec<Missing>,
     ) -> Result<Vec<Option<Tally>>, ReadError> {
-        let side_name = match side {
-            Side::Treated => "treated",
-            Side::Control => "control",
-        };
         let nothing = Tally { count: 0.0, exposure: 0.0, squares: 0.0 };
         let mut tallies = vec![Some(nothing); self.of.cells.len()];
         let squares = queries.squares.iter().map(|squares| ("squares", squares));
         let parts = [("count", &queries.count), ("exposure", &queries.exposure)];
         for (part, amount) in parts.into_iter().chain(squares) {
-            let what = source::figure(metric, side_name, part);
+            let what = source::figure(metric, side_name(side), part);
             for (place, found) in amounts(self, &what, amount)?.into_iter().enumerate() {
                 let cell = &self.of.cells[place];
                 let found = match found {
@@ -358,6 +359,14 @@ impl Asker<'_> {
     }
 }
 
+/// What a side is called in errors.
+fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Treated => "treated",
+        Side::Control => "control",
+    }
+}
+
 /// Whether no device of the cell is on that side, so that nobody could have sent anything.
 fn is_nobody(side: Side, devices: DeviceCounts, cell: &Cell) -> bool {
     match side {
@@ -376,13 +385,14 @@ pub(super) fn figure(what: &str, sample: &Sample) -> Result<f64, ReadError> {
     Err(ReadError::Figure { what, labels, got, wanted: "a number, 0 or more" })
 }
 
-/// A figure as a number of devices.
-fn whole(what: &str, labels: &BTreeMap<String, String>, got: f64) -> Result<u32, ReadError> {
+/// The value of a series as a number of devices.
+fn whole(what: &str, sample: &Sample) -> Result<u32, ReadError> {
+    let got = figure(what, sample)?;
     if got.fract() == 0.0 && got <= f64::from(u32::MAX) {
         // A whole number, and none that is negative: that was looked at.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         return Ok(got as u32);
     }
-    let (what, labels) = (what.to_owned(), shown(labels));
+    let (what, labels) = (what.to_owned(), shown(&sample.labels));
     Err(ReadError::Figure { what, labels, got, wanted: "a whole number of devices" })
 }

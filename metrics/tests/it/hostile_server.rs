@@ -1,0 +1,508 @@
+//! Servers that answer wrongly, late or not at all.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use whittle_metrics::prometheus::{
+    Absence, Answer, AskError, Auth, BadSource, ReadError, SecretPlace, Source,
+};
+
+use crate::support::{chain, reader, source};
+
+const FROM_S: u64 = 1_795_680_000;
+const UNTIL_S: u64 = FROM_S + 3600;
+/// Figures settle for two minutes.
+const NOW_S: u64 = UNTIL_S + 120;
+
+/// What a query is answered with: status, content type and more header lines, and body.
+type Page = (u16, &'static str, String);
+
+/// A server on a port of its own until the test ends.
+struct Server {
+    url: String,
+    asked: Arc<AtomicUsize>,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Answers each query by `page`, which is told the query, its time, and how many there were before.
+    fn start(page: impl Fn(&str, u64, usize) -> Page + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (asked, heads) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(vec![])));
+        let (counter, kept, page) = (Arc::clone(&asked), Arc::clone(&heads), Arc::new(page));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (page, counter, kept) =
+                    (Arc::clone(&page), Arc::clone(&counter), Arc::clone(&kept));
+                thread::spawn(move || {
+                    let stream = stream.unwrap();
+                    let Some((head, form)) = request(&stream) else { return };
+                    kept.lock().unwrap().push(head);
+                    let (query, at_s) = query(&form);
+                    let number = counter.fetch_add(1, Ordering::SeqCst);
+                    let (status, head, body) = page(&query, at_s, number);
+                    // A reader that has had enough hangs up.
+                    let _ = respond(stream, status, head, &body);
+                });
+            }
+        });
+        Self { url, asked, heads }
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn source(&self) -> Source {
+        Source { retries: 0, timeout_s: 5, ..source(&self.url) }
+    }
+
+    fn error(&self) -> ReadError {
+        reader(&self.source()).unwrap().observe(FROM_S, NOW_S).unwrap_err()
+    }
+}
+
+fn request(stream: &TcpStream) -> Option<(String, String)> {
+    let mut lines = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if lines.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
+    });
+    let mut form = vec![0; length.unwrap_or(0)];
+    lines.read_exact(&mut form).ok()?;
+    Some((head, String::from_utf8(form).unwrap()))
+}
+
+/// Query and time of a form.
+fn query(form: &str) -> (String, u64) {
+    let field = |name: &str| {
+        let field = form.split('&').find_map(|field| field.strip_prefix(&format!("{name}=")));
+        decoded(field.unwrap())
+    };
+    (field("query"), field("time").parse().unwrap())
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = vec![];
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                u8::from_str_radix(str::from_utf8(&digits).unwrap(), 16).unwrap()
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn respond(mut stream: TcpStream, status: u16, head: &str, body: &str) -> std::io::Result<()> {
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n{head}\r\n\r\n{body}"
+    )
+}
+
+const JSON: &str = "Content-Type: application/json";
+const HTML: &str = "Content-Type: text/html";
+
+/// A vector with a series for each hardware.
+fn vector(at_s: u64, series: &[(&str, &str)]) -> String {
+    let series = series
+        .iter()
+        .map(|(labels, value)| format!(r#"{{"metric":{{{labels}}},"value":[{at_s},"{value}"]}}"#));
+    let series = series.collect::<Vec<_>>().join(",");
+    format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{series}]}}}}"#)
+}
+
+const B: &str = r#""hardware":"B","region":"eu""#;
+const C: &str = r#""hardware":"C","region":"eu""#;
+
+/// A server whose figures are right.
+fn right(query: &str, at_s: u64) -> String {
+    if query.contains("by (version)") {
+        return vector(at_s, &[(r#""version":"2.4.1""#, "150"), (r#""version":"2.4.0""#, "1350")]);
+    }
+    let values = if query.starts_with("resets") {
+        ["0", "0"]
+    } else if query.contains("rolled_back") || query.contains("bricked") || query.contains("silent")
+    {
+        ["0", "1"]
+    } else if at_s == FROM_S {
+        ["100", "10.5"]
+    } else {
+        ["100", "50"]
+    };
+    vector(at_s, &[(B, values[0]), (C, values[1])])
+}
+
+/// A server of which one answer is another one.
+fn with(part: &'static str, answer: impl Fn(u64) -> String + Send + Sync + 'static) -> Server {
+    Server::start(move |query, at_s, _| {
+        let is_other = query.contains(part) && !query.starts_with("resets");
+        let body = if is_other { answer(at_s) } else { right(query, at_s) };
+        (200, JSON, body)
+    })
+}
+
+#[test]
+fn right_answers_make_an_observation() {
+    let server = Server::start(|query, at_s, _| (200, JSON, right(query, at_s)));
+    let answer = reader(&server.source()).unwrap().observe(FROM_S, NOW_S).unwrap();
+    let Answer::Figures(reading) = answer else { panic!("{answer:?}") };
+    assert_eq!(reading.missing, []);
+    let observation = reading.observation;
+    assert_eq!((observation.from_s, observation.until_s), (FROM_S, UNTIL_S));
+    assert_eq!(observation.versions["2.4.0"], 1350);
+    let [b, c] = &*observation.cells else { panic!() };
+    assert_eq!((b.devices.offered, c.devices.offered, c.devices.bricked), (100, 50, 1));
+    let names: Vec<_> = c.metrics.iter().map(|metric| &*metric.name).collect();
+    assert_eq!(names, ["battery-drain", "connected", "crashes"]);
+    assert_eq!((c.metrics[2].treated.count, c.metrics[2].treated.exposure), (39.5, 39.5));
+    assert_eq!((b.metrics[2].treated.count, b.metrics[1].control.exposure), (0.0, 100.0));
+}
+
+#[test]
+fn answers_that_do_not_count_are_named() {
+    let cases: [(Page, &str); 15] = [
+        ((200, HTML, "<html>Log in</html>".into()), "the answer is no JSON of Prometheus: it says that it is Content"),
+        ((200, JSON, "<html>Log in</html>".into()), "the answer is no JSON of Prometheus: expected value at line 1 column 1"),
+        ((200, JSON, r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"va"#.into()), "the answer is no JSON of Prometheus: EOF while parsing a string at line 1 column 76"),
+        ((200, JSON, r#"{"status":"success"}"#.into()), "the answer is no JSON of Prometheus: no `data`"),
+        ((200, JSON, r#"{"status":"error","errorType":"execution","error":"too many samples"}"#.into()), "the query was refused (execution): too many samples"),
+        ((400, JSON, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#.into()), "the query was refused (bad_data): parse error"),
+        ((200, JSON, r#"{"status":"success","warnings":["store is down"],"data":{"resultType":"vector","result":[]}}"#.into()), "the answer may not be whole: store is down"),
+        ((200, JSON, r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#.into()), "the query gives a matrix, wanted a vector of numbers"),
+        ((200, JSON, r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#.into()), "the query gives a scalar, wanted a vector of numbers"),
+        ((200, JSON, r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"histogram":[1,{}]}]}}"#.into()), "the answer is no JSON of Prometheus: missing field `value`"),
+        ((302, "Location: https://login.example.com/", String::new()), "the server answers with a redirect (status 302) to `https://login.example.com/`"),
+        ((401, HTML, "who are you".into()), "the server asks who this is, or does not let whittle in (status 401)"),
+        ((404, HTML, "nothing here".into()), "the server answers with status 404: the answer is no JSON"),
+        ((500, HTML, "oops".into()), "the server answers with status 500: the answer is no JSON"),
+        ((503, JSON, r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#.into()), "the server answers with status 503: the query was refused (timeout): query timed out"),
+    ];
+    for (page, wanted) in cases {
+        let wanted = format!(
+            "cannot read offered devices: {}",
+            wanted.replace("it is Content", "it is text/html")
+        );
+        let server = Server::start(move |_, _, _| page.clone());
+        let error = chain(&server.error());
+        assert!(error.starts_with(&wanted), "{error}\nwanted {wanted}");
+        assert_eq!(server.asked(), 1);
+    }
+}
+
+#[test]
+fn figures_that_cannot_be_are_named() {
+    let b = |value: &'static str| move |at_s| vector(at_s, &[(B, value), (C, "1")]);
+    let hours = r#"device_hours_total{version="2.4.1"}"#;
+    let cases = [
+        (
+            with(hours, b("NaN")),
+            r#"`crashes` treated exposure: the series {hardware="B", region="eu"} has NaN, wanted a number, 0 or more"#,
+        ),
+        (
+            with(hours, b("+Inf")),
+            r#"`crashes` treated exposure: the series {hardware="B", region="eu"} has inf, wanted a number, 0 or more"#,
+        ),
+        (
+            with(hours, b("-1")),
+            r#"`crashes` treated exposure: the series {hardware="B", region="eu"} has -1, wanted a number, 0 or more"#,
+        ),
+        (
+            with(hours, b("many")),
+            r#"cannot read `crashes` treated exposure: the series {hardware="B", region="eu"} has `many`, which is no number"#,
+        ),
+        (
+            with("offered", b("1.5")),
+            r#"offered devices: the series {hardware="B", region="eu"} has 1.5, wanted a whole number of devices"#,
+        ),
+        (
+            with("offered", b("5e9")),
+            r#"offered devices: the series {hardware="B", region="eu"} has 5000000000, wanted a whole number of devices"#,
+        ),
+        (
+            with("offered", |at_s| {
+                vector(at_s, &[(B, "1"), (C, "1"), (r#""hardware":"D","region":"eu""#, "1")])
+            }),
+            r#"offered devices: the series {hardware="D", region="eu"} belongs to no cell of the rollout"#,
+        ),
+        (
+            with("offered", |at_s| vector(at_s, &[("", "1")])),
+            r"offered devices: the series {} belongs to no cell of the rollout",
+        ),
+        (
+            with("offered", |at_s| {
+                vector(at_s, &[(B, "1"), (r#""hardware":"B","region":"eu","pod":"2""#, "1")])
+            }),
+            r#"offered devices: the series {hardware="B", pod="2", region="eu"} is the second one of its cell, wanted a sum"#,
+        ),
+        (
+            with("offered", |at_s| vector(at_s, &[(B, "1"), (B, "1")])),
+            r#"cannot read offered devices: the series {hardware="B", region="eu"} stands there twice"#,
+        ),
+        (
+            with("offered", |at_s| vector(at_s, &[(B, "1")])),
+            r#"offered devices: nothing about cell {hw="C", region="eu"}"#,
+        ),
+        (
+            with("offered", |at_s| vector(at_s - 900, &[(B, "1"), (C, "1")])),
+            "cannot read offered devices: the answer is about 1795682700, wanted 1795683600",
+        ),
+        (
+            with("by (version)", |at_s| vector(at_s, &[("", "1")])),
+            "versions: the series {} has no label `version`",
+        ),
+    ];
+    for (server, wanted) in cases {
+        assert_eq!(chain(&server.error()), wanted);
+    }
+}
+
+/// What is not in an answer is never zero, unless the source says so or nobody is on that side.
+#[test]
+fn nothing_is_missing_and_not_zero() {
+    let server = with("device_hours_total", |at_s| vector(at_s, &[(B, &at_s.to_string())]));
+    let answer = reader(&server.source()).unwrap().observe(FROM_S, NOW_S).unwrap();
+    let Answer::Figures(reading) = answer else { panic!("{answer:?}") };
+    let missing: Vec<_> = reading.missing.iter().map(ToString::to_string).collect();
+    let wanted = [
+        r#"no `crashes` of cell {hw="C", region="eu"}: the exposure, treated, is not in the answer"#,
+        r#"no `crashes` of cell {hw="C", region="eu"}: the exposure, control, is not in the answer"#,
+    ];
+    assert_eq!(missing, wanted);
+    let [b, c] = &*reading.observation.cells else { panic!() };
+    assert_eq!((b.metrics.len(), c.metrics.len()), (3, 2));
+
+    // Before the first update there is no series of new firmware.
+    let server = Server::start(|query, at_s, _| {
+        let nobody = query.contains("updated") || query.contains("committed");
+        let body = match (query.contains(r#"version="2.4.1""#), nobody) {
+            (true, _) => vector(at_s, &[]),
+            (_, true) => vector(at_s, &[(B, "0"), (C, "0")]),
+            _ => right(query, at_s),
+        };
+        (200, JSON, body)
+    });
+    let answer = reader(&server.source()).unwrap().observe(FROM_S, NOW_S).unwrap();
+    let Answer::Figures(reading) = answer else { panic!("{answer:?}") };
+    assert_eq!(reading.missing, []);
+    assert_eq!(reading.observation.cells[0].metrics[2].treated.exposure, 0.0);
+}
+
+/// Counters that do not tell what was counted.
+#[test]
+fn counters_that_were_set_back_or_come_and_go_are_missing() {
+    let hours = r#"device_hours_total{version="2.4.1"}"#;
+    let why = |server: Server| {
+        let answer = reader(&server.source()).unwrap().observe(FROM_S, NOW_S).unwrap();
+        let Answer::Figures(reading) = answer else { panic!("{answer:?}") };
+        assert!(reading.observation.cells[1].metrics.iter().all(|metric| metric.name != "crashes"));
+        let [missing] = &*reading.missing else { panic!("{:?}", reading.missing) };
+        missing.why.clone()
+    };
+    let series = || r#"{hardware="C", region="eu"}"#.to_owned();
+    let at = |from: &'static str, until: &'static str| {
+        move |at_s| {
+            let value = if at_s == FROM_S { from } else { until };
+            let c = (C, value);
+            let all = [(B, "5"), c];
+            let all = if value.is_empty() { &all[..1] } else { &all[..] };
+            vector(at_s, all)
+        }
+    };
+    let fell = Server::start(move |query, at_s, _| {
+        let body = if query == hours { at("5", "4")(at_s) } else { right(query, at_s) };
+        (200, JSON, body)
+    });
+    assert_eq!(why(fell), Absence::Restarted(series()));
+    let new = Server::start(move |query, at_s, _| {
+        let body = if query == hours { at("", "4")(at_s) } else { right(query, at_s) };
+        (200, JSON, body)
+    });
+    assert_eq!(why(new), Absence::New(series()));
+    let gone = Server::start(move |query, at_s, _| {
+        let body = if query == hours { at("4", "")(at_s) } else { right(query, at_s) };
+        (200, JSON, body)
+    });
+    assert_eq!(why(gone), Absence::Gone(series()));
+    // It has passed its old reading since.
+    let reset = Server::start(move |query, at_s, _| {
+        let is_resets = query == format!("resets({hours}[3900s])");
+        let body = if is_resets { vector(at_s, &[(B, "0"), (C, "1")]) } else { right(query, at_s) };
+        (200, JSON, body)
+    });
+    assert_eq!(why(reset), Absence::Restarted(series()));
+}
+
+#[test]
+fn what_may_pass_is_asked_again() {
+    let server = Server::start(|query, at_s, number| match number {
+        0 => (500, HTML, "oops".into()),
+        3 => (429, JSON, r#"{"status":"error","errorType":"busy","error":""}"#.into()),
+        _ => (200, JSON, right(query, at_s)),
+    });
+    let reader = reader(&Source { retries: 2, ..server.source() }).unwrap();
+    assert!(matches!(reader.observe(FROM_S, NOW_S), Ok(Answer::Figures(_))));
+
+    // All queries of an observation share the retries.
+    let server = Server::start(|_, _, _| (502, HTML, "bad gateway".into()));
+    let source = Source { retries: 2, ..server.source() };
+    let error = crate::support::reader(&source).unwrap().observe(FROM_S, NOW_S).unwrap_err();
+    assert!(matches!(error, ReadError::Ask { source: AskError::Status { status: 502, .. }, .. }));
+    assert_eq!(server.asked(), 3);
+}
+
+#[test]
+fn who_is_slow_silent_or_endless_is_left() {
+    let slow = Server::start(|_, _, _| {
+        thread::sleep(Duration::from_secs(3));
+        (200, JSON, String::new())
+    });
+    let source = Source { timeout_s: 1, ..slow.source() };
+    let error = reader(&source).unwrap().observe(FROM_S, NOW_S).unwrap_err();
+    assert_eq!(chain(&error), "cannot read offered devices: no whole answer within 1 s");
+
+    let huge = Server::start(|_, _, _| (200, JSON, " ".repeat((32 << 20) + 1)));
+    let wanted = "cannot read offered devices: the answer is larger than 33554432 bytes";
+    assert_eq!(chain(&huge.error()), wanted);
+
+    // A port that nobody listens on any more.
+    let url = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let source = Source { retries: 0, ..source_at(&url) };
+    let error = reader(&source).unwrap().observe(FROM_S, NOW_S).unwrap_err();
+    assert!(
+        chain(&error).starts_with("cannot read offered devices: the server cannot be reached: ")
+    );
+}
+
+fn source_at(url: &str) -> Source {
+    source(url)
+}
+
+#[test]
+fn nothing_is_asked_before_figures_have_settled() {
+    let server = Server::start(|_, _, _| panic!("nothing is asked"));
+    let reader = reader(&server.source()).unwrap();
+    let ready_s = FROM_S + 300 + 120;
+    for now_s in [0, FROM_S, ready_s - 1] {
+        assert_eq!(reader.observe(FROM_S, now_s).unwrap(), Answer::NotYet { ready_s });
+    }
+    assert!(matches!(reader.observe(u64::MAX, u64::MAX), Ok(Answer::NotYet { .. })));
+    assert_eq!(server.asked(), 0);
+}
+
+#[test]
+fn secrets_are_sent_and_never_shown() {
+    let secret = "s3cr3t-t0k3n";
+    let server = Server::start(move |_, _, _| {
+        let body = format!(r#"{{"status":"error","errorType":"x","error":"Bearer {secret}"}}"#);
+        (400, JSON, body)
+    });
+    let bearer = Some(Auth::Bearer(SecretPlace::Env("TOKEN".to_owned())));
+    let with_secret = Source { auth: bearer.clone(), ..server.source() };
+    let reader_of = reader(&with_secret).unwrap();
+    let error = reader_of.observe(FROM_S, NOW_S).unwrap_err();
+    assert_eq!(chain(&error), "cannot read offered devices: the query was refused (x): Bearer …");
+    let heads = server.heads.lock().unwrap().join("").to_lowercase();
+    assert!(heads.contains(&format!("authorization: bearer {secret}")), "{heads}");
+    for shown in [format!("{reader_of:?}"), format!("{error:?}"), format!("{with_secret:?}")] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+
+    let password = SecretPlace::File("secrets/password".into());
+    let basic = Some(Auth::Basic { user: "whittle".to_owned(), password });
+    let _ = reader(&Source { auth: basic, ..server.source() }).unwrap().observe(FROM_S, NOW_S);
+    let heads = server.heads.lock().unwrap().join("");
+    // `whittle:hunter2`
+    assert!(heads.contains("Basic d2hpdHRsZTpodW50ZXIy"), "{heads}");
+
+    let error = |source| chain(&reader(&source).unwrap_err());
+    let elsewhere = Source { auth: bearer, ..source_at("http://prometheus.example.com") };
+    let wanted = "the secret would be sent to `prometheus.example.com` without TLS, wanted https or `secret_in_clear`";
+    assert_eq!(error(elsewhere.clone()), wanted);
+    assert!(reader(&Source { secret_in_clear: true, ..elsewhere }).is_ok());
+    let auth = Some(Auth::Bearer(SecretPlace::Env("OTHER".to_owned())));
+    let wanted = "no secret to show to the server: the environment variable `OTHER` is not set";
+    assert_eq!(error(Source { auth, ..server.source() }), wanted);
+    let auth = Some(Auth::Bearer(SecretPlace::File("secrets".into())));
+    assert!(error(Source { auth, ..server.source() }).contains("cannot read `"));
+    assert_eq!(
+        error(source_at("http://me:hunter2@localhost")),
+        "the address holds a name or a password, wanted `auth`"
+    );
+}
+
+#[test]
+fn sources_that_cannot_work_are_refused_before_they_are_asked() {
+    let error = |change: &dyn Fn(&mut Source)| -> BadSource {
+        let mut source = source_at("http://localhost:1");
+        change(&mut source);
+        reader(&source).unwrap_err()
+    };
+    let crashes = |source: &mut Source| source.metrics.remove("crashes").unwrap();
+    let cases: [(&dyn Fn(&mut Source), &str); 10] = [
+        (
+            &|source| source.url = "prometheus:9090".into(),
+            "`prometheus:9090` is no address such as https://prometheus.example.com: it begins neither with http:// nor with https://",
+        ),
+        (
+            &|source| source.url = "http://a/?x=1".into(),
+            "`http://a/?x=1` is no address such as https://prometheus.example.com: it goes on after the path",
+        ),
+        (&|source| source.timeout_s = 0, "`timeout_s` is 0 s, wanted 1 s or more"),
+        (
+            &|source| source.devices.offered.value = " ".into(),
+            "the query for offered devices is empty",
+        ),
+        (
+            &|source| source.devices.offered.value = "x[$windows]".into(),
+            "the query for offered devices has `$windows`, wanted one of `$window` and `$version`",
+        ),
+        (
+            &|source| drop(crashes(source)),
+            "no queries for the metric `crashes`, without which the rollout does not go on",
+        ),
+        (
+            &|source| {
+                let queries = crashes(source);
+                source.metrics.insert("crash".into(), queries);
+            },
+            "queries for the metric `crash`, which the rollout does not have",
+        ),
+        (
+            &|source| source.metrics.get_mut("battery-drain").unwrap().control.squares = None,
+            "`battery-drain` control: squares are for means, and means need them",
+        ),
+        (
+            &|source| {
+                source.labels.insert("color".into(), "color".into());
+            },
+            "the label of attribute `color`: no cell has it, or another attribute has that label",
+        ),
+        (
+            &|source| {
+                source.labels.insert("hw".into(), "region".into());
+            },
+            "the label of attribute `region`: no cell has it, or another attribute has that label",
+        ),
+    ];
+    for (change, wanted) in cases {
+        assert_eq!(chain(&error(change)), wanted);
+    }
+}
