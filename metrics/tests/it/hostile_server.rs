@@ -374,8 +374,8 @@ fn who_is_slow_silent_or_endless_is_left() {
         thread::sleep(Duration::from_secs(3));
         (200, JSON, String::new())
     });
-    let source = Source { timeout_s: 1, ..slow.source() };
-    let error = reader(&source).unwrap().observe(FROM_S, NOW_S).unwrap_err();
+    let hasty = Source { timeout_s: 1, ..slow.source() };
+    let error = reader(&hasty).unwrap().observe(FROM_S, NOW_S).unwrap_err();
     assert_eq!(chain(&error), "cannot read offered devices: no whole answer within 1 s");
 
     let huge = Server::start(|_, _, _| (200, JSON, " ".repeat((32 << 20) + 1)));
@@ -384,15 +384,11 @@ fn who_is_slow_silent_or_endless_is_left() {
 
     // A port that nobody listens on any more.
     let url = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-    let source = Source { retries: 0, ..source_at(&url) };
-    let error = reader(&source).unwrap().observe(FROM_S, NOW_S).unwrap_err();
+    let nobody = Source { retries: 0, ..source(&url) };
+    let error = reader(&nobody).unwrap().observe(FROM_S, NOW_S).unwrap_err();
     assert!(
         chain(&error).starts_with("cannot read offered devices: the server cannot be reached: ")
     );
-}
-
-fn source_at(url: &str) -> Source {
-    source(url)
 }
 
 #[test]
@@ -433,7 +429,7 @@ fn secrets_are_sent_and_never_shown() {
     assert!(heads.contains("Basic d2hpdHRsZTpodW50ZXIy"), "{heads}");
 
     let error = |source| chain(&reader(&source).unwrap_err());
-    let elsewhere = Source { auth: bearer, ..source_at("http://prometheus.example.com") };
+    let elsewhere = Source { auth: bearer, ..source("http://prometheus.example.com") };
     let wanted = "the secret would be sent to `prometheus.example.com` without TLS, wanted https or `secret_in_clear`";
     assert_eq!(error(elsewhere.clone()), wanted);
     assert!(reader(&Source { secret_in_clear: true, ..elsewhere }).is_ok());
@@ -443,20 +439,23 @@ fn secrets_are_sent_and_never_shown() {
     let auth = Some(Auth::Bearer(SecretPlace::File("secrets".into())));
     assert!(error(Source { auth, ..server.source() }).contains("cannot read `"));
     assert_eq!(
-        error(source_at("http://me:hunter2@localhost")),
+        error(source("http://me:hunter2@localhost")),
         "the address holds a name or a password, wanted `auth`"
     );
 }
 
+/// What somebody gets wrong in a source.
+type Change<'a> = &'a dyn Fn(&mut Source);
+
 #[test]
 fn sources_that_cannot_work_are_refused_before_they_are_asked() {
-    let error = |change: &dyn Fn(&mut Source)| -> BadSource {
-        let mut source = source_at("http://localhost:1");
+    let error = |change: Change<'_>| -> BadSource {
+        let mut source = source("http://localhost:1");
         change(&mut source);
         reader(&source).unwrap_err()
     };
     let crashes = |source: &mut Source| source.metrics.remove("crashes").unwrap();
-    let cases: [(&dyn Fn(&mut Source), &str); 10] = [
+    let cases: [(Change<'_>, &str); 10] = [
         (
             &|source| source.url = "prometheus:9090".into(),
             "`prometheus:9090` is no address such as https://prometheus.example.com: it begins neither with http:// nor with https://",

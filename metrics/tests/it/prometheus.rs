@@ -129,8 +129,10 @@ fn count(scrape: u64) -> f64 {
     scrape as f64
 }
 
-/// The families of the history: name, type, and series with their labels.
-fn families() -> Vec<(&'static str, &'static str, Vec<(String, Reads)>)> {
+/// A family of the history: name, type, and series with their labels.
+type Family = (&'static str, &'static str, Vec<(String, Reads)>);
+
+fn families() -> Vec<Family> {
     let per_side = |of: fn(f64) -> Reads| {
         let series = CELLS.iter().flat_map(|cell| {
             [("2.4.1", cell.treated), ("2.4.0", cell.control)].map(|(version, devices)| {
