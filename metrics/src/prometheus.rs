@@ -15,6 +15,7 @@ mod check;
 mod client;
 mod reader;
 mod source;
+mod trust;
 mod variables;
 
 pub use amount::Absence;
@@ -27,3 +28,4 @@ pub use source::{
     Amount, AmountQuery, DeviceQueries, DeviceQuery, MetricQueries, SideQueries, Source,
     VersionQuery,
 };
+pub use trust::NoTrust;

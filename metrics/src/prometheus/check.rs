@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ureq::http::Uri;
 use whittle_rollout::Terms;
@@ -9,6 +10,7 @@ use whittle_rollout::policy::types::MetricKind;
 
 use super::auth::NoSecret;
 use super::source::Source;
+use super::trust::NoTrust;
 use super::variables::VARIABLES;
 
 /// What is wrong with a source. Its author must act.
@@ -31,6 +33,17 @@ pub enum BadSource {
     /// The secret is not to be had.
     #[error("no secret to show to the server")]
     Secret(#[from] NoSecret),
+    /// Nobody vouches for the server.
+    #[error("cannot take the certificates in `{}`", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: NoTrust,
+    },
+    /// Without TLS nobody asks for certificates.
+    #[error("`authorities` are for https")]
+    NoUseOfAuthorities,
     /// An answer may take no time.
     #[error("`{0}` is 0 s, wanted 1 s or more")]
     NoTime(&'static str),
@@ -98,8 +111,8 @@ fn check_url(source: &Source) -> Result<(), BadSource> {
         return Err(bad("it goes on after the path"));
     }
     match url.scheme_str() {
-        Some("https") if cfg!(feature = "https") => Ok(()),
-        Some("https") => Err(bad("this whittle was built without https")),
+        Some("https") => Ok(()),
+        Some("http") if source.authorities.is_some() => Err(BadSource::NoUseOfAuthorities),
         Some("http") => {
             let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
             let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());

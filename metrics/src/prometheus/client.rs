@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ureq::Agent;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use ureq::tls::TlsConfig;
 
 use super::answer::{self, BadAnswer, Sample, short};
 use super::auth::Authorization;
@@ -81,7 +82,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(source: &Source, authorization: Option<Authorization>) -> Self {
+    pub(super) fn new(
+        source: &Source,
+        authorization: Option<Authorization>,
+        trust: TlsConfig,
+    ) -> Self {
         // A proxy would be named by the environment, which only the command line reads.
         let config = Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(source.timeout_s)))
@@ -89,6 +94,7 @@ impl Client {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
+            .tls_config(trust)
             .user_agent(concat!("whittle/", env!("CARGO_PKG_VERSION")))
             .build();
         let url = format!("{}/api/v1/query", source.url.trim_end_matches('/'));

@@ -15,6 +15,7 @@ use super::auth::{Authorization, Surroundings};
 use super::check::{BadSource, attributes, check};
 use super::client::{AskError, Client};
 use super::source::{self, MetricQueries, SideQueries, Source};
+use super::trust::trust;
 use super::variables::{Variables, fill};
 
 /// Reads observations of one rollout from a Prometheus.
@@ -128,7 +129,7 @@ impl Prometheus {
     ///
     /// # Errors
     ///
-    /// If the source cannot answer what the terms ask for, or its secret is not to be had.
+    /// If the source cannot answer what the terms ask for, or its secret or certificates are not to be had.
     pub fn new(
         source: &Source,
         terms: &Terms,
@@ -137,9 +138,14 @@ impl Prometheus {
         check(source, terms)?;
         let authorization =
             source.auth.as_ref().map(|auth| Authorization::of(auth, surroundings)).transpose()?;
+        let authorities = source.authorities.as_ref().map(|path| surroundings.directory.join(path));
+        let trust = trust(authorities.as_deref()).map_err(|source| BadSource::Authorities {
+            path: authorities.unwrap_or_default(),
+            source,
+        })?;
         let label = |name: &String| (name.clone(), source.label(name).to_owned());
         Ok(Self {
-            client: Client::new(source, authorization),
+            client: Client::new(source, authorization, trust),
             cells: terms.cells.clone(),
             labels: attributes(terms).into_iter().map(label).collect(),
             version: terms.version.clone(),

@@ -1,6 +1,7 @@
 //! Where figures come from, as people write it down.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,10 @@ pub struct Source {
     /// How whittle shows who it is; none if nobody asks.
     #[serde(default)]
     pub auth: Option<Auth>,
+    /// File of the certificates (PEM) of who vouches for the server, from the directory of the file that names it; none for those whom
+    /// browsers trust.
+    #[serde(default)]
+    pub authorities: Option<PathBuf>,
     /// Whether a secret may be sent without TLS to another machine.
     #[serde(default)]
     pub secret_in_clear: bool,

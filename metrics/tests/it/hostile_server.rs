@@ -1,9 +1,6 @@
 //! Servers that answer wrongly, late or not at all.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +8,7 @@ use whittle_metrics::prometheus::{
     Absence, Answer, AskError, Auth, BadSource, ReadError, SecretPlace, Source,
 };
 
+use crate::server::{B, C, HTML, JSON, Page, Server, vector};
 use crate::support::{chain, reader, source};
 
 const FROM_S: u64 = 1_795_680_000;
@@ -18,121 +16,11 @@ const UNTIL_S: u64 = FROM_S + 3600;
 /// Figures settle for two minutes.
 const NOW_S: u64 = UNTIL_S + 120;
 
-/// What a query is answered with: status, content type and more header lines, and body.
-type Page = (u16, &'static str, String);
-
-/// A server on a port of its own until the test ends.
-struct Server {
-    url: String,
-    asked: Arc<AtomicUsize>,
-    heads: Arc<Mutex<Vec<String>>>,
+fn error_of(server: &Server) -> ReadError {
+    reader(&server.source()).unwrap().observe(FROM_S, NOW_S).unwrap_err()
 }
 
-impl Server {
-    /// Answers each query by `page`, which is told the query, its time, and how many there were before.
-    fn start(page: impl Fn(&str, u64, usize) -> Page + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let (asked, heads) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(vec![])));
-        let (counter, kept, page) = (Arc::clone(&asked), Arc::clone(&heads), Arc::new(page));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (page, counter, kept) =
-                    (Arc::clone(&page), Arc::clone(&counter), Arc::clone(&kept));
-                thread::spawn(move || {
-                    let stream = stream.unwrap();
-                    let Some((head, form)) = request(&stream) else { return };
-                    kept.lock().unwrap().push(head);
-                    let (query, at_s) = query(&form);
-                    let number = counter.fetch_add(1, Ordering::SeqCst);
-                    let (status, head, body) = page(&query, at_s, number);
-                    // A reader that has had enough hangs up.
-                    let _ = respond(stream, status, head, &body);
-                });
-            }
-        });
-        Self { url, asked, heads }
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
-
-    fn source(&self) -> Source {
-        Source { retries: 0, timeout_s: 5, ..source(&self.url) }
-    }
-
-    fn error(&self) -> ReadError {
-        reader(&self.source()).unwrap().observe(FROM_S, NOW_S).unwrap_err()
-    }
-}
-
-fn request(stream: &TcpStream) -> Option<(String, String)> {
-    let mut lines = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if lines.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-    }
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
-    });
-    let mut form = vec![0; length.unwrap_or(0)];
-    lines.read_exact(&mut form).ok()?;
-    Some((head, String::from_utf8(form).unwrap()))
-}
-
-/// Query and time of a form.
-fn query(form: &str) -> (String, u64) {
-    let field = |name: &str| {
-        let field = form.split('&').find_map(|field| field.strip_prefix(&format!("{name}=")));
-        decoded(field.unwrap())
-    };
-    (field("query"), field("time").parse().unwrap())
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = vec![];
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next().unwrap(), rest.next().unwrap()];
-                u8::from_str_radix(str::from_utf8(&digits).unwrap(), 16).unwrap()
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).unwrap()
-}
-
-fn respond(mut stream: TcpStream, status: u16, head: &str, body: &str) -> std::io::Result<()> {
-    let length = body.len();
-    write!(
-        stream,
-        "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n{head}\r\n\r\n{body}"
-    )
-}
-
-const JSON: &str = "Content-Type: application/json";
-const HTML: &str = "Content-Type: text/html";
-
-/// A vector with a series for each hardware.
-fn vector(at_s: u64, series: &[(&str, &str)]) -> String {
-    let series = series
-        .iter()
-        .map(|(labels, value)| format!(r#"{{"metric":{{{labels}}},"value":[{at_s},"{value}"]}}"#));
-    let series = series.collect::<Vec<_>>().join(",");
-    format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{series}]}}}}"#)
-}
-
-const B: &str = r#""hardware":"B","region":"eu""#;
-const C: &str = r#""hardware":"C","region":"eu""#;
-
-/// A server whose figures are right.
+/// What a server answers whose figures are right.
 fn right(query: &str, at_s: u64) -> String {
     if query.contains("by (version)") {
         return vector(at_s, &[(r#""version":"2.4.1""#, "150"), (r#""version":"2.4.0""#, "1350")]);
@@ -201,7 +89,7 @@ fn answers_that_do_not_count_are_named() {
             wanted.replace("it is Content", "it is text/html")
         );
         let server = Server::start(move |_, _, _| page.clone());
-        let error = chain(&server.error());
+        let error = chain(&error_of(&server));
         assert!(error.starts_with(&wanted), "{error}\nwanted {wanted}");
         assert_eq!(server.asked(), 1);
     }
@@ -270,7 +158,7 @@ fn figures_that_cannot_be_are_named() {
         ),
     ];
     for (server, wanted) in cases {
-        assert_eq!(chain(&server.error()), wanted);
+        assert_eq!(chain(&error_of(&server)), wanted);
     }
 }
 
@@ -380,7 +268,7 @@ fn who_is_slow_silent_or_endless_is_left() {
 
     let huge = Server::start(|_, _, _| (200, JSON, " ".repeat((32 << 20) + 1)));
     let wanted = "cannot read offered devices: the answer is larger than 33554432 bytes";
-    assert_eq!(chain(&huge.error()), wanted);
+    assert_eq!(chain(&error_of(&huge)), wanted);
 
     // A port that nobody listens on any more.
     let url = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());

@@ -1,18 +1,12 @@
 //! A real Prometheus, with a history that is made up: what is read is what it was made of.
 
 use std::fmt::Write;
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use whittle_metrics::prometheus::{Absence, Amount, AmountQuery, Answer, Reading, Source};
 use whittle_rollout::policy::types::Tally;
 use whittle_rollout::{CellObservation, DeviceCounts, MetricObservation, Observation, Side};
 
+use crate::real::Server;
 use crate::support::{reader, source};
 
 /// A moment at which blocks of two hours begin.
@@ -33,88 +27,6 @@ const CELLS: [Made; 2] = [
     Made { hardware: "B", treated: 150.0, control: 850.0 },
     Made { hardware: "C", treated: 75.0, control: 425.0 },
 ];
-
-/// A server, with the directory of its data.
-struct Server {
-    process: Child,
-    url: String,
-    _directory: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Server {
-    fn start(history: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        fs::write(path("history.om"), history).unwrap();
-        fs::write(path("prometheus.yml"), "").unwrap();
-        let made = command("promtool")
-            .args(["tsdb", "create-blocks-from", "openmetrics"])
-            .args([path("history.om"), path("data")])
-            .output()
-            .unwrap_or_else(|error| panic!("promtool: {error}; `cargo xtask setup` installs it"));
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let mut port = 0;
-        // Between here and there somebody else may take the port.
-        for _ in 0..5 {
-            port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            if let Some(process) = serve(directory.path(), port) {
-                let url = format!("http://127.0.0.1:{port}");
-                return Self { process, url, _directory: directory };
-            }
-        }
-        panic!("prometheus does not listen on port {port}");
-    }
-}
-
-fn command(program: &str) -> Command {
-    let mut command = Command::new(program);
-    command.stdin(Stdio::null());
-    command
-}
-
-/// A server that is ready; none if it ends before.
-fn serve(directory: &Path, port: u16) -> Option<Child> {
-    let log = fs::File::create(directory.join("log")).unwrap();
-    let mut process = command("prometheus")
-        .arg(format!("--config.file={}", directory.join("prometheus.yml").display()))
-        .arg(format!("--storage.tsdb.path={}", directory.join("data").display()))
-        // The history lies where it lies, whatever the year.
-        .arg("--storage.tsdb.retention.time=100y")
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap_or_else(|error| panic!("prometheus: {error}; `cargo xtask setup` installs it"));
-    let since = Instant::now();
-    while since.elapsed() < Duration::from_secs(60) {
-        if process.try_wait().unwrap().is_some() {
-            return None;
-        }
-        if is_ready(port) {
-            return Some(process);
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    let _ = process.kill();
-    let _ = process.wait();
-    panic!("prometheus: {}", fs::read_to_string(directory.join("log")).unwrap());
-}
-
-fn is_ready(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
-    let request = "GET /-/ready HTTP/1.0\r\nHost: localhost\r\n\r\n";
-    let mut line = String::new();
-    std::io::Write::write_all(&mut stream, request.as_bytes()).is_ok()
-        && BufReader::new(stream).read_line(&mut line).is_ok()
-        && line.contains(" 200 ")
-}
 
 /// What a counter or gauge reads at a scrape; none if it is not scraped then.
 type Reads = Box<dyn Fn(u64) -> Option<f64>>;
@@ -279,7 +191,7 @@ fn read(source: &Source, from: u64, until: u64) -> Reading {
 /// One test, so that the server is started once.
 #[test]
 fn what_is_read_is_what_the_history_was_made_of() {
-    let server = Server::start(&history());
+    let server = Server::with_history(&history());
     let source = source(&server.url);
     figures_are_exact(&source);
     between_scrapes_nothing_is_lost(&source);

@@ -6,7 +6,7 @@ use whittle_metrics::Source;
 use whittle_metrics::prometheus::{self, BadSource, Prometheus, Surroundings};
 use whittle_rollout::Terms;
 
-/// Terms with two cells and a metric of each kind.
+/// Terms with two cells, two stages and a metric of each kind.
 pub(crate) fn terms() -> Terms {
     let metric = |name, kind, higher_is_worse| {
         serde_json::json!({
@@ -15,17 +15,19 @@ pub(crate) fn terms() -> Terms {
         })
     };
     let cell = |hw, devices| serde_json::json!({ "attributes": { "hw": hw, "region": "eu" }, "devices": devices });
-    let stage = serde_json::json!({
-        "name": "all", "share": 1.0, "max_devices": null, "among": null, "min_time": 3600,
-        "max_time": null, "pace": null, "needs_approval": false
-    });
+    let stage = |name, share| {
+        serde_json::json!({
+            "name": name, "share": share, "max_devices": null, "among": null, "min_time": 600,
+            "max_time": null, "pace": null, "needs_approval": false
+        })
+    };
     let terms = serde_json::json!({
         "release": {
             "name": "thermostat 2.4.1", "change": "fix", "emergency": false, "safety_critical": false,
             "well_tested": true, "reversible": true, "full_bytes": 412000, "delta_bytes": 9100
         },
         "build": "b", "version": "2.4.1", "base_versions": ["2.4.0"], "policy": "p",
-        "plan": { "stages": [stage], "hold_back": 0.1 },
+        "plan": { "stages": [stage("tenth", 0.1), stage("all", 1.0)], "hold_back": 0.1 },
         "cells": [cell("B", 1000), cell("C", 500)],
         "metrics": [
             metric("crashes", "rate", true),
