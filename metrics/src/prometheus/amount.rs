@@ -33,6 +33,15 @@ pub enum Absence {
     Restarted(String),
 }
 
+impl Absence {
+    /// Whether asking later, for a stretch with the same beginning, may find it: scrapes that failed for a while are followed by others, and
+    /// counters keep what they have counted.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Absent | Self::Gone(_))
+    }
+}
+
 /// The amount of each cell.
 pub(super) fn amounts(
     asker: &Asker<'_>,

@@ -1,8 +1,9 @@
 //! What a Prometheus answers: one number for each series, or why not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The labels of a series.
 pub(super) type Labels = BTreeMap<String, String>;
@@ -34,7 +35,7 @@ pub enum BadAnswer {
     Warned(String),
     /// Something else than one number for each series.
     #[error("the query gives a {0}, wanted a vector of numbers")]
-    NoVector(String),
+    NoVector(&'static str),
     /// A value is no number.
     #[error("the series {labels} has `{got}`, which is no number")]
     NoNumber {
@@ -69,11 +70,14 @@ struct Answer {
     warnings: Vec<String>,
 }
 
+/// Read as it comes if the type stands in front, as Prometheus has it: a tree of the whole answer would take many times its size.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Data {
-    result_type: String,
-    result: serde_json::Value,
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum Data {
+    Vector(Vec<Series>),
+    Matrix(IgnoredAny),
+    Scalar(IgnoredAny),
+    String(IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -94,11 +98,13 @@ pub(super) fn parse(bytes: &[u8], at_s: u64) -> Result<Vec<Sample>, BadAnswer> {
         return Err(BadAnswer::Warned(short(&answer.warnings.join("; "))));
     }
     let data = answer.data.ok_or_else(|| BadAnswer::NotJson("no `data`".to_owned()))?;
-    if data.result_type != "vector" {
-        return Err(BadAnswer::NoVector(short(&data.result_type)));
-    }
-    let series: Vec<Series> = serde_json::from_value(data.result).map_err(not_json)?;
-    let mut seen = std::collections::BTreeSet::new();
+    let series = match data {
+        Data::Vector(series) => series,
+        Data::Matrix(_) => return Err(BadAnswer::NoVector("matrix")),
+        Data::Scalar(_) => return Err(BadAnswer::NoVector("scalar")),
+        Data::String(_) => return Err(BadAnswer::NoVector("string")),
+    };
+    let mut seen = BTreeSet::new();
     let mut samples = vec![];
     for Series { metric: labels, value: (got_s, value) } in series {
         #[allow(clippy::cast_precision_loss)]
@@ -129,4 +135,36 @@ pub(super) fn shown(labels: &Labels) -> String {
 pub(super) fn short(text: &str) -> String {
     let shown = text.chars().take(300).map(|char| if char.is_control() { ' ' } else { char });
     shown.chain(text.chars().nth(300).map(|_| '…')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ANSWER: &str = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"hw":"B"},"value":[900,"1"]}]}}"#;
+
+    #[test]
+    fn the_type_may_come_last() {
+        let other = r#"{"data":{"result":[{"value":[900.4,"1"],"metric":{"hw":"B"}}],"resultType":"vector"},"status":"success"}"#;
+        assert_eq!(parse(other.as_bytes(), 900), parse(ANSWER.as_bytes(), 900));
+        assert_eq!(parse(ANSWER.as_bytes(), 900).unwrap()[0].value, 1.0);
+    }
+
+    #[test]
+    fn whatever_is_cut_off_does_not_count() {
+        for end in 0..ANSWER.len() {
+            assert!(matches!(parse(&ANSWER.as_bytes()[..end], 900), Err(BadAnswer::NotJson(_))));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_changed_answer_counts_or_does_not(at in 0..ANSWER.len(), byte in any::<u8>()) {
+            let mut bytes = ANSWER.as_bytes().to_vec();
+            bytes[at] = byte;
+            let _ = parse(&bytes, 900);
+        }
+    }
 }

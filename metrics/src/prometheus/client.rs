@@ -177,12 +177,11 @@ impl Client {
                     BadAnswer::Refused { kind: redact(kind), text: redact(text) }
                 }
                 BadAnswer::Warned(text) => BadAnswer::Warned(redact(text)),
-                BadAnswer::NoVector(text) => BadAnswer::NoVector(redact(text)),
                 BadAnswer::NoNumber { labels, got } => {
                     BadAnswer::NoNumber { labels: redact(labels), got: redact(got) }
                 }
                 BadAnswer::SeriesTwice(text) => BadAnswer::SeriesTwice(redact(text)),
-                other @ BadAnswer::OtherTime { .. } => other,
+                other @ (BadAnswer::NoVector(_) | BadAnswer::OtherTime { .. }) => other,
             }),
             other => other,
         }

@@ -93,6 +93,47 @@ fn a_cut_never_makes_other_figures() {
     }
 }
 
+#[test]
+fn what_has_no_words_is_not_written() {
+    let [whole, _] = &*parse("t", Format::Csv, TABLE.as_bytes()).unwrap() else { panic!() };
+    let changed = |change: fn(&mut Observation)| {
+        let mut observation = whole.clone();
+        change(&mut observation);
+        [observation]
+    };
+    let nan = changed(|it| it.cells[0].metrics[0].control.squares = f64::NAN);
+    assert_eq!(emit_json(&nan).unwrap_err().to_string(), "NaN cannot be written as JSON");
+    let cases = [
+        (nan, "NaN is no figure"),
+        (changed(|it| it.cells[0].metrics[0].treated.count = -1.0), "-1 is no figure"),
+        (
+            changed(|it| it.cells.clear()),
+            "there is no cell from 100 to 200, so there would be no row",
+        ),
+        (
+            changed(|it| it.cells.push(it.cells[0].clone())),
+            "cell {\"hw\": \"B, old\"} stands there twice",
+        ),
+        (
+            changed(|it| it.cells[0].metrics = vec![it.cells[0].metrics[0].clone(); 2]),
+            "metric `crashes` stands there twice",
+        ),
+        (
+            changed(|it| it.versions.extend([(String::new(), 1)])),
+            "`` is empty or has control characters",
+        ),
+        (
+            changed(|it| drop(it.cells[1].attributes.insert("hw".into(), "C\n".into()))),
+            "`C\\n` is empty or has control characters",
+        ),
+    ];
+    for (observation, wanted) in cases {
+        assert_eq!(emit_csv(&observation).unwrap_err().to_string(), wanted);
+    }
+    let twice = [whole.clone(), whole.clone()];
+    assert_eq!(emit_csv(&twice).unwrap_err().to_string(), "two observations from 100 to 200");
+}
+
 fn text() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9.,;\" =äß-]{1,8}"
 }

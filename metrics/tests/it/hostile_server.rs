@@ -332,6 +332,16 @@ fn secrets_are_sent_and_never_shown() {
     );
 }
 
+#[test]
+fn a_source_is_written_down_and_read_back() {
+    let whole = source("http://localhost:9090");
+    let text = serde_json::to_string(&whole).unwrap();
+    assert_eq!(serde_json::from_str::<Source>(&text).unwrap(), whole);
+    let both = text.replacen(r#""counter":"#, r#""value":"x","counter":"#, 1);
+    let error = serde_json::from_str::<Source>(&both).unwrap_err().to_string();
+    assert!(error.starts_with("wanted either `counter` or `value`"), "{error}");
+}
+
 /// What somebody gets wrong in a source.
 type Change<'a> = &'a dyn Fn(&mut Source);
 

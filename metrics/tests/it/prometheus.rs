@@ -7,7 +7,7 @@ use whittle_rollout::policy::types::Tally;
 use whittle_rollout::{CellObservation, DeviceCounts, MetricObservation, Observation, Side};
 
 use crate::real::Server;
-use crate::support::{reader, source};
+use crate::support::{chain, reader, source};
 
 /// A moment at which blocks of two hours begin.
 const START_S: u64 = 1_795_680_000;
@@ -198,6 +198,7 @@ fn what_is_read_is_what_the_history_was_made_of() {
     increases_are_not_whole(&source);
     odd_counters_are_missing_or_whole(&source);
     the_end_of_the_history_is_missing(&source);
+    queries_that_make_no_sense_are_refused(&source);
 }
 
 fn figures_are_exact(source: &Source) {
@@ -292,4 +293,49 @@ fn the_end_of_the_history_is_missing(source: &Source) {
     let error = reader(source).unwrap().observe(START_S, now_s).unwrap_err();
     let wanted = r#"offered devices: nothing about cell {hw="B", region="eu"}"#;
     assert_eq!(error.to_string(), wanted);
+}
+
+fn queries_that_make_no_sense_are_refused(source: &Source) {
+    let cases = [
+        (
+            "sum(",
+            "offered devices: the query was refused (bad_data): invalid parameter \"query\": ",
+        ),
+        (
+            "rollout_offered_devices[5m]",
+            "offered devices: the query gives a matrix, wanted a vector of numbers",
+        ),
+        ("1", "offered devices: the query gives a scalar, wanted a vector of numbers"),
+        ("\"text\"", "offered devices: the query gives a string, wanted a vector of numbers"),
+        (
+            "rollout_offered_devices / 0",
+            "offered devices: the series {hardware=\"B\", region=\"eu\", target=\"2.4.1\"} has inf",
+        ),
+        (
+            "fleet_devices",
+            "offered devices: the series fleet_devices{hardware=\"B\", region=\"eu\", version=\"2.4.1\"} is the second one",
+        ),
+        (
+            "sum by (region) (fleet_devices)",
+            "offered devices: the series {region=\"eu\"} belongs to no cell",
+        ),
+    ];
+    for (query, wanted) in cases {
+        let mut source = source.clone();
+        query.clone_into(&mut source.devices.offered.value);
+        let error = error(&source);
+        assert!(error.contains(wanted), "{error}\nwanted {wanted}");
+    }
+    // What is summed up hides counters that were set back.
+    let mut summed = source.clone();
+    let crashes = &mut summed.metrics.get_mut("crashes").unwrap().control;
+    let query = AmountQuery::Counter("sum by (hardware, region) (device_hours_total)".to_owned());
+    crashes.count = Amount { query, absent_is_zero: false };
+    let error = error(&summed);
+    assert!(error.contains("`crashes` control count: the query was refused (bad_data)"), "{error}");
+}
+
+fn error(source: &Source) -> String {
+    let now_s = START_S + 100 * SCRAPE_S + source.settle_s;
+    chain(&reader(source).unwrap().observe(START_S + 10 * SCRAPE_S, now_s).unwrap_err())
 }
