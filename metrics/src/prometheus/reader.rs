@@ -192,8 +192,7 @@ impl Prometheus {
     /// The place of the cell that a series belongs to.
     pub(super) fn cell(&self, what: &str, sample: &Sample) -> Result<usize, ReadError> {
         let value = |(name, label): &(String, String)| {
-            // To Prometheus a label that is empty is none.
-            let value = sample.labels.get(label).filter(|value| !value.is_empty());
+            let value = sample.labels.get(label);
             value.map(|value| (name.clone(), value.clone()))
         };
         let attributes: BTreeMap<_, _> = self.labels.iter().filter_map(value).collect();

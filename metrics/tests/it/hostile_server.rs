@@ -20,6 +20,10 @@ fn error_of(server: &Server) -> ReadError {
     reader(&server.source()).unwrap().observe(FROM_S, NOW_S).unwrap_err()
 }
 
+fn error_of_source(source: &Source) -> String {
+    chain(&reader(source).unwrap().observe(FROM_S, NOW_S).unwrap_err())
+}
+
 /// What a server answers whose figures are right.
 fn right(query: &str, at_s: u64) -> String {
     if query.contains("by (version)") {
@@ -62,6 +66,16 @@ fn right_answers_make_an_observation() {
     assert_eq!(names, ["battery-drain", "connected", "crashes"]);
     assert_eq!((c.metrics[2].treated.count, c.metrics[2].treated.exposure), (39.5, 39.5));
     assert_eq!((b.metrics[2].treated.count, b.metrics[1].control.exposure), (0.0, 100.0));
+    // 6 numbers of devices, versions, 4 values, and 10 counters with both ends and their resets.
+    assert_eq!(server.asked(), 6 + 1 + 4 + 10 * 3);
+
+    // What stands there twice is asked for once.
+    let server = Server::start(|query, at_s, _| (200, JSON, right(query, at_s)));
+    let mut source = server.source();
+    let connected = &mut source.metrics.get_mut("connected").unwrap().treated;
+    connected.count = connected.exposure.clone();
+    reader(&source).unwrap().observe(FROM_S, NOW_S).unwrap();
+    assert_eq!(server.asked(), 6 + 1 + 3 + 10 * 3);
 }
 
 #[test]
@@ -191,6 +205,23 @@ fn nothing_is_missing_and_not_zero() {
     let Answer::Figures(reading) = answer else { panic!("{answer:?}") };
     assert_eq!(reading.missing, []);
     assert_eq!(reading.observation.cells[0].metrics[2].treated.exposure, 0.0);
+
+    // After the last update there is none of old firmware.
+    let server = Server::start(|query, at_s, _| {
+        let everybody = query.contains("updated") || query.contains("offered");
+        let body = match (query.contains(r#"version!="2.4.1""#), everybody) {
+            (true, _) => vector(at_s, &[]),
+            (_, true) => vector(at_s, &[(B, "1000"), (C, "499")]),
+            _ => right(query, at_s),
+        };
+        (200, JSON, body)
+    });
+    let answer = reader(&server.source()).unwrap().observe(FROM_S, NOW_S).unwrap();
+    let Answer::Figures(reading) = answer else { panic!("{answer:?}") };
+    let [b, c] = &*reading.observation.cells else { panic!() };
+    assert_eq!((b.metrics.len(), b.metrics[1].control.exposure), (3, 0.0));
+    assert!(c.metrics.is_empty());
+    assert!(reading.missing.iter().all(|missing| missing.cell.contains("\"C\"")));
 }
 
 /// Counters that do not tell what was counted.
@@ -229,6 +260,17 @@ fn counters_that_were_set_back_or_come_and_go_are_missing() {
         (200, JSON, body)
     });
     assert_eq!(why(gone), Absence::Gone(series()));
+    // One of several is enough, whichever comes first.
+    for pods in [[("1", "2"), ("5", "4")], [("5", "4"), ("1", "2")]] {
+        let some_fell = Server::start(move |query, at_s, _| {
+            let [one, other] = pods.map(|(from, until)| if at_s == FROM_S { from } else { until });
+            let pod = |number: u8| format!("{C},\"pod\":\"{number}\"");
+            let all = [(B, "5"), (&*pod(1), one), (&*pod(2), other)];
+            let body = if query == hours { vector(at_s, &all) } else { right(query, at_s) };
+            (200, JSON, body)
+        });
+        assert!(matches!(why(some_fell), Absence::Restarted(_)));
+    }
     // It has passed its old reading since.
     let reset = Server::start(move |query, at_s, _| {
         let is_resets = query == format!("resets({hours}[3900s])");
@@ -309,12 +351,19 @@ fn secrets_are_sent_and_never_shown() {
         assert!(!shown.contains(secret), "{shown}");
     }
 
+    // `whittle:hunter2` in base64, and the password by itself.
+    let both = "d2hpdHRsZTpodW50ZXIy";
+    let server = Server::start(move |_, _, _| {
+        (302, "Location: /?d2hpdHRsZTpodW50ZXIy=hunter2", String::new())
+    });
     let password = SecretPlace::File("secrets/password".into());
     let basic = Some(Auth::Basic { user: "whittle".to_owned(), password });
-    let _ = reader(&Source { auth: basic, ..server.source() }).unwrap().observe(FROM_S, NOW_S);
+    let error = error_of_source(&Source { auth: basic, ..server.source() });
+    let wanted =
+        "cannot read offered devices: the server answers with a redirect (status 302) to `/?…=…`";
+    assert_eq!(error, wanted);
     let heads = server.heads.lock().unwrap().join("");
-    // `whittle:hunter2`
-    assert!(heads.contains("Basic d2hpdHRsZTpodW50ZXIy"), "{heads}");
+    assert!(heads.contains(&format!("Basic {both}")), "{heads}");
 
     let error = |source| chain(&reader(&source).unwrap_err());
     let elsewhere = Source { auth: bearer, ..source("http://prometheus.example.com") };
