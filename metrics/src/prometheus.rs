@@ -10,9 +10,12 @@
 
 mod amount;
 mod answer;
+mod asker;
 mod auth;
 mod check;
 mod client;
+mod error;
+mod figures;
 mod reader;
 mod source;
 mod trust;
@@ -23,7 +26,8 @@ pub use answer::BadAnswer;
 pub use auth::{Auth, NoSecret, SecretPlace, Surroundings};
 pub use check::BadSource;
 pub use client::{AskError, MAX_ANSWER_BYTES};
-pub use reader::{Answer, Missing, Prometheus, ReadError, Reading};
+pub use error::ReadError;
+pub use reader::{Answer, Missing, Prometheus, Reading};
 pub use source::{
     Amount, AmountQuery, DeviceQueries, DeviceQuery, MetricQueries, SideQueries, Source,
     VersionQuery,

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use whittle_rollout::intake::{BadCounter, Counters};
 
 use super::answer::{Labels, Sample, shown};
-use super::reader::{Asker, ReadError, figure};
+use super::asker::{Asker, figure};
+use super::error::ReadError;
 use super::source::{Amount, AmountQuery};
 
 /// How long Prometheus takes the last sample of a series for its present one, in seconds, unless it is told otherwise.
@@ -76,7 +77,7 @@ fn risen(
     let resets = asker.ask(what, format!("resets({query}[{reach_s}s])"), asker.until_s)?;
 
     let mut counters = Counters::default();
-    let mut cells = vec![None; asker.of.cell_count()];
+    let mut cells = vec![None; asker.of.cells.len()];
     let mut left: BTreeMap<&Labels, usize> = BTreeMap::new();
     for sample in before.iter() {
         left.insert(&sample.labels, asker.of.cell(what, sample)?);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use whittle_rollout::DeviceCounts;
+use whittle_rollout::policy::types::Tally;
 
 use super::auth::Auth;
 
@@ -86,16 +88,23 @@ pub struct DeviceQueries {
     pub silent: DeviceQuery,
 }
 
+/// One of the numbers of devices: its name, what to ask, and where it belongs.
+pub(super) struct DeviceFigure<'a> {
+    pub(super) name: &'static str,
+    pub(super) query: &'a DeviceQuery,
+    pub(super) place: fn(&mut DeviceCounts) -> &mut u32,
+}
+
 impl DeviceQueries {
-    /// The queries with their names.
-    pub(super) fn named(&self) -> [(&'static str, &DeviceQuery); 6] {
+    pub(super) fn figures(&self) -> [DeviceFigure<'_>; 6] {
+        let of = |name, query, place| DeviceFigure { name, query, place };
         [
-            ("offered", &self.offered),
-            ("updated", &self.updated),
-            ("committed", &self.committed),
-            ("rolled back", &self.rolled_back),
-            ("bricked", &self.bricked),
-            ("silent", &self.silent),
+            of("offered", &self.offered, |counts| &mut counts.offered),
+            of("updated", &self.updated, |counts| &mut counts.updated),
+            of("committed", &self.committed, |counts| &mut counts.committed),
+            of("rolled back", &self.rolled_back, |counts| &mut counts.rolled_back),
+            of("bricked", &self.bricked, |counts| &mut counts.bricked),
+            of("silent", &self.silent, |counts| &mut counts.silent),
         ]
     }
 }
@@ -142,6 +151,26 @@ pub struct SideQueries {
     /// The sum of the squared readings: for means, and only for them.
     #[serde(default)]
     pub squares: Option<Amount>,
+}
+
+/// One of the figures of a tally: its name, what to ask, and where it belongs.
+pub(super) struct TallyFigure<'a> {
+    pub(super) part: &'static str,
+    pub(super) amount: &'a Amount,
+    pub(super) place: fn(&mut Tally) -> &mut f64,
+}
+
+impl SideQueries {
+    pub(super) fn figures(&self) -> impl Iterator<Item = TallyFigure<'_>> {
+        let of = |part, amount, place| TallyFigure { part, amount, place };
+        let squares = self
+            .squares
+            .iter()
+            .map(move |squares| of("squares", squares, |tally: &mut Tally| &mut tally.squares));
+        let count = of("count", &self.count, |tally| &mut tally.count);
+        let exposure = of("exposure", &self.exposure, |tally| &mut tally.exposure);
+        [count, exposure].into_iter().chain(squares)
+    }
 }
 
 /// How to know what was counted in a stretch of time.
@@ -210,15 +239,16 @@ impl Source {
 
     /// All queries, with what they ask for.
     pub(super) fn queries(&self) -> Vec<(String, &str)> {
-        let devices = self.devices.named().map(|(name, query)| (devices(name), &*query.value));
-        let mut queries = devices.to_vec();
-        queries
-            .extend(self.versions.iter().map(|versions| ("versions".to_owned(), &*versions.value)));
+        let mut queries = vec![];
+        for DeviceFigure { name, query, .. } in self.devices.figures() {
+            queries.push((devices(name), &*query.value));
+        }
+        if let Some(versions) = &self.versions {
+            queries.push(("versions".to_owned(), &*versions.value));
+        }
         for (metric, sides) in &self.metrics {
             for (side, of) in [("treated", &sides.treated), ("control", &sides.control)] {
-                let squares = of.squares.iter().map(|squares| ("squares", squares));
-                let parts = [("count", &of.count), ("exposure", &of.exposure)];
-                for (part, amount) in parts.into_iter().chain(squares) {
+                for TallyFigure { part, amount, .. } in of.figures() {
                     let (AmountQuery::Counter(query) | AmountQuery::Value(query)) = &amount.query;
                     queries.push((figure(metric, side, part), query));
                 }

@@ -6,5 +6,6 @@ mod hostile_server;
 mod prometheus;
 mod real;
 mod server;
+mod sources;
 mod support;
 mod tls;
