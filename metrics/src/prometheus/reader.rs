@@ -21,6 +21,8 @@ pub struct Prometheus {
     pub(super) source: Source,
     pub(super) client: Client,
     pub(super) cells: Vec<Cell>,
+    /// Where the cell with these attributes stands.
+    places: BTreeMap<BTreeMap<String, String>, usize>,
     /// Attributes, and the label of each.
     labels: Vec<(String, String)>,
     pub(super) version: String,
@@ -82,10 +84,13 @@ impl Prometheus {
             path: authorities.unwrap_or_default(),
             source,
         })?;
+        let cells = terms.cells.iter().enumerate();
+        let places = cells.map(|(place, cell)| (cell.attributes.clone(), place));
         let label = |name: &String| (name.clone(), source.label(name).to_owned());
         Ok(Self {
             client: Client::new(source, authorization, trust),
             cells: terms.cells.clone(),
+            places: places.collect(),
             labels: attributes(terms).into_iter().map(label).collect(),
             version: terms.version.clone(),
             source: source.clone(),
@@ -134,7 +139,7 @@ impl Prometheus {
             value.map(|value| (name.clone(), value.clone()))
         };
         let attributes: BTreeMap<_, _> = self.labels.iter().filter_map(value).collect();
-        let place = self.cells.iter().position(|cell| cell.attributes == attributes);
+        let place = self.places.get(&attributes).copied();
         place.ok_or_else(|| ReadError::UnknownCell {
             what: what.to_owned(),
             labels: shown(&sample.labels),

@@ -69,6 +69,28 @@ fn a_table_is_read_with_its_times_cells_and_gaps() {
 }
 
 #[test]
+fn squares_may_be_empty_and_do_not_stand_alone() {
+    let header = TABLE
+        .split_once('\n')
+        .unwrap()
+        .0
+        .replace(",version", ",metric.crashes.treated.squares,version");
+    let read = |figures: &str| {
+        let table = format!("{header}\n100,200,1,B,15,15,14,1,0,0,{figures},15\n");
+        parse("t", Format::Csv, table.as_bytes())
+    };
+    let plain = read("1,15.5,3,1485,").unwrap();
+    assert_eq!(plain[0].cells[0].metrics[0].treated.squares, 0.0);
+    let mean = read("1,15.5,3,1485,2.5").unwrap();
+    assert_eq!(mean[0].cells[0].metrics[0].treated.squares, 2.5);
+    let alone = chain(&read(",,,,2.5").unwrap_err());
+    assert!(
+        alone.ends_with("found ``, wanted a figure, as other columns of the metric"),
+        "{alone}"
+    );
+}
+
+#[test]
 fn line_ends_and_byte_order_marks_do_not_matter() {
     let plain = parse("t", Format::Csv, TABLE.as_bytes()).unwrap();
     let windows = format!("\u{feff}{}", TABLE.replace('\n', "\r\n"));

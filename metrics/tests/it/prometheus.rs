@@ -66,10 +66,10 @@ fn families() -> Vec<Family> {
         series.collect::<Vec<_>>()
     };
     let mut shy = per_side(|_| Box::new(|_| None));
-    // A series that begins with its first event, and one that is set back, and one that comes late.
+    // A series that begins with its first event, one that is set back, and one that is not scraped for a while.
     shy[0].1 = Box::new(|scrape| (scrape >= 130).then_some(1.0));
     shy[1].1 = Box::new(|scrape| Some(count(if scrape < 150 { scrape } else { scrape - 150 })));
-    shy[2].1 = Box::new(|scrape| (scrape < 140).then(|| count(scrape)));
+    shy[2].1 = Box::new(|scrape| (!(140..170).contains(&scrape)).then(|| count(scrape)));
     vec![
         (
             "crashed_devices",
@@ -284,7 +284,12 @@ fn odd_counters_are_missing_or_whole(source: &Source) {
     assert_eq!(why(&reading, Side::Control, "B"), Some(Absence::Restarted(version.to_owned())));
     // Nobody has seen it for longer than Prometheus looks back.
     let reading = read(&shy(true), 130, 150);
-    assert_eq!(why(&reading, Side::Treated, "C"), Some(Absence::Gone(series("C", "2.4.1"))));
+    let gone = why(&reading, Side::Treated, "C").unwrap();
+    assert_eq!(gone, Absence::Gone(series("C", "2.4.1")));
+    // Whoever waits gets all of it.
+    assert!(gone.may_pass() && !Absence::New(String::new()).may_pass());
+    let reading = read(&shy(true), 130, 180);
+    assert_eq!(reading.observation.cells[1].metrics[2].treated.count, 50.0);
 }
 
 /// No figures come any more: devices are not known, so there is nothing to tell the engine.

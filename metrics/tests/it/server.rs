@@ -51,7 +51,7 @@ impl Server {
     }
 
     pub(crate) fn source(&self) -> Source {
-        Source { retries: 0, timeout_s: 5, ..source(&self.url) }
+        Source { retries: 0, ..source(&self.url) }
     }
 }
 
