@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use whittle_fleet::DriverError;
 use whittle_policy_host::{CallError, Fault, LoadError};
 use whittle_release::Error as ReleaseError;
 use whittle_rollout_store::{SessionError, StoreError};
@@ -40,6 +41,9 @@ pub(crate) enum Error {
     Session(#[from] SessionError),
     #[error(transparent)]
     Replay(Box<whittle_rollout::Difference>),
+    /// What a rollout decided is written down, but the fleet does not follow yet.
+    #[error("the fleet does not follow: {0}")]
+    Fleet(#[source] DriverError),
     /// Figures were logged, but set aside.
     #[error("the figures are set aside: {0}")]
     SetAside(whittle_rollout::Problem),
@@ -81,6 +85,7 @@ impl Error {
             Self::DoesNotGoOn { .. } => Exit::Paused,
             Self::Usage(_) => Exit::Usage,
             Self::Session(error) => session_exit(error),
+            Self::Fleet(error) => fleet_exit(error),
             Self::Stdout(_) | Self::NoTool { .. } | Self::NoStore(_) => Exit::Io,
             Self::Json(_) | Self::Simulation(_) => Exit::Internal,
         }
@@ -98,6 +103,9 @@ impl Error {
                 return Some(
                     "`whittle rollout start` makes one; name it with `--store`".to_owned(),
                 );
+            }
+            Self::Fleet(error) if error.is_passing() => {
+                return Some("`whittle rollout drive` or the next tick tries again".to_owned());
             }
             Self::NoTool { install, .. } => return Some((*install).to_owned()),
             Self::NotBuilt(_, reason) if reason.contains("`cargo` failed") => {
@@ -182,9 +190,22 @@ fn session_exit(error: &SessionError) -> Exit {
     }
 }
 
+fn fleet_exit(error: &DriverError) -> Exit {
+    match error {
+        DriverError::NoSecret { .. } | DriverError::Credentials { .. } => Exit::Key,
+        DriverError::Document(error) => error.culprit().into(),
+        DriverError::Config { .. } | DriverError::OtherDocument { .. } => Exit::BadInput,
+        _ => Exit::Io,
+    }
+}
+
 fn call_exit(error: &CallError) -> Exit {
     match error.fault {
-        Fault::OutOfFuel { .. } | Fault::OutOfMemory { .. } | Fault::TooSlow { .. } => Exit::Budget,
+        Fault::OutOfFuel { .. }
+        | Fault::OutOfMemory { .. }
+        | Fault::TableTooLarge { .. }
+        | Fault::TooSlow { .. } => Exit::Budget,
+        Fault::Host(_) => Exit::Io,
         _ => Exit::BadInput,
     }
 }

@@ -1,7 +1,7 @@
 //! Decisions and their reasons in words.
 
 use whittle_policy_host::types::{
-    DecidedBy, Decision, Fallback, PauseOrder, Reason, RollbackOrder, RootCause, Severity,
+    DecidedBy, Decision, Fallback, PauseOrder, Reason, RollbackOrder, RootCause, Severity, Stage,
 };
 
 use crate::printer::one_line;
@@ -31,6 +31,22 @@ pub(crate) fn decision(decision: &Decision) -> String {
         Decision::Stop => "stop, and leave the updated devices as they are".to_owned(),
         Decision::Complete => "complete".to_owned(),
     }
+}
+
+/// How long a stage is watched once it is full, and how long it may last.
+pub(crate) fn watched(stage: &Stage) -> String {
+    let length = |seconds: u32| time::length(seconds.into());
+    let longest = stage.max_time.map(|longest| format!(" to {}", length(longest)));
+    format!("{}{}", length(stage.min_time), longest.unwrap_or_default())
+}
+
+/// Whose devices a stage takes.
+pub(crate) fn among(stage: &Stage) -> String {
+    stage.among.clone().unwrap_or_else(|| "any".to_owned())
+}
+
+pub(crate) fn approved(stage: &Stage) -> String {
+    if stage.needs_approval { "by a person".to_owned() } else { String::new() }
 }
 
 pub(crate) fn pause(order: &PauseOrder) -> String {

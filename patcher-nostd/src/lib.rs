@@ -92,6 +92,7 @@ pub mod embassy_boot;
 mod error;
 mod flags;
 mod flash;
+mod gate;
 #[cfg(feature = "in-place")]
 mod in_place;
 pub mod life;
@@ -189,6 +190,7 @@ pub use draw::{Draw, eligible, place};
 pub use error::{Culprit, FlashError, JournalError, PatchError, StagingError, UpdateError};
 pub use flags::{Decision, DeviceFacts, Reason, VerifiedFlags};
 pub use flash::{NoBase, Slots};
+pub use gate::Gate;
 #[cfg(feature = "in-place")]
 pub use in_place::{IN_PLACE_STATE_BYTES, InPlaceBuffers};
 pub use life::{LifeError, ResetCause};

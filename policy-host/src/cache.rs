@@ -2,8 +2,9 @@
 //!
 //! What is read back is machine code that will run outside of any sandbox. So an entry counts only if this cache wrote
 //! it: its first bytes are a MAC over the rest and over what it was compiled from, with a key that is made at random in
-//! the same directory. Both are readable by their owner alone. Whatever is not right about an entry or the key
-//! (truncated, changed, copied from elsewhere, another version of wasmtime) makes it no entry, and it is written anew.
+//! the same directory. Both are readable by their owner alone, and where that is not so, as in a directory that
+//! others may write to, nothing is read and nothing is kept. Whatever is not right about an entry or the key (truncated,
+//! changed, copied from elsewhere, another version of wasmtime) makes it no entry, and it is written anew.
 //!
 //! ```text
 //! 0   32  HMAC-SHA-256, with the cache's key, of: name of the entry, then the bytes that follow
@@ -14,6 +15,7 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -21,6 +23,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::digest::PolicyDigest;
+use crate::private;
 
 /// Bytes of the MAC in front of an entry.
 const MAC_BYTES: usize = 32;
@@ -31,6 +34,9 @@ const KEY_BYTES: usize = 64;
 /// File of the key.
 const KEY_FILE: &str = "key";
 
+/// All entries together; the longest unused go first. A policy in Python has 40 MB, one in Rust less than one.
+const MAX_BYTES: u64 = 512 << 20;
+
 /// A directory of compiled policies. Any number of processes may share it.
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -38,8 +44,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Names the directory, which is made when it is needed. It should be readable by its owner alone: whoever can write
-    /// the key in it can have code run.
+    /// Names the directory, which is made when it is needed. Whoever can write to it could have code run, so one that
+    /// belongs to somebody else, is a link, or lets others write is not used.
     #[must_use]
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into() }
@@ -48,7 +54,9 @@ impl Cache {
     /// Loads what was compiled from this policy for this engine, if it is there and right.
     pub(crate) fn load(&self, engine: &Engine, policy: &PolicyDigest) -> Option<Component> {
         let name = entry_name(engine, policy);
-        let entry = fs::read(self.directory.join(&name)).ok()?;
+        self.trouble().is_none().then_some(())?;
+        let path = self.directory.join(&name);
+        let entry = private::read(&path)?;
         let (mac, compiled) = entry.split_first_chunk::<MAC_BYTES>()?;
         let key = read_key(&self.directory.join(KEY_FILE))?;
         authenticate(&key, &name, compiled).verify(mac.into()).ok()?;
@@ -57,8 +65,17 @@ impl Cache {
         // program, too. The name binds them to this policy, and to the version and the settings of this engine. The
         // bytes are in our memory, so that nobody changes them after the check.
         #[allow(unsafe_code)]
-        let component = unsafe { Component::deserialize(engine, compiled) };
-        component.ok()
+        let component = unsafe { Component::deserialize(engine, compiled) }.ok()?;
+        // Where this fails, the entry looks older than it is.
+        let _ = fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        Some(component)
+    }
+
+    /// Why the directory is not used; none if it is, or will be once it is made.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let why = private::directory_trouble(&self.directory)?;
+        Some(format!("compiled policies are not kept in `{}`: {why}", self.directory.display()))
     }
 
     /// Keeps what was compiled.
@@ -73,14 +90,39 @@ impl Cache {
         component: &Component,
     ) -> io::Result<()> {
         let compiled = component.serialize().map_err(io::Error::other)?;
-        make_private_directory(&self.directory)?;
+        private::make_directory(&self.directory)?;
+        if let Some(trouble) = self.trouble() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, trouble));
+        }
         let key = self.key()?;
         let name = entry_name(engine, policy);
         let mac = authenticate(&key, &name, &compiled).finalize().into_bytes();
-        let mut file = private_file(&self.directory)?;
+        let mut file = private::new_file(&self.directory)?;
         file.write_all(&mac)?;
         file.write_all(&compiled)?;
         file.persist(self.directory.join(&name))?;
+        self.shrink()
+    }
+
+    /// Removes the longest unused entries until the others are few enough.
+    fn shrink(&self) -> io::Result<()> {
+        let mut entries = Vec::new();
+        for file in fs::read_dir(&self.directory)? {
+            let file = file?;
+            let data = file.metadata()?;
+            if data.is_file() && file.file_name() != KEY_FILE {
+                entries.push((data.modified()?, data.len(), file.path()));
+            }
+        }
+        entries.sort();
+        let mut bytes: u64 = 0;
+        for (_, len, path) in entries.into_iter().rev() {
+            bytes = bytes.saturating_add(len);
+            if bytes > MAX_BYTES {
+                // Somebody else may have removed it, too.
+                let _ = fs::remove_file(path);
+            }
+        }
         Ok(())
     }
 
@@ -92,7 +134,7 @@ impl Cache {
         }
         let mut key = [0; KEY_BYTES];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
-        let mut file = private_file(&self.directory)?;
+        let mut file = private::new_file(&self.directory)?;
         file.write_all(&key)?;
         if path.exists() {
             // Not a key of ours: entries that it authenticated are lost.
@@ -107,7 +149,7 @@ impl Cache {
 }
 
 fn read_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
-    fs::read(path).ok()?.try_into().ok()
+    private::read(path)?.try_into().ok()
 }
 
 fn authenticate(key: &[u8; KEY_BYTES], name: &str, compiled: &[u8]) -> Hmac<Sha256> {
@@ -136,17 +178,4 @@ impl Hasher for Sha256Hasher {
     fn finish(&self) -> u64 {
         unreachable!("the whole digest is taken")
     }
-}
-
-/// Makes a file that nobody else may read, and which becomes visible by its name only once it is whole.
-fn private_file(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
-    // On Unix a temporary file has mode 0600; elsewhere the directory's rights count.
-    tempfile::NamedTempFile::new_in(directory)
-}
-
-fn make_private_directory(directory: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(directory)
 }

@@ -57,22 +57,21 @@ pub enum LoadError {
         /// [`Limits::component_bytes`](crate::Limits::component_bytes).
         limit: usize,
     },
-    /// A function of it is too large to be compiled in a reasonable time.
-    #[error("a function of {got} bytes, at most {limit} are accepted")]
-    FunctionTooLarge {
-        /// Bytes of the function.
-        got: usize,
-        /// [`Limits::function_bytes`](crate::Limits::function_bytes).
-        limit: usize,
+    /// It would take too long to compile, or be too much to instantiate.
+    #[error("{got} {what}, at most {limit} are accepted")]
+    TooMuch {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much, as far as it was counted.
+        got: u64,
+        /// What [`Limits`](crate::Limits) or the host say.
+        limit: u64,
     },
-    /// It has too many functions to be compiled in a reasonable time.
-    #[error("{got} functions, at most {limit} are accepted")]
-    TooManyFunctions {
-        /// How many it has, as far as they were counted.
-        got: usize,
-        /// [`Limits::functions`](crate::Limits::functions).
-        limit: usize,
-    },
+    /// Which instances there will be cannot be told from its bytes.
+    #[error(
+        "a component within it takes or hands out modules or components, which is not accepted"
+    )]
+    PassesComponents,
     /// The first bytes are not those of WebAssembly.
     #[error("not a WebAssembly file")]
     NotWasm,
@@ -92,9 +91,9 @@ pub enum LoadError {
         wanted: &'static str,
         /// What the component exports.
         exports: Vec<String>,
-        /// The first difference.
+        /// The first difference; none if it exports nothing of that name.
         #[source]
-        source: wasmtime::Error,
+        source: Option<wasmtime::Error>,
     },
     /// It could not say what it is.
     #[error(transparent)]
@@ -103,7 +102,7 @@ pub enum LoadError {
 
 /// Why a call gave no answer that counts. The host is unharmed, and so is the policy: the next call starts afresh.
 #[derive(Debug, thiserror::Error)]
-#[error("{policy} failed in `{function}`, having used {} fuel", usage.fuel)]
+#[error("{policy} failed in `{function}`{}", .fault.after(*usage))]
 pub struct CallError {
     /// The policy that failed.
     pub policy: Arc<PolicyLabel>,
@@ -156,12 +155,23 @@ pub enum Fault {
         /// [`Limits::memory_bytes`](crate::Limits::memory_bytes).
         limit: usize,
     },
-    /// The policy took too long by the wall clock. Unlike all else, this depends on the machine: it may go well the next time.
-    #[error("took longer than {} s", limit.as_secs_f64())]
+    /// The policy wanted tables that are too large.
+    #[error("tables of {wanted} elements, at most {limit} are allowed")]
+    TableTooLarge {
+        /// Elements that they would have had in all.
+        wanted: usize,
+        /// How many they may have.
+        limit: usize,
+    },
+    /// The policy took too much of the processor's time. Unlike fuel, this depends on the machine.
+    #[error("took longer than {} s of the processor", limit.as_secs_f64())]
     TooSlow {
-        /// [`Limits::wall_clock`](crate::Limits::wall_clock).
+        /// [`Limits::cpu_time`](crate::Limits::cpu_time).
         limit: Duration,
     },
+    /// This machine cannot run it now, and it is not the policy's fault.
+    #[error("this machine cannot run it now: {0}")]
+    Host(String),
     /// The answer is larger than is allowed.
     #[error("answer of more than {limit} bytes")]
     AnswerTooLarge {
@@ -180,6 +190,16 @@ pub enum Fault {
     /// The policy itself says that it cannot answer, and why.
     #[error("refused: {0}")]
     Refused(String),
+}
+
+impl Fault {
+    /// What was used until then, as far as it is known: whatever is interrupted does not tell.
+    fn after(&self, usage: Usage) -> String {
+        match self {
+            Self::TooSlow { .. } | Self::Host(_) => String::new(),
+            _ => format!(", having used {} fuel", usage.fuel),
+        }
+    }
 }
 
 /// The first few names, as far as they are short: a component may have any number of any length.

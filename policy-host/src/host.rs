@@ -7,12 +7,12 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 use crate::Usage;
-use crate::bounds;
 use crate::cache::Cache;
 use crate::contract::{self, Violation};
 use crate::digest::PolicyDigest;
 use crate::error::{CallError, Fault, Function, LoadError, PolicyLabel};
-use crate::store::{self, Meter};
+use crate::store::{self, MAX_PARTS, Meter};
+use crate::survey::{self, MAX_INSTANCES, Survey};
 use crate::types::{PlanInput, PolicyInfo, RolloutPlan, Setting, Snapshot, Verdict};
 use crate::v0_1::{INTERFACE, Mirrored, RolloutPolicy, RolloutPolicyPre};
 
@@ -27,14 +27,21 @@ pub struct Limits {
     pub input_bytes: usize,
     /// Answer of a call, in bytes of the host's memory; 1 MiB. What a text or a list may have is in the contract.
     pub output_bytes: usize,
-    /// Time of a call; 5 s. It is a belt for machines under load: fuel ends a call first on any other.
-    pub wall_clock: Duration,
+    /// Processor time of a call; 5 s. It is a belt: fuel ends a call first on all machines but the slowest.
+    pub cpu_time: Duration,
     /// A component in bytes; 64 MiB. With an interpreter for Python it has 18 MB.
     pub component_bytes: usize,
-    /// A function of it in bytes; 1 MiB.
-    pub function_bytes: usize,
-    /// Functions of it; 100,000.
+    /// Functions of it; 25,000. Python's interpreter has 13,482.
     pub functions: usize,
+    /// All functions of it in bytes; 16 MiB. Python's have 6.6 MB.
+    pub code_bytes: usize,
+    /// One of them in bytes; 1 MiB. The largest of Python's has 427 KB.
+    pub function_bytes: usize,
+    /// Branches of all functions times their locals, one more of each, by which compiling takes longer; 16,000,000.
+    /// Python's interpreter has 5,318,279.
+    pub weight: u64,
+    /// The same of one function; 1,000,000. The most of Python's is 212,474.
+    pub function_weight: u64,
 }
 
 impl Default for Limits {
@@ -45,10 +52,13 @@ impl Default for Limits {
             memory_bytes: 64 * MIB,
             input_bytes: 8 * MIB,
             output_bytes: MIB,
-            wall_clock: Duration::from_secs(5),
+            cpu_time: Duration::from_secs(5),
             component_bytes: 64 * MIB,
+            functions: 25_000,
+            code_bytes: 16 * MIB,
             function_bytes: MIB,
-            functions: 100_000,
+            weight: 16_000_000,
+            function_weight: 1_000_000,
         }
     }
 }
@@ -84,25 +94,12 @@ impl Host {
     /// If the bytes are no component that exports a policy and imports nothing, or if it cannot describe itself.
     pub fn load(&self, component: &[u8]) -> Result<Policy, LoadError> {
         check_kind(component, &self.limits)?;
-        bounds::check_functions(component, &self.limits)?;
-        let digest = PolicyDigest::of(component);
-        let (component, origin) = self.compiled(component, &digest)?;
-        let component_type = component.component_type();
-        let imports: Vec<_> =
-            component_type.imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
+        let Survey { imports, exports } = survey::of(component, &self.limits)?;
         if !imports.is_empty() {
             return Err(LoadError::Imports(imports));
         }
-        let instance =
-            Linker::new(&self.engine).instantiate_pre(&component).map_err(LoadError::Invalid)?;
-        let exports = RolloutPolicyPre::new(instance).map_err(|source| LoadError::WrongWorld {
-            wanted: INTERFACE,
-            exports: component_type
-                .exports(&self.engine)
-                .map(|(name, _)| name.to_owned())
-                .collect(),
-            source,
-        })?;
+        let digest = PolicyDigest::of(component);
+        let (exports, origin) = self.checked(component, &digest, exports)?;
         let label = Arc::new(PolicyLabel { name: None, digest });
         let mut runner = Runner { exports, limits: self.limits.clone(), label };
         let info = runner.describe(&[], || Ok(()))?.value;
@@ -110,35 +107,38 @@ impl Host {
         Ok(Policy { runner, info, origin })
     }
 
-    /// Takes the component out of the cache, or compiles it and keeps it there.
-    fn compiled(
+    /// Takes a component out of the cache, or compiles it; keeps it there if it is a policy.
+    fn checked(
         &self,
-        component: &[u8],
+        bytes: &[u8],
         digest: &PolicyDigest,
-    ) -> Result<(Component, Origin), LoadError> {
-        if let Some(component) =
-            self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest))
-        {
-            return Ok((component, Origin::Cache));
-        }
-        let component =
-            Component::from_binary(&self.engine, component).map_err(LoadError::Invalid)?;
-        if let Some(cache) = &self.cache {
+        exports: Vec<String>,
+    ) -> Result<(RolloutPolicyPre<Meter>, Origin), LoadError> {
+        let wrong = |exports, source| LoadError::WrongWorld { wanted: INTERFACE, exports, source };
+        let kept = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest));
+        let (component, origin) = match kept {
+            Some(component) => (component, Origin::Cache),
+            None if !exports.iter().any(|name| name == INTERFACE) => {
+                return Err(wrong(exports, None));
+            }
+            None => {
+                let compiled = Component::from_binary(&self.engine, bytes);
+                (compiled.map_err(LoadError::Invalid)?, Origin::Compiled)
+            }
+        };
+        let instance =
+            Linker::new(&self.engine).instantiate_pre(&component).map_err(LoadError::Invalid)?;
+        let policy = RolloutPolicyPre::new(instance).map_err(|why| wrong(exports, Some(why)))?;
+        if let Some(cache) = self.cache.as_ref().filter(|_| origin == Origin::Compiled) {
             // A directory that cannot be written to costs time at the next start, and nothing else.
             let _ = cache.store(&self.engine, digest, &component);
         }
-        Ok((component, Origin::Compiled))
+        Ok((policy, origin))
     }
 }
 
 /// Calls at once, for which there is room that is used again.
 const CALLS_AT_ONCE: u32 = 64;
-
-/// Memories, and tables, of a policy; there is one of each in all that were tried.
-const PARTS: u32 = 8;
-
-/// Core instances of a policy; one in Python has 38.
-const INSTANCES: u32 = 256;
 
 /// Bytes of a memory that are zeroed rather than given back.
 const KEPT_BYTES: usize = 4 << 20;
@@ -159,12 +159,14 @@ fn config() -> Config {
 fn pooled(limits: &Limits) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(CALLS_AT_ONCE)
-        .total_core_instances(CALLS_AT_ONCE * INSTANCES)
-        .total_memories(CALLS_AT_ONCE * PARTS)
-        .total_tables(CALLS_AT_ONCE * PARTS)
-        .max_core_instances_per_component(INSTANCES)
-        .max_memories_per_component(PARTS)
-        .max_tables_per_component(PARTS)
+        .total_core_instances(CALLS_AT_ONCE * MAX_INSTANCES)
+        .total_memories(CALLS_AT_ONCE * MAX_PARTS)
+        .total_tables(CALLS_AT_ONCE * MAX_PARTS)
+        .max_core_instances_per_component(MAX_INSTANCES)
+        .max_memories_per_component(MAX_PARTS)
+        .max_memories_per_module(MAX_PARTS)
+        .max_tables_per_component(MAX_PARTS)
+        .max_tables_per_module(MAX_PARTS)
         .table_elements(store::MAX_TABLE_ELEMENTS)
         .max_memory_size(limits.memory_bytes)
         .linear_memory_keep_resident(KEPT_BYTES)
@@ -231,6 +233,15 @@ impl Policy {
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.origin
+    }
+
+    /// Checks settings against those that the policy has, before it is asked anything.
+    ///
+    /// # Errors
+    ///
+    /// The first that is unknown, of another type, out of its range or given twice.
+    pub fn check_settings(&self, settings: &[Setting]) -> Result<(), Violation> {
+        contract::check_settings(settings, &self.info)
     }
 
     /// Asks what the policy is and what it wants under these settings.
@@ -327,10 +338,14 @@ impl Runner {
         check_input().map_err(|violation| fail(Usage::default(), Fault::Input(violation)))?;
 
         let (mut store, instance) = self.instantiate();
-        let answer = instance.and_then(|policy| ask(&policy, &mut store, input.to_wit()));
+        let answer = instance
+            .map_err(|error| store::fault(&error, &self.limits, Fault::Host))
+            .and_then(|policy| {
+                let asked = ask(&policy, &mut store, input.to_wit());
+                asked.map_err(|error| store::fault(&error, &self.limits, Fault::Malformed))
+            });
         let usage = store::usage(&store, &self.limits);
         let value = answer
-            .map_err(|error| store::fault(&error, &self.limits))
             .and_then(|answer| match answer {
                 Ok(wit) => Ok(O::from_wit(wit)),
                 Err(text) => Err(refusal(text)),

@@ -21,16 +21,18 @@
 //! # }
 //! ```
 
-mod bounds;
 mod cache;
 mod contract;
+mod cpu_time;
 mod digest;
 mod error;
 mod host;
+mod private;
 mod rollout_policy;
 pub mod sample;
 pub mod shipped;
 mod store;
+mod survey;
 mod v0_1;
 
 pub use cache::Cache;

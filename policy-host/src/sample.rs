@@ -3,9 +3,9 @@
 //! They have the metrics, buckets and groups that the policy asks for, and nothing by chance.
 
 use crate::types::{
-    Bucket, Change, Clock, Fallback, Group, Metric, MetricKind, MetricNeed, PastRollout,
-    PauseState, PlanInput, PolicyInfo, Reason, Reference, Release, RolloutPlan, RootCause, Seconds,
-    Severity, Signal, Snapshot, Tally,
+    Bucket, Change, Clock, DecidedBy, DecisionKind, Fallback, Group, Metric, MetricKind,
+    MetricNeed, PastDecision, PastRollout, PauseState, PlanInput, PolicyInfo, Reason, Reference,
+    Release, RolloutPlan, RootCause, Seconds, Severity, Signal, Snapshot, Tally,
 };
 
 /// Devices of the fleet that is made up.
@@ -106,11 +106,26 @@ fn snapshot(
             Phase::Paused(root_cause, age) => Some(pause(root_cause, age)),
             Phase::Filling | Phase::Full => None,
         },
-        decisions: vec![],
+        decisions: decisions(stage_index, watched, phase),
         settings: vec![],
         memo: String::new(),
         extra: vec![],
     }
+}
+
+/// How the rollout came here, newest first.
+fn decisions(stage_index: usize, stage_age: Seconds, phase: Phase) -> Vec<PastDecision> {
+    let decided =
+        |age, kind| PastDecision { age, kind, by: DecidedBy::Policy, code: "sample".to_owned() };
+    let pause = match phase {
+        Phase::Paused(_, age) => Some(decided(age, DecisionKind::Pause)),
+        Phase::Filling | Phase::Full => None,
+    };
+    let advances = (0..stage_index).map(|stage| {
+        let stages_ago = u32::try_from(stage).unwrap_or(u32::MAX);
+        decided(stage_age.saturating_add(stages_ago.saturating_mul(86_400)), DecisionKind::Advance)
+    });
+    pause.into_iter().chain(advances).collect()
 }
 
 fn clock(elapsed: Seconds) -> Clock {
@@ -173,6 +188,8 @@ fn groups(info: &PolicyInfo, share: f64, health: Health) -> Vec<Group> {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn group(info: &PolicyInfo, label: String, devices: u32, share: f64, health: Health) -> Group {
     let updated = (f64::from(devices) * share) as u32;
+    let is_bad = matches!(health, Health::Times(ratio) if ratio > 2.0);
+    let (failed, bricked) = if is_bad { (updated / 50, updated / 1000) } else { (0, 0) };
     let metric =
         |need: &MetricNeed| metric(info, need, f64::from(devices), f64::from(updated), health);
     Group {
@@ -181,10 +198,10 @@ fn group(info: &PolicyInfo, label: String, devices: u32, share: f64, health: Hea
         held_back: devices / 50,
         offered: updated,
         updated,
-        committed: updated,
-        rolled_back: 0,
-        bricked: 0,
-        silent: 0,
+        committed: updated - failed - bricked,
+        rolled_back: failed,
+        bricked,
+        silent: if is_bad { updated / 200 } else { 0 },
         metrics: info.metrics.iter().map(metric).collect(),
     }
 }

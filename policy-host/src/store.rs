@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use wasmtime::{Engine, EngineWeak, ResourceLimiter, Store, Trap};
+use wasmtime::{Engine, EngineWeak, ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use crate::Limits;
+use crate::cpu_time;
 use crate::error::{Fault, Usage};
+use crate::survey::MAX_INSTANCES;
 
-/// How often the wall clock is looked at.
+/// How often the time of a call is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Elements of all tables together; the largest interpreters that were tried have some 20,000.
 pub(crate) const MAX_TABLE_ELEMENTS: usize = 200_000;
 
-/// Instances, memories and tables of a component, each.
-const MAX_PARTS: usize = 1_000;
+/// Memories, and tables, of a component; there is one of each in all that were tried.
+pub(crate) const MAX_PARTS: u32 = 8;
 
-/// Makes the wall clock of an engine go on until the engine is dropped.
+/// Makes the clock of an engine go on until the engine is dropped.
 ///
 /// It sleeps rather than looking at a clock, so that it never counts too much.
 pub(crate) fn start_ticking(engine: &Engine) {
@@ -37,8 +39,12 @@ pub(crate) fn new(engine: &Engine, limits: &Limits) -> Store<Meter> {
     store.set_fuel(limits.fuel).expect("the engine counts fuel");
     store.set_hostcall_fuel(limits.output_bytes);
     // The tick that is under way is not a whole one.
-    let ticks = limits.wall_clock.as_millis().div_ceil(TICK.as_millis()) + 1;
-    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
+    store.set_epoch_deadline(2);
+    let (limit, start) = (limits.cpu_time, cpu_time::of_this_thread());
+    store.epoch_deadline_callback(move |_| {
+        let used = cpu_time::of_this_thread().saturating_sub(start);
+        Ok(if used < limit { UpdateDeadline::Continue(1) } else { UpdateDeadline::Interrupt })
+    });
     store
 }
 
@@ -48,23 +54,34 @@ pub(crate) fn usage(store: &Store<Meter>, limits: &Limits) -> Usage {
     Usage { fuel: limits.fuel.saturating_sub(left), memory_bytes: store.data().memory_bytes }
 }
 
-/// Tells what an error of wasmtime means.
-pub(crate) fn fault(error: &wasmtime::Error, limits: &Limits) -> Fault {
-    if let Some(&OverLimit { wanted }) = error.downcast_ref() {
-        return Fault::OutOfMemory { wanted, limit: limits.memory_bytes };
+/// Tells what an error of wasmtime means; one that it has no type for becomes what `else_it_is` says.
+pub(crate) fn fault(
+    error: &wasmtime::Error,
+    limits: &Limits,
+    else_it_is: fn(String) -> Fault,
+) -> Fault {
+    match error.downcast_ref() {
+        Some(&OverLimit::Bytes(wanted)) => {
+            return Fault::OutOfMemory { wanted, limit: limits.memory_bytes };
+        }
+        Some(&OverLimit::Elements(wanted)) => {
+            return Fault::TableTooLarge { wanted, limit: MAX_TABLE_ELEMENTS };
+        }
+        Some(OverLimit::OfHost(why)) => return Fault::Host(why.clone()),
+        None => {}
     }
     if error.is::<std::str::Utf8Error>() {
         return Fault::NotUtf8;
     }
     match error.downcast_ref() {
         Some(Trap::OutOfFuel) => Fault::OutOfFuel { limit: limits.fuel },
-        Some(Trap::Interrupt) => Fault::TooSlow { limit: limits.wall_clock },
+        Some(Trap::Interrupt) => Fault::TooSlow { limit: limits.cpu_time },
         Some(trap) => Fault::Trap(trap.to_string()),
         // Its type is private to wasmtime; a test keeps watch over the text.
         None if error.root_cause().to_string().contains("fuel allocated for hostcalls") => {
             Fault::AnswerTooLarge { limit: limits.output_bytes }
         }
-        None => Fault::Malformed(error.root_cause().to_string()),
+        None => else_it_is(error.root_cause().to_string()),
     }
 }
 
@@ -81,11 +98,16 @@ impl Meter {
     }
 }
 
-/// A memory or table would have grown beyond the limit.
+/// A memory or table cannot grow so far.
 #[derive(Debug, thiserror::Error)]
-#[error("over the limit of memory: {wanted} bytes")]
-struct OverLimit {
-    wanted: usize,
+enum OverLimit {
+    #[error("over the limit of memory: {0} bytes")]
+    Bytes(usize),
+    #[error("over the limit of tables: {0} elements")]
+    Elements(usize),
+    /// Within all limits, but the machine has no more.
+    #[error("{0}")]
+    OfHost(String),
 }
 
 impl ResourceLimiter for Meter {
@@ -98,7 +120,7 @@ impl ResourceLimiter for Meter {
         let wanted = self.memory_bytes.saturating_add(desired.saturating_sub(current));
         if wanted > self.limit_bytes {
             // An error ends the call, where `false` would let the policy go on without the memory.
-            return Err(OverLimit { wanted }.into());
+            return Err(OverLimit::Bytes(wanted).into());
         }
         self.memory_bytes = wanted;
         Ok(true)
@@ -112,21 +134,31 @@ impl ResourceLimiter for Meter {
     ) -> wasmtime::Result<bool> {
         let wanted = self.table_elements.saturating_add(desired.saturating_sub(current));
         if wanted > MAX_TABLE_ELEMENTS {
-            return Err(OverLimit { wanted: wanted.saturating_mul(size_of::<usize>()) }.into());
+            return Err(OverLimit::Elements(wanted).into());
         }
         self.table_elements = wanted;
         Ok(true)
     }
 
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        // What the limits or the memory's own maximum refuse is no matter of the machine.
+        match error.downcast_ref::<std::io::Error>() {
+            Some(error) => Err(OverLimit::OfHost(error.to_string()).into()),
+            None => Ok(()),
+        }
+    }
+
+    // The survey has counted them.
+
     fn instances(&self) -> usize {
-        MAX_PARTS
+        MAX_INSTANCES as usize
     }
 
     fn tables(&self) -> usize {
-        MAX_PARTS
+        MAX_PARTS as usize
     }
 
     fn memories(&self) -> usize {
-        MAX_PARTS
+        MAX_PARTS as usize
     }
 }

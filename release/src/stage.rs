@@ -5,7 +5,7 @@ use std::path::Path;
 use whittle_format::limits::MAX_STAGE_ENVELOPE_BYTES;
 use whittle_format::{Seed, Stage, stage};
 use whittle_patcher_nostd::follows;
-pub use whittle_patcher_nostd::{Draw, VerifiedStage, place};
+pub use whittle_patcher_nostd::{Draw, Gate, VerifiedStage, place};
 
 use crate::keys::{Keyring, Signer};
 use crate::{Error, Result, SignedEnvelope, files, refusal};

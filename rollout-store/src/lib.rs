@@ -16,6 +16,7 @@
 //! Nothing is remembered outside of the log but the builds that are quarantined, which is a list for the start of other rollouts.
 
 mod chain;
+mod claim;
 mod error;
 mod name;
 mod session;

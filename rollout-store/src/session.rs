@@ -89,6 +89,19 @@ impl Session {
         &self.log
     }
 
+    /// Sees to it that nobody else drives the rollout's fleet while this session lives, and reads the log again: what the rollout
+    /// orders then is for this session alone to carry out. Tells whether nobody else does; ask again a little later if so.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn try_claim(&mut self) -> Result<bool, SessionError> {
+        let is_mine = self.store.try_claim(&self.name)?;
+        if is_mine {
+            self.reload()?;
+        }
+        Ok(is_mine)
+    }
+
     /// Takes figures; whether they counted is in the entry's outcome.
     ///
     /// # Errors

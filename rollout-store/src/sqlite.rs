@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, Trans
 use whittle_rollout::Entry;
 
 use crate::chain::{Hash, Log, NOTHING, Row};
+use crate::claim::Claims;
 use crate::error::StoreError;
 use crate::name::RolloutName;
 use crate::store::{Appended, Store};
@@ -61,6 +62,7 @@ const TABLES: &str = "
 #[derive(Debug)]
 pub struct Sqlite {
     connection: Connection,
+    claims: Claims,
 }
 
 impl Sqlite {
@@ -80,7 +82,8 @@ impl Sqlite {
             }
             other => other,
         })?;
-        let mut store = Self { connection };
+        let claims = Claims::new(path)?;
+        let mut store = Self { connection, claims };
         store.prepare(&shown)?;
         Ok(store)
     }
@@ -199,6 +202,10 @@ impl Store for Sqlite {
             log.push(&row)?;
         }
         Ok(log)
+    }
+
+    fn try_claim(&mut self, name: &RolloutName) -> Result<bool, StoreError> {
+        self.claims.try_take(name)
     }
 
     fn rollouts(&mut self) -> Result<Vec<RolloutName>, StoreError> {

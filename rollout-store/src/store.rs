@@ -44,6 +44,15 @@ pub trait Store {
     /// [`StoreError::Unknown`]; [`StoreError::Edited`] if an entry is not what was written; [`StoreError`].
     fn read(&mut self, name: &RolloutName) -> Result<Log, StoreError>;
 
+    /// Sees to it that nobody else drives the fleet of a rollout, until this store is dropped or its process ends.
+    ///
+    /// Orders are read from the log and then carried out, request by request: two that did so at once could offer by older orders
+    /// what newer ones have closed. Tells whether nobody else does.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn try_claim(&mut self, name: &RolloutName) -> Result<bool, StoreError>;
+
     /// Names of all rollouts, in their alphabetical order.
     ///
     /// # Errors

@@ -38,9 +38,25 @@ fn settings_are_checked_by_what_the_policy_says_of_them() {
     with("first-share=0.2").ok();
     assert_eq!(with("first-share=much").code, 2);
     assert_eq!(with("another=1").code, 2);
-    let out_of_range = with("first-share=2");
-    assert_eq!(out_of_range.code, 4);
-    assert!(out_of_range.stderr.contains("0.01 to 0.99"), "{out_of_range:?}");
+    for wrong in ["first-share=2", "first-share=NaN", "first-share=inf"] {
+        let out_of_range = with(wrong);
+        assert_eq!(out_of_range.code, 2, "{out_of_range:?}");
+        assert!(out_of_range.stderr.contains("0.01 to 0.99"), "{out_of_range:?}");
+    }
+    let twice = [
+        "run",
+        &policy,
+        "--snapshot",
+        &snapshot,
+        "--set",
+        "first-share=0.2",
+        "--set",
+        "first-share=0.3",
+    ];
+    let twice = run(&twice);
+    assert!(twice.code == 2 && twice.stderr.contains("again"), "{twice:?}");
+    run(&["check", &policy, "--set", "first-share=0.2"]).ok();
+    assert_eq!(run(&["check", &policy, "--set", "first-share=2"]).code, 2);
 }
 
 #[test]
@@ -48,6 +64,15 @@ fn a_check_says_what_it_looked_at() {
     let json = run(&["check", "canary", "--format", "json"]).ok().json();
     assert_eq!((&json["policy"], &json["instances"]), (&"canary".into(), &100.into()));
     assert!(json["snapshots"].as_u64() > Some(10), "{json}");
+}
+
+#[test]
+fn a_plan_is_shown_with_its_stages() {
+    let shown = run(&["plan", "canary"]).ok().stdout;
+    assert!(shown.contains("stage") && shown.contains("of the fleet is held back"), "{shown}");
+    let json = run(&["plan", "canary", "--format", "json"]).ok().json();
+    assert!(json["plan"]["stages"].as_array().is_some_and(|stages| stages.len() > 1), "{json}");
+    assert_eq!(run(&["plan", "canary", "--input", &fixture("README.md")]).code, 4);
 }
 
 #[test]
@@ -76,6 +101,14 @@ fn cases_are_written_compared_and_told_apart() {
     let failed = run(&["test", &policy, &cases]);
     assert_eq!(failed.code, 9, "{failed:?}");
     assert!(failed.stderr.contains("-   \"memo\": \"y\""), "{failed:?}");
+    let case = |name: &str| directory.path().join(name);
+    std::fs::copy(case("bare.snapshot.json"), case("new.snapshot.json")).expect("copied");
+    std::fs::copy(case("bare.verdict.json"), case("orphan.verdict.json")).expect("copied");
+    let failed = run(&["test", &policy, &cases, "--format", "json"]);
+    assert_eq!(failed.code, 9, "{failed:?}");
+    let found = failed.json();
+    let names = found["failed"].as_array().expect("a list").iter().map(|failed| &failed["case"]);
+    assert!(names.eq(["bare", "new", "orphan"]), "{found}");
     let empty = tempfile::tempdir().expect("there is room");
     assert_eq!(run(&["test", &policy, &empty.path().display().to_string()]).code, 2);
 }

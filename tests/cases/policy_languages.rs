@@ -85,7 +85,9 @@ fn makes_a_policy(language: &str, forbidden: Option<(&str, &[&str])>) {
         assert!(is_built(language, &sources, &component));
         let args = ["policy", "test", &policy, &cases];
         let failed = command(room.path()).args(args).output().expect("it runs");
-        assert_eq!(failed.status.code(), Some(4), "{expression}: {failed:?}");
+        assert_eq!(failed.status.code(), Some(9), "{expression}: {failed:?}");
+        let talk = String::from_utf8_lossy(&failed.stderr);
+        assert!(talk.contains("wasm trap"), "{expression}: {failed:?}");
         std::fs::write(&file, text).expect("it can be written");
     }
 }

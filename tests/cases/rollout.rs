@@ -1,11 +1,14 @@
 //! `whittle rollout`, as an operator and a timer use it.
 
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use whittle_patcher_nostd::{DeviceFacts, VerifiedFlags, VerifiedStage};
 
-use crate::support::{Run, root, whittle};
+use crate::support::{Run, command, keys, root, test_key, whittle};
 
 /// 2026-11-26 08:00 UTC: devices may be updated for eleven hours.
 const START_S: u64 = 1_795_680_000;
@@ -205,4 +208,102 @@ fn mistakes_are_told() {
     std::fs::write(desk.path().join("zone.toml"), zone).expect("written");
     let zone = desk.rollout(&["plan", "zone.toml"]);
     assert!(zone.code == 4 && zone.stderr.contains("Europe/Nowhere"), "{zone:?}");
+}
+
+impl Desk {
+    /// The example with a fleet that is reached by signed documents.
+    fn published() -> Self {
+        let mut desk = Self::new();
+        let text = std::fs::read_to_string(&desk.file).expect("there");
+        let fleet = "\n[fleet]\nkind = \"published\"\ndirectory = \"public\"\nproduct = \"thermostat\"\n\
+                     key = \"keys/release.key.pem\"\nregion = \"region\"\n";
+        desk.file = desk.path().join("rollout.toml").display().to_string();
+        std::fs::write(&desk.file, text + fleet).expect("written");
+        test_key().write_pair(&desk.path().join("keys")).expect("written");
+        desk
+    }
+
+    /// How many of a thousand devices of a group may take the target.
+    fn eligible(&self, hw: &str, region: &str) -> usize {
+        let keys = keys();
+        let read = |name: &str| std::fs::read(self.path().join("public").join(name));
+        let (stage, flags) = (read("stage.bin").expect("there"), read("flags.bin").expect("there"));
+        let stage = VerifiedStage::check(&stage, "thermostat", None, &keys).expect("signed");
+        let flags = VerifiedFlags::check(&flags, "thermostat", 0, &keys).expect("signed");
+        let groups = [&*format!("hw.{hw}")];
+        let admits = |n: &u32| {
+            let id = format!("TH-{n}");
+            let facts = DeviceFacts { id: id.as_bytes(), groups: &groups, region: Some(region) };
+            stage.admits(&flags, &facts)
+        };
+        (0..1000).filter(admits).count()
+    }
+}
+
+#[test]
+fn the_fleet_follows_what_is_decided_and_said() {
+    let desk = Desk::published();
+    let at = |minute: u64| (START_S + minute * 60).to_string();
+    let no_directory = desk.rollout(&["start", "t1", &desk.file, "--at", &at(0)]);
+    assert_eq!(no_directory.code, 3, "{no_directory:?}");
+    assert!(no_directory.stderr.contains("the fleet does not follow: "), "{no_directory:?}");
+    std::fs::create_dir(desk.path().join("public")).expect("made");
+    let driven = desk.rollout(&["drive", "t1", &desk.file, "--at", &at(1)]).ok();
+    assert!(driven.stdout.contains("fleet     published "), "{driven:?}");
+    let again = desk.rollout(&["drive", "t1", &desk.file, "--at", &at(1), "--format", "json"]);
+    assert_eq!(again.ok().json()["fleet"]["changed"], json!([]));
+    assert!((1..30).contains(&desk.eligible("B", "eu")), "a hundredth");
+
+    let said = |minute: u64, args: &[&str]| {
+        let more = ["--by", "carol", "--at", &at(minute), "--drive", &desk.file];
+        desk.rollout(&[args, &more].concat()).ok()
+    };
+    let advanced = said(2, &["advance", "t1", "5%"]);
+    assert!(advanced.stdout.contains("fleet     published "), "{advanced:?}");
+    assert!((30..75).contains(&desk.eligible("C", "us")), "a twentieth");
+    let check = |flags: &[&str]| {
+        let args = ["stage", "check", "public/stage.bin", "--device", "TH-1", "--format", "json"];
+        let keys = ["--pubkey", "keys/release.pub.pem"];
+        whittle(desk.path(), &[&args[..], &keys, flags].concat()).ok().json()
+    };
+    said(3, &["pause", "t1"]);
+    assert_eq!(desk.eligible("C", "us"), 0, "nobody begins");
+    assert_eq!(check(&[])["gate"], Value::Null);
+    assert_eq!(check(&["--flags", "public/flags.bin"])["gate"], false);
+    said(4, &["resume", "t1"]);
+    assert!((30..75).contains(&desk.eligible("C", "us")), "as before");
+    said(5, &["rollback", "t1", "--group", "hw=C"]);
+    assert_eq!(desk.eligible("C", "us"), 0);
+    assert!((30..75).contains(&desk.eligible("B", "eu")), "others go on");
+
+    desk.observe(1, 10, 1.0).ok();
+    let ticked = desk.tick(1).ok().json();
+    assert_eq!(ticked["fleet"]["shortfalls"], json!([]), "{ticked}");
+}
+
+#[test]
+fn a_watch_lets_the_fleet_follow_what_people_say() {
+    let desk = Desk::published();
+    std::fs::create_dir(desk.path().join("public")).expect("made");
+    desk.rollout(&["start", "t1", &desk.file]).ok();
+    let mut watch = command(desk.path(), &["rollout", "tick", "t1", &desk.file, "--watch"]);
+    let watch = watch.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
+    std::thread::sleep(Duration::from_millis(300));
+    desk.rollout(&["stop", "t1", "--by", "dave"]).ok();
+    let ended = watch.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(8), "{ended:?}");
+    assert_eq!(desk.eligible("B", "eu"), 0, "it was stopped");
+}
+
+#[test]
+fn a_fleet_that_cannot_be_reached_is_told_before_anything_starts() {
+    let desk = Desk::published();
+    std::fs::remove_file(desk.path().join("keys/release.key.pem")).expect("gone");
+    assert_eq!(desk.rollout(&["start", "t1", &desk.file]).code, 3);
+    assert_eq!(desk.rollout(&["status", "t1"]).code, 3, "there is no store");
+    let example = root().join("examples/rollouts/thermostat.toml").display().to_string();
+    desk.rollout(&["start", "t1", &example]).ok();
+    let bare = desk.rollout(&["stop", "t1", "--by", "erin", "--drive", &example]);
+    assert!(bare.code == 4 && bare.stderr.contains("it has no `[fleet]`"), "{bare:?}");
+    assert!(!desk.rollout(&["log", "t1"]).ok().stdout.contains("erin"), "nothing was said");
 }

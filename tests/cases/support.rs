@@ -173,19 +173,21 @@ impl Run {
 }
 
 pub(crate) fn whittle(directory: &Path, args: &[&str]) -> Run {
-    let output = Command::new(env!("CARGO_BIN_EXE_whittle-under-test"))
-        .args(args)
-        .current_dir(directory)
-        .env("NO_COLOR", "1")
-        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
-        .output()
-        .expect("runs");
+    let output = command(directory, args).output().expect("runs");
     let Output { status, stdout, stderr } = output;
     Run {
         code: status.code().expect("not killed"),
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
     }
+}
+
+/// The same for a run that goes on beside the test.
+pub(crate) fn command(directory: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_whittle-under-test"));
+    command.args(args).current_dir(directory).env("NO_COLOR", "1");
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command
 }
 
 pub(crate) fn keys() -> Keyring {

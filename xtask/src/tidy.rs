@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::{header, setup, shell};
 
 /// What a crate of ours may depend on, besides crates that only its tests use.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("whittle-both", &[]),
     ("whittle-format", &["defmt"]),
     ("whittle-delta", &["bzip2", "defmt", "qbsdiff", "ruzstd", "zstd"]),
@@ -31,6 +31,23 @@ const ALLOWED: [(&str, &[&str]); 9] = [
         &["base64", "csv", "serde", "serde_json", "thiserror", "ureq", "whittle-rollout"],
     ),
     ("whittle-rollout", &["libm", "serde", "serde_json", "sha2", "thiserror"]),
+    (
+        "whittle-fleet",
+        &[
+            "aws-credential-types",
+            "aws-sigv4",
+            "base64",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror",
+            "ureq",
+            "whittle-format",
+            "whittle-patcher-nostd",
+            "whittle-release",
+            "whittle-rollout",
+        ],
+    ),
     ("whittle-rollout-store", &["rusqlite", "serde_json", "sha2", "thiserror", "whittle-rollout"]),
     (
         "whittle-simulation",

@@ -5,12 +5,12 @@ use whittle_format::Label;
 use whittle_format::flags::{Flag, Rule, SubjectKind};
 use whittle_format::limits::MAX_FLAGS_ENVELOPE_BYTES;
 use whittle_release::device_id::DeviceId;
-use whittle_release::flags::{self, Decision, DeviceFacts, FlagsSource, Reason, VerifiedFlags};
+use whittle_release::flags::{self, Decision, FlagsSource, Reason, VerifiedFlags};
 use whittle_release::image::hex;
 use whittle_release::keys::{Keyring, PrivateKey};
 use whittle_release::percent;
 
-use super::TrustArgs;
+use super::{DeviceArgs, TrustArgs};
 use crate::error::Result;
 use crate::printer::{Printer, table};
 use crate::values;
@@ -66,17 +66,8 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     trust: TrustArgs,
 
-    /// Id of the device: text, or `hex:` and the digits of its bytes.
-    #[arg(long, value_name = "ID")]
-    device: DeviceId,
-
-    /// A group that the device is in; may be given several times.
-    #[arg(long = "group", value_name = "NAME", value_parser = values::label)]
-    groups: Vec<Label>,
-
-    /// The region that the device is in.
-    #[arg(long, value_name = "NAME", value_parser = values::label)]
-    region: Option<Label>,
+    #[command(flatten)]
+    device: DeviceArgs,
 
     /// Only this flag; may be given several times, also for flags that the document does not list.
     #[arg(long = "flag", value_name = "NAME", value_parser = values::label)]
@@ -294,12 +285,8 @@ impl ValueView {
 fn eval(args: &EvalArgs, printer: &Printer) -> Result {
     let bytes = flags::read(&args.file)?;
     let flags = flags::authenticate(&args.file, &bytes, &args.trust.keyring()?)?;
-    let groups: Vec<&str> = args.groups.iter().map(Label::as_str).collect();
-    let device = DeviceFacts {
-        id: args.device.as_bytes(),
-        groups: &groups,
-        region: args.region.as_ref().map(Label::as_str),
-    };
+    let groups = args.device.groups();
+    let device = args.device.facts(&groups);
     let names = match args.flags.as_slice() {
         [] => flags.iter().map(|flag| flag.name).collect(),
         chosen => chosen.to_vec(),
@@ -308,7 +295,7 @@ fn eval(args: &EvalArgs, printer: &Printer) -> Result {
     let evaluation = Evaluation {
         product: flags.head.product.to_string(),
         version: flags.version(),
-        device: args.device.clone(),
+        device: args.device.id.clone(),
         flags: values.collect(),
     };
     printer.result(&evaluation, |evaluation| {

@@ -18,10 +18,14 @@ mod verify;
 use std::path::PathBuf;
 
 use whittle_delta::compact::{CodeHint, InstructionSet};
+use whittle_format::Label;
+use whittle_release::device_id::DeviceId;
+use whittle_release::flags::DeviceFacts;
 use whittle_release::keys::{self, Keyring};
 
 use crate::error::Result;
 use crate::printer::Printer;
+use crate::values;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -62,6 +66,33 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::Rollout(command) => rollout::run(command, printer),
         Command::Simulate(args) => simulate::run(args, printer),
         Command::Stage(command) => stage::run(command, printer),
+    }
+}
+
+/// The device that a signed document is asked about.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeviceArgs {
+    /// Id of the device: text, or `hex:` and the digits of its bytes.
+    #[arg(long = "device", value_name = "ID")]
+    id: DeviceId,
+
+    /// A group that the device is in; may be given several times.
+    #[arg(long = "group", value_name = "NAME", value_parser = values::label)]
+    groups: Vec<Label>,
+
+    /// The region that the device is in.
+    #[arg(long, value_name = "NAME", value_parser = values::label)]
+    region: Option<Label>,
+}
+
+impl DeviceArgs {
+    pub(crate) fn groups(&self) -> Vec<&str> {
+        self.groups.iter().map(Label::as_str).collect()
+    }
+
+    pub(crate) fn facts<'a>(&'a self, groups: &'a [&'a str]) -> DeviceFacts<'a> {
+        let region = self.region.as_ref().map(Label::as_str);
+        DeviceFacts { id: self.id.as_bytes(), groups, region }
     }
 }
 

@@ -104,7 +104,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
             "name a policy with `--policy`: the scenario does not".to_owned(),
         ));
     }
-    let host = policy::host();
+    let host = policy::host(printer);
     let policies =
         names.iter().map(|name| policy::load(&host, name)).collect::<Result<Vec<_>>>()?;
 

@@ -5,10 +5,10 @@ use whittle_format::{Label, Seed, Share, Stage, shorten};
 use whittle_release::device_id::DeviceId;
 use whittle_release::image::hex;
 use whittle_release::keys::{Keyring, PrivateKey};
-use whittle_release::stage::{self, Draw, place};
-use whittle_release::{Image, Sha256Digest, percent};
+use whittle_release::stage::{self, Draw, Gate, place};
+use whittle_release::{Image, Sha256Digest, flags, percent};
 
-use super::TrustArgs;
+use super::{DeviceArgs, TrustArgs};
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped};
 use crate::values;
@@ -78,9 +78,12 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     trust: TrustArgs,
 
-    /// Id of the device: text, or `hex:` and the digits of its bytes.
-    #[arg(long, value_name = "ID")]
-    device: DeviceId,
+    #[command(flatten)]
+    device: DeviceArgs,
+
+    /// Signed flags that hold the rollout's gate, which must be open for the device, too: what `rollout` publishes beside the stage.
+    #[arg(long, value_name = "FILE")]
+    flags: Option<PathBuf>,
 
     /// Signed stage that the device has accepted before: what falls behind it is refused.
     #[arg(long, value_name = "FILE")]
@@ -184,6 +187,9 @@ fn first_stage(args: &SignArgs) -> Result<Stage> {
 #[derive(Serialize)]
 struct Checked {
     eligible: bool,
+    /// Whether the rollout's gate is open for the device, if flags were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gate: Option<bool>,
     device: DeviceId,
     /// Place of the device in the draw, from 0 to 999 999.
     place: u32,
@@ -197,18 +203,31 @@ fn check(args: &CheckArgs, printer: &Printer) -> Result {
     if let Some(path) = &args.accepted {
         stage::check_follows(&args.file, &stage, &*stage::read(path, &keys)?)?;
     }
-    let device = args.device.as_bytes();
+    let groups = args.device.groups();
+    let device = args.device.facts(&groups);
+    let gate = args.flags.as_ref().map(|path| {
+        let bytes = flags::read(path)?;
+        let flags = flags::authenticate(path, &bytes, &keys)?;
+        Ok::<_, Error>(flags.is_on(Gate::of(&stage.seed).name(), &device).unwrap_or(false))
+    });
+    let gate = gate.transpose()?;
     let checked = Checked {
-        eligible: stage.includes(device),
-        device: args.device.clone(),
-        place: place(Draw::Rollout, &stage.seed, device),
+        eligible: stage.includes(device.id) && gate != Some(false),
+        gate,
+        device: args.device.id.clone(),
+        place: place(Draw::Rollout, &stage.seed, device.id),
         stage: StageView::of(&stage, hex(&stage.key_id())),
     };
     let covered = stage.share.ppm();
     printer.result(&checked, |checked| {
         let StageView { product, target_version, stage, percent, .. } = &checked.stage;
+        let gate = match checked.gate {
+            None => "",
+            Some(true) => "; the gate is open for it",
+            Some(false) => "; the gate is closed for it",
+        };
         format!(
-            "{}: `{}` has place {}; stage {stage} of {product} {target_version} covers the places below {} ({percent} %)",
+            "{}: `{}` has place {}; stage {stage} of {product} {target_version} covers the places below {} ({percent} %){gate}",
             if checked.eligible { "in" } else { "not in" },
             checked.device,
             grouped(checked.place.into()),

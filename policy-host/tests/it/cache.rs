@@ -105,3 +105,57 @@ fn nobody_else_reads_the_cache() {
     let mode = fs::metadata(&nested).expect("it is made").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
+
+/// A pipe under the name of an entry would block whoever opens it.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_rebuilt() {
+    let (directory, entry) = warm_cache();
+    fs::remove_file(&entry).expect("it is there");
+    let made = std::process::Command::new("mkfifo").arg(&entry).status().expect("there is mkfifo");
+    assert!(made.success());
+    assert_rebuilt(directory.path());
+    let elsewhere = directory.path().join("elsewhere");
+    fs::rename(&entry, &elsewhere).expect("it can be renamed");
+    std::os::unix::fs::symlink(&elsewhere, &entry).expect("a link");
+    assert_eq!(origin(directory.path()), Origin::Compiled);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_cache_that_others_may_write_to_is_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let set_mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    let (directory, entry) = warm_cache();
+    set_mode(directory.path(), 0o770);
+    assert_eq!(origin(directory.path()), Origin::Compiled);
+    let trouble = Cache::in_directory(directory.path()).trouble().expect("it is not used");
+    assert!(trouble.ends_with("others have rights to it"), "{trouble}");
+    set_mode(directory.path(), 0o755);
+    assert_eq!(origin(directory.path()), Origin::Cache);
+    for file in [entry, directory.path().join("key")] {
+        set_mode(&file, 0o640);
+        assert_rebuilt(directory.path());
+    }
+    let link = tempfile::tempdir().expect("there is room");
+    let link = link.path().join("link");
+    std::os::unix::fs::symlink(directory.path(), &link).expect("a link");
+    assert_eq!(origin(&link), Origin::Compiled);
+    assert_eq!(Cache::in_directory(directory.path().join("new")).trouble(), None);
+}
+
+#[test]
+fn the_longest_unused_entries_make_room() {
+    let (directory, entry) = warm_cache();
+    let old = directory.path().join("old");
+    let file = fs::File::create(&old).expect("made");
+    // Without a byte on the disk.
+    file.set_len(512 << 20).expect("sparse");
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("it is ours");
+    let host = Host::new(Limits::default(), Some(Cache::in_directory(directory.path())));
+    host.load(&hostile("trap")).expect("it describes itself");
+    assert!(!old.exists() && entry.exists());
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use whittle_policy_host::types::{PlanInput, Snapshot};
+use whittle_policy_host::types::{Clock, PlanInput, Snapshot};
 use whittle_policy_host::{Host, Limits, Policy};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -71,7 +71,7 @@ pub(crate) fn snapshot() -> Snapshot {
 pub(crate) fn plan_input() -> PlanInput {
     let snapshot = snapshot();
     PlanInput {
-        clock: snapshot.clock,
+        clock: Clock { elapsed: 0, ..snapshot.clock },
         release: snapshot.release,
         groups: snapshot.groups,
         history: vec![],

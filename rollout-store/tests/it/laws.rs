@@ -26,6 +26,17 @@ pub(crate) fn all(open: Open<'_>) {
     a_quarantine_holds_for_all_rollouts(open);
     who_comes_second_decides_anew(open);
     a_decision_is_not_taken_twice(open);
+    one_at_a_time_drives_a_fleet(open);
+}
+
+fn one_at_a_time_drives_a_fleet(open: Open<'_>) {
+    let (mut first, mut second) = (open(), open());
+    assert!(first.try_claim(&name("driven")).expect("no failure"));
+    assert!(first.try_claim(&name("driven")).expect("no failure"), "it is its own already");
+    assert!(!second.try_claim(&name("driven")).expect("no failure"));
+    assert!(second.try_claim(&name("another")).expect("no failure"));
+    drop(first);
+    assert!(second.try_claim(&name("driven")).expect("no failure"), "let go of");
 }
 
 fn what_is_appended_is_read(open: Open<'_>) {

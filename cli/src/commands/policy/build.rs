@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let component =
         if args.source.is_dir() { build(&args.source)? } else { componentise(&args.source)? };
     let what = args.source.display().to_string();
-    let policy = super::load_bytes(&super::host(), &what, &component)?;
+    let policy = super::load_bytes(&super::host(printer), &what, &component)?;
     fs::write(&args.out, &component).map_err(|error| io_error("write", &args.out, error))?;
     let built = Built {
         file: args.out.display().to_string(),

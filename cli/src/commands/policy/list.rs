@@ -23,7 +23,7 @@ struct Listed {
 }
 
 pub(crate) fn run(_: &Args, printer: &Printer) -> Result {
-    let host = super::host();
+    let host = super::host(printer);
     let policies = SHIPPED.iter().map(|shipped| {
         let policy = super::load(&host, shipped.name)?;
         let info = policy.info();

@@ -3,11 +3,13 @@ mod check;
 mod language;
 mod list;
 mod new;
+mod plan;
 mod run;
 mod show;
 mod test;
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -27,6 +29,7 @@ pub(crate) enum Command {
     New(new::Args),
     Build(build::Args),
     Check(check::Args),
+    Plan(plan::Args),
     Run(run::Args),
     Test(test::Args),
     List(list::Args),
@@ -38,6 +41,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::New(args) => new::run(args, printer),
         Command::Build(args) => build::run(args, printer),
         Command::Check(args) => check::run(args, printer),
+        Command::Plan(args) => plan::run(args, printer),
         Command::Run(args) => run::run(args, printer),
         Command::Test(args) => test::run(args, printer),
         Command::List(args) => list::run(args, printer),
@@ -57,19 +61,27 @@ pub(crate) struct PolicyArgs {
 }
 
 impl PolicyArgs {
-    fn load(&self) -> Result<Policy> {
-        load(&host(), &self.policy)
+    fn load(&self, printer: &Printer) -> Result<Policy> {
+        load(&host(printer), &self.policy)
     }
 
-    /// The settings, of the types that the policy says they have.
-    fn settings(&self, info: &PolicyInfo) -> Result<Vec<Setting>> {
-        self.settings.iter().map(|(key, text)| setting(info, key, text)).collect()
+    /// The settings, of the types and in the ranges that the policy says they have.
+    fn settings(&self, policy: &Policy) -> Result<Vec<Setting>> {
+        let info = policy.info();
+        let settings = self.settings.iter().map(|(key, text)| setting(info, key, text));
+        let settings = settings.collect::<Result<Vec<_>>>()?;
+        let wrong = |violation| Error::Usage(format!("`--set`: {violation}"));
+        policy.check_settings(&settings).map_err(wrong)?;
+        Ok(settings)
     }
 }
 
 /// A host that keeps what it compiles in the user's cache directory.
-pub(super) fn host() -> Host {
+pub(super) fn host(printer: &Printer) -> Host {
     let cache = cache_directory::find().map(|path| Cache::in_directory(path.join("policies")));
+    if let Some(trouble) = cache.as_ref().and_then(Cache::trouble) {
+        printer.note(&format!("caution: {trouble}"));
+    }
     Host::new(Limits::default(), cache)
 }
 
@@ -87,9 +99,15 @@ fn load_bytes(host: &Host, what: &str, component: &[u8]) -> Result<Policy> {
         .map_err(|error| Error::Policy { policy: what.to_owned(), source: Box::new(error) })
 }
 
+/// Reads a file; `-` is standard input.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let error =
         |source| whittle_release::Error::Io { action: "read", path: path.to_owned(), source };
+    if path == Path::new("-") {
+        let mut bytes = vec![];
+        std::io::stdin().read_to_end(&mut bytes).map_err(error)?;
+        return Ok(bytes);
+    }
     Ok(fs::read(path).map_err(error)?)
 }
 

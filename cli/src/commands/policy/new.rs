@@ -142,7 +142,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         files += 1;
     }
     let next = [
-        &format!("cd {}", directory.display()),
+        &format!("cd {}", for_a_shell(&directory.display().to_string())),
         install,
         "whittle policy build . --out policy.wasm",
         "whittle policy check policy.wasm",
@@ -156,6 +156,16 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     })
 }
 
+/// A path as a shell takes it for one word.
+fn for_a_shell(path: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+,:@%".contains(letter);
+    if !path.is_empty() && !path.starts_with('-') && path.chars().all(plain) {
+        return path.to_owned();
+    }
+    let dashes = if path.starts_with('-') { "-- " } else { "" };
+    format!("{dashes}'{}'", path.replace('\'', r"'\''"))
+}
+
 /// What a policy in this directory is called: 1 to 64 bytes of `a-z`, `0-9` and `-`, as packages are in all languages.
 fn name_of(directory: &Path) -> Result<String> {
     const LONGEST: usize = 40;
@@ -163,14 +173,12 @@ fn name_of(directory: &Path) -> Result<String> {
     let name = directory.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
     let name: String = name.chars().map(plain).take(LONGEST).collect();
-    let name = name.trim_matches('-');
+    // One dash for any number of other letters.
+    let words: Vec<_> = name.split('-').filter(|word| !word.is_empty()).collect();
+    let name = words.join("-");
     let stands_alone =
         name.starts_with(|letter: char| letter.is_ascii_alphabetic()) && name != "whittle-policy";
-    Ok(if stands_alone {
-        name.to_owned()
-    } else {
-        format!("policy-{name}").trim_matches('-').to_owned()
-    })
+    Ok(if stands_alone { name } else { format!("policy-{name}").trim_matches('-').to_owned() })
 }
 
 fn write(path: &Path, text: &str) -> Result {

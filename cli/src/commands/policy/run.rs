@@ -15,7 +15,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// State of the rollout, as JSON: the record `snapshot` of `wit/policy.wit`, names with `_` for `-`.
+    /// State of the rollout, as JSON: the record `snapshot` of `wit/policy.wit`, names with `_` for `-`; `-` for standard input.
     #[arg(long, value_name = "FILE")]
     snapshot: PathBuf,
 }
@@ -30,9 +30,9 @@ struct Decided {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let policy = args.policy.load()?;
+    let policy = args.policy.load(printer)?;
     let mut snapshot: Snapshot = super::read_json("snapshot", &args.snapshot)?;
-    super::apply(&args.policy.settings(policy.info())?, &mut snapshot.settings);
+    super::apply(&args.policy.settings(&policy)?, &mut snapshot.settings);
     let answer = policy.evaluate(&snapshot)?;
     let decided = Decided {
         policy: policy.info().name.clone(),

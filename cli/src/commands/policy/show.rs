@@ -20,8 +20,8 @@ struct Shown {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let policy = args.policy.load()?;
-    let settings = args.policy.settings(policy.info())?;
+    let policy = args.policy.load(printer)?;
+    let settings = args.policy.settings(&policy)?;
     let info = policy.describe(&settings)?.value;
     printer.result(&Shown { sha256: policy.digest().to_string(), info }, |shown| human(&shown.info))
 }
@@ -34,20 +34,31 @@ fn human(info: &PolicyInfo) -> String {
     let settings = info.settings.iter().map(|spec| {
         vec![
             spec.key.clone(),
-            shown(&spec.default),
+            if is_long(spec) { "see below".to_owned() } else { shown(&spec.default) },
             range(spec),
             spec.unit.clone(),
             spec.help.clone(),
         ]
     });
+    let long = info.settings.iter().filter(|spec| is_long(spec)).map(|spec| match &spec.default {
+        Value::Text(text) => format!("\n\ndefault of {}:\n{}", spec.key, text.trim_end()),
+        other => format!("\n\ndefault of {}:\n{}", spec.key, shown(other)),
+    });
     format!(
-        "{} {}: {}\n\n{}\n\n{}",
+        "{} {}: {}\n\n{}\n\n{}{}",
         info.name,
         info.version,
         info.summary,
         table(&["metric", "need", "unit", "for"], metrics),
         table(&["setting", "default", "range", "unit", "what it does"], settings),
+        long.collect::<String>(),
     )
+}
+
+/// Whether a default would make the table wider than a terminal.
+fn is_long(spec: &SettingSpec) -> bool {
+    const MAX_BYTES: usize = 40;
+    shown(&spec.default).len() > MAX_BYTES
 }
 
 fn range(spec: &SettingSpec) -> String {

@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use similar::{ChangeTag, TextDiff};
 use whittle_policy_host::Policy;
 use whittle_policy_host::types::{Setting, Snapshot, Verdict};
 
@@ -11,7 +13,7 @@ use crate::printer::Printer;
 
 /// Compare what a policy decides with what it should.
 ///
-/// Each case is two files: `NAME.snapshot.json` and `NAME.verdict.json`.
+/// Each case is two files: `NAME.snapshot.json` and `NAME.verdict.json`. All cases are tried, whatever becomes of the others.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -33,78 +35,137 @@ const VERDICT: &str = ".verdict.json";
 struct Tested {
     cases: usize,
     updated: bool,
+    failed: Vec<Failed>,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    case: String,
+    /// What is wrong: lines with `-` are wanted, lines with `+` were found.
+    why: String,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let policy = args.policy.load()?;
-    let settings = args.policy.settings(policy.info())?;
-    let cases = find(&args.cases)?;
-    if cases.is_empty() {
+    let policy = args.policy.load(printer)?;
+    let settings = args.policy.settings(&policy)?;
+    let names = find(&args.cases)?;
+    if names.is_empty() {
         let text = format!("no `*{SNAPSHOT}` in `{}`", args.cases.display());
         return Err(Error::Usage(text));
     }
-    let mut failed = 0;
-    for case in &cases {
-        let found = decide(&policy, &settings, case)?;
-        let path = sibling(case, VERDICT);
-        if args.update {
-            write(&path, &found)?;
-        } else if let Some(difference) = difference(&super::read_json("verdict", &path)?, &found)? {
-            failed += 1;
-            printer.note(&format!("{}:\n{difference}", path.display()));
+    let mut tested = Tested { cases: names.len(), updated: args.update, failed: vec![] };
+    for name in names {
+        let case = Case { directory: &args.cases, name: &name };
+        let outcome = if args.update {
+            case.update(&policy, &settings).map(|()| None)
+        } else {
+            case.compare(&policy, &settings)
+        };
+        if let Some(why) = outcome.unwrap_or_else(|error| Some(in_lines(&error))) {
+            tested.failed.push(Failed { case: name, why });
         }
     }
-    if failed > 0 {
-        return Err(Error::SelfCheck(format!("{failed} of {} cases differ", cases.len())));
+    for Failed { case, why } in &tested.failed {
+        printer.note(&format!("{case}:\n{why}"));
     }
-    let tested = Tested { cases: cases.len(), updated: args.update };
     printer.result(&tested, |tested| {
         let what = if tested.updated { "written" } else { "as expected" };
-        format!("{} cases {what}", tested.cases)
-    })
+        format!("{} of {} cases {what}", tested.cases - tested.failed.len(), tested.cases)
+    })?;
+    match tested.failed.len() {
+        0 => Ok(()),
+        failed => Err(Error::SelfCheck(format!("{failed} of {} cases fail", tested.cases))),
+    }
 }
 
-/// The snapshots in a directory, by name.
-fn find(directory: &Path) -> Result<Vec<PathBuf>> {
+/// Names of the cases in a directory, also of those that lack one of their files.
+fn find(directory: &Path) -> Result<BTreeSet<String>> {
     let error =
         |source| whittle_release::Error::Io { action: "read", path: directory.to_owned(), source };
-    let files = fs::read_dir(directory).map_err(error)?;
-    let mut paths = files
-        .map(|file| file.map(|file| file.path()).map_err(error))
-        .collect::<Result<Vec<_>, _>>()?;
-    paths.retain(|path| path.to_string_lossy().ends_with(SNAPSHOT));
-    paths.sort();
-    Ok(paths)
+    let mut names = BTreeSet::new();
+    for file in fs::read_dir(directory).map_err(error)? {
+        let name = file.map_err(error)?.file_name().to_string_lossy().into_owned();
+        let case = name.strip_suffix(SNAPSHOT).or_else(|| name.strip_suffix(VERDICT));
+        names.extend(case.map(str::to_owned));
+    }
+    Ok(names)
 }
 
-fn decide(policy: &Policy, settings: &[Setting], case: &Path) -> Result<Verdict> {
-    let mut snapshot: Snapshot = super::read_json("snapshot", case)?;
-    super::apply(settings, &mut snapshot.settings);
-    Ok(policy.evaluate(&snapshot)?.value)
+struct Case<'a> {
+    directory: &'a Path,
+    name: &'a str,
 }
 
-fn sibling(snapshot: &Path, ending: &str) -> PathBuf {
-    let name = snapshot.to_string_lossy();
-    PathBuf::from(format!("{}{ending}", name.strip_suffix(SNAPSHOT).unwrap_or(&name)))
+impl Case<'_> {
+    fn path(&self, ending: &str) -> PathBuf {
+        self.directory.join(format!("{}{ending}", self.name))
+    }
+
+    fn decide(&self, policy: &Policy, settings: &[Setting]) -> Result<Verdict> {
+        let mut snapshot: Snapshot = super::read_json("snapshot", &self.path(SNAPSHOT))?;
+        super::apply(settings, &mut snapshot.settings);
+        Ok(policy.evaluate(&snapshot)?.value)
+    }
+
+    fn update(&self, policy: &Policy, settings: &[Setting]) -> Result {
+        let text = serde_json::to_string_pretty(&self.decide(policy, settings)?)? + "\n";
+        let path = self.path(VERDICT);
+        let error =
+            |source| whittle_release::Error::Io { action: "write", path: path.clone(), source };
+        Ok(fs::write(&path, text).map_err(error)?)
+    }
+
+    /// How the verdict differs from what is wanted; none if it does not.
+    fn compare(&self, policy: &Policy, settings: &[Setting]) -> Result<Option<String>> {
+        let found = self.decide(policy, settings)?;
+        let path = self.path(VERDICT);
+        if !path.exists() {
+            return Ok(Some(format!("there is no `{}`; `--update` writes it", path.display())));
+        }
+        difference(&super::read_json("verdict", &path)?, &found)
+    }
 }
 
-fn write(path: &Path, verdict: &Verdict) -> Result {
-    let text = serde_json::to_string_pretty(verdict)? + "\n";
-    let error =
-        |source| whittle_release::Error::Io { action: "write", path: path.to_owned(), source };
-    Ok(fs::write(path, text).map_err(error)?)
+/// An error with all its causes.
+fn in_lines(error: &Error) -> String {
+    let first: Option<&dyn std::error::Error> = Some(error);
+    let causes = std::iter::successors(first, |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// The lines in which two verdicts differ, if they do.
+/// The lines in which two verdicts differ, in their order, if they do.
 fn difference(wanted: &Verdict, found: &Verdict) -> Result<Option<String>> {
     if wanted == found {
         return Ok(None);
     }
     let (wanted, found) =
         (serde_json::to_string_pretty(wanted)?, serde_json::to_string_pretty(found)?);
-    let only = |sign, of: &str, other: &str| {
-        let lines = of.lines().filter(|line| !other.lines().any(|known| known == *line));
-        lines.map(|line| format!("{sign} {line}\n")).collect::<String>()
-    };
-    Ok(Some(only('-', &wanted, &found) + &only('+', &found, &wanted)))
+    let lines = TextDiff::from_lines(&wanted, &found);
+    let lines = lines.iter_all_changes().filter_map(|change| {
+        let sign = match change.tag() {
+            ChangeTag::Delete => '-',
+            ChangeTag::Insert => '+',
+            ChangeTag::Equal => return None,
+        };
+        Some(format!("{sign} {}\n", change.value().trim_end()))
+    });
+    Ok(Some(lines.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_reasons_in_another_order_are_a_difference() {
+        let verdict = |codes: [&str; 2]| {
+            let reasons = codes.map(|code| serde_json::json!({"code": code, "text": "x"}));
+            let verdict = serde_json::json!({"decision": "hold", "reasons": reasons, "memo": ""});
+            serde_json::from_value::<Verdict>(verdict).expect("a verdict")
+        };
+        let (one, other) = (verdict(["a", "b"]), verdict(["b", "a"]));
+        let lines = difference(&one, &other).expect("it is written").expect("they differ");
+        assert!(lines.contains("- ") && lines.contains("+ "), "{lines}");
+        assert_eq!(difference(&one, &one).expect("it is written"), None);
+    }
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     for zone in recording.rollout.zones() {
         time::look_up(zone, start_s).map_err(bad)?;
     }
-    let host = policy::host();
+    let host = policy::host(printer);
     let asked = args.policies.iter().map(|name| {
         let policy = policy::load(&host, name)?;
         let backtest = backtest(&recording, &policy).map_err(|error| bad(error.to_string()))?;

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use whittle_fleet::DriverConfig;
 use whittle_policy_host::Policy;
 use whittle_rollout::{Draft, Terms};
 
+use super::drive::Fleet;
 use crate::commands::policy;
 use crate::error::{Error, Result};
+use crate::printer::Printer;
 use crate::time;
 
 /// A rollout as people write it down, in TOML.
@@ -18,6 +21,9 @@ pub(super) struct RolloutFile {
     policy: String,
     /// What is rolled out, to whom, and within which limits.
     rollout: Draft,
+    /// How its devices are reached; without it, orders are only told.
+    #[serde(default)]
+    fleet: Option<DriverConfig>,
     /// Where the file lies.
     #[serde(skip)]
     path: PathBuf,
@@ -33,13 +39,25 @@ impl RolloutFile {
     }
 
     /// Loads the policy.
-    pub(super) fn policy(&self) -> Result<Policy> {
+    pub(super) fn policy(&self, printer: &Printer) -> Result<Policy> {
         let beside = self.path.parent().map(|directory| directory.join(&self.policy));
         let is_file = beside.as_ref().is_some_and(|path| path.is_file());
         match beside.filter(|_| is_file) {
-            Some(path) => policy::load(&policy::host(), &path.to_string_lossy()),
-            None => policy::load(&policy::host(), &self.policy),
+            Some(path) => policy::load(&policy::host(printer), &path.to_string_lossy()),
+            None => policy::load(&policy::host(printer), &self.policy),
         }
+    }
+
+    /// How its devices are reached, if the file says so.
+    pub(super) fn fleet(&self) -> Option<Fleet> {
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        self.fleet.clone().map(|fleet| Fleet(fleet.beside(directory)))
+    }
+
+    /// The same where nothing else will do.
+    pub(super) fn must_drive(&self) -> Result<Fleet> {
+        let why = || "it has no `[fleet]`: how are its devices reached?".to_owned();
+        self.fleet().ok_or_else(|| Error::BadRollout { path: self.path.clone(), why: why() })
     }
 
     /// The terms of a rollout that starts at `at_s`, by its policy.

@@ -1,4 +1,5 @@
 mod backtest;
+mod drive;
 mod file;
 mod log;
 mod observe;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Start(start::Args),
     Observe(observe::Args),
     Tick(tick::Args),
+    Drive(drive::Args),
     Status(status::Args),
     Approve(say::ApproveArgs),
     Advance(say::AdvanceArgs),
@@ -45,6 +47,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::Start(args) => start::run(args, printer),
         Command::Observe(args) => observe::run(args, printer),
         Command::Tick(args) => tick::run(args, printer),
+        Command::Drive(args) => drive::run(args, printer),
         Command::Status(args) => status::run(args, printer),
         Command::Approve(args) => say::approve(args, printer),
         Command::Advance(args) => say::advance(args, printer),

@@ -10,7 +10,7 @@ use super::Clock;
 use super::file::RolloutFile;
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped, table};
-use crate::{time, words};
+use crate::words;
 
 /// Show the stages of a rollout and what each can see, without starting it.
 ///
@@ -63,7 +63,7 @@ struct Sees {
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let at_s = args.clock.now_s();
     let file = RolloutFile::read(&args.file)?;
-    let policy = file.policy()?;
+    let policy = file.policy(printer)?;
     let terms = file.terms(at_s, &policy)?;
     terms
         .check(&BTreeSet::new())
@@ -112,14 +112,13 @@ fn sees(metric: &MetricTerms, outlook: StageOutlook) -> Sees {
 fn human(plan: &Plan) -> String {
     let rows = plan.stages.iter().map(|planned| {
         let stage = &planned.stage;
-        let longest = stage.max_time.map(|longest| format!(" to {}", length(longest)));
         vec![
             stage.name.clone(),
             words::percent(stage.share),
             grouped(u64::from(planned.devices)),
-            format!("{}{}", length(stage.min_time), longest.unwrap_or_default()),
-            stage.among.clone().unwrap_or_else(|| "any".to_owned()),
-            if stage.needs_approval { "by a person".to_owned() } else { String::new() },
+            words::watched(stage),
+            words::among(stage),
+            words::approved(stage),
         ]
     });
     let mut text = format!(
@@ -143,8 +142,4 @@ fn human(plan: &Plan) -> String {
         text += &format!("caution: {caution}\n");
     }
     text
-}
-
-fn length(seconds: u32) -> String {
-    time::length(u64::from(seconds))
 }

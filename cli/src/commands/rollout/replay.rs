@@ -33,7 +33,8 @@ struct Replayed {
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let session = args.rollout.open()?;
     let entries = &session.log().entries;
-    let policy = args.file.as_ref().map(|file| RolloutFile::read(file)?.policy()).transpose()?;
+    let policy =
+        args.file.as_ref().map(|file| RolloutFile::read(file)?.policy(printer)).transpose()?;
     let asked = policy.as_ref().map(|policy| policy as &dyn Policy);
     let rollout = whittle_rollout::replay(entries, asked)
         .map_err(|difference| Error::Replay(Box::new(difference)))?;

@@ -1,9 +1,14 @@
 //! What people say.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
+use whittle_fleet::Report as FleetReport;
 use whittle_policy_host::types::{Fallback, PauseOrder, RollbackOrder, RootCause, Severity};
 use whittle_rollout::{Command, Outcome};
 
+use super::drive::{self, Fleet};
+use super::file::RolloutFile;
 use super::opened::StoreArgs;
 use super::{Clock, report};
 use crate::error::{Error, Result};
@@ -19,6 +24,10 @@ pub(crate) struct SpeakerArgs {
     /// Who says so, for the log [default: `WHITTLE_OPERATOR`, or the user's name].
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
+
+    /// Let the fleet follow at once: the rollout's file, whose `[fleet]` says how. Else it follows at the next tick.
+    #[arg(long, value_name = "FILE")]
+    drive: Option<PathBuf>,
 
     #[command(flatten)]
     clock: Clock,
@@ -170,6 +179,9 @@ struct Said {
     phase: &'static str,
     share_limit: f64,
     decision: Option<String>,
+    /// What was done to the fleet, if it was to follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fleet: Option<FleetReport>,
 }
 
 pub(crate) fn approve(args: &ApproveArgs, printer: &Printer) -> Result {
@@ -228,26 +240,35 @@ pub(crate) fn recount(args: &RecountArgs, printer: &Printer) -> Result {
 /// Says a command, made from the share that the rollout may reach by now.
 fn say(args: &SpeakerArgs, printer: &Printer, command: impl Fn(f64) -> Command) -> Result {
     let by = args.by.clone().map_or_else(operator, Ok)?;
+    let fleet =
+        args.drive.as_ref().map(|file| RolloutFile::read(file)?.must_drive()).transpose()?;
+    fleet.as_ref().map_or(Ok(()), Fleet::check)?;
     let mut session = args.rollout.open()?;
     let command = command(session.rollout().state().share_limit());
     let entry = session.command(args.clock.now_s(), &by, &command)?;
-    let rollout = session.rollout();
+    let state = session.rollout().state();
+    let (phase, share_limit) = (report::phase(state.phase()), state.share_limit());
+    let follow = |fleet: &Fleet| fleet.follow(&mut session, &args.rollout, args.clock, printer);
+    let (fleet, failure) = drive::parted(fleet.as_ref().map(follow));
     let said = Said {
         rollout: args.rollout.name.to_string(),
         by,
         sequence: entry.sequence,
-        phase: report::phase(rollout.state().phase()),
-        share_limit: rollout.state().share_limit(),
+        phase,
+        share_limit,
         decision: match &entry.outcome {
             Outcome::Decided(decided) => Some(words::decision(&decided.decision)),
             _ => None,
         },
+        fleet,
     };
     printer.result(&said, |said| {
         let what = said.decision.as_deref().unwrap_or("noted");
         let share = words::percent(said.share_limit);
-        format!("{what}\n{} {}, up to {share} of the fleet", said.rollout, said.phase)
-    })
+        let fleet = drive::lines(said.fleet.as_ref());
+        format!("{what}\n{} {}, up to {share} of the fleet{fleet}", said.rollout, said.phase)
+    })?;
+    failure.map_or(Ok(()), Err)
 }
 
 /// Who sits at this terminal.

@@ -1,13 +1,17 @@
 use std::path::PathBuf;
 
+use serde::Serialize;
+use whittle_fleet::Report as FleetReport;
+
 use super::Clock;
+use super::drive::{self, Fleet};
 use super::file::RolloutFile;
 use super::opened::StoreArgs;
 use super::report::Report;
 use crate::error::Result;
 use crate::printer::Printer;
 
-/// Start a rollout.
+/// Start a rollout, and let the fleet follow if the file says how.
 ///
 /// The terms are fixed from now on: the plan, the policy by the digest of its code, the limits within which it may decide.
 #[derive(Debug, clap::Args)]
@@ -22,14 +26,31 @@ pub(crate) struct Args {
     clock: Clock,
 }
 
+#[derive(Serialize)]
+struct Started {
+    #[serde(flatten)]
+    report: Report,
+    /// What was done to the fleet, if the file says how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fleet: Option<FleetReport>,
+}
+
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let at_s = args.clock.now_s();
     let file = RolloutFile::read(&args.file)?;
-    let policy = file.policy()?;
+    let policy = file.policy(printer)?;
+    let fleet = file.fleet();
+    fleet.as_ref().map_or(Ok(()), Fleet::check)?;
     let terms = file.terms(at_s, &policy)?;
     for caution in terms.cautions() {
         printer.note(&format!("caution: {caution}"));
     }
-    let session = args.rollout.start(&args.file, terms, at_s)?;
-    printer.result(&Report::of(&args.rollout.name, session.rollout(), at_s), Report::page)
+    let mut session = args.rollout.start(&args.file, terms, at_s)?;
+    let report = Report::of(&args.rollout.name, session.rollout(), at_s);
+    let follow = |fleet: &Fleet| fleet.follow(&mut session, &args.rollout, args.clock, printer);
+    let (fleet, failure) = drive::parted(fleet.as_ref().map(follow));
+    printer.result(&Started { report, fleet }, |started| {
+        started.report.page() + &drive::lines(started.fleet.as_ref())
+    })?;
+    failure.map_or(Ok(()), Err)
 }

@@ -2,10 +2,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
+use whittle_fleet::Report as FleetReport;
+use whittle_policy_host::Policy;
 use whittle_rollout::{Ending, Phase, Rollout};
 use whittle_rollout_store::Ticked;
 
 use super::Clock;
+use super::drive::{self, Fleet};
 use super::file::RolloutFile;
 use super::opened::StoreArgs;
 use super::report::Report;
@@ -13,10 +16,13 @@ use crate::error::{Error, Result};
 use crate::printer::Printer;
 use crate::time;
 
+/// With `--watch`, what people have said reaches the fleet after so long.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// Ask the policy what shall happen next, and let it happen within the guard rails.
 ///
-/// Run it whenever a look is due, by hand, from a timer or with `--watch`; several may run at once, and one of them decides. A
-/// rollout that does not go on, because it is paused, rolled back or stopped, ends in exit code 8.
+/// Run it whenever a look is due, by hand, from a timer or with `--watch`; several may run at once, and one of them decides. The fleet
+/// follows if the file says how. A rollout that does not go on, because it is paused, rolled back or stopped, ends in exit code 8.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -25,7 +31,7 @@ pub(crate) struct Args {
     /// The rollout's file, which names its policy.
     file: PathBuf,
 
-    /// Go on until the rollout is over.
+    /// Go on until the rollout is over. Between two looks the fleet follows what people say within 10 s.
     #[arg(long, conflicts_with = "at")]
     watch: bool,
 
@@ -39,24 +45,88 @@ struct Tick {
     decided: bool,
     #[serde(flatten)]
     report: Report,
+    /// What was done to the fleet, if the file says how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fleet: Option<FleetReport>,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let policy = RolloutFile::read(&args.file)?.policy()?;
-    loop {
-        let now_s = args.clock.now_s();
-        let mut session = args.rollout.open()?;
-        let ticked = session.tick(now_s, &policy)?;
-        let rollout = session.rollout();
-        let report = Report::of(&args.rollout.name, rollout, now_s);
-        let tick = Tick { decided: matches!(ticked, Ticked::Decided(_)), report };
-        printer.result(&tick, |tick| tick.report.page())?;
-        if !args.watch || matches!(rollout.state().phase(), Phase::Over(_)) {
-            return goes_on(args.rollout.name.as_str(), rollout);
-        }
-        let wait_s = rollout.due_s().saturating_sub(time::now_s()).max(1);
-        std::thread::sleep(Duration::from_secs(wait_s));
+    let file = RolloutFile::read(&args.file)?;
+    let (policy, fleet) = (file.policy(printer)?, file.fleet());
+    fleet.as_ref().map_or(Ok(()), Fleet::check)?;
+    if args.watch {
+        return watch(args, &policy, fleet.as_ref(), printer);
     }
+    let ticked = tick(args, &policy, fleet.as_ref(), printer)?;
+    ticked.failure.map_or(Ok(()), Err)?;
+    goes_on(args.rollout.name.as_str(), &ticked.rollout)
+}
+
+/// What a look has led to.
+struct Looked {
+    rollout: Rollout,
+    /// Why the fleet does not follow, if it should.
+    failure: Option<Error>,
+    /// Whether its server is still at something.
+    is_unfinished: bool,
+}
+
+fn tick(args: &Args, policy: &Policy, fleet: Option<&Fleet>, printer: &Printer) -> Result<Looked> {
+    let now_s = args.clock.now_s();
+    let mut session = args.rollout.open()?;
+    let decided = matches!(session.tick(now_s, policy)?, Ticked::Decided(_));
+    let rollout = session.rollout().clone();
+    let follow = |fleet: &Fleet| fleet.follow(&mut session, &args.rollout, args.clock, printer);
+    let (fleet, failure) = drive::parted(fleet.map(follow));
+    let is_unfinished = fleet.as_ref().is_some_and(|fleet| !fleet.unfinished.is_empty());
+    let report = Report::of(&args.rollout.name, &rollout, now_s);
+    printer.result(&Tick { decided, report, fleet }, |tick| {
+        tick.report.page() + &drive::lines(tick.fleet.as_ref())
+    })?;
+    Ok(Looked { rollout, failure, is_unfinished })
+}
+
+fn watch(args: &Args, policy: &Policy, fleet: Option<&Fleet>, printer: &Printer) -> Result {
+    loop {
+        let mut looked = tick(args, policy, fleet, printer)?;
+        loop {
+            let is_over = matches!(looked.rollout.state().phase(), Phase::Over(_));
+            if let Some(failure) = &looked.failure {
+                printer.note(&format!("{failure}; tried again in {} s", LOOK.as_secs()));
+            } else if is_over && !looked.is_unfinished {
+                return goes_on(args.rollout.name.as_str(), &looked.rollout);
+            }
+            let wait_s = looked.rollout.due_s().saturating_sub(time::now_s());
+            if wait_s == 0 && !is_over {
+                break;
+            }
+            std::thread::sleep(LOOK.min(Duration::from_secs(wait_s.max(1))));
+            looked = between(args, looked, fleet, printer)?;
+        }
+    }
+}
+
+/// What people have said since the last look, or what was left of it, reaches the fleet.
+fn between(
+    args: &Args,
+    before: Looked,
+    fleet: Option<&Fleet>,
+    printer: &Printer,
+) -> Result<Looked> {
+    let mut session = args.rollout.open()?;
+    let is_new = session.rollout() != &before.rollout;
+    let rollout = session.rollout().clone();
+    let Some(fleet) = fleet.filter(|_| is_new || before.failure.is_some() || before.is_unfinished)
+    else {
+        return Ok(Looked { rollout, ..before });
+    };
+    let followed = fleet.follow(&mut session, &args.rollout, args.clock, printer);
+    let (followed, failure) = drive::parted(Some(followed));
+    let is_unfinished = followed.as_ref().is_some_and(|report| !report.unfinished.is_empty());
+    if let Some(followed) = followed.filter(|report| !report.changed.is_empty()) {
+        printer.note(drive::lines(Some(&followed)).trim());
+    }
+    Ok(Looked { rollout, failure, is_unfinished })
 }
 
 fn goes_on(name: &str, rollout: &Rollout) -> Result {

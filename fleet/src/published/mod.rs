@@ -1,0 +1,316 @@
+//! Driving a fleet without a server: signed documents beside the release, which devices check themselves.
+//!
+//! | file | what | who reads it |
+//! |---|---|---|
+//! | `stage.bin` | a signed [`Stage`]: release, seed and share of the rollout | `VerifiedStage` on the device |
+//! | `flags.bin` | signed flags: the product's own ones, those that the rollout orders, and its [`Gate`] | `VerifiedFlags` on the device |
+//! | `way-back-stage.bin` | a signed stage of the release that takes devices back, once any are | `VerifiedStage` on the device |
+//!
+//! A stage never falls, so it says how far the rollout has ever come; the gate says who may go on *now*: it closes for a pause, for
+//! groups that are closed or taken back, and narrows a share after a slow resume or for a ring. A device takes a target if
+//! [`VerifiedStage::admits`](whittle_patcher_nostd::VerifiedStage::admits) says so. If the way back is the other slot, the flag
+//! [`go_back_flag`] is on for whoever shall return to it.
+//!
+//! Flags know a device's region, which is the attribute that [`PublishedConfig::region`] names, and its groups. To each other
+//! attribute belongs a group, its name and value with a dot between them: a device with `hw=C` is in the group `hw.C`. A cell of
+//! several such groups cannot be closed alone, so the smallest of them is closed as a whole, and the report says so.
+//!
+//! Flags are written before stages, each in one step: a device that reads in between finds a gate without its stage, which admits
+//! nobody.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use whittle_format::{Label, Seed, Share, Stage, shorten};
+use whittle_patcher_nostd::Gate;
+use whittle_release::image::from_hex;
+use whittle_release::keys::{Keyring, PrivateKey};
+use whittle_release::{Error, Sha256Digest, SignedEnvelope, stage};
+use whittle_rollout::{Orders, WayBack};
+
+use crate::driver::{ChangeKind, Driver, Report};
+use crate::{Campaign, DriverError};
+
+mod document;
+mod flags;
+mod reach;
+
+pub use flags::{MORE_TELEMETRY, go_back_flag};
+
+/// File name of the stage.
+pub const STAGE_FILE: &str = "stage.bin";
+
+/// File name of the flags.
+pub const FLAGS_FILE: &str = "flags.bin";
+
+/// File name of the stage of the release that takes devices back.
+pub const WAY_BACK_FILE: &str = "way-back-stage.bin";
+
+const LOCK_FILE: &str = ".rollout.lock";
+
+/// Where and as what documents are published.
+///
+/// # Example
+///
+/// ```
+/// let config: whittle_fleet::DriverConfig = toml::from_str(r#"
+///     kind = "published"
+///     directory = "public/thermostat"
+///     product = "thermostat"
+///     key = "keys/release.key.pem"
+///     flags = "flags.json"
+///     region = "region"
+///
+///     [way-back]
+///     version = "2.4.0-back"
+///     sha256 = "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c"
+/// "#).unwrap();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PublishedConfig {
+    /// The directory that devices see; it exists.
+    pub directory: PathBuf,
+    /// Name of the product: devices of others refuse the documents.
+    pub product: String,
+    /// The private key, in PKCS#8 PEM; in a file, since an environment variable holds one line.
+    pub key: PathBuf,
+    /// The product's own flags, as JSON; none if it has none.
+    #[serde(default)]
+    pub flags: Option<PathBuf>,
+    /// The attribute that devices know as their region; none if there is none.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// The release that takes devices back, if the way back is one.
+    #[serde(default)]
+    pub way_back: Option<WayBackRelease>,
+}
+
+impl PublishedConfig {
+    /// All paths in it.
+    pub(crate) fn paths(&mut self) -> Vec<&mut PathBuf> {
+        [&mut self.directory, &mut self.key].into_iter().chain(&mut self.flags).collect()
+    }
+}
+
+/// The release that takes devices back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WayBackRelease {
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its image, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Publishes what is ordered as signed documents.
+pub struct Published {
+    config: PublishedConfig,
+    product: Label,
+    way_back: Option<(Label, Sha256Digest)>,
+    key: PrivateKey,
+}
+
+impl Published {
+    /// Checks a configuration and reads the key.
+    ///
+    /// # Errors
+    /// [`DriverError::Config`] or [`DriverError::Document`].
+    pub(crate) fn open(config: PublishedConfig) -> Result<Self, DriverError> {
+        let product = label("product", &config.product)?;
+        let way_back = config.way_back.as_ref();
+        let way_back = way_back.map(|release| {
+            let version = label("way-back.version", &release.version)?;
+            Ok::<_, DriverError>((version, digest("way-back.sha256", &release.sha256)?))
+        });
+        let way_back = way_back.transpose()?;
+        let key = PrivateKey::read(&config.key).map_err(DriverError::Document)?;
+        Ok(Self { config, product, way_back, key })
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.config.directory.join(file)
+    }
+
+    /// Keeps two drivers from publishing at the same time; until it is dropped.
+    fn lock(&self) -> Result<File, DriverError> {
+        let path = self.path(LOCK_FILE);
+        let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|source| DriverError::Io { action: "lock", path, source })
+    }
+
+    /// The stage that is published in a file; none if there is none.
+    fn published(&self, file: &str) -> Result<Option<Stage>, DriverError> {
+        let path = self.path(file);
+        if !exists(&path)? {
+            return Ok(None);
+        }
+        let stage = stage::read(&path, &Keyring::of(&self.key)).map_err(DriverError::Document)?;
+        if stage.product != self.product {
+            let (got, wanted) = (stage.product.to_string(), self.product.to_string());
+            let [got, wanted] = [got, wanted].map(|product| format!("of product `{product}`"));
+            return Err(DriverError::OtherDocument { path, got, wanted });
+        }
+        Ok(Some(*stage))
+    }
+
+    /// Publishes a stage unless it is there already. A share that fell is none of a stage: the gate narrows it.
+    fn publish_stage(
+        &self,
+        file: &str,
+        (version, target, seed): (Label, Sha256Digest, Seed),
+        wanted: Share,
+        report: &mut Report,
+    ) -> Result<(), DriverError> {
+        let before = self.published(file)?;
+        let same = before.filter(|stage| stage.seed == seed);
+        let next = Stage {
+            product: self.product,
+            target_version: version,
+            target_digest: shorten(&target.0),
+            seed,
+            number: same.map_or(1, |stage| stage.number),
+            share: same.map_or(wanted, |stage| stage.share.max(wanted)),
+        };
+        if same == Some(next) {
+            report.already.push(file.to_owned());
+            return Ok(());
+        }
+        let number = same.map_or(Some(1), |stage| stage.number.checked_add(1));
+        let number =
+            number.ok_or_else(|| DriverError::config("stage", "its numbers are used up"))?;
+        let next = Stage { number, ..next };
+        let path = self.path(file);
+        if let Some(before) = &same {
+            stage::check_follows(&path, &next, before).map_err(DriverError::Document)?;
+        }
+        let signed = stage::sign(&next, &self.key).map_err(DriverError::Document)?;
+        self.write(file, &signed, report)
+    }
+
+    fn write(
+        &self,
+        file: &str,
+        signed: &SignedEnvelope,
+        report: &mut Report,
+    ) -> Result<(), DriverError> {
+        signed.write(&self.path(file)).map_err(DriverError::Document)?;
+        sync_directory(&self.config.directory)?;
+        report.change(ChangeKind::Published, file, None);
+        Ok(())
+    }
+
+    /// The share that the stage says: that of anybody, or, where a plan has rings, all that is not held back, so that the gate can give
+    /// each ring another part of it.
+    fn stage_share(reach: &reach::Reach, campaign: &Campaign) -> Share {
+        let has_rings = campaign.rings.iter().any(|ring| ring.among.is_some());
+        let part = if has_rings { reach.most } else { reach.greatest() };
+        crate::campaign::share(part)
+    }
+}
+
+impl Driver for Published {
+    fn apply(&mut self, orders: &Orders, campaign: &Campaign) -> Result<Report, DriverError> {
+        let _lock = self.lock()?;
+        let version = label("version", &campaign.version)?;
+        let target = digest("build", &campaign.build)?;
+        let mut report = Report::default();
+
+        let reach = reach::Reach::of(orders, campaign);
+        let wanted = Self::stage_share(&reach, campaign);
+        let before = self.published(STAGE_FILE)?.filter(|stage| stage.seed == campaign.seed());
+        let share = before.map_or(wanted, |stage| stage.share.max(wanted));
+        self.publish_flags(orders, campaign, (&reach, share), &mut report)?;
+        self.publish_stage(STAGE_FILE, (version, target, campaign.seed()), wanted, &mut report)?;
+        match (&orders.way_back, self.way_back) {
+            (Some(WayBack::Release { .. }), Some((version, target))) => {
+                let what = (version, target, campaign.seed_back());
+                self.publish_stage(WAY_BACK_FILE, what, Share::ALL, &mut report)?;
+            }
+            (Some(WayBack::Release { name, .. }), None) => {
+                let missing =
+                    format!("`way-back` is not configured: nothing takes devices to `{name}`");
+                report.shortfalls.push(missing);
+            }
+            (Some(WayBack::None), _) => {
+                report.shortfalls.push("there is no way back for devices".to_owned());
+            }
+            (Some(WayBack::OtherSlot) | None, _) => {}
+        }
+        Ok(report)
+    }
+}
+
+impl Published {
+    fn publish_flags(
+        &self,
+        orders: &Orders,
+        campaign: &Campaign,
+        reach: (&reach::Reach, Share),
+        report: &mut Report,
+    ) -> Result<(), DriverError> {
+        let names = flags::Names { region: self.config.region.as_deref() };
+        let closed = flags::closures(orders, campaign, &names);
+        report.shortfalls.extend(closed.shortfalls.iter().cloned());
+        let gate = Gate::of(&campaign.seed());
+        let open = flags::gate(gate.name(), orders, reach, &closed, &names)?;
+        let mut document = document::Source::read(self.config.flags.as_deref(), self.product)?;
+        for order in &orders.feature_flags {
+            flags::order(&mut document.flags, order, &names)?;
+        }
+        if orders.more_telemetry {
+            document.flags.push(json!({ "name": MORE_TELEMETRY, "default": true }));
+        }
+        document.flags.extend(flags::way_back(orders, campaign, &names)?);
+        let path = self.path(FLAGS_FILE);
+        let before = document::Published::read(&path, &self.key, self.product)?;
+        let signed = match document.follow(before.as_ref(), &open, &self.key) {
+            Err(Error::FlagsTooLarge { got, limit, .. }) => {
+                let why = format!(
+                    "flags of {got} bytes are above the limit of {limit}: the rollout is shut for all devices"
+                );
+                report.shortfalls.push(why);
+                document.flags = document.own.clone();
+                document.follow(before.as_ref(), &flags::shut_gate(gate.name()), &self.key)
+            }
+            signed => signed,
+        };
+        match signed.map_err(DriverError::Document)? {
+            Some(signed) => self.write(FLAGS_FILE, &signed, report),
+            None => {
+                report.already.push(FLAGS_FILE.to_owned());
+                Ok(())
+            }
+        }
+    }
+}
+
+fn exists(path: &Path) -> Result<bool, DriverError> {
+    let found = path.try_exists();
+    found.map_err(|source| DriverError::Io { action: "read", path: path.to_owned(), source })
+}
+
+fn label(field: &'static str, text: &str) -> Result<Label, DriverError> {
+    text.parse().map_err(|error| DriverError::config(field, format!("`{text}`: {error}")))
+}
+
+fn digest(field: &'static str, text: &str) -> Result<Sha256Digest, DriverError> {
+    let why =
+        || DriverError::config(field, format!("`{text}` is no SHA-256, 64 hexadecimal digits"));
+    from_hex(text).map(Sha256Digest).ok_or_else(why)
+}
+
+/// Makes a rename survive a power cut.
+fn sync_directory(directory: &Path) -> Result<(), DriverError> {
+    #[cfg(unix)]
+    {
+        let synced = File::open(directory).and_then(|directory| directory.sync_all());
+        let path = directory.to_owned();
+        synced.map_err(|source| DriverError::Io { action: "write", path, source })?;
+    }
+    #[cfg(not(unix))]
+    let _ = directory;
+    Ok(())
+}
