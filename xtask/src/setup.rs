@@ -21,7 +21,10 @@ pub(crate) const POLICY_TARGET: &str = "wasm32-unknown-unknown";
 type Tool = (&'static str, &'static str);
 
 /// Programs that the tests run.
-const TEST_TOOLS: [Tool; 15] = [
+<<<<<<< HEAD
+=======
+const TEST_TOOLS: [Tool; 17] = [
+>>>>>>> metrics
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
     ("bsdiff", "bsdiff"),
@@ -36,7 +39,12 @@ const TEST_TOOLS: [Tool; 15] = [
     ("make", "make"),
     ("clang", "clang"),
     ("wasm-ld", "lld"),
+<<<<<<< HEAD
     ("initdb", "postgresql"),
+=======
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
+>>>>>>> metrics
 ];
 
 /// The same from PyPI: MCUboot's own tool, which the tests compare with.
@@ -132,12 +140,13 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     apt_get(&[&["install", "--yes", "--no-install-recommends"][..], packages].concat())
 }
 
-/// Runs apt-get, by sudo where there is one and the user is not root.
+/// Runs apt-get, by sudo where there is one and the user is not root. Servers are not started: tests start their own.
 fn apt_get(args: &[&str]) -> Result<()> {
     let is_root = shell::output("id", &["-u"])? == b"0\n";
+    let apt_get = [&["SYSTEMD_OFFLINE=1", "apt-get"][..], args].concat();
     if is_root {
-        shell::run("apt-get", args)
+        shell::run("env", &apt_get)
     } else {
-        shell::run("sudo", &[&["apt-get"][..], args].concat())
+        shell::run("sudo", &[&["env"][..], &apt_get].concat())
     }
 }
