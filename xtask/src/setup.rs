@@ -21,10 +21,7 @@ pub(crate) const POLICY_TARGET: &str = "wasm32-unknown-unknown";
 type Tool = (&'static str, &'static str);
 
 /// Programs that the tests run.
-<<<<<<< HEAD
-=======
 const TEST_TOOLS: [Tool; 17] = [
->>>>>>> metrics
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
     ("bsdiff", "bsdiff"),
@@ -39,12 +36,9 @@ const TEST_TOOLS: [Tool; 17] = [
     ("make", "make"),
     ("clang", "clang"),
     ("wasm-ld", "lld"),
-<<<<<<< HEAD
     ("initdb", "postgresql"),
-=======
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
->>>>>>> metrics
 ];
 
 /// The same from PyPI: MCUboot's own tool, which the tests compare with.
