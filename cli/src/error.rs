@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use whittle_fleet::DriverError;
+use whittle_metrics::BadFile;
+use whittle_metrics::prometheus::BadSource;
 use whittle_policy_host::{CallError, Fault, LoadError};
 use whittle_release::Error as ReleaseError;
 use whittle_rollout_store::{SessionError, StoreError};
@@ -44,6 +46,15 @@ pub(crate) enum Error {
     /// What a rollout decided is written down, but the fleet does not follow yet.
     #[error("the fleet does not follow: {0}")]
     Fleet(#[source] DriverError),
+    /// A file of figures, of which nothing was taken.
+    #[error(transparent)]
+    BadFigures(Box<whittle_metrics::FileError>),
+    /// Where figures should be read from, and why that cannot be.
+    #[error("`[source]` does not fit the rollout")]
+    BadSource(#[source] Box<BadSource>),
+    /// No figures came; those that are there grow stale, and then nothing goes on.
+    #[error("no figures were read")]
+    Unread(#[source] Box<whittle_metrics::prometheus::ReadError>),
     /// Figures were logged, but set aside.
     #[error("the figures are set aside: {0}")]
     SetAside(whittle_rollout::Problem),
@@ -86,6 +97,10 @@ impl Error {
             Self::Usage(_) => Exit::Usage,
             Self::Session(error) => session_exit(error),
             Self::Fleet(error) => fleet_exit(error),
+            Self::BadFigures(error) if matches!(error.source, BadFile::Io(_)) => Exit::Io,
+            Self::BadSource(bad) if matches!(**bad, BadSource::Secret(_)) => Exit::Key,
+            Self::BadFigures(_) | Self::BadSource(_) => Exit::BadInput,
+            Self::Unread(_) => Exit::Io,
             Self::Stdout(_) | Self::NoTool { .. } | Self::NoStore(_) => Exit::Io,
             Self::Json(_) | Self::Simulation(_) => Exit::Internal,
         }
@@ -153,6 +168,12 @@ impl Error {
         };
         Some(hint.to_owned())
     }
+}
+
+/// An error with all its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl From<StoreError> for Error {

@@ -142,6 +142,12 @@ impl State {
         self.now_s
     }
 
+    /// Until when figures have been counted; the start if none have, in seconds from 1970, UTC.
+    #[must_use]
+    pub fn counted_until_s(&self) -> u64 {
+        self.counted_until_s.max(self.started_s)
+    }
+
     /// Which stage it is in, from 0.
     #[must_use]
     pub fn stage_index(&self) -> usize {

@@ -18,8 +18,12 @@ mod policy;
 mod policy_languages;
 mod qemu;
 mod qemu_update;
+/// The server that the metrics' own tests are made with.
+#[path = "../../metrics/tests/it/real.rs"]
+mod real;
 mod reproducible;
 mod rollout;
+mod rollout_figures;
 mod simulate;
 mod stage;
 mod tamper;

@@ -8,7 +8,7 @@ use whittle_policy_host::Policy;
 use whittle_policy_host::types::{Setting, Snapshot, Verdict};
 
 use super::PolicyArgs;
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::printer::Printer;
 
 /// Compare what a policy decides with what it should.
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         } else {
             case.compare(&policy, &settings)
         };
-        if let Some(why) = outcome.unwrap_or_else(|error| Some(in_lines(&error))) {
+        if let Some(why) = outcome.unwrap_or_else(|error| Some(error::chain(&error))) {
             tested.failed.push(Failed { case: name, why });
         }
     }
@@ -124,13 +124,6 @@ impl Case<'_> {
         }
         difference(&super::read_json("verdict", &path)?, &found)
     }
-}
-
-/// An error with all its causes.
-fn in_lines(error: &Error) -> String {
-    let first: Option<&dyn std::error::Error> = Some(error);
-    let causes = std::iter::successors(first, |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The lines in which two verdicts differ, in their order, if they do.

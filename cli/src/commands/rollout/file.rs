@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use whittle_fleet::DriverConfig;
+use whittle_metrics::Source;
 use whittle_policy_host::Policy;
 use whittle_rollout::{Draft, Terms};
 
 use super::drive::Fleet;
+use super::figures::{Figures, directory_of};
 use crate::commands::policy;
 use crate::error::{Error, Result};
 use crate::printer::Printer;
@@ -21,6 +23,9 @@ pub(super) struct RolloutFile {
     policy: String,
     /// What is rolled out, to whom, and within which limits.
     rollout: Draft,
+    /// Where its figures are read from; without it, `observe` brings them.
+    #[serde(default)]
+    source: Option<Source>,
     /// How its devices are reached; without it, orders are only told.
     #[serde(default)]
     fleet: Option<DriverConfig>,
@@ -40,18 +45,26 @@ impl RolloutFile {
 
     /// Loads the policy.
     pub(super) fn policy(&self, printer: &Printer) -> Result<Policy> {
-        let beside = self.path.parent().map(|directory| directory.join(&self.policy));
-        let is_file = beside.as_ref().is_some_and(|path| path.is_file());
-        match beside.filter(|_| is_file) {
-            Some(path) => policy::load(&policy::host(printer), &path.to_string_lossy()),
-            None => policy::load(&policy::host(printer), &self.policy),
-        }
+        let beside = directory_of(&self.path).join(&self.policy);
+        let policy = if beside.is_file() { &beside.to_string_lossy() } else { &*self.policy };
+        policy::load(&policy::host(printer), policy)
     }
 
     /// How its devices are reached, if the file says so.
     pub(super) fn fleet(&self) -> Option<Fleet> {
-        let directory = self.path.parent().unwrap_or(Path::new(""));
-        self.fleet.clone().map(|fleet| Fleet(fleet.beside(directory)))
+        self.fleet.clone().map(|fleet| Fleet(fleet.beside(directory_of(&self.path))))
+    }
+
+    /// Where its figures are read from, if the file says so.
+    pub(super) fn figures(&self) -> Option<Figures> {
+        let directory = directory_of(&self.path).to_owned();
+        self.source.clone().map(|source| Figures { source, directory })
+    }
+
+    /// The same where nothing else will do.
+    pub(super) fn must_have_figures(&self) -> Result<Figures> {
+        let why = || "it has no `[source]`: where are its figures?".to_owned();
+        self.figures().ok_or_else(|| Error::BadRollout { path: self.path.clone(), why: why() })
     }
 
     /// The same where nothing else will do.

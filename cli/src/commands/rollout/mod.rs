@@ -1,5 +1,6 @@
 mod backtest;
 mod drive;
+mod figures;
 mod file;
 mod log;
 mod observe;

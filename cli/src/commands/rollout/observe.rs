@@ -1,13 +1,18 @@
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
-use whittle_rollout::{Observation, Outcome};
+use serde::Serialize;
+use whittle_metrics::{BadFile, FileError, Format, MAX_FILE_BYTES};
+use whittle_rollout::Observation;
 
 use super::Clock;
+use super::figures::Taken;
+use super::file::RolloutFile;
 use super::opened::StoreArgs;
 use super::report::Report;
-use crate::commands::policy;
 use crate::error::{Error, Result};
 use crate::printer::Printer;
+use crate::time;
 
 /// Take figures from the fleet into a rollout.
 ///
@@ -18,21 +23,67 @@ pub(crate) struct Args {
     #[command(flatten)]
     rollout: StoreArgs,
 
-    /// What was gathered, as JSON; see `docs/rollouts.md`.
-    figures: PathBuf,
+    /// What was gathered, as JSON or CSV by the file's name; `-` for JSON from standard input. See `docs/rollouts.md`.
+    #[arg(required_unless_present = "source")]
+    figures: Option<PathBuf>,
+
+    /// Read them instead where this file of the rollout says, in `[source]`; `tick` does so by itself.
+    #[arg(long, value_name = "FILE", conflicts_with = "figures")]
+    source: Option<PathBuf>,
 
     #[command(flatten)]
     clock: Clock,
 }
 
+#[derive(Serialize)]
+struct Observed {
+    #[serde(flatten)]
+    taken: Taken,
+    #[serde(flatten)]
+    report: Report,
+}
+
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let at_s = args.clock.now_s();
-    let figures: Observation = policy::read_json("record of figures", &args.figures)?;
+    let source = args.source.as_ref().map(|file| RolloutFile::read(file)?.must_have_figures());
+    let source = source.transpose()?;
+    let files = args.figures.as_ref().map(|path| read(path)).transpose()?;
     let mut session = args.rollout.open()?;
-    let entry = session.observe(at_s, &figures)?;
-    printer.result(&Report::of(&args.rollout.name, session.rollout(), at_s), Report::page)?;
-    match entry.outcome {
-        Outcome::SetAside(problem) => Err(Error::SetAside(problem)),
-        _ => Ok(()),
+    let mut taken = match source {
+        Some(source) => source.take(&mut session, at_s)?,
+        None => Taken::default(),
+    };
+    for figures in files.iter().flatten() {
+        taken.note(session.observe(at_s, figures)?.outcome);
+        if taken.problem.is_some() {
+            break;
+        }
+    }
+    taken.tell(printer);
+    if let Some(ready_s) = taken.ready_s {
+        printer.note(&format!("there is nothing to read before {}", time::shown(ready_s)));
+    }
+    let report = Report::of(&args.rollout.name, session.rollout(), at_s);
+    let observed = Observed { taken, report };
+    printer.result(&observed, |observed| observed.report.page())?;
+    observed.taken.or_set_aside()
+}
+
+fn read(path: &Path) -> Result<Vec<Observation>> {
+    let read = if path == Path::new("-") {
+        from_stdin().and_then(|bytes| whittle_metrics::parse("-", Format::Json, &bytes))
+    } else {
+        whittle_metrics::read(path)
+    };
+    read.map_err(|error| Error::BadFigures(Box::new(error)))
+}
+
+fn from_stdin() -> Result<Vec<u8>, FileError> {
+    let mut bytes = vec![];
+    // One more than is accepted, so that it is found to be too much.
+    let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    match std::io::stdin().take(limit).read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(FileError { file: "-".to_owned(), source: BadFile::Io(error) }),
     }
 }

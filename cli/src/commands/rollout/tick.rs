@@ -5,14 +5,15 @@ use serde::Serialize;
 use whittle_fleet::Report as FleetReport;
 use whittle_policy_host::Policy;
 use whittle_rollout::{Ending, Phase, Rollout};
-use whittle_rollout_store::Ticked;
+use whittle_rollout_store::{Session, Ticked};
 
 use super::Clock;
 use super::drive::{self, Fleet};
+use super::figures::Figures;
 use super::file::RolloutFile;
 use super::opened::StoreArgs;
 use super::report::Report;
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::printer::Printer;
 use crate::time;
 
@@ -21,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(10);
 
 /// Ask the policy what shall happen next, and let it happen within the guard rails.
 ///
-/// Run it whenever a look is due, by hand, from a timer or with `--watch`; several may run at once, and one of them decides. The fleet
+/// Figures are read first, if the file says where. Run it whenever a look is due, by hand, from a timer or with `--watch`; several may run at once, and one of them decides. The fleet
 /// follows if the file says how. A rollout that does not go on, because it is paused, rolled back or stopped, ends in exit code 8.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -52,14 +53,22 @@ struct Tick {
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let file = RolloutFile::read(&args.file)?;
-    let (policy, fleet) = (file.policy(printer)?, file.fleet());
-    fleet.as_ref().map_or(Ok(()), Fleet::check)?;
+    let written =
+        Written { policy: file.policy(printer)?, figures: file.figures(), fleet: file.fleet() };
+    written.fleet.as_ref().map_or(Ok(()), Fleet::check)?;
     if args.watch {
-        return watch(args, &policy, fleet.as_ref(), printer);
+        return watch(args, &written, printer);
     }
-    let ticked = tick(args, &policy, fleet.as_ref(), printer)?;
+    let ticked = tick(args, &written, printer)?;
     ticked.failure.map_or(Ok(()), Err)?;
     goes_on(args.rollout.name.as_str(), &ticked.rollout)
+}
+
+/// What the rollout's file says.
+struct Written {
+    policy: Policy,
+    figures: Option<Figures>,
+    fleet: Option<Fleet>,
 }
 
 /// What a look has led to.
@@ -71,13 +80,16 @@ struct Looked {
     is_unfinished: bool,
 }
 
-fn tick(args: &Args, policy: &Policy, fleet: Option<&Fleet>, printer: &Printer) -> Result<Looked> {
+fn tick(args: &Args, written: &Written, printer: &Printer) -> Result<Looked> {
     let now_s = args.clock.now_s();
     let mut session = args.rollout.open()?;
-    let decided = matches!(session.tick(now_s, policy)?, Ticked::Decided(_));
+    if let Some(figures) = &written.figures {
+        look(figures, &mut session, now_s, printer)?;
+    }
+    let decided = matches!(session.tick(now_s, &written.policy)?, Ticked::Decided(_));
     let rollout = session.rollout().clone();
     let follow = |fleet: &Fleet| fleet.follow(&mut session, &args.rollout, args.clock, printer);
-    let (fleet, failure) = drive::parted(fleet.map(follow));
+    let (fleet, failure) = drive::parted(written.fleet.as_ref().map(follow));
     let is_unfinished = fleet.as_ref().is_some_and(|fleet| !fleet.unfinished.is_empty());
     let report = Report::of(&args.rollout.name, &rollout, now_s);
     printer.result(&Tick { decided, report, fleet }, |tick| {
@@ -86,9 +98,30 @@ fn tick(args: &Args, policy: &Policy, fleet: Option<&Fleet>, printer: &Printer) 
     Ok(Looked { rollout, failure, is_unfinished })
 }
 
-fn watch(args: &Args, policy: &Policy, fleet: Option<&Fleet>, printer: &Printer) -> Result {
+/// Reads figures. If there are none the rollout is looked at all the same: those that are there grow stale, and it holds.
+fn look(figures: &Figures, session: &mut Session, now_s: u64, printer: &Printer) -> Result {
+    if matches!(session.rollout().state().phase(), Phase::Over(_)) {
+        return Ok(());
+    }
+    match figures.take(session, now_s) {
+        Ok(taken) => {
+            taken.tell(printer);
+            if let Some(problem) = taken.problem {
+                printer.note(&format!("caution: the figures are set aside: {problem}"));
+            }
+            Ok(())
+        }
+        Err(Error::Unread(error)) => {
+            printer.note(&format!("caution: no figures were read: {}", error::chain(&*error)));
+            Ok(())
+        }
+        Err(other) => Err(other),
+    }
+}
+
+fn watch(args: &Args, written: &Written, printer: &Printer) -> Result {
     loop {
-        let mut looked = tick(args, policy, fleet, printer)?;
+        let mut looked = tick(args, written, printer)?;
         loop {
             let is_over = matches!(looked.rollout.state().phase(), Phase::Over(_));
             if let Some(failure) = &looked.failure {
@@ -101,7 +134,7 @@ fn watch(args: &Args, policy: &Policy, fleet: Option<&Fleet>, printer: &Printer)
                 break;
             }
             std::thread::sleep(LOOK.min(Duration::from_secs(wait_s.max(1))));
-            looked = between(args, looked, fleet, printer)?;
+            looked = between(args, looked, written.fleet.as_ref(), printer)?;
         }
     }
 }
