@@ -20,6 +20,7 @@ mod qemu;
 mod qemu_update;
 /// The server that the metrics' own tests are made with.
 #[path = "../../metrics/tests/it/real.rs"]
+#[allow(dead_code, reason = "their other tests look into its directory")]
 mod real;
 mod reproducible;
 mod rollout;
