@@ -58,8 +58,9 @@ pub struct Backtest {
 
 /// Asks a policy after each figures of a recording what it would have said.
 ///
-/// Devices did what they did: figures stay as they were recorded, whatever is said. With its first pause a policy has said what it
-/// had to say; nobody knows what would have been measured then.
+/// Devices did what they did: figures stay as they were recorded, whatever is said. After its first pause a policy is asked on for as
+/// long as no further devices were updated in the recording, as it would have had it; then, and once devices are to go back, nobody
+/// knows what would have been measured.
 ///
 /// # Errors
 /// [`RunError`], also if the recording holds figures that cannot be.
@@ -69,6 +70,7 @@ pub fn backtest(recording: &Recording, policy: &dyn Policy) -> Result<Backtest, 
     let (mut rollout, _) = Rollout::start(terms, start_s, &BTreeSet::new())?;
     let mut result = Backtest { said: vec![], alarm_h: None, spared: 0, updated: 0, hours: 0.0 };
     let mut at_alarm = 0;
+    let mut has_parted = false;
     for figures in &recording.figures {
         let now_s = figures.until_s;
         let hour = hours(now_s, start_s);
@@ -79,12 +81,14 @@ pub fn backtest(recording: &Recording, policy: &dyn Policy) -> Result<Backtest, 
         }
         let updated = rollout.state().devices_of(FLEET).unwrap_or_default().updated;
         (result.updated, result.hours) = (updated, hour);
-        if result.alarm_h.is_some() || matches!(rollout.state().phase(), Phase::Over(_)) {
+        has_parted |= result.alarm_h.is_some() && updated > at_alarm;
+        if has_parted || matches!(rollout.state().phase(), Phase::Over(_)) {
             continue;
         }
         let entry = rollout.tick(now_s, policy).map_err(refused)?;
         let Outcome::Decided(decided) = entry.outcome else { continue };
-        if is_alarm(&decided) {
+        has_parted = matches!(decided.decision, Decision::RollBack(_));
+        if is_alarm(&decided) && result.alarm_h.is_none() {
             (result.alarm_h, at_alarm) = (Some(hour), updated);
         }
         result.say(*decided, hour, updated);

@@ -3,7 +3,7 @@
 //! `WHITTLE_UPDATE_GOLDENS=1 cargo test -p whittle-tests golden` writes them anew after a deliberate change, which
 //! brings a new format version with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use whittle_format::envelope::Envelope;
 use whittle_format::index::Index;
@@ -42,13 +42,17 @@ pub(crate) fn golden(name: &str) -> PathBuf {
 
 /// Compares bytes with a golden file, or writes it anew.
 fn assert_golden(name: &str, bytes: &[u8]) {
-    let path = golden(name);
+    assert_file(&golden(name), bytes);
+}
+
+/// The same for a file that lies elsewhere.
+pub(crate) fn assert_file(path: &Path, bytes: &[u8]) {
     if std::env::var_os("WHITTLE_UPDATE_GOLDENS").is_some() {
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("creates");
-        std::fs::write(&path, bytes).expect("writes");
+        std::fs::write(path, bytes).expect("writes");
     }
-    let golden = std::fs::read(&path).expect("the golden file is committed");
-    assert!(*bytes == golden, "{name} differs from its golden file");
+    let golden = std::fs::read(path).expect("the golden file is committed");
+    assert!(*bytes == golden, "{} differs from what it is made of", path.display());
 }
 
 /// The worked example of `docs/flags.md`.

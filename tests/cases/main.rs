@@ -22,6 +22,7 @@ mod qemu_update;
 #[path = "../../metrics/tests/it/real.rs"]
 #[allow(dead_code, reason = "their other tests look into its directory")]
 mod real;
+mod recordings;
 mod reproducible;
 mod rollout;
 mod rollout_figures;

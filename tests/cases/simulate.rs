@@ -1,6 +1,5 @@
-//! `whittle simulate` and `whittle rollout backtest`.
+//! `whittle simulate`.
 
-use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{root, whittle};
@@ -64,72 +63,4 @@ fn scenarios_that_cannot_be_are_told() {
     }
     assert_eq!(whittle(room.path(), &["simulate", "--example", "nothing"]).code, 2);
     assert_eq!(whittle(room.path(), &["simulate", "nothing.toml"]).code, 3);
-}
-
-/// The chapter's pitfall: a rate that has gone up from 0.01 to 0.05 % in the stage of 5 %, which somebody waves through.
-#[test]
-fn a_backtest_tells_what_a_policy_would_have_spared() {
-    let room = TempDir::new().expect("there is room");
-    let recording = room.path().join("recording.json");
-    std::fs::write(&recording, waved_through().to_string()).expect("written");
-    let args = ["rollout", "backtest", "recording.json", "--policy", "significance"];
-    let found = whittle(room.path(), &[&args[..], &["--format", "json"]].concat()).ok().json();
-    let asked = &found["policies"][0];
-    let alarm_h = asked["alarm_h"].as_f64().expect("it steps in");
-    assert!((24.0..48.0).contains(&alarm_h), "{asked}");
-    assert_eq!(asked["spared"], 950_000, "those that came after the stage of 5 %");
-    let text = whittle(room.path(), &args).ok().stdout;
-    assert!(text.starts_with("significance would have stepped in after "), "{text}");
-}
-
-/// A million devices: 1 % for a day, 5 % for a day, all of them for a day.
-fn waved_through() -> Value {
-    const DEVICES: u32 = 1_000_000;
-    let start_s = 1_767_571_200_u64;
-    // Devices that crash in a day: 0.01 %, then 0.05 %.
-    let by_hour = |share: f64| share / 24.0;
-    let figures = (0..72_u32).map(|hour| {
-        let updated = DEVICES / 100 * [1, 5, 100][(hour / 24) as usize];
-        let rate = if hour < 24 { 0.0001 } else { 0.0005 };
-        let tally = |devices: u32, rate: f64| {
-            json!({"count": f64::from(devices) * by_hour(rate), "exposure": devices})
-        };
-        let from_s = start_s + u64::from(hour) * 3600;
-        json!({
-            "from_s": from_s,
-            "until_s": from_s + 3600,
-            "cells": [{
-                "devices": {"offered": updated, "updated": updated, "committed": updated},
-                "metrics": [{
-                    "name": "crashes",
-                    "treated": tally(updated, rate),
-                    "control": tally(DEVICES - updated, 0.0001),
-                }],
-            }],
-        })
-    });
-    let release = json!({
-        "name": "2.0.0", "change": "fix", "emergency": false, "safety_critical": false,
-        "well_tested": true, "reversible": true, "full_bytes": 400_000, "delta_bytes": 9_000,
-    });
-    json!({
-        "about": "a rate that rises in the second stage, and is waved through",
-        "start_s": start_s,
-        "rollout": {
-            "release": release,
-            "build": "b1".repeat(32),
-            "version": "2.0.0",
-            "way_back": "other-slot",
-            "limits": {"tick": 3600},
-            "cells": [{
-                "devices": DEVICES,
-                "baselines": {"crashes": {"count": 300, "exposure": 72_000_000}},
-            }],
-            "metrics": [{
-                "name": "crashes", "kind": "rate", "higher_is_worse": true, "required": true,
-                "tolerated": 1.0, "tolerated_baseline": 1.25, "alarm": 2.0,
-            }],
-        },
-        "figures": figures.collect::<Value>(),
-    })
 }

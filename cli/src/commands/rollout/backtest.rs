@@ -5,20 +5,50 @@ use whittle_simulation::{Backtest, Recording, Said, backtest};
 
 use crate::commands::policy;
 use crate::error::{Error, Result};
-use crate::printer::{Printer, grouped};
+use crate::printer::{Printer, grouped, table};
 use crate::{time, words};
 
 /// Ask policies what they would have said to a rollout that was recorded.
 ///
-/// The figures stay as they were: up to its first pause, a policy is asked what it would have decided.
+/// The figures stay as they were. A policy is asked what it would have decided, up to its first pause, and then for as long as the
+/// recorded rollout stood still as well.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The recording, as JSON; see `docs/simulation.md`.
-    recording: PathBuf,
+    #[arg(required_unless_present_any = ["example", "list"], conflicts_with = "example")]
+    recording: Option<PathBuf>,
+
+    /// A recording that comes with whittle; `--list` shows them.
+    #[arg(long, value_name = "NAME")]
+    example: Option<String>,
+
+    /// List the recordings that come with whittle.
+    #[arg(long, conflicts_with_all = ["recording", "example"])]
+    list: bool,
 
     /// A policy to ask: the file of a component, or the name of one that comes with whittle; may be given several times.
-    #[arg(long = "policy", value_name = "POLICY", required = true)]
+    #[arg(long = "policy", value_name = "POLICY", required_unless_present = "list")]
     policies: Vec<String>,
+}
+
+/// The recordings that come with whittle: a name, and the text of the file.
+const EXAMPLES: [(&str, &str); 2] = [
+    (
+        "paused-without-cause",
+        include_str!("../../../../examples/recordings/paused-without-cause.json"),
+    ),
+    ("waved-through", include_str!("../../../../examples/recordings/waved-through.json")),
+];
+
+#[derive(Serialize)]
+struct Listed {
+    name: &'static str,
+    about: String,
+}
+
+#[derive(Serialize)]
+struct List {
+    recordings: Vec<Listed>,
 }
 
 #[derive(Serialize)]
@@ -35,8 +65,11 @@ struct Asked {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let mut recording: Recording = policy::read_json("recording", &args.recording)?;
-    let bad = |why: String| Error::BadRollout { path: args.recording.clone(), why };
+    if args.list {
+        return list(printer);
+    }
+    let (path, mut recording) = read(args)?;
+    let bad = |why: String| Error::BadRollout { path: path.clone(), why };
     let start_s = recording.start_s;
     for zone in recording.rollout.zones() {
         time::look_up(zone, start_s).map_err(bad)?;
@@ -50,6 +83,31 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     });
     let backtested = Backtested { policies: asked.collect::<Result<_>>()? };
     printer.result(&backtested, |backtested| backtested.policies.iter().map(human).collect())
+}
+
+fn list(printer: &Printer) -> Result {
+    let recordings = EXAMPLES.iter().map(|(name, text)| {
+        let recording: Recording = serde_json::from_str(text)?;
+        Ok(Listed { name, about: recording.about })
+    });
+    let recordings = recordings.collect::<Result<_>>()?;
+    printer.result(&List { recordings }, |list| {
+        let rows = list.recordings.iter().map(|one| vec![one.name.to_owned(), one.about.clone()]);
+        table(&["recording", "what it is about"], rows)
+    })
+}
+
+/// Where the recording is from, and the recording.
+fn read(args: &Args) -> Result<(PathBuf, Recording)> {
+    let Some(name) = &args.example else {
+        let path = args.recording.clone().unwrap_or_default();
+        let recording = policy::read_json("recording", &path)?;
+        return Ok((path, recording));
+    };
+    let (_, text) = EXAMPLES.iter().find(|(example, _)| example == name).ok_or_else(|| {
+        Error::Usage(format!("no recording `{name}` comes with whittle; `--list` shows them"))
+    })?;
+    Ok((PathBuf::from(name), serde_json::from_str(text)?))
 }
 
 fn human(asked: &Asked) -> String {
