@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use crate::observation::{MetricObservation, NOTHING, Observation, count, readings, sum};
 use crate::policy::types::{Bucket, Metric, MetricKind, Reference, Seconds, Signal, Tally};
-use crate::statistics::{BaselineTest, Count, Gain, Interval, MeanTest, RatioSequence, RatioTest};
+use crate::statistics::{
+    BaselineTest, Count, Gain, Interval, MeanTest, RatioGain, RatioSequence, RatioTest,
+};
 use crate::terms::{MetricTerms, Terms};
 
 /// The level of the intervals that policies and people see.
@@ -58,16 +60,28 @@ struct RatioEvidence {
     before: BaselineTest,
 }
 
-/// What each metric of each cell tells about ratios: the same for all groups that the cell belongs to.
-pub(crate) fn gains(observation: &Observation, terms: &Terms) -> Vec<Vec<Gain>> {
+/// What figures of a metric tell about a ratio: the same for all groups that their cell belongs to.
+#[derive(Default)]
+pub(crate) struct Gained {
+    test: RatioGain,
+    sequence: Gain,
+}
+
+/// The same of each metric of each cell; `fleet` is any group.
+pub(crate) fn gained(
+    observation: &Observation,
+    terms: &Terms,
+    fleet: &GroupEvidence,
+) -> Vec<Vec<Gained>> {
     let of_metric = |seen: &MetricObservation| {
-        let metric = terms.metrics.iter().find(|metric| metric.name == seen.name);
-        let ratio = metric.filter(|metric| metric.kind != MetricKind::Mean);
-        ratio.map_or_else(Gain::default, |metric| {
-            let (treated, control) = (count(metric, &seen.treated), count(metric, &seen.control));
-            let (one, other) = in_order(metric, treated, control);
-            Gain::of(one, other)
-        })
+        let known = terms.metrics.iter().zip(&fleet.metrics);
+        let known = known.into_iter().find(|(metric, _)| metric.name == seen.name);
+        let Some((metric, MetricEvidence { test: Test::Ratio(evidence), .. })) = known else {
+            return Gained::default();
+        };
+        let (treated, control) = (count(metric, &seen.treated), count(metric, &seen.control));
+        let (one, other) = in_order(metric, treated, control);
+        Gained { test: evidence.test.gain_of(one, other), sequence: Gain::of(one, other) }
     };
     let cells = observation.cells.iter();
     cells.map(|cell| cell.metrics.iter().map(of_metric).collect()).collect()
@@ -95,20 +109,20 @@ impl GroupEvidence {
         &mut self,
         observation: &Observation,
         places: &[usize],
-        gains: &[Vec<Gain>],
+        gained: &[Vec<Gained>],
         terms: &Terms,
         started_s: u64,
     ) {
-        for ((cell, place), gains) in observation.cells.iter().zip(places).zip(gains) {
+        for ((cell, place), gained) in observation.cells.iter().zip(places).zip(gained) {
             let Some(stratum) = self.cells.iter().position(|own| own == place) else { continue };
-            for (metric, gain) in cell.metrics.iter().zip(gains) {
+            for (metric, gained) in cell.metrics.iter().zip(gained) {
                 let at = terms.metrics.iter().position(|terms| terms.name == metric.name);
                 let Some((terms_of, evidence)) =
                     at.and_then(|at| terms.metrics.get(at).zip(self.metrics.get_mut(at)))
                 else {
                     continue;
                 };
-                evidence.test(terms_of, stratum, metric, gain, observation.until_s);
+                evidence.test(terms_of, stratum, metric, gained, observation.until_s);
                 let length_s = u64::from(terms.bucket_length);
                 let number =
                     (observation.until_s - 1).saturating_sub(started_s).checked_div(length_s);
@@ -170,7 +184,7 @@ impl MetricEvidence {
         terms: &MetricTerms,
         stratum: usize,
         seen: &MetricObservation,
-        gain: &Gain,
+        gained: &Gained,
         until_s: u64,
     ) {
         let MetricObservation { treated, control, .. } = seen;
@@ -187,9 +201,8 @@ impl MetricEvidence {
                 self.compared_s = Some(until_s);
                 if control.exposure() > 0.0 {
                     self.controlled_s = Some(until_s);
-                    let (one, other) = in_order(terms, treated, control);
-                    evidence.test.add(one, other);
-                    evidence.sequence.gain(gain);
+                    evidence.test.gain(&gained.test);
+                    evidence.sequence.gain(&gained.sequence);
                 } else if treated.exposure() > 0.0 {
                     evidence.before.add(stratum, treated);
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::evidence::{GroupEvidence, gains, seconds};
+use crate::evidence::{GroupEvidence, gained, seconds};
 use crate::log::Decided;
 use crate::observation::{DeviceCounts, Known, Observation, Problem};
 use crate::policy::types::{
@@ -277,9 +277,10 @@ impl State {
                 }
             }
         }
-        let gains = gains(observation, &self.terms);
+        let gained = self.groups.first().map(|fleet| gained(observation, &self.terms, fleet));
+        let gained = gained.unwrap_or_default();
         for group in &mut self.groups {
-            group.add(observation, places, &gains, &self.terms, self.started_s);
+            group.add(observation, places, &gained, &self.terms, self.started_s);
         }
         self.counted_until_s = observation.until_s;
         self.problem = None;

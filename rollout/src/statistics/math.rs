@@ -16,8 +16,8 @@ pub(crate) fn ln_mean_exp(logs: impl Iterator<Item = f64> + Clone) -> f64 {
     if most == f64::NEG_INFINITY {
         return most;
     }
-    // What is that much smaller is 0, for which nothing need be computed.
-    const NOTHING: f64 = -746.0;
+    // The sum is 1 at least, so that what is that much smaller does not change it.
+    const NOTHING: f64 = -45.0;
     let part = |log: f64| if log - most < NOTHING { 0.0 } else { exp(log - most) };
     let (sum, number) = logs.fold((0.0, 0.0), |(sum, number), log| (sum + part(log), number + 1.0));
     most + ln(sum / number)
@@ -32,7 +32,8 @@ mod tests {
         let found = ln_mean_exp([2000.0, 0.0].into_iter());
         assert!((found - (2000.0 - std::f64::consts::LN_2)).abs() < 1e-12, "{found}");
         assert_eq!(ln_mean_exp([].into_iter()), f64::NEG_INFINITY);
-        assert_eq!(exp(-746.0).to_bits(), 0);
+        // All there can be of what is left out.
+        assert_eq!((1.0 + 200.0 * exp(-45.0)).to_bits(), 1_f64.to_bits());
     }
 
     /// Replay on another machine rests on this: the nearest doubles to the true values, by `mpmath`.

@@ -57,6 +57,7 @@ pub use one_sample::BaselineTest;
 pub use power::{Certainty, StageOutlook, StagePlan, events_needed, outlook, time_until_failures};
 pub(crate) use sequence::Gain;
 pub use sequence::{Interval, RatioSequence};
+pub(crate) use two_sample::RatioGain;
 pub use two_sample::{BETS, RatioTest};
 
 /// `ln(1 / alpha)`: an e-value whose logarithm reaches it is evidence at level `alpha`.

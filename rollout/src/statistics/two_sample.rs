@@ -37,31 +37,43 @@ const FINE_BETS: [f64; 3] = [0.0, 0.25, 0.5];
 
 /// `ℓ` at several ratios at once.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Likelihood<const N: usize> {
+struct Likelihood<const N: usize> {
     ratios: [f64; N],
+    /// Their natural logarithms.
+    thetas: [f64; N],
     logs: [f64; N],
 }
 
 impl<const N: usize> Likelihood<N> {
-    pub(crate) fn new(ratios: [f64; N]) -> Self {
-        Self { ratios, logs: [0.0; N] }
+    fn new(ratios: [f64; N]) -> Self {
+        Self { ratios, thetas: ratios.map(ln), logs: [0.0; N] }
     }
 
-    /// Counts a tick of a stratum. Nothing is learnt if either side has no exposure or nothing happened.
-    pub(crate) fn add(&mut self, treated: Count, control: Count) {
+    /// By how much a tick of a stratum changes it. Nothing is learnt if either side has no exposure or nothing happened.
+    fn gain(&self, treated: Count, control: Count) -> [f64; N] {
         let (t, s) = (treated.exposure(), control.exposure());
         let n = treated.events() + control.events();
-        if t <= 0.0 || s <= 0.0 || n <= 0.0 {
-            return;
+        let mut gain = [0.0; N];
+        if t > 0.0 && s > 0.0 && n > 0.0 {
+            for ((gain, ratio), theta) in gain.iter_mut().zip(self.ratios).zip(self.thetas) {
+                *gain = treated.events() * theta - n * ln((ratio * t + s) / (t + s));
+            }
         }
-        for (log, ratio) in self.logs.iter_mut().zip(self.ratios) {
-            *log += treated.events() * ln(ratio) - n * ln((ratio * t + s) / (t + s));
-        }
+        gain
     }
 
-    pub(crate) fn logs(&self) -> &[f64; N] {
-        &self.logs
+    fn add(&mut self, gain: &[f64; N]) {
+        self.logs.iter_mut().zip(gain).for_each(|(log, gained)| *log += gained);
     }
+}
+
+/// What a tick of a stratum tells a test, and all others that tolerate the same ratio and must not miss the same one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RatioGain {
+    worse: [f64; 7],
+    fine: [f64; 4],
+    treated: Count,
+    control: Count,
 }
 
 /// Tests whether events are more frequent on new firmware than on old firmware.
@@ -96,8 +108,21 @@ impl RatioTest {
 
     /// Counts what happened in a tick within a stratum.
     pub fn add(&mut self, treated: Count, control: Count) {
-        self.worse.add(treated, control);
-        self.fine.add(treated, control);
+        let gain = self.gain_of(treated, control);
+        self.gain(&gain);
+    }
+
+    /// What a tick of a stratum tells this test.
+    pub(crate) fn gain_of(&self, treated: Count, control: Count) -> RatioGain {
+        let (worse, fine) = (self.worse.gain(treated, control), self.fine.gain(treated, control));
+        RatioGain { worse, fine, treated, control }
+    }
+
+    /// Counts what a tick of a stratum tells.
+    pub(crate) fn gain(&mut self, gain: &RatioGain) {
+        let &RatioGain { ref worse, ref fine, treated, control } = gain;
+        self.worse.add(worse);
+        self.fine.add(fine);
         let both = treated.exposure() + control.exposure();
         if treated.exposure() > 0.0 && control.exposure() > 0.0 {
             self.weighted[0] += treated.events() * (control.exposure() / both);
@@ -147,7 +172,7 @@ impl RatioTest {
 }
 
 fn log_e<const N: usize>(likelihood: &Likelihood<N>) -> f64 {
-    match likelihood.logs().as_slice() {
+    match likelihood.logs.as_slice() {
         [claim, bets @ ..] => ln_mean_exp(bets.iter().map(|bet| bet - claim)),
         [] => 0.0,
     }
