@@ -19,6 +19,9 @@ use crate::store::{MAX_PARTS, MAX_TABLE_ELEMENTS};
 /// Instances of modules and components, all that are within it counted; one in Python has 40.
 pub(crate) const MAX_INSTANCES: u32 = 256;
 
+/// Components within one another; one in JavaScript has 4.
+const MAX_DEPTH: u64 = 16;
+
 /// Bytes of a page of memory, unless a memory says otherwise.
 const PAGE_BYTES: u64 = 1 << 16;
 
@@ -107,6 +110,7 @@ impl Surveyor<'_> {
                 let is_module = encoding == wasmparser::Encoding::Module;
                 let cost = Cost { instances: 1, ..Cost::default() };
                 self.frames.push(Frame { is_module, cost, ..Frame::default() });
+                at_most("components within one another", self.frames.len() as u64, MAX_DEPTH)?;
             }
             Payload::End(_) => self.end(),
             Payload::CodeSectionStart { count, .. } => {

@@ -55,6 +55,8 @@ mod check;
 pub mod contract;
 mod figure;
 mod flow;
+#[cfg(target_family = "wasm")]
+mod heap;
 mod info;
 mod measure;
 mod plan;

@@ -245,10 +245,12 @@ fn what_is_too_much_is_not_compiled() {
 #[test]
 fn components_within_components_do_not_multiply() {
     let host = host(Limits::default());
-    let nested = (0..40).fold("(component)".to_owned(), |inner, _| {
-        let inner = inner.replacen("(component", "(component $c", 1);
-        format!("(component {inner} (instance (instantiate $c)) (instance (instantiate $c)))")
-    });
+    let nested = |depth| {
+        (1..depth).fold("(component)".to_owned(), |inner, _| {
+            let inner = inner.replacen("(component", "(component $c", 1);
+            format!("(component {inner} (instance (instantiate $c)) (instance (instantiate $c)))")
+        })
+    };
     let siblings = (1..40).map(|n| {
         let before = n - 1;
         format!(
@@ -268,7 +270,9 @@ fn components_within_components_do_not_multiply() {
         chain(&error)
     };
     let many = "511 instances of modules and components, at most 256 are accepted";
-    assert_eq!((load(&nested).as_str(), load(&siblings).as_str()), (many, many));
+    assert_eq!((load(&nested(16)).as_str(), load(&siblings).as_str()), (many, many));
+    let deep = "17 components within one another, at most 16 are accepted";
+    assert_eq!(load(&nested(17)), deep);
     let passes =
         "a component within it takes or hands out modules or components, which is not accepted";
     assert_eq!((load(exported).as_str(), load(handed).as_str()), (passes, passes));

@@ -69,7 +69,7 @@ const COMMON: [File; 12] = [
 ];
 
 /// The SDK is not in a registry, so a policy carries it.
-const RUST: [File; 18] = [
+const RUST: [File; 19] = [
     ("Cargo.toml", example!("rust/manifest.toml")),
     // Of all policies here: cargo takes out of it what this one does not need.
     ("Cargo.lock", include_str!("../../../../policies/Cargo.lock")),
@@ -79,6 +79,7 @@ const RUST: [File; 18] = [
     sdk!("contract"),
     sdk!("figure"),
     sdk!("flow"),
+    sdk!("heap"),
     sdk!("info"),
     sdk!("lib"),
     sdk!("measure"),
