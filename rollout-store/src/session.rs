@@ -2,7 +2,8 @@
 
 use whittle_rollout::policy::Policy;
 use whittle_rollout::{
-    BadTerms, Command, Difference, Entry, Input, Observation, Refusal, Rollout, Terms, replay,
+    BadTerms, Command, Difference, Entry, Input, Observation, Outcome, Refusal, Rollout, Terms,
+    replay,
 };
 
 use crate::chain::Log;
@@ -110,15 +111,62 @@ impl Session {
         Ok(is_mine)
     }
 
-    /// Takes figures; whether they counted is in the entry's outcome.
+    /// Takes figures; whether they counted is in the entry's outcome. Figures that have been counted already, all the same, are not
+    /// counted again: who was cut off may say them once more.
     ///
     /// # Errors
     /// [`SessionError`]; nothing was written.
     pub fn observe(&mut self, at_s: u64, figures: &Observation) -> Result<Entry, SessionError> {
-        self.act(at_s, |rollout, at_s| rollout.observe(at_s, figures.clone()))
+        for _ in 0..TRIES {
+            let is_counted = |entry: &&Entry| {
+                matches!(&entry.input, Input::Observe(known) if known == figures)
+                    && entry.outcome == Outcome::Counted
+            };
+            if let Some(entry) = self.log.entries.iter().rev().find(is_counted) {
+                return Ok(entry.clone());
+            }
+            if let Some(entry) =
+                self.attempt(at_s, &|rollout, at_s| rollout.observe(at_s, figures.clone()))?
+            {
+                return Ok(entry);
+            }
+        }
+        Err(SessionError::Crowded)
     }
 
-    /// Does what a person says.
+    /// Takes figures of what follows on those that were counted, unless somebody else has taken some since: none then.
+    ///
+    /// # Errors
+    /// [`SessionError`]; nothing was written.
+    pub fn observe_next(
+        &mut self,
+        at_s: u64,
+        figures: &Observation,
+    ) -> Result<Option<Entry>, SessionError> {
+        for _ in 0..TRIES {
+            if self.rollout.state().counted_until_s() != figures.from_s {
+                return Ok(None);
+            }
+            if let Some(entry) =
+                self.attempt(at_s, &|rollout, at_s| rollout.observe(at_s, figures.clone()))?
+            {
+                return Ok(Some(entry));
+            }
+        }
+        Err(SessionError::Crowded)
+    }
+
+    /// Notes that figures should have come and did not: nothing goes on until some come.
+    ///
+    /// # Errors
+    /// [`SessionError`]; nothing was written.
+    pub fn miss(&mut self, at_s: u64, why: &str) -> Result<Entry, SessionError> {
+        self.act(at_s, |rollout, at_s| rollout.miss(at_s, why))
+    }
+
+    /// Does what a person says. A person is heard even if the clock is behind that of whoever wrote the last entry: then at its time,
+    /// so that nobody is kept from stopping a rollout.
+    ///
     ///
     /// # Errors
     /// [`SessionError`]; nothing was written.
@@ -128,46 +176,60 @@ impl Session {
         by: &str,
         command: &Command,
     ) -> Result<Entry, SessionError> {
-        self.act(at_s, |rollout, at_s| rollout.command(at_s, by, command.clone()))
+        for _ in 0..TRIES {
+            let heard_s = at_s.max(self.rollout.state().now_s());
+            let say = |rollout: &mut Rollout, at_s| rollout.command(at_s, by, command.clone());
+            if let Some(entry) = self.attempt(heard_s, &say)? {
+                return Ok(entry);
+            }
+        }
+        Err(SessionError::Crowded)
     }
 
     /// Asks the policy, unless somebody else does so at the same time.
     ///
     /// # Errors
     /// [`SessionError`]; nothing was written.
-    pub fn tick(&mut self, mut at_s: u64, policy: &dyn Policy) -> Result<Ticked, SessionError> {
+    pub fn tick(&mut self, at_s: u64, policy: &dyn Policy) -> Result<Ticked, SessionError> {
         for _ in 0..TRIES {
-            let mut next = self.rollout.clone();
-            let entry = next.tick(at_s, policy)?;
-            if self.append(&entry, next)? {
+            let known = self.log.entries.len();
+            if let Some(entry) = self.attempt(at_s, &|rollout, at_s| rollout.tick(at_s, policy))? {
                 return Ok(Ticked::Decided(Box::new(entry)));
             }
-            let known = self.log.entries.len();
-            self.reload()?;
             let others = self.log.entries.iter().skip(known);
             if others.into_iter().any(|entry| matches!(entry.input, Input::Tick(_))) {
                 return Ok(Ticked::ByAnother);
             }
-            at_s = self.second(at_s);
         }
         Err(SessionError::Crowded)
     }
 
     fn act(
         &mut self,
-        mut at_s: u64,
+        at_s: u64,
         act: impl Fn(&mut Rollout, u64) -> Result<Entry, Refusal>,
     ) -> Result<Entry, SessionError> {
         for _ in 0..TRIES {
-            let mut next = self.rollout.clone();
-            let entry = act(&mut next, at_s)?;
-            if self.append(&entry, next)? {
+            if let Some(entry) = self.attempt(at_s, &act)? {
                 return Ok(entry);
             }
-            self.reload()?;
-            at_s = self.second(at_s);
         }
         Err(SessionError::Crowded)
+    }
+
+    /// Acts once; none if somebody else was first, whose entry is known then.
+    fn attempt(
+        &mut self,
+        at_s: u64,
+        act: &dyn Fn(&mut Rollout, u64) -> Result<Entry, Refusal>,
+    ) -> Result<Option<Entry>, SessionError> {
+        let mut next = self.rollout.clone();
+        let entry = act(&mut next, self.second(at_s))?;
+        if self.append(&entry, next)? {
+            return Ok(Some(entry));
+        }
+        self.reload()?;
+        Ok(None)
     }
 
     /// Appends an entry, and takes over the rollout that it makes; whether nobody else was first.

@@ -3,7 +3,11 @@
 //! Time zones change by decision of governments, so they are data: the host looks up from when on a zone is how far east of UTC,
 //! and writes that into the terms of the rollout. A replay years later then still knows what was known.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::terms::BadTerms;
 
 /// From when on a zone is how far east of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +49,32 @@ pub struct LocalTime {
 }
 
 const DAY_S: i64 = 86_400;
+const DAY_MINUTES: u16 = 1440;
+
+impl LocalTime {
+    fn is_shown(self) -> bool {
+        let leaps = u8::from(
+            self.year.is_multiple_of(4)
+                && (!self.year.is_multiple_of(100) || self.year.is_multiple_of(400)),
+        );
+        let days = match self.month {
+            4 | 6 | 9 | 11 => 30,
+            2 => 28 + leaps,
+            _ => 31,
+        };
+        (1..=12).contains(&self.month)
+            && (1..=days).contains(&self.day)
+            && self.hour < 24
+            && self.minute < 60
+    }
+}
+
+impl fmt::Display for LocalTime {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { year, month, day, hour, minute } = self;
+        write!(formatter, "{year}-{month:02}-{day:02} {hour:02}:{minute:02}")
+    }
+}
 
 impl Zone {
     /// What clocks show at a time in seconds from 1970, UTC; and the day of the week, 1 for Monday.
@@ -134,6 +164,39 @@ pub struct Calendar {
 }
 
 impl Calendar {
+    /// Checks that clocks show these times, and that each ends after it begins.
+    pub(crate) fn check(&self) -> Result<(), BadTerms> {
+        for freeze in &self.freezes {
+            let bad = |what: &str, got: LocalTime, wanted| BadTerms::Time {
+                what: format!("the {what} of the freeze `{}`", freeze.name),
+                got: got.to_string(),
+                wanted,
+            };
+            for (what, time) in [("beginning", freeze.from), ("end", freeze.until)] {
+                if !time.is_shown() {
+                    return Err(bad(what, time, "a time that clocks show"));
+                }
+            }
+            if freeze.until <= freeze.from {
+                return Err(bad("end", freeze.until, "one after its beginning"));
+            }
+        }
+        for window in &self.windows {
+            let bad = |got: String, wanted| {
+                Err(BadTerms::Time { what: "a window for updates".to_owned(), got, wanted })
+            };
+            for minute in [window.from_minute, window.until_minute] {
+                if minute > DAY_MINUTES {
+                    return bad(format!("minute {minute}"), "0 to 1440");
+                }
+            }
+            if let Some(day) = window.weekdays.iter().find(|day| !(1..=7).contains(*day)) {
+                return bad(format!("weekday {day}"), "1 to 7");
+            }
+        }
+        Ok(())
+    }
+
     /// Why devices that belong to these groups must not be updated at a time; none if they may be.
     #[must_use]
     pub fn closed(&self, labels: &[String], at_s: u64) -> Option<String> {

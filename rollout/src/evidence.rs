@@ -242,7 +242,8 @@ impl MetricEvidence {
             kind: metric.kind,
             higher_is_worse: metric.higher_is_worse,
             age: seconds(
-                self.seen_s.map_or(at_s - started_s, |seen_s| at_s.saturating_sub(seen_s)),
+                self.seen_s
+                    .map_or(at_s.saturating_sub(started_s), |seen_s| at_s.saturating_sub(seen_s)),
             ),
             baseline: self.baseline,
             control: self.control,

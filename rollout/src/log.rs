@@ -31,6 +31,11 @@ pub enum Input {
     Start(Box<Terms>),
     /// Figures come in.
     Observe(Observation),
+    /// Figures should have come in, and did not.
+    Unread {
+        /// Why: what could not be read, for people; 1,024 bytes at most.
+        why: String,
+    },
     /// The policy was asked.
     Tick(Asked),
     /// A person speaks.

@@ -165,7 +165,7 @@ pub enum Problem {
         what: String,
     },
     /// More exposure than there are devices and hours.
-    #[error("`{metric}` of {side:?}: {got} device-hours, but there were at most {most}")]
+    #[error("`{metric}` of {side:?}: exposure {got}, but there was {most} at most")]
     TooMuchExposure {
         /// Which metric.
         metric: String,
@@ -175,6 +175,17 @@ pub enum Problem {
         got: f64,
         /// What it can be.
         most: f64,
+    },
+    /// There are none: a file or a server could not be read.
+    #[error("no figures: {0}")]
+    Unread(String),
+    /// The same within a cell.
+    #[error("cell {cell}: {problem}")]
+    InCell {
+        /// Which cell, by its attributes.
+        cell: String,
+        /// What is wrong there.
+        problem: Box<Problem>,
     },
     /// There are more devices than there are.
     #[error("{got} devices report a version, of {of}")]
@@ -212,17 +223,20 @@ impl Observation {
         if got > u64::from(of) {
             return Err(Problem::TooManyVersions { got, of });
         }
+        let cells = known.terms.cells.iter().enumerate();
+        let known_cells: BTreeMap<_, _> = cells.map(|(at, cell)| (&cell.attributes, at)).collect();
+        let mut seen = BTreeSet::new();
         let mut places = vec![];
         for cell in &self.cells {
-            let place =
-                known.terms.cells.iter().position(|other| other.attributes == cell.attributes);
             let name = || format!("{:?}", cell.attributes);
+            let place = known_cells.get(&cell.attributes).copied();
             let place = place.ok_or_else(|| Problem::UnknownCell(name()))?;
-            if places.contains(&place) {
+            if !seen.insert(place) {
                 return Err(Problem::CellTwice(name()));
             }
             places.push(place);
-            self.check_cell(cell, known, place)?;
+            self.check_cell(cell, known, place)
+                .map_err(|problem| Problem::InCell { cell: name(), problem: Box::new(problem) })?;
         }
         Ok(places)
     }
@@ -242,52 +256,66 @@ impl Observation {
             if !seen.insert(&metric.name) {
                 return Err(Problem::MetricTwice(metric.name.clone()));
             }
-            let sides = [(Side::Treated, &metric.treated), (Side::Control, &metric.control)];
-            for (side, tally) in sides {
-                self.check_tally(terms, side, tally, devices)?;
+            let updated = cell.devices.updated;
+            let treated = (Side::Treated, &metric.treated, updated);
+            for (side, tally, devices) in [treated, (Side::Control, &metric.control, devices)] {
+                self.check_tally(terms, side, tally)?;
+                self.check_exposure(terms, side, tally.exposure, devices)?;
             }
         }
         Ok(())
     }
 
-    fn check_tally(
+    fn check_tally(&self, terms: &MetricTerms, side: Side, tally: &Tally) -> Result<(), Problem> {
+        let problem = |what: String| Problem::Figure { metric: terms.name.clone(), side, what };
+        if terms.kind == MetricKind::Mean {
+            return match readings(terms, tally) {
+                Ok(_) => Ok(()),
+                Err(bad) => Err(problem(bad.to_string())),
+            };
+        }
+        Count::new(tally.count, tally.exposure).map_err(|bad| problem(bad.to_string()))?;
+        if terms.kind == MetricKind::Proportion && tally.count > tally.exposure {
+            let what = format!("{} devices hit of {} asked", tally.count, tally.exposure);
+            return Err(problem(what));
+        }
+        Ok(())
+    }
+
+    /// More exposure than there can have been would make any rate look small.
+    fn check_exposure(
         &self,
         terms: &MetricTerms,
         side: Side,
-        tally: &Tally,
+        got: f64,
         devices: u32,
     ) -> Result<(), Problem> {
-        let problem = |what: String| Problem::Figure { metric: terms.name.clone(), side, what };
-        match terms.kind {
-            MetricKind::Mean => {
-                readings(terms, tally).map_err(|bad| problem(bad.to_string()))?;
-            }
-            MetricKind::Rate => {
-                Count::new(tally.count, tally.exposure).map_err(|bad| problem(bad.to_string()))?;
-                #[allow(clippy::cast_precision_loss)]
-                let hours = (self.until_s - self.from_s) as f64 / 3600.0;
-                // Devices are asked at times of their own, so what they report may reach back a bit.
-                let most = f64::from(devices) * hours * 1.5 + 1.0;
-                if tally.exposure > most {
-                    let (metric, got) = (terms.name.clone(), tally.exposure);
-                    return Err(Problem::TooMuchExposure { metric, side, got, most });
-                }
-            }
-            MetricKind::Proportion => {
-                Count::new(tally.count, tally.exposure).map_err(|bad| problem(bad.to_string()))?;
-                if tally.count > tally.exposure {
-                    let what = format!("{} devices hit of {} asked", tally.count, tally.exposure);
-                    return Err(problem(what));
-                }
-            }
+        // A device is asked once a minute, and has a reading each second, at most.
+        const ASKED_AN_HOUR: f64 = 60.0;
+        const READ_AN_HOUR: f64 = 3600.0;
+        #[allow(clippy::cast_precision_loss)]
+        let hours = (self.until_s - self.from_s) as f64 / 3600.0;
+        let each = match terms.kind {
+            // Devices report at times of their own, so that figures may reach back a bit.
+            MetricKind::Rate => hours * 1.5,
+            MetricKind::Proportion => hours * ASKED_AN_HOUR + 1.0,
+            MetricKind::Mean => hours * READ_AN_HOUR + 1.0,
+        };
+        let most = f64::from(devices) * each + 1.0;
+        if got > most {
+            let metric = terms.name.clone();
+            return Err(Problem::TooMuchExposure { metric, side, got, most });
         }
         Ok(())
     }
 }
 
 fn check_devices(got: DeviceCounts, before: DeviceCounts, devices: u32) -> Result<(), Problem> {
-    let falls =
-        [("offered", before.offered, got.offered), ("updated", before.updated, got.updated)];
+    let falls = [
+        ("offered", before.offered, got.offered),
+        ("updated", before.updated, got.updated),
+        ("bricked", before.bricked, got.bricked),
+    ];
     if let Some((what, before, got)) = falls.into_iter().find(|(_, before, got)| got < before) {
         return Err(Problem::Fell { what: what.to_owned(), before, got });
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::guard_rails::{Ruling, decide};
 use crate::log::{Answered, Asked, Command, Decided, Entry, Input, Outcome};
-use crate::observation::{DeviceCounts, Observation};
+use crate::observation::{DeviceCounts, Observation, Problem};
 use crate::orders::{Orders, due_s, orders};
 use crate::policy::types::{
     DecidedBy, Decision, Fallback, Reason, RollbackOrder, RootCause, Seconds, Snapshot,
@@ -62,6 +62,9 @@ pub enum Refusal {
     #[error("the rollout is paused: resume it first")]
     Paused,
 }
+
+/// How much of why figures did not come is logged, in bytes.
+const MAX_WHY_BYTES: usize = 1024;
 
 /// A rollout.
 ///
@@ -126,6 +129,17 @@ impl Rollout {
         self.take(at_s, Input::Observe(observation))
     }
 
+    /// Notes that figures should have come and did not, as those that are set aside: nothing goes on until some come.
+    ///
+    /// # Errors
+    ///
+    /// If the clock has gone backwards.
+    pub fn miss(&mut self, at_s: u64, why: &str) -> Result<Entry, Refusal> {
+        let end = why.floor_char_boundary(MAX_WHY_BYTES);
+        let why = why.get(..end).unwrap_or_default().to_owned();
+        self.take(at_s, Input::Unread { why })
+    }
+
     /// Asks the policy what shall happen, twice if it fails at first, and decides.
     ///
     /// # Errors
@@ -177,6 +191,7 @@ impl Rollout {
         let outcome = match &input {
             Input::Start(_) => return Err(Refusal::StartedAlready),
             Input::Observe(observation) => self.count(at_s, observation),
+            Input::Unread { why } => self.set_aside(Problem::Unread(why.clone())),
             Input::Tick(asked) => {
                 self.may_tick(at_s, &asked.policy)?;
                 Outcome::Decided(Box::new(self.decide(at_s, asked)))
@@ -213,11 +228,13 @@ impl Rollout {
                 self.state.count(observation, &places);
                 Outcome::Counted
             }
-            Err(problem) => {
-                self.state.problem = Some(problem.clone());
-                Outcome::SetAside(problem)
-            }
+            Err(problem) => self.set_aside(problem),
         }
+    }
+
+    fn set_aside(&mut self, problem: Problem) -> Outcome {
+        self.state.problem = Some(problem.clone());
+        Outcome::SetAside(problem)
     }
 
     fn decide(&mut self, at_s: u64, asked: &Asked) -> Decided {

@@ -80,7 +80,7 @@ fn group(state: &State, evidence: &GroupEvidence, at_s: u64) -> Group {
     let metrics = terms.metrics.iter().zip(&evidence.metrics);
     Group {
         label: evidence.label.clone(),
-        devices: cells().map(|cell| cell.devices).sum(),
+        devices: cells().fold(0, |sum, cell| sum.saturating_add(cell.devices)),
         held_back: cells().map(|cell| part_of(cell.devices, terms.plan.hold_back)).sum(),
         offered: counts.offered,
         updated: counts.updated,

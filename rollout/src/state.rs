@@ -261,7 +261,7 @@ impl State {
         Known {
             terms: &self.terms,
             now_s: at_s,
-            counted_until_s: self.counted_until_s,
+            counted_until_s: self.counted_until_s(),
             cells: &self.cells,
         }
     }
@@ -283,7 +283,10 @@ impl State {
             group.add(observation, places, &gained, &self.terms, self.started_s);
         }
         self.counted_until_s = observation.until_s;
-        self.problem = None;
+        // What was set aside is made good by figures of all devices, not by those of some.
+        if places.len() == self.terms.cells.len() {
+            self.problem = None;
+        }
         if !observation.versions.is_empty() {
             self.versions.clone_from(&observation.versions);
         }

@@ -246,6 +246,12 @@ pub enum Caution {
         /// [`Limits::growth`].
         limit: f64,
     },
+    /// The fleet is to be split by what no device has.
+    #[error("no cell has the attribute `{0}`, by which the fleet is split")]
+    UnknownAttribute(String),
+    /// Baselines of something that is not measured.
+    #[error("there are baselines of `{0}`, which is no metric of the rollout")]
+    UnusedBaseline(String),
     /// Too few devices are held back to compare with.
     #[error(
         "{expected_events:.1} events of `{metric}` are expected on old firmware in the last stage: hold back more devices"
@@ -273,6 +279,19 @@ pub enum BadTerms {
     /// A name stands there twice.
     #[error("metric `{0}` stands there twice")]
     MetricTwice(String),
+    /// Two stages could not be told apart.
+    #[error("stage `{0}` stands there twice")]
+    StageTwice(String),
+    /// A time that clocks do not show, or one that ends before it begins.
+    #[error("{what} is {got}, wanted {wanted}")]
+    Time {
+        /// Which one.
+        what: String,
+        /// What it is.
+        got: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
     /// A figure is outside of its range.
     #[error("{what} is {got}, wanted {wanted}")]
     Figure {
@@ -341,6 +360,7 @@ impl Terms {
         self.check_metrics()?;
         self.check_plan()?;
         self.check_limits()?;
+        self.calendar.check()?;
         if let WayBack::Release { name, security_counter, target_security_counter } = &self.way_back
             && security_counter < target_security_counter
         {
@@ -430,6 +450,13 @@ impl Terms {
             }
             before = Some(stage.share);
         }
+        let has = |attribute| self.cells.iter().any(|cell| cell.attributes.contains_key(attribute));
+        let unknown = self.split_by.iter().filter(|attribute| !has(*attribute));
+        cautions.extend(unknown.cloned().map(Caution::UnknownAttribute));
+        let baselines = self.cells.iter().flat_map(|cell| cell.baselines.keys());
+        let is_metric = |name: &&String| self.metrics.iter().any(|metric| metric.name == **name);
+        let unused: BTreeSet<_> = baselines.filter(|name| !is_metric(name)).collect();
+        cautions.extend(unused.into_iter().cloned().map(Caution::UnusedBaseline));
         let Some(last) = self.plan.stages.last() else { return cautions };
         let left = self.devices() - self.devices_at(last.share, self.plan.stages.len() - 1);
         let hours = f64::from(left) * f64::from(last.min_time) / 3600.0;
@@ -463,6 +490,17 @@ impl Terms {
                 for got in [baseline.count, baseline.exposure, baseline.squares] {
                     at_least_zero(&format!("the baseline of `{name}`"), got)?;
                 }
+                let is_proportion = self
+                    .metrics
+                    .iter()
+                    .any(|metric| metric.name == *name && metric.kind == MetricKind::Proportion);
+                let most = match baseline.exposure {
+                    0.0 => 0.0,
+                    asked if is_proportion => asked,
+                    _ => f64::MAX,
+                };
+                let what = format!("the count in the baseline of `{name}`");
+                within(&what, baseline.count, 0.0, most, "at most what its exposure allows")?;
             }
         }
         #[allow(clippy::cast_precision_loss)]
@@ -522,7 +560,11 @@ impl Terms {
         let number = self.plan.stages.len();
         #[allow(clippy::cast_precision_loss)]
         figure("the number of stages", number as f64, (1..=64).contains(&number), "1 to 64")?;
+        let mut names = BTreeSet::new();
         for stage in &self.plan.stages {
+            if !names.insert(&stage.name) {
+                return Err(BadTerms::StageTwice(stage.name.clone()));
+            }
             // Written so that what is no number is refused.
             let grows = stage.share > before && stage.share <= 1.0;
             if !grows {

@@ -300,6 +300,8 @@ fn without_control_the_baseline_is_asked() {
     world.at_s += TICK_S;
     let mut observation = world.observation(from_s);
     for cell in &mut observation.cells {
+        cell.devices.offered = 20_000;
+        cell.devices.updated = 20_000;
         cell.metrics[0].control = tally(0.0, 0.0);
         cell.metrics[0].treated = tally(50.0, 5_000.0);
     }
@@ -319,9 +321,13 @@ fn a_small_cell_without_control_does_not_count() {
     world.ratios = vec![8.0; 3];
     world.at_s += TICK_S;
     let mut observation = world.observation(START_S);
-    for cell in &mut observation.cells {
+    for cell in observation.cells.iter_mut().take(2) {
+        cell.devices.offered = 800;
+        cell.devices.updated = 800;
         cell.metrics[0].treated = tally(4.0, 200.0);
     }
+    observation.cells[2].devices.offered = 10;
+    observation.cells[2].devices.updated = 10;
     observation.cells[2].metrics[0] = MetricObservation {
         name: "crashes".to_owned(),
         treated: tally(0.0, 2.5),

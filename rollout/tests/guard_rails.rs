@@ -117,6 +117,7 @@ fn a_stage_that_fills_is_not_left() {
         for cell in &mut observation.cells {
             cell.devices.updated /= 2;
             cell.devices.committed = 0;
+            cell.metrics[0].treated.exposure /= 2.0;
         }
         world.take_in(observation);
     }

@@ -71,6 +71,7 @@ fn a_log_goes_on_from_any_place() {
         let entry = match next.input.clone() {
             Input::Observe(observation) => rollout.observe(next.at_s, observation),
             Input::Command { by, command } => rollout.command(next.at_s, &by, command),
+            Input::Unread { why } => rollout.miss(next.at_s, &why),
             Input::Tick(_) | Input::Start(_) => continue,
         };
         assert_eq!(entry.as_ref(), Ok(next));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use whittle_rollout::policy::types::{Decision, RollbackOrder};
-use whittle_rollout::{Command, Entry, Refusal, Rollout, replay};
+use whittle_rollout::{Command, Entry, Observation, Refusal, Rollout, replay};
 use whittle_rollout_store::{
     Appended, Created, Log, Session, SessionError, Store, StoreError, Ticked,
 };
@@ -53,6 +53,37 @@ pub(crate) fn all(open: Open<'_>) {
     what_cannot_be_read_again_is_not_written(open);
     a_decision_is_not_taken_twice(open);
     one_at_a_time_drives_a_fleet(open);
+    figures_that_are_said_twice_count_once(open);
+}
+
+/// What the first tick of a rollout gathers.
+fn first_figures() -> Observation {
+    let mut world = World::new(terms());
+    world.at_s += TICK_S;
+    world.observation(START_S)
+}
+
+fn figures_that_are_said_twice_count_once(open: Open<'_>) {
+    Session::start(open(), name("said"), terms(), START_S).expect("it starts");
+    let session = || Session::open(open(), name("said")).expect("it opens");
+    let (mut first, mut second, mut third) = (session(), session(), session());
+    let figures = first_figures();
+    let at_s = figures.until_s;
+    let entry = first.observe(at_s, &figures).expect("taken");
+    assert_eq!(second.observe(at_s + 1, &figures).expect("known"), entry);
+    let mut longer = figures.clone();
+    longer.until_s += 1;
+    assert_eq!(
+        third.observe_next(at_s + 1, &longer).expect("no failure"),
+        None,
+        "others were first"
+    );
+    assert_eq!(session().log().entries.len(), 2);
+    third.miss(at_s + 1, "the server answers with HTML").expect("noted");
+    assert_eq!(
+        session().rollout().state().problem().map(ToString::to_string).as_deref(),
+        Some("no figures: the server answers with HTML")
+    );
 }
 
 fn one_at_a_time_drives_a_fleet(open: Open<'_>) {
@@ -167,7 +198,7 @@ fn who_comes_second_decides_anew(open: Open<'_>) {
 /// JSON has no number for what is none: such an entry would never be read again.
 fn what_cannot_be_read_again_is_not_written(open: Open<'_>) {
     let mut session = Session::start(open(), name("nan"), terms(), START_S).expect("it starts");
-    let good = World::new(terms()).observation(START_S - TICK_S);
+    let good = first_figures();
     for odd in [f64::NAN, f64::INFINITY] {
         let mut bad = good.clone();
         bad.cells[0].metrics[0].treated.count = odd;
@@ -184,7 +215,7 @@ fn what_cannot_be_read_again_is_not_written(open: Open<'_>) {
 fn who_comes_second_acts_later(open: Open<'_>) {
     Session::start(open(), name("later"), terms(), START_S).expect("it starts");
     let session = || Session::open(open(), name("later")).expect("it opens");
-    let (mut second, mut third, mut fourth) = (session(), session(), session());
+    let (mut second, mut third) = (session(), session());
     let at_s = START_S + TICK_S;
     let approve = |stage: &str| Command::Approve(stage.to_owned());
     session().command(at_s, "alice", &approve("early")).expect("taken");
@@ -192,9 +223,12 @@ fn who_comes_second_acts_later(open: Open<'_>) {
     assert_eq!((entry.sequence, entry.at_s), (2, at_s));
     let ticked = third.tick(at_s - 1, &wants(Decision::Hold)).expect("decided");
     assert!(matches!(ticked, Ticked::Decided(entry) if entry.at_s == at_s));
-    let refused = fourth.command(at_s - 100, "carol", &approve("full")).expect_err("too early");
+    let refused = session().tick(at_s - 100, &wants(Decision::Hold)).expect_err("too early");
     assert!(matches!(refused, SessionError::Refused(Refusal::ClockWentBack { .. })), "{refused}");
     assert_eq!(session().log().entries.len(), 4);
+    // A person is heard, however late the clock of somebody else has made it.
+    let entry = session().command(at_s - 9999, "carol", &Command::Stop).expect("it stops");
+    assert_eq!((entry.sequence, entry.at_s), (4, at_s));
 }
 
 fn a_decision_is_not_taken_twice(open: Open<'_>) {

@@ -11,7 +11,7 @@ use whittle_rollout::policy::types::{
 use whittle_rollout::policy::{Answer, Policy, PolicyFault};
 use whittle_rollout::{
     Cell, CellObservation, Command, Decided, DeviceCounts, Entry, Limits, MetricObservation,
-    MetricTerms, Observation, Outcome, Refusal, Rollout, Terms, WayBack,
+    MetricTerms, Observation, Outcome, Problem, Refusal, Rollout, Terms, WayBack,
 };
 
 /// 2026-11-26 12:00 UTC, a Thursday.
@@ -212,7 +212,11 @@ impl World {
     pub(crate) fn take_in(&mut self, observation: Observation) -> Outcome {
         let entry = self.rollout.observe(self.at_s, observation).unwrap();
         self.log.push(entry.clone());
-        entry.outcome
+        match entry.outcome {
+            // In which cell is of no interest here.
+            Outcome::SetAside(Problem::InCell { problem, .. }) => Outcome::SetAside(*problem),
+            outcome => outcome,
+        }
     }
 
     pub(crate) fn observation(&mut self, from_s: u64) -> Observation {
