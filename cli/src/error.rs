@@ -44,8 +44,11 @@ pub(crate) enum Error {
     #[error(transparent)]
     Replay(Box<whittle_rollout::Difference>),
     /// What a rollout decided is written down, but the fleet does not follow yet.
-    #[error("the fleet does not follow: {0}")]
+    #[error("the fleet does not follow")]
     Fleet(#[source] DriverError),
+    /// The same because somebody else has it.
+    #[error("the fleet does not follow: another process has been driving it for {0} s")]
+    FleetBusy(u64),
     /// A file of figures, of which nothing was taken.
     #[error(transparent)]
     BadFigures(Box<whittle_metrics::FileError>),
@@ -100,9 +103,25 @@ impl Error {
             Self::BadFigures(error) if matches!(error.source, BadFile::Io(_)) => Exit::Io,
             Self::BadSource(bad) if matches!(**bad, BadSource::Secret(_)) => Exit::Key,
             Self::BadFigures(_) | Self::BadSource(_) => Exit::BadInput,
-            Self::Unread(_) => Exit::Io,
+            Self::Unread(_) | Self::FleetBusy(_) => Exit::Io,
             Self::Stdout(_) | Self::NoTool { .. } | Self::NoStore(_) => Exit::Io,
             Self::Json(_) | Self::Simulation(_) => Exit::Internal,
+        }
+    }
+
+    /// Whether the same may go well a little later, without anybody doing anything.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Session(SessionError::Crowded) | Self::FleetBusy(_) => true,
+            Self::Session(SessionError::Store(error)) => matches!(
+                error,
+                StoreError::Open { .. }
+                    | StoreError::Busy
+                    | StoreError::Full
+                    | StoreError::Database(_)
+            ),
+            Self::Fleet(error) => error.is_passing(),
+            _ => false,
         }
     }
 

@@ -22,6 +22,13 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     u64::try_from(at.as_second()).map_err(|_| wanted.to_owned())
 }
 
+/// The same for a time that has come: an entry of a log that lies in the future would keep everybody waiting for it.
+pub(crate) fn parse_past(text: &str) -> Result<u64, String> {
+    let at_s = parse(text)?;
+    let ahead_s = at_s.saturating_sub(now_s());
+    if ahead_s > 60 { Err(format!("it lies {} in the future", length(ahead_s))) } else { Ok(at_s) }
+}
+
 /// Parses a length of time, such as `90s`, `15m`, `2h`, `3d` or `1d 12h`; in seconds.
 pub(crate) fn parse_length(text: &str) -> Result<u32, String> {
     let wanted = || "wanted a length of time, such as 90s, 15m, 4h or 2d".to_owned();

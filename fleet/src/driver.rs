@@ -9,6 +9,15 @@ use crate::{Campaign, DriverError};
 
 /// Does to a fleet what a rollout orders.
 pub trait Driver {
+    /// Checks what can be known before a rollout starts, without asking a server.
+    ///
+    /// # Errors
+    /// [`DriverError`], if [`apply`](Self::apply) could not do anything.
+    fn check(&self, campaign: &Campaign) -> Result<(), DriverError> {
+        let _ = campaign;
+        Ok(())
+    }
+
     /// Makes the fleet as ordered, as far as it is not so already. Blocks for as long as its retries take.
     ///
     /// May be repeated at any time, also after it was interrupted: what is there already is left alone.

@@ -118,11 +118,7 @@ impl Session {
     /// [`SessionError`]; nothing was written.
     pub fn observe(&mut self, at_s: u64, figures: &Observation) -> Result<Entry, SessionError> {
         for _ in 0..TRIES {
-            let is_counted = |entry: &&Entry| {
-                matches!(&entry.input, Input::Observe(known) if known == figures)
-                    && entry.outcome == Outcome::Counted
-            };
-            if let Some(entry) = self.log.entries.iter().rev().find(is_counted) {
+            if let Some(entry) = self.counted(figures) {
                 return Ok(entry.clone());
             }
             if let Some(entry) =
@@ -132,6 +128,20 @@ impl Session {
             }
         }
         Err(SessionError::Crowded)
+    }
+
+    /// Whether these figures have been counted already.
+    #[must_use]
+    pub fn knows(&self, figures: &Observation) -> bool {
+        self.counted(figures).is_some()
+    }
+
+    fn counted(&self, figures: &Observation) -> Option<&Entry> {
+        let is_counted = |entry: &&Entry| {
+            matches!(&entry.input, Input::Observe(known) if known == figures)
+                && entry.outcome == Outcome::Counted
+        };
+        self.log.entries.iter().rev().find(is_counted)
     }
 
     /// Takes figures of what follows on those that were counted, unless somebody else has taken some since: none then.

@@ -164,7 +164,7 @@ fn people_have_the_last_word() {
     say(7, &["recount", "t1"]).ok();
     say(8, &["stop", "t1"]).ok();
     let over = desk.tick(1);
-    assert_eq!(over.code, 2, "{over:?}");
+    assert_eq!((over.code, &over.json()["decided"]), (8, &false.into()), "{over:?}");
     assert_eq!(say(60, &["advance", "t1", "5%"]).code, 2, "it is over");
 }
 
@@ -182,6 +182,35 @@ fn figures_that_cannot_be_hold_the_rollout() {
         .expect("written");
     let half = desk.rollout(&["observe", "t1", "half.json"]);
     assert_eq!(half.code, 4, "{half:?}");
+}
+
+#[test]
+fn figures_that_cannot_be_read_hold_the_rollout() {
+    let desk = Desk::started();
+    for hour in 1..4 {
+        desk.observe(hour, 10, 1.0).ok();
+    }
+    let write = |text: &str| std::fs::write(desk.path().join("f.json"), text).expect("written");
+    let at = (START_S + 3 * HOUR_S + 1).to_string();
+    let observe = || desk.rollout(&["observe", "t1", "f.json", "--at", &at]);
+    let good = figures(3, 10, 1.0);
+    let later = figures(4, 10, -1.0);
+    write(&format!("{good}\n{later}"));
+    assert_eq!(observe().code, 4, "the second of them cannot be");
+    write(&good.to_string().replace("0.0002", "NaN")[..500]);
+    assert_eq!(observe().code, 4);
+    let log = desk.rollout(&["log", "t1"]).ok();
+    assert!(log.stdout.contains("figures set aside: no figures: "), "{log:?}");
+    let held = desk.tick(4).ok().json();
+    assert_eq!(held["last_decision"]["decision"], "hold", "{held}");
+    write(&good.to_string());
+    observe().ok();
+    let held = desk.tick(4).ok().json();
+    assert_eq!(held["last_decision"]["decision"], "hold", "they have been counted before: {held}");
+    assert_eq!(desk.rollout(&["observe", "t1", "nothing.json"]).code, 3);
+    desk.observe(4, 10, 1.0).ok();
+    let advanced = desk.tick(4).ok().json();
+    assert_eq!(advanced["last_decision"]["decision"]["advance"], 0.05, "{advanced}");
 }
 
 #[test]
@@ -247,10 +276,16 @@ impl Desk {
 fn the_fleet_follows_what_is_decided_and_said() {
     let desk = Desk::published();
     let at = |minute: u64| (START_S + minute * 60).to_string();
-    let no_directory = desk.rollout(&["start", "t1", &desk.file, "--at", &at(0)]);
+    let start = ["start", "t1", &desk.file, "--at", &at(0)];
+    let no_directory = desk.rollout(&start);
     assert_eq!(no_directory.code, 3, "{no_directory:?}");
-    assert!(no_directory.stderr.contains("the fleet does not follow: "), "{no_directory:?}");
-    std::fs::create_dir(desk.path().join("public")).expect("made");
+    assert!(no_directory.stderr.contains("the fleet does not follow\n"), "{no_directory:?}");
+    let public = desk.path().join("public");
+    std::fs::create_dir(&public).expect("made");
+    let started = desk.rollout(&start).ok();
+    assert!(started.stdout.contains("fleet     published "), "{started:?}");
+    std::fs::remove_dir_all(&public).expect("removed");
+    std::fs::create_dir(&public).expect("made");
     let driven = desk.rollout(&["drive", "t1", &desk.file, "--at", &at(1)]).ok();
     assert!(driven.stdout.contains("fleet     published "), "{driven:?}");
     let again = desk.rollout(&["drive", "t1", &desk.file, "--at", &at(1), "--format", "json"]);
@@ -282,6 +317,59 @@ fn the_fleet_follows_what_is_decided_and_said() {
     desk.observe(1, 10, 1.0).ok();
     let ticked = desk.tick(1).ok().json();
     assert_eq!(ticked["fleet"]["shortfalls"], json!([]), "{ticked}");
+
+    desk.rollout(&["rollback", "t1", "--by", "carol", "--at", &at(61)]).ok();
+    assert!(desk.eligible("B", "eu") > 0, "the fleet has not heard of it");
+    let hidden = desk.path().join("hidden");
+    std::fs::rename(&public, &hidden).expect("moved");
+    assert_eq!(desk.tick(2).code, 3, "the fleet cannot be reached");
+    std::fs::rename(&hidden, &public).expect("moved");
+    assert_eq!(desk.tick(2).code, 8, "rolled back");
+    assert_eq!(desk.eligible("B", "eu"), 0, "it has heard now");
+}
+
+#[test]
+fn a_file_of_another_rollout_drives_nothing() {
+    let desk = Desk::published();
+    std::fs::create_dir(desk.path().join("public")).expect("made");
+    desk.rollout(&["start", "t1", &desk.file, "--at", &START_S.to_string()]).ok();
+    let other = std::fs::read_to_string(&desk.file).expect("there").replace("2.4.1", "2.5.0");
+    std::fs::write(desk.path().join("other.toml"), other).expect("written");
+    for args in [
+        &["drive", "t1", "other.toml"][..],
+        &["tick", "t1", "other.toml"],
+        &["pause", "t1", "--by", "frank", "--drive", "other.toml"],
+    ] {
+        let refused = desk.rollout(args);
+        assert!(refused.code == 4 && refused.stderr.contains("2.5.0"), "{args:?}: {refused:?}");
+    }
+    assert!(!desk.rollout(&["log", "t1"]).ok().stdout.contains("frank"), "nothing was said");
+}
+
+#[test]
+fn secrets_that_are_in_the_wrong_place_are_not_repeated() {
+    let desk = Desk::published();
+    let text = std::fs::read_to_string(&desk.file).expect("there");
+    let text = &text[..text.find("[fleet]").expect("it has one")];
+    let fleet =
+        "[fleet]\nkind = \"mender\"\nurl = \"https://a\"\ntoken = \"hunter2\"\nartifact = \"a\"\n";
+    std::fs::write(&desk.file, format!("{text}{fleet}")).expect("written");
+    let bad = desk.rollout(&["plan", &desk.file]);
+    assert!(bad.code == 4 && !bad.stderr.contains("hunter2"), "{bad:?}");
+    let store = "host=db user=alice password=hunter2";
+    let bad = desk.rollout(&["status", "t1", "--store", store]);
+    assert!(bad.code == 2 && !bad.stderr.contains("hunter2"), "{bad:?}");
+}
+
+#[test]
+fn clocks_that_differ_keep_nobody_from_stopping() {
+    let desk = Desk::started();
+    let at = |after_s: u64| (START_S + after_s).to_string();
+    desk.rollout(&["pause", "t1", "--by", "a", "--at", &at(3600)]).ok();
+    desk.rollout(&["status", "t1", "--at", &at(0)]).ok();
+    desk.rollout(&["stop", "t1", "--by", "b", "--at", &at(10)]).ok();
+    let future = desk.rollout(&["stop", "t1", "--by", "c", "--at", "2126-01-01T00:00:00Z"]);
+    assert!(future.code == 2 && future.stderr.contains("in the future"), "{future:?}");
 }
 
 #[test]

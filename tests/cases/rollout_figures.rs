@@ -106,7 +106,7 @@ fn a_tick_reads_its_figures_from_prometheus() {
 
     drop(server);
     let alone = desk.at(4 * HOUR_S, &tick).ok();
-    assert!(alone.stderr.contains("caution: no figures were read: "), "{alone:?}");
+    assert!(alone.stderr.contains("caution: no figures were read"), "{alone:?}");
     assert_eq!(alone.json()["last_decision"]["decision"], "hold", "{alone:?}");
     let unread = desk.at(4 * HOUR_S, &["observe", "t1", "--source", "rollout.toml"]);
     assert_eq!(unread.code, 3, "{unread:?}");
@@ -141,9 +141,13 @@ fn figures_come_as_a_table_and_as_a_whole() {
     write(&table);
     let taken = observe(HOUR_S).ok().json();
     assert_eq!((&taken["counted"], &taken["counts"]["updated"]), (&1.into(), &2500.into()));
-    let twice = observe(HOUR_S + 60);
-    assert_eq!(twice.code, 4, "counted already: {twice:?}");
-    assert_eq!(desk.at(HOUR_S, &["observe", "t1", "nothing.csv"]).code, 3);
-    assert_eq!(desk.at(HOUR_S, &["observe", "t1", "rollout.toml"]).code, 4, "no form of figures");
+    let twice = observe(HOUR_S + 60).ok().json();
+    assert_eq!(twice["counts"]["updated"], 2500, "counted already, and not again");
+    assert_eq!(desk.at(HOUR_S + 60, &["observe", "t1", "nothing.csv"]).code, 3);
+    assert_eq!(
+        desk.at(HOUR_S + 60, &["observe", "t1", "rollout.toml"]).code,
+        4,
+        "no form of figures"
+    );
     assert_eq!(desk.at(HOUR_S, &["observe", "t1"]).code, 2, "nothing was given");
 }

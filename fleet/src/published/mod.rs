@@ -212,6 +212,12 @@ impl Published {
 }
 
 impl Driver for Published {
+    fn check(&self, campaign: &Campaign) -> Result<(), DriverError> {
+        label("version", &campaign.version)?;
+        digest("build", &campaign.build)?;
+        self.lock().map(drop)
+    }
+
     fn apply(&mut self, orders: &Orders, campaign: &Campaign) -> Result<Report, DriverError> {
         let _lock = self.lock()?;
         let version = label("version", &campaign.version)?;

@@ -4,11 +4,12 @@ use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
 use std::hash::BuildHasher as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use whittle_fleet::{Campaign, Change, ChangeKind, DriverConfig, Report, Surroundings};
-use whittle_rollout_store::Session;
+use whittle_rollout::Rollout;
+use whittle_rollout_store::{RolloutName, Session};
 
 use super::Clock;
 use super::file::RolloutFile;
@@ -16,6 +17,9 @@ use super::opened::StoreArgs;
 use crate::error::{Error, Result};
 use crate::printer::{Printer, one_line};
 use crate::time;
+
+/// How long to wait for somebody else who drives the same fleet.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Do to the fleet what a rollout orders now, as far as it has not been done.
 ///
@@ -44,6 +48,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let file = RolloutFile::read(&args.file)?;
     let fleet = file.must_drive()?;
     let mut session = args.rollout.open()?;
+    file.must_be_of(&args.rollout.name, session.rollout().state().terms())?;
     let report = fleet.follow(&mut session, &args.rollout, args.clock, printer)?;
     let driven = Driven { rollout: args.rollout.name.as_str(), fleet: report };
     printer.result(&driven, |driven| page(&driven.fleet))
@@ -54,9 +59,10 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
 pub(super) struct Fleet(pub(super) DriverConfig);
 
 impl Fleet {
-    /// Whether a driver can be made of it; asks no server.
-    pub(super) fn check(&self) -> Result {
-        self.0.open(&Here).map(drop).map_err(Error::Fleet)
+    /// Whether a driver can be made of it, and can do anything for the rollout; asks no server.
+    pub(super) fn check(&self, name: &RolloutName, rollout: &Rollout) -> Result {
+        let campaign = Campaign::of(name.as_str(), rollout);
+        self.0.open(&Here).and_then(|driver| driver.check(&campaign)).map_err(Error::Fleet)
     }
 
     /// Makes the fleet follow a rollout's orders of now, after whoever does so already.
@@ -67,8 +73,12 @@ impl Fleet {
         clock: Clock,
         printer: &Printer,
     ) -> Result<Report> {
+        let since = Instant::now();
         let mut is_told = false;
         while !session.try_claim()? {
+            if since.elapsed() > PATIENCE {
+                return Err(Error::FleetBusy(PATIENCE.as_secs()));
+            }
             if !is_told {
                 printer.note("waits for another process that drives this fleet");
                 is_told = true;

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use whittle_metrics::Source;
 use whittle_metrics::prometheus::{Answer, Prometheus, Surroundings};
-use whittle_rollout::Outcome;
+use whittle_rollout::{Outcome, Terms};
 use whittle_rollout_store::Session;
 
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::printer::Printer;
 
 /// Where the figures of a rollout are, and from where paths in it are taken.
@@ -57,23 +57,40 @@ impl Taken {
 }
 
 impl Figures {
-    /// Reads what was gathered since the figures before, into the rollout.
-    pub(super) fn take(&self, session: &mut Session, at_s: u64) -> Result<Taken> {
+    /// Whether they can be read for a rollout of these terms; asks no server.
+    pub(super) fn check(&self, terms: &Terms) -> Result {
+        self.reader(terms).map(drop)
+    }
+
+    fn reader(&self, terms: &Terms) -> Result<Prometheus> {
         let Source::Prometheus(source) = &self.source;
-        let state = session.rollout().state();
         let variable = |name: &str| std::env::var(name).ok();
         let surroundings = Surroundings { directory: &self.directory, variable: &variable };
-        let reader = Prometheus::new(source, state.terms(), &surroundings)
-            .map_err(|bad| Error::BadSource(Box::new(bad)))?;
-        match reader
-            .observe(state.counted_until_s(), at_s)
-            .map_err(|e| Error::Unread(Box::new(e)))?
-        {
+        Prometheus::new(source, terms, &surroundings).map_err(|bad| Error::BadSource(Box::new(bad)))
+    }
+
+    /// Reads what was gathered since the figures before, into the rollout. That there are none is noted there as well.
+    pub(super) fn take(&self, session: &mut Session, at_s: u64) -> Result<Taken> {
+        let taken = self.read(session, at_s);
+        if let Err(error @ (Error::Unread(_) | Error::BadSource(_))) = &taken {
+            session.miss(at_s, &error::chain(error))?;
+        }
+        taken
+    }
+
+    fn read(&self, session: &mut Session, at_s: u64) -> Result<Taken> {
+        let state = session.rollout().state();
+        let reader = self.reader(state.terms())?;
+        let answer = reader.observe(state.counted_until_s(), at_s);
+        match answer.map_err(|error| Error::Unread(Box::new(error)))? {
             Answer::NotYet { ready_s } => Ok(Taken { ready_s: Some(ready_s), ..Taken::default() }),
             Answer::Figures(reading) => {
                 let missing = reading.missing.iter().map(ToString::to_string).collect();
                 let mut taken = Taken { missing, ..Taken::default() };
-                taken.note(session.observe(at_s, &reading.observation)?.outcome);
+                // None if somebody else has taken them meanwhile.
+                if let Some(entry) = session.observe_next(at_s, &reading.observation)? {
+                    taken.note(entry.outcome);
+                }
                 Ok(taken)
             }
         }

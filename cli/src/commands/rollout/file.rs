@@ -7,6 +7,7 @@ use whittle_fleet::DriverConfig;
 use whittle_metrics::Source;
 use whittle_policy_host::Policy;
 use whittle_rollout::{Draft, Terms};
+use whittle_rollout_store::RolloutName;
 
 use super::drive::Fleet;
 use super::figures::{Figures, directory_of};
@@ -39,7 +40,7 @@ impl RolloutFile {
         let bytes = policy::read(path)?;
         let bad = |why: String| Error::BadRollout { path: path.to_owned(), why };
         let text = String::from_utf8(bytes).map_err(|_| bad("it is not UTF-8".to_owned()))?;
-        let file: Self = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let file: Self = toml::from_str(&text).map_err(|error| bad(told(&text, &error)))?;
         Ok(Self { path: path.to_owned(), ..file })
     }
 
@@ -73,6 +74,19 @@ impl RolloutFile {
         self.fleet().ok_or_else(|| Error::BadRollout { path: self.path.clone(), why: why() })
     }
 
+    /// Refuses to have anything done to a rollout by the file of another one.
+    pub(super) fn must_be_of(&self, name: &RolloutName, terms: &Terms) -> Result {
+        let Draft { build, version, .. } = &self.rollout;
+        if (build, version) == (&terms.build, &terms.version) {
+            return Ok(());
+        }
+        let why = format!(
+            "it is about version {version}, build {build}; `{name}` rolls out version {}, build {}",
+            terms.version, terms.build
+        );
+        Err(Error::BadRollout { path: self.path.clone(), why })
+    }
+
     /// The terms of a rollout that starts at `at_s`, by its policy.
     pub(super) fn terms(self, at_s: u64, policy: &Policy) -> Result<Terms> {
         let Self { mut rollout, path, .. } = self;
@@ -82,4 +96,20 @@ impl RolloutFile {
         }
         rollout.terms(at_s, policy).map_err(|error| bad(error.to_string()))
     }
+}
+
+/// What is wrong with a text, and in which line; without the line itself, which may hold a secret that does not belong there.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
+    let message = error.message();
+    // These repeat the value.
+    let repeats = ["unknown variant", "invalid type: string", "invalid value: string"];
+    let expected = message.find(", expected").and_then(|at| message.get(at..));
+    let message = match expected.filter(|_| repeats.iter().any(|begin| message.starts_with(begin)))
+    {
+        Some(expected) => format!("not what is wanted here{expected}"),
+        None => message.to_owned(),
+    };
+    format!("{}{message}", line.unwrap_or_default())
 }

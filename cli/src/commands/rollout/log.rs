@@ -59,7 +59,7 @@ fn human(entry: &Entry) -> String {
 fn what(entry: &Entry) -> String {
     match (&entry.input, &entry.outcome) {
         (Input::Start(terms), _) => format!("started: {}", one_line(&terms.release.name)),
-        (Input::Observe(_), Outcome::SetAside(problem)) => {
+        (_, Outcome::SetAside(problem)) => {
             format!("figures set aside: {}", one_line(&problem.to_string()))
         }
         (Input::Observe(observation), _) => {

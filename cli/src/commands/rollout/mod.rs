@@ -67,8 +67,9 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
 /// What time it is.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Clock {
-    /// Act as at this time instead of now: seconds from 1970, or such as 2026-11-26T12:00:00Z. Never before the last entry.
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    /// Act as at this time instead of now: seconds from 1970, or such as 2026-11-26T12:00:00Z. Neither before the last entry nor in the
+    /// future.
+    #[arg(long, value_name = "TIME", value_parser = time::parse_past)]
     at: Option<u64>,
 }
 

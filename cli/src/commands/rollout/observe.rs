@@ -3,14 +3,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use whittle_metrics::{BadFile, FileError, Format, MAX_FILE_BYTES};
-use whittle_rollout::Observation;
+use whittle_rollout::{Entry, Observation, Outcome};
+use whittle_rollout_store::Session;
 
 use super::Clock;
 use super::figures::Taken;
 use super::file::RolloutFile;
 use super::opened::StoreArgs;
 use super::report::Report;
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
+use crate::exit::Exit;
 use crate::printer::Printer;
 use crate::time;
 
@@ -45,19 +47,17 @@ struct Observed {
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let at_s = args.clock.now_s();
-    let source = args.source.as_ref().map(|file| RolloutFile::read(file)?.must_have_figures());
-    let source = source.transpose()?;
-    let files = args.figures.as_ref().map(|path| read(path)).transpose()?;
+    let source = args.source.as_ref().map(|file| RolloutFile::read(file)).transpose()?;
     let mut session = args.rollout.open()?;
     let mut taken = match source {
-        Some(source) => source.take(&mut session, at_s)?,
+        Some(file) => {
+            file.must_be_of(&args.rollout.name, session.rollout().state().terms())?;
+            file.must_have_figures()?.take(&mut session, at_s)?
+        }
         None => Taken::default(),
     };
-    for figures in files.iter().flatten() {
-        taken.note(session.observe(at_s, figures)?.outcome);
-        if taken.problem.is_some() {
-            break;
-        }
+    if let Some(path) = &args.figures {
+        from_file(path, &mut session, at_s, &mut taken)?;
     }
     taken.tell(printer);
     if let Some(ready_s) = taken.ready_s {
@@ -67,6 +67,28 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let observed = Observed { taken, report };
     printer.result(&observed, |observed| observed.report.page())?;
     observed.taken.or_set_aside()
+}
+
+/// Takes all figures of a file, or none. What is in it and cannot be read is noted in the rollout, which then holds; a file that is not
+/// there is not.
+fn from_file(path: &Path, session: &mut Session, at_s: u64, taken: &mut Taken) -> Result {
+    let all = match read(path) {
+        Err(error @ Error::BadFigures(_)) if error.exit() == Exit::BadInput => {
+            session.miss(at_s, &error::chain(&error))?;
+            return Err(error);
+        }
+        read => read?,
+    };
+    let mut rehearsed = session.rollout().clone();
+    let is_bad = |figures: &&Observation| {
+        let entry = rehearsed.observe(at_s.max(rehearsed.state().now_s()), (*figures).clone());
+        matches!(entry, Ok(Entry { outcome: Outcome::SetAside(_), .. })) && !session.knows(figures)
+    };
+    let bad = all.iter().find(is_bad);
+    for figures in bad.map_or(&all[..], std::slice::from_ref) {
+        taken.note(session.observe(at_s, figures)?.outcome);
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<Observation>> {

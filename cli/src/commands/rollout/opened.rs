@@ -21,16 +21,22 @@ pub(crate) struct StoreArgs {
 }
 
 impl StoreArgs {
-    fn address(&self) -> String {
+    fn address(&self) -> Result<String> {
         let of_environment =
             || std::env::var("WHITTLE_STORE").ok().filter(|store| !store.is_empty());
         let address = self.store.clone().or_else(of_environment);
-        address.unwrap_or_else(|| "rollouts.whittle".to_owned())
+        let address = address.unwrap_or_else(|| "rollouts.whittle".to_owned());
+        // Nobody calls a file so, and it is not repeated.
+        if address.contains("password=") && !address.contains("://") {
+            let text = "`--store`: wanted a file, or `postgres://USER@HOST/DATABASE`";
+            return Err(Error::Usage(text.to_owned()));
+        }
+        Ok(address)
     }
 
     /// Opens a rollout that has started.
     pub(super) fn open(&self) -> Result<Session> {
-        let address = self.address();
+        let address = self.address()?;
         if file_of(&address).is_some_and(|path| !path.exists()) {
             return Err(Error::NoStore(address));
         }
@@ -39,7 +45,7 @@ impl StoreArgs {
 
     /// Starts a rollout, in a store that is made if there is none.
     pub(super) fn start(&self, file: &Path, terms: Terms, at_s: u64) -> Result<Session> {
-        match Session::start(open(&self.address())?, self.name.clone(), terms, at_s) {
+        match Session::start(open(&self.address()?)?, self.name.clone(), terms, at_s) {
             Err(SessionError::Terms(bad)) => {
                 Err(Error::BadRollout { path: file.to_owned(), why: bad.to_string() })
             }

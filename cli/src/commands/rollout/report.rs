@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use whittle_policy_host::types::{Metric, MetricKind, Signal, Snapshot};
+use whittle_policy_host::types::{DecidedBy, Metric, MetricKind, Signal, Snapshot};
 use whittle_rollout::statistics::log_threshold;
 use whittle_rollout::{Decided, DeviceCounts, Ending, FLEET, Phase, Role, Rollout};
 use whittle_rollout_store::RolloutName;
@@ -78,7 +78,7 @@ struct PauseReport {
     deadline_s: u64,
     severity: &'static str,
     otherwise: String,
-    by: &'static str,
+    by: DecidedBy,
     root_cause: whittle_policy_host::types::RootCause,
     reasons: Vec<whittle_policy_host::types::Reason>,
 }
@@ -254,7 +254,7 @@ impl Report {
         };
         let mut text = format!(
             "paused    by {} for {} ({} severity), {left}, otherwise {}\n",
-            pause.by,
+            words::decided_by(pause.by),
             time::length(now_s.saturating_sub(pause.since_s)),
             pause.severity,
             one_line(&pause.otherwise),
@@ -349,7 +349,7 @@ fn pause(phase: &Phase) -> Option<PauseReport> {
         deadline_s: pause.deadline_s(),
         severity: words::severity(pause.order.severity),
         otherwise: words::fallback(&pause.order.otherwise),
-        by: words::decided_by(pause.by),
+        by: pause.by,
         root_cause: pause.root_cause,
         reasons: pause.reasons.clone(),
     })

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use whittle_fleet::Report as FleetReport;
-use whittle_policy_host::types::{Fallback, PauseOrder, RollbackOrder, RootCause, Severity};
+use whittle_policy_host::types::{
+    Decision, Fallback, PauseOrder, RollbackOrder, RootCause, Severity,
+};
 use whittle_rollout::{Command, Outcome};
 
 use super::drive::{self, Fleet};
@@ -178,7 +180,7 @@ struct Said {
     sequence: u64,
     phase: &'static str,
     share_limit: f64,
-    decision: Option<String>,
+    decision: Option<Decision>,
     /// What was done to the fleet, if it was to follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     fleet: Option<FleetReport>,
@@ -240,10 +242,15 @@ pub(crate) fn recount(args: &RecountArgs, printer: &Printer) -> Result {
 /// Says a command, made from the share that the rollout may reach by now.
 fn say(args: &SpeakerArgs, printer: &Printer, command: impl Fn(f64) -> Command) -> Result {
     let by = args.by.clone().map_or_else(operator, Ok)?;
-    let fleet =
-        args.drive.as_ref().map(|file| RolloutFile::read(file)?.must_drive()).transpose()?;
-    fleet.as_ref().map_or(Ok(()), Fleet::check)?;
+    if by.trim().is_empty() {
+        return Err(Error::Usage("`--by` is empty: who are you?".to_owned()));
+    }
+    let file = args.drive.as_ref().map(|file| RolloutFile::read(file)).transpose()?;
+    let fleet = file.as_ref().map(RolloutFile::must_drive).transpose()?;
     let mut session = args.rollout.open()?;
+    if let Some(file) = &file {
+        file.must_be_of(&args.rollout.name, session.rollout().state().terms())?;
+    }
     let command = command(session.rollout().state().share_limit());
     let entry = session.command(args.clock.now_s(), &by, &command)?;
     let state = session.rollout().state();
@@ -257,13 +264,13 @@ fn say(args: &SpeakerArgs, printer: &Printer, command: impl Fn(f64) -> Command) 
         phase,
         share_limit,
         decision: match &entry.outcome {
-            Outcome::Decided(decided) => Some(words::decision(&decided.decision)),
+            Outcome::Decided(decided) => Some(decided.decision.clone()),
             _ => None,
         },
         fleet,
     };
     printer.result(&said, |said| {
-        let what = said.decision.as_deref().unwrap_or("noted");
+        let what = said.decision.as_ref().map_or_else(|| "noted".to_owned(), words::decision);
         let share = words::percent(said.share_limit);
         let fleet = drive::lines(said.fleet.as_ref());
         format!("{what}\n{} {}, up to {share} of the fleet{fleet}", said.rollout, said.phase)

@@ -1,14 +1,16 @@
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
 use whittle_fleet::Report as FleetReport;
+use whittle_rollout::{BadTerms, Rollout};
 
 use super::Clock;
 use super::drive::{self, Fleet};
 use super::file::RolloutFile;
 use super::opened::StoreArgs;
 use super::report::Report;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::printer::Printer;
 
 /// Start a rollout, and let the fleet follow if the file says how.
@@ -39,9 +41,17 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let at_s = args.clock.now_s();
     let file = RolloutFile::read(&args.file)?;
     let policy = file.policy(printer)?;
-    let fleet = file.fleet();
-    fleet.as_ref().map_or(Ok(()), Fleet::check)?;
+    let (fleet, figures) = (file.fleet(), file.figures());
     let terms = file.terms(at_s, &policy)?;
+    // What would only be found when it is too late. A build that is quarantined is the store's to know.
+    let bad = |bad: BadTerms| Error::BadRollout { path: args.file.clone(), why: bad.to_string() };
+    let (rehearsed, _) = Rollout::start(terms.clone(), at_s, &BTreeSet::new()).map_err(bad)?;
+    if let Some(fleet) = &fleet {
+        fleet.check(&args.rollout.name, &rehearsed)?;
+    }
+    if let Some(figures) = &figures {
+        figures.check(&terms)?;
+    }
     for caution in terms.cautions() {
         printer.note(&format!("caution: {caution}"));
     }

@@ -6,7 +6,7 @@ use whittle_rollout::Phase;
 use super::Clock;
 use super::opened::StoreArgs;
 use super::report::Report;
-use crate::error::Result;
+use crate::error::{self, Result};
 use crate::printer::Printer;
 
 /// Show what a rollout is like now.
@@ -29,7 +29,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     loop {
-        let session = args.rollout.open()?;
+        let session = match args.rollout.open() {
+            Err(error) if args.watch && error.may_pass() => {
+                printer.note(&error::chain(&error));
+                std::thread::sleep(Duration::from_secs(args.every));
+                continue;
+            }
+            session => session?,
+        };
         let rollout = session.rollout();
         // A page in the place of the one before; a file gets one page after the other.
         if args.watch && !printer.is_json() && std::io::stdout().is_terminal() {

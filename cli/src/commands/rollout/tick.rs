@@ -55,7 +55,10 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let file = RolloutFile::read(&args.file)?;
     let written =
         Written { policy: file.policy(printer)?, figures: file.figures(), fleet: file.fleet() };
-    written.fleet.as_ref().map_or(Ok(()), Fleet::check)?;
+    {
+        let session = args.rollout.open()?;
+        file.must_be_of(&args.rollout.name, session.rollout().state().terms())?;
+    }
     if args.watch {
         return watch(args, &written, printer);
     }
@@ -83,10 +86,12 @@ struct Looked {
 fn tick(args: &Args, written: &Written, printer: &Printer) -> Result<Looked> {
     let now_s = args.clock.now_s();
     let mut session = args.rollout.open()?;
-    if let Some(figures) = &written.figures {
+    let is_over = matches!(session.rollout().state().phase(), Phase::Over(_));
+    if let Some(figures) = written.figures.as_ref().filter(|_| !is_over) {
         look(figures, &mut session, now_s, printer)?;
     }
-    let decided = matches!(session.tick(now_s, &written.policy)?, Ticked::Decided(_));
+    // There is nothing to decide any more, but the fleet may still have to follow.
+    let decided = !is_over && matches!(session.tick(now_s, &written.policy)?, Ticked::Decided(_));
     let rollout = session.rollout().clone();
     let follow = |fleet: &Fleet| fleet.follow(&mut session, &args.rollout, args.clock, printer);
     let (fleet, failure) = drive::parted(written.fleet.as_ref().map(follow));
@@ -98,11 +103,8 @@ fn tick(args: &Args, written: &Written, printer: &Printer) -> Result<Looked> {
     Ok(Looked { rollout, failure, is_unfinished })
 }
 
-/// Reads figures. If there are none the rollout is looked at all the same: those that are there grow stale, and it holds.
+/// Reads figures. If there are none the rollout is looked at all the same: it holds, and does what is overdue.
 fn look(figures: &Figures, session: &mut Session, now_s: u64, printer: &Printer) -> Result {
-    if matches!(session.rollout().state().phase(), Phase::Over(_)) {
-        return Ok(());
-    }
     match figures.take(session, now_s) {
         Ok(taken) => {
             taken.tell(printer);
@@ -111,8 +113,8 @@ fn look(figures: &Figures, session: &mut Session, now_s: u64, printer: &Printer)
             }
             Ok(())
         }
-        Err(Error::Unread(error)) => {
-            printer.note(&format!("caution: no figures were read: {}", error::chain(&*error)));
+        Err(error @ (Error::Unread(_) | Error::BadSource(_))) => {
+            printer.note(&format!("caution: {}", error::chain(&error)));
             Ok(())
         }
         Err(other) => Err(other),
@@ -121,11 +123,18 @@ fn look(figures: &Figures, session: &mut Session, now_s: u64, printer: &Printer)
 
 fn watch(args: &Args, written: &Written, printer: &Printer) -> Result {
     loop {
-        let mut looked = tick(args, written, printer)?;
+        let mut looked = match tick(args, written, printer) {
+            Err(error) if error.may_pass() => {
+                pause(&error, printer);
+                continue;
+            }
+            looked => looked?,
+        };
         loop {
             let is_over = matches!(looked.rollout.state().phase(), Phase::Over(_));
             if let Some(failure) = &looked.failure {
-                printer.note(&format!("{failure}; tried again in {} s", LOOK.as_secs()));
+                let why = error::chain(failure);
+                printer.note(&format!("{why}; tried again in {} s", LOOK.as_secs()));
             } else if is_over && !looked.is_unfinished {
                 return goes_on(args.rollout.name.as_str(), &looked.rollout);
             }
@@ -134,24 +143,33 @@ fn watch(args: &Args, written: &Written, printer: &Printer) -> Result {
                 break;
             }
             std::thread::sleep(LOOK.min(Duration::from_secs(wait_s.max(1))));
-            looked = between(args, looked, written.fleet.as_ref(), printer)?;
+            match between(args, &looked, written.fleet.as_ref(), printer) {
+                Err(error) if error.may_pass() => pause(&error, printer),
+                next => looked = next?,
+            }
         }
     }
+}
+
+/// Says why nothing can be done for the moment, and waits.
+fn pause(error: &Error, printer: &Printer) {
+    printer.note(&format!("{}; tried again in {} s", error::chain(error), LOOK.as_secs()));
+    std::thread::sleep(LOOK);
 }
 
 /// What people have said since the last look, or what was left of it, reaches the fleet.
 fn between(
     args: &Args,
-    before: Looked,
+    before: &Looked,
     fleet: Option<&Fleet>,
     printer: &Printer,
 ) -> Result<Looked> {
     let mut session = args.rollout.open()?;
-    let is_new = session.rollout() != &before.rollout;
+    let is_new = *session.rollout() != before.rollout;
     let rollout = session.rollout().clone();
     let Some(fleet) = fleet.filter(|_| is_new || before.failure.is_some() || before.is_unfinished)
     else {
-        return Ok(Looked { rollout, ..before });
+        return Ok(Looked { rollout, failure: None, is_unfinished: false });
     };
     let followed = fleet.follow(&mut session, &args.rollout, args.clock, printer);
     let (followed, failure) = drive::parted(Some(followed));
