@@ -26,6 +26,9 @@ pub(crate) enum Error {
     },
     #[error(transparent)]
     Call(Box<CallError>),
+    /// A file, and how many bytes it may have at most.
+    #[error("`{}` has more than {limit} bytes", path.display())]
+    TooLarge { path: PathBuf, limit: u64 },
     #[error("`{}` is not a {what}", path.display())]
     BadJson { what: &'static str, path: PathBuf, source: serde_json::Error },
     /// A file that describes a rollout, and what is wrong with it.
@@ -87,10 +90,12 @@ impl Error {
             Self::Release(error) => error.culprit().into(),
             Self::Policy { source, .. } => match source.as_ref() {
                 LoadError::Describe(error) => call_exit(error),
+                LoadError::NotCompiled { .. } => Exit::Budget,
                 _ => Exit::BadInput,
             },
             Self::Call(error) => call_exit(error),
             Self::BadJson { .. }
+            | Self::TooLarge { .. }
             | Self::NotBuilt(..)
             | Self::BadRollout { .. }
             | Self::BadScenario { .. }

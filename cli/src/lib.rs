@@ -37,9 +37,21 @@ struct Cli {
     command: Command,
 }
 
+/// The argument by which this program compiles a policy for another one of its kind, and nobody else.
+pub(crate) const COMPILE: &str = "compile-policy-for-parent";
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    if std::env::args_os().skip(1).eq([COMPILE]) {
+        return match whittle_policy_host::serve_compiler() {
+            Ok(()) => Exit::Ok.into(),
+            Err(why) => {
+                eprintln!("{why}");
+                Exit::BadInput.into()
+            }
+        };
+    }
     let cli = Cli::parse();
     let printer = Printer::new(cli.format, cli.quiet);
     match commands::run(&cli.command, &printer) {

@@ -67,6 +67,12 @@ pub enum LoadError {
         /// What [`Limits`](crate::Limits) or the host say.
         limit: u64,
     },
+    /// It was too much for the compiler, or there is none.
+    #[error("cannot be compiled: {why}")]
+    NotCompiled {
+        /// What has happened.
+        why: String,
+    },
     /// Which instances there will be cannot be told from its bytes.
     #[error(
         "a component within it takes or hands out modules or components, which is not accepted"

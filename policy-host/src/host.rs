@@ -8,6 +8,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 
 use crate::Usage;
 use crate::cache::Cache;
+use crate::compiler::ChildCompiler;
 use crate::contract::{self, Violation};
 use crate::digest::PolicyDigest;
 use crate::error::{CallError, Fault, Function, LoadError, PolicyLabel};
@@ -69,6 +70,7 @@ pub struct Host {
     engine: Engine,
     limits: Arc<Limits>,
     cache: Option<Cache>,
+    compiler: Option<ChildCompiler>,
 }
 
 impl Host {
@@ -84,7 +86,25 @@ impl Host {
             .or_else(|_| Engine::new(&config()))
             .expect("the settings are right for machines that are supported");
         store::start_ticking(&engine);
-        Self { engine, limits: Arc::new(limits), cache }
+        Self { engine, limits: Arc::new(limits), cache, compiler: None }
+    }
+
+    /// Compiles in a process of its own from now on. Without it a component that is made to can take all time and memory of this
+    /// process while it is loaded: then load those alone whose origin you know.
+    #[must_use]
+    pub fn compiling_in(self, compiler: ChildCompiler) -> Self {
+        Self { compiler: Some(compiler), ..self }
+    }
+
+    pub(crate) fn compile_here(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+        Component::from_binary(&self.engine, bytes)
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        match &self.compiler {
+            Some(child) => child.compile(&self.engine, bytes),
+            None => self.compile_here(bytes).map_err(LoadError::Invalid),
+        }
     }
 
     /// Loads a policy from the bytes of its component, and asks it what it is.
@@ -121,10 +141,7 @@ impl Host {
             None if !exports.iter().any(|name| name == INTERFACE) => {
                 return Err(wrong(exports, None));
             }
-            None => {
-                let compiled = Component::from_binary(&self.engine, bytes);
-                (compiled.map_err(LoadError::Invalid)?, Origin::Compiled)
-            }
+            None => (self.compile(bytes)?, Origin::Compiled),
         };
         let instance =
             Linker::new(&self.engine).instantiate_pre(&component).map_err(LoadError::Invalid)?;

@@ -22,6 +22,7 @@
 //! ```
 
 mod cache;
+mod compiler;
 mod contract;
 mod cpu_time;
 mod digest;
@@ -36,6 +37,7 @@ mod survey;
 mod v0_1;
 
 pub use cache::Cache;
+pub use compiler::{ChildCompiler, serve as serve_compiler};
 pub use contract::{MAX_MEMO_BYTES, Violation};
 pub use digest::PolicyDigest;
 pub use error::{CallError, Fault, Function, LoadError, PolicyLabel, Usage};

@@ -85,6 +85,24 @@ fn what_is_no_policy_is_bad_input() {
     assert_eq!(not_a_snapshot.code, 4, "{not_a_snapshot:?}");
 }
 
+/// What would take all of the compiler's stack, memory or time ends the compiler, and not whoever has called it.
+#[test]
+fn what_ends_the_compiler_is_an_error() {
+    let room = tempfile::tempdir().expect("there is room");
+    let mut component = std::fs::read(fixture("released-0.1.0.wasm")).expect("it is kept");
+    // Types of components within one another: one of one type each, 20,000 deep.
+    let types = [&[1][..], &[0x41, 1, 1].repeat(20_000), &[0x41, 0]].concat();
+    let length = u32::try_from(types.len()).expect("short");
+    let length =
+        [(length & 0x7f) as u8 | 0x80, (length >> 7 & 0x7f) as u8 | 0x80, (length >> 14) as u8];
+    component.extend([&[7][..], &length, &types].concat());
+    let path = room.path().join("deep.wasm");
+    std::fs::write(&path, component).expect("written");
+    let refused = run(&["show", &path.display().to_string()]);
+    assert_eq!(refused.code, 7, "{refused:?}");
+    assert!(refused.stderr.contains("cannot be compiled: it takes more than"), "{refused:?}");
+}
+
 #[test]
 fn cases_are_written_compared_and_told_apart() {
     let directory = tempfile::tempdir().expect("there is room");

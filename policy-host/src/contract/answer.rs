@@ -36,6 +36,11 @@ pub(crate) fn check_info(info: &PolicyInfo) -> Check {
     let bucket_s = if info.buckets == 0 { 0..=0 } else { BUCKET_S };
     range("bucket_length", info.bucket_length, bucket_s)?;
     count("split_by", info.split_by.len(), 0..=MAX_SPLITS)?;
+    for (place, attribute) in info.split_by.iter().enumerate() {
+        let at = format_args!("split_by[{place}]");
+        length(at, attribute, NAME_BYTES)?;
+        once(at, attribute, info.split_by.iter().take(place))?;
+    }
     check_extra(&info.extra)
 }
 
@@ -75,6 +80,11 @@ pub(crate) fn check_refusal(text: &str) -> Check {
 
 fn check_version(version: &str) -> Check {
     length("version", version, 5..=64)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-+".contains(&byte);
+    if !version.bytes().all(plain) {
+        let wanted = "letters, digits, `.`, `-` and `+`, as in 1.0.0-rc.1";
+        return violation("version", format_args!("{version:?}"), wanted);
+    }
     let core = version.split(['-', '+']).next().unwrap_or_default();
     let numbers = core.split('.').filter(|part| part.parse::<u64>().is_ok()).count();
     if numbers != 3 || core.split('.').count() != 3 {
@@ -117,6 +127,9 @@ fn check_decision(decision: &Decision, now: &Snapshot) -> Check {
         }
         Decision::Resume(share) => range("resume", *share, ABOVE_ZERO..=stage.share),
         Decision::RollBack(order) => check_rollback("roll_back.groups", order, now),
+        Decision::Complete if now.paused.is_some() => {
+            violation("decision", "complete", "resume first: the rollout is paused")
+        }
         Decision::Complete if this_is_last(now) => Ok(()),
         Decision::Complete => violation("decision", "complete", "another one: stages are left"),
     }

@@ -109,6 +109,8 @@ fn check_groups(groups: &[Group]) -> Check {
 
 fn check_counts(at: impl Display, group: &Group) -> Check {
     range(format_args!("{at}.held_back"), group.held_back, 0..=group.devices)?;
+    range(format_args!("{at}.offered"), group.offered, 0..=group.devices)?;
+    range(format_args!("{at}.updated"), group.updated, 0..=group.offered)?;
     let parts = [
         ("committed", group.committed),
         ("rolled_back", group.rolled_back),

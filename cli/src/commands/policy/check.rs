@@ -4,7 +4,7 @@ use whittle_policy_host::{Answer, CallError, Fault, Usage, sample};
 
 use super::PolicyArgs;
 use crate::error::{Error, Result};
-use crate::printer::{Printer, grouped};
+use crate::printer::{Printer, grouped, one_line};
 
 /// Check that a policy keeps its contract.
 ///
@@ -92,7 +92,7 @@ fn human(checked: &Checked) -> String {
     format!(
         "ok: {} {} imports nothing, keeps the contract on {} made-up snapshots ({} refused),\n\
          and answers the same in {} fresh instances; at most {} fuel and {} KiB of memory a call",
-        checked.policy,
+        one_line(&checked.policy),
         checked.version,
         checked.snapshots,
         checked.refused,

@@ -14,8 +14,9 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use whittle_policy_host::types::{PolicyInfo, Setting, Value};
-use whittle_policy_host::{Cache, Host, Limits, Policy, shipped};
+use whittle_policy_host::{Cache, ChildCompiler, Host, Limits, Policy, shipped};
 
+use crate::COMPILE;
 use crate::cache_directory;
 use crate::error::{Error, Result};
 use crate::printer::Printer;
@@ -82,7 +83,12 @@ pub(super) fn host(printer: &Printer) -> Host {
     if let Some(trouble) = cache.as_ref().and_then(Cache::trouble) {
         printer.note(&format!("caution: {trouble}"));
     }
-    Host::new(Limits::default(), cache)
+    let host = Host::new(Limits::default(), cache);
+    // Where this program cannot be found, as on a system without `/proc`, it compiles here.
+    match std::env::current_exe() {
+        Ok(program) => host.compiling_in(ChildCompiler::new(program, [COMPILE.into()])),
+        Err(_) => host,
+    }
 }
 
 pub(super) fn load(host: &Host, policy: &str) -> Result<Policy> {
@@ -103,13 +109,22 @@ fn load_bytes(host: &Host, what: &str, component: &[u8]) -> Result<Policy> {
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let error =
         |source| whittle_release::Error::Io { action: "read", path: path.to_owned(), source };
-    if path == Path::new("-") {
-        let mut bytes = vec![];
-        std::io::stdin().read_to_end(&mut bytes).map_err(error)?;
-        return Ok(bytes);
+    let mut bytes = vec![];
+    // One more than is accepted, so that it is found to be too much.
+    let limit = MAX_FILE_BYTES + 1;
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(limit).read_to_end(&mut bytes)
+    } else {
+        fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    if read.map_err(error)? as u64 == limit {
+        return Err(Error::TooLarge { path: path.to_owned(), limit: MAX_FILE_BYTES });
     }
-    Ok(fs::read(path).map_err(error)?)
+    Ok(bytes)
 }
+
+/// The largest file that is read: more than any component or snapshot may have.
+const MAX_FILE_BYTES: u64 = 256 << 20;
 
 pub(super) fn read_json<T: DeserializeOwned>(what: &'static str, path: &Path) -> Result<T> {
     let bytes = read(path)?;

@@ -3,7 +3,7 @@ use whittle_policy_host::types::{PolicyInfo, SettingSpec, Value};
 
 use super::{PolicyArgs, shown};
 use crate::error::Result;
-use crate::printer::{Printer, table};
+use crate::printer::{Printer, one_line, table};
 
 /// Show what a policy is, the metrics that it wants, and its settings.
 #[derive(Debug, clap::Args)]
@@ -46,9 +46,9 @@ fn human(info: &PolicyInfo) -> String {
     });
     format!(
         "{} {}: {}\n\n{}\n\n{}{}",
-        info.name,
+        one_line(&info.name),
         info.version,
-        info.summary,
+        one_line(&info.summary),
         table(&["metric", "need", "unit", "for"], metrics),
         table(&["setting", "default", "range", "unit", "what it does"], settings),
         long.collect::<String>(),

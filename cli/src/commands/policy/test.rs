@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         }
     }
     for Failed { case, why } in &tested.failed {
-        printer.note(&format!("{case}:\n{why}"));
+        printer.note(&format!("{case}:\n  {}", why.trim_end().replace('\n', "\n  ")));
     }
     printer.result(&tested, |tested| {
         let what = if tested.updated { "written" } else { "as expected" };
