@@ -43,6 +43,18 @@ pub(crate) const COMPILE: &str = "compile-policy-for-parent";
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Policies run on the stack of their caller, which must not be smaller than what they are allowed.
+    const STACK_BYTES: usize = 8 << 20;
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run);
+    match thread.map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        // It has said why.
+        Ok(Err(_)) => Exit::Internal.into(),
+        Err(_) => run(),
+    }
+}
+
+fn run() -> ExitCode {
     if std::env::args_os().skip(1).eq([COMPILE]) {
         return match whittle_policy_host::serve_compiler() {
             Ok(()) => Exit::Ok.into(),

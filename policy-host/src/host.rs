@@ -83,7 +83,7 @@ impl Host {
     pub fn new(limits: Limits, cache: Option<Cache>) -> Self {
         let engine = Engine::new(&pooled(&limits))
             // Address space may be short, as under `ulimit -v`; then each call asks for what it needs.
-            .or_else(|_| Engine::new(&config()))
+            .or_else(|_| Engine::new(&modest()))
             .expect("the settings are right for machines that are supported");
         store::start_ticking(&engine);
         Self { engine, limits: Arc::new(limits), cache, compiler: None }
@@ -169,6 +169,13 @@ fn config() -> Config {
         .epoch_interruption(true)
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true);
+    config
+}
+
+/// The same where address space is short: a memory takes what it has, and no more.
+fn modest() -> Config {
+    let mut config = config();
+    config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(0);
     config
 }
 
