@@ -22,6 +22,9 @@ pub(crate) const MAX_INSTANCES: u32 = 256;
 /// Components within one another; one in JavaScript has 4.
 const MAX_DEPTH: u64 = 16;
 
+/// Globals of all modules; one in Python has some hundreds.
+const MAX_GLOBALS: u64 = 20_000;
+
 /// Bytes of a page of memory, unless a memory says otherwise.
 const PAGE_BYTES: u64 = 1 << 16;
 
@@ -41,6 +44,7 @@ pub(crate) fn of(component: &[u8], limits: &Limits) -> Result<Survey, LoadError>
         limits,
         survey: Survey::default(),
         functions: 0,
+        globals: 0,
         code_bytes: 0,
         weight: 0,
         frames: vec![],
@@ -97,6 +101,7 @@ struct Surveyor<'a> {
     limits: &'a Limits,
     survey: Survey,
     functions: u64,
+    globals: u64,
     code_bytes: u64,
     weight: u64,
     /// From the whole component to what is read now.
@@ -130,6 +135,10 @@ impl Surveyor<'_> {
                     )?;
                     self.here()?.cost.memories += 1;
                 }
+            }
+            Payload::GlobalSection(section) => {
+                self.globals = self.globals.saturating_add(section.count().into());
+                at_most("globals", self.globals, MAX_GLOBALS)?;
             }
             Payload::TableSection(section) => {
                 for table in section {

@@ -212,6 +212,10 @@ fn what_is_too_much_is_not_compiled() {
         module(&branchy(18).repeat(4)),
         "3800 branches times locals of all functions, at most 3000 are accepted",
     );
+    refused(
+        module(&"(global i32 (i32.const 0))".repeat(20_001)),
+        "20001 globals, at most 20000 are accepted",
+    );
     let many = "(core instance (instantiate 0))".repeat(256);
     refused(
         format!("(component (core module) {many})"),
