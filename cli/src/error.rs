@@ -31,6 +31,9 @@ pub(crate) enum Error {
     TooLarge { path: PathBuf, limit: u64 },
     #[error("`{}` is not a {what}", path.display())]
     BadJson { what: &'static str, path: PathBuf, source: serde_json::Error },
+    /// The project's file, and what is wrong with it.
+    #[error("`{}`, line {line}: {why}", path.display())]
+    BadConfig { path: PathBuf, line: usize, why: String },
     /// A file that describes a rollout, and what is wrong with it.
     #[error("`{}` is not a rollout: {why}", path.display())]
     BadRollout { path: PathBuf, why: String },
@@ -96,6 +99,7 @@ impl Error {
             Self::Call(error) => call_exit(error),
             Self::BadJson { .. }
             | Self::TooLarge { .. }
+            | Self::BadConfig { .. }
             | Self::NotBuilt(..)
             | Self::BadRollout { .. }
             | Self::BadScenario { .. }
@@ -145,6 +149,12 @@ impl Error {
             }
             Self::Fleet(error) if error.is_passing() => {
                 return Some("`whittle rollout drive` or the next tick tries again".to_owned());
+            }
+            Self::Fleet(DriverError::OtherRollout { .. }) => {
+                return Some(
+                    "end that one first, or give this one a directory and devices of its own"
+                        .to_owned(),
+                );
             }
             Self::NoTool { install, .. } => return Some((*install).to_owned()),
             Self::NotBuilt(_, reason) if reason.contains("`cargo` failed") => {
@@ -240,6 +250,7 @@ fn fleet_exit(error: &DriverError) -> Exit {
         DriverError::NoSecret { .. } | DriverError::Credentials { .. } => Exit::Key,
         DriverError::Document(error) => error.culprit().into(),
         DriverError::Config { .. } | DriverError::OtherDocument { .. } => Exit::BadInput,
+        DriverError::OtherRollout { .. } => Exit::Usage,
         _ => Exit::Io,
     }
 }

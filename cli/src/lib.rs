@@ -5,6 +5,7 @@
 
 mod cache_directory;
 mod commands;
+mod config;
 mod error;
 mod exit;
 mod printer;
@@ -14,11 +15,14 @@ mod words;
 
 pub use exit::Exit;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::{ContextKind, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use commands::Command;
+use config::{Layers, Setting};
 use printer::{Format, Printer};
 
 /// Signed delta updates for firmware: build, verify and apply.
@@ -32,6 +36,10 @@ struct Cli {
     /// Say nothing on standard error but errors.
     #[arg(long, short, global = true)]
     quiet: bool,
+
+    /// File with what flags are otherwise, in place of `whittle.toml` here or above.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     #[command(subcommand)]
     command: Command,
@@ -64,13 +72,72 @@ fn run() -> ExitCode {
             }
         };
     }
-    let cli = Cli::parse();
-    let printer = Printer::new(cli.format, cli.quiet);
-    match commands::run(&cli.command, &printer) {
+    let (printer, result) = match configured() {
+        Ok((commands, settings)) => {
+            let cli = parsed(commands, &settings);
+            let printer = Printer::new(cli.format, cli.quiet);
+            let result = commands::run(&cli.command, &settings, &printer);
+            (printer, result)
+        }
+        Err(error) => {
+            // Who asks for help shall have it.
+            if let Err(help) = Cli::command().try_get_matches()
+                && !help.use_stderr()
+            {
+                help.exit();
+            }
+            (Printer::new(Format::Human, false), Err(error))
+        }
+    };
+    match result {
         Ok(()) => Exit::Ok.into(),
         Err(error) => {
             printer.error(&error);
             error.exit().into()
         }
     }
+}
+
+/// The commands, with what the project's file and the environment say as their defaults.
+fn configured() -> error::Result<(clap::Command, Vec<Setting>)> {
+    let commands = Cli::command();
+    let here = std::env::current_dir().unwrap_or_default();
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let layers = Layers::read(named_file().as_deref(), &here, variables, &commands)?;
+    Ok(layers.apply(commands))
+}
+
+/// The file that the command line names: it must be known before that is parsed.
+fn named_file() -> Option<PathBuf> {
+    let mut words = std::env::args_os().skip(1);
+    while let Some(word) = words.next() {
+        if word == "--config" {
+            return words.next().map(PathBuf::from);
+        }
+        if let Some(path) = word.to_str().and_then(|word| word.strip_prefix("--config=")) {
+            return Some(path.into());
+        }
+    }
+    None
+}
+
+/// Parses the command line; where it is not one, says so and ends the process.
+fn parsed(commands: clap::Command, settings: &[Setting]) -> Cli {
+    let failed = |error: clap::Error| -> ! {
+        let wrong = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+        let flag = wrong.split(' ').next().unwrap_or_default().trim_start_matches('-');
+        let is_default =
+            error.kind() == ErrorKind::ValueValidation || error.kind() == ErrorKind::InvalidValue;
+        let _ = error.print();
+        if let Some(setting) = settings.iter().find(|setting| is_default && setting.flag == flag) {
+            eprintln!(
+                "hint: unless the command line gives it, `--{flag}` is what {} says",
+                setting.origin
+            );
+        }
+        std::process::exit(error.exit_code());
+    };
+    let matches = commands.try_get_matches().unwrap_or_else(|error| failed(error));
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| failed(error))
 }

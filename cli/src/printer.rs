@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -24,6 +25,17 @@ pub(crate) enum Format {
 pub(crate) struct Printer {
     format: Format,
     quiet: bool,
+    /// Whether standard output has something already.
+    has_printed: AtomicBool,
+}
+
+/// Why there is no result, in place of one.
+#[derive(Serialize)]
+struct Failure {
+    error: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+    exit_code: u8,
 }
 
 #[derive(Serialize)]
@@ -35,7 +47,7 @@ struct Document<'a, T> {
 
 impl Printer {
     pub(crate) fn new(format: Format, quiet: bool) -> Self {
-        Self { format, quiet }
+        Self { format, quiet, has_printed: AtomicBool::new(false) }
     }
 
     /// Writes a result: as JSON, or as the text that `human` makes of it.
@@ -69,6 +81,7 @@ impl Printer {
 
     /// Writes raw bytes.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result {
+        self.has_printed.store(true, Ordering::Relaxed);
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout(error)),
@@ -88,18 +101,37 @@ impl Printer {
         !self.quiet && io::stderr().is_terminal()
     }
 
+    /// Says what went wrong; where JSON is wanted and nothing has been printed, as JSON on standard output, too.
     pub(crate) fn error(&self, error: &Error) {
+        if self.is_json() && !self.has_printed.load(Ordering::Relaxed) {
+            let failure = Failure {
+                error: error.to_string(),
+                causes: causes(error).map(ToString::to_string).collect(),
+                hint: error.hint(),
+                exit_code: error.exit() as u8,
+            };
+            // Standard error says the same, and is what is left if this cannot be written.
+            let _ = self.result(&failure, |_| String::new());
+        }
         let mut stderr = io::stderr().lock();
         let _ = writeln!(stderr, "error: {}", indented(&error.to_string()));
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let _ = writeln!(stderr, "  caused by: {}", indented(&error.to_string()));
-            cause = error.source();
+        for cause in causes(error) {
+            let _ = writeln!(stderr, "  caused by: {}", indented(&cause.to_string()));
         }
         if let Some(hint) = error.hint() {
             let _ = writeln!(stderr, "hint: {hint}");
         }
     }
+}
+
+/// Why an error came about, the nearest cause first.
+fn causes(error: &Error) -> impl Iterator<Item = &dyn std::error::Error> {
+    let mut next = error.source();
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause)
+    })
 }
 
 /// Text from files, policies and servers must not move the cursor, or turn the direction of writing: such letters are shown by

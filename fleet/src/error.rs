@@ -44,6 +44,14 @@ pub enum DriverError {
         /// What it should be about.
         wanted: String,
     },
+    /// What devices read belongs to another rollout, which is not over.
+    #[error("`{}` belongs to rollout `{rollout}`, which is not over", directory.display())]
+    OtherRollout {
+        /// The directory that devices see.
+        directory: PathBuf,
+        /// Name of that rollout.
+        rollout: String,
+    },
     /// The server did not answer, or only to say that it cannot now.
     #[error("{server} failed {tries} times to {action}: {why}")]
     Unavailable {

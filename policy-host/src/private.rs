@@ -25,8 +25,15 @@ pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
     builder.recursive(true).create(directory)
 }
 
-/// Why somebody else might put files into a directory; none if nobody can, or if it is not there.
+/// Why somebody else might put files into a directory, or another directory in its place; none if nobody can, or if it is not there.
 pub(crate) fn directory_trouble(directory: &Path) -> Option<&'static str> {
+    own_trouble(directory).or_else(|| {
+        let whole = directory.canonicalize().ok()?;
+        whole.ancestors().skip(1).find_map(|above| path_trouble(&fs::metadata(above).ok()?))
+    })
+}
+
+fn own_trouble(directory: &Path) -> Option<&'static str> {
     let data = match fs::symlink_metadata(directory) {
         Ok(data) => data,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -51,6 +58,27 @@ fn rights_trouble(data: &Metadata, forbidden: u32) -> Option<&'static str> {
         return Some("it belongs to somebody else");
     }
     (data.mode() & forbidden != 0).then_some("others have rights to it")
+}
+
+/// What stands above the directory may be the system's, and may be everybody's if nobody can rename what is not theirs.
+#[cfg(unix)]
+fn path_trouble(data: &Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::MetadataExt as _;
+    const ROOT: u32 = 0;
+    const STICKY: u32 = 0o1000;
+    // Not the group's: many systems give each user one of their own, and let it write.
+    const ANYBODY_WRITES: u32 = 0o002;
+    let owner = data.uid();
+    if owner != ROOT && owner != rustix::process::geteuid().as_raw() {
+        return Some("a directory above it belongs to somebody else");
+    }
+    let may_be_renamed = data.mode() & ANYBODY_WRITES != 0 && data.mode() & STICKY == 0;
+    may_be_renamed.then_some("anybody has rights to a directory above it")
+}
+
+#[cfg(not(unix))]
+fn path_trouble(_: &Metadata) -> Option<&'static str> {
+    None
 }
 
 /// Elsewhere a user's cache directory has rights of its own.

@@ -26,8 +26,8 @@ pub(crate) fn read_document(path: &Path, limit: usize) -> Result<Vec<u8>> {
 /// Writes a file beside its place, syncs it, and renames it into place.
 ///
 /// # Errors
-/// [`Error::Io`]; the place then holds what it held before.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+/// [`Error::NotAFile`] or [`Error::Io`]; the place then holds what it held before.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let special = std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
     if special {
         return Err(Error::NotAFile(path.to_owned()));
@@ -82,7 +82,10 @@ fn temporary_beside(path: &Path, readable: Readable) -> Result<tempfile::NamedTe
 }
 
 /// Makes a rename in this directory survive a power cut.
-pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn sync_directory(directory: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         let opened = std::fs::File::open(directory);

@@ -14,7 +14,7 @@ pub mod device_id;
 pub mod directory;
 mod encode;
 mod error;
-mod files;
+pub mod files;
 pub mod flags;
 pub mod image;
 pub mod keys;

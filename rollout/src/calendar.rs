@@ -53,19 +53,21 @@ const DAY_MINUTES: u16 = 1440;
 
 impl LocalTime {
     fn is_shown(self) -> bool {
-        let leaps = u8::from(
-            self.year.is_multiple_of(4)
-                && (!self.year.is_multiple_of(100) || self.year.is_multiple_of(400)),
-        );
-        let days = match self.month {
-            4 | 6 | 9 | 11 => 30,
-            2 => 28 + leaps,
-            _ => 31,
-        };
         (1..=12).contains(&self.month)
-            && (1..=days).contains(&self.day)
+            && (1..=days_in(self.year, self.month)).contains(&self.day)
             && self.hour < 24
             && self.minute < 60
+    }
+}
+
+/// Days of a month, which is 1 to 12.
+#[must_use]
+pub fn days_in(year: u16, month: u8) -> u8 {
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u8::from(is_leap),
+        _ => 31,
     }
 }
 

@@ -83,6 +83,25 @@ fn inspect_says_unverified_until_a_key_says_otherwise() {
 }
 
 #[test]
+fn where_json_is_wanted_a_failure_is_json_too() {
+    let shop = Workshop::new();
+    let (name, _) = shop.delta();
+    let package = format!("release/{name}");
+    let args = ["verify", &package, "--pubkey", "foreign/release.pub.pem", "--format", "json"];
+    let run = shop.whittle(&args);
+    assert_eq!(run.code, 5, "{run:?}");
+    let json = run.json();
+    assert_eq!((&json["schema"], &json["exit_code"]), (&1.into(), &5.into()));
+    let error = json["error"].as_str().expect("what happened");
+    assert!(run.stderr.starts_with(&format!("error: {error}\n")), "{run:?}");
+    let missing = shop.whittle(&["inspect", "nowhere", "--format", "json"]).json();
+    assert_eq!(
+        (&missing["exit_code"], missing["causes"].as_array().map(Vec::len)),
+        (&3.into(), Some(1))
+    );
+}
+
+#[test]
 fn a_public_key_comes_in_the_form_that_is_needed() {
     let shop = Workshop::new();
     let show =

@@ -3,11 +3,14 @@
 mod apply;
 mod base;
 mod build;
+mod completions;
+mod config;
 mod demo;
 mod diff;
 mod flags;
 mod inspect;
 mod keygen;
+mod man;
 mod policy;
 mod pubkey;
 mod rollout;
@@ -23,6 +26,7 @@ use whittle_release::device_id::DeviceId;
 use whittle_release::flags::DeviceFacts;
 use whittle_release::keys::{self, Keyring};
 
+use crate::config::Setting;
 use crate::error::Result;
 use crate::printer::Printer;
 use crate::values;
@@ -35,6 +39,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Base(base::Command),
     Build(build::Args),
+    Completions(completions::Args),
+    #[command(subcommand)]
+    Config(config::Command),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Apply(apply::Args),
@@ -48,15 +55,19 @@ pub(crate) enum Command {
     Simulate(simulate::Args),
     #[command(subcommand)]
     Stage(stage::Command),
+    Man(man::Args),
 }
 
-pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
+pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) -> Result {
+    let whole = <crate::Cli as clap::CommandFactory>::command;
     match command {
         Command::Demo(args) => demo::run(args, printer),
         Command::Keygen(args) => keygen::run(args, printer),
         Command::Pubkey(args) => pubkey::run(args, printer),
         Command::Base(command) => base::run(command, printer),
         Command::Build(args) => build::run(args, printer),
+        Command::Completions(args) => completions::run(args, whole(), printer),
+        Command::Config(command) => config::run(command, settings, printer),
         Command::Inspect(args) => inspect::run(args, printer),
         Command::Verify(args) => verify::run(args, printer),
         Command::Apply(args) => apply::run(args, printer),
@@ -64,6 +75,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::Flags(command) => flags::run(command, printer),
         Command::Policy(command) => policy::run(command, printer),
         Command::Rollout(command) => rollout::run(command, printer),
+        Command::Man(args) => man::run(args, whole(), printer),
         Command::Simulate(args) => simulate::run(args, printer),
         Command::Stage(command) => stage::run(command, printer),
     }

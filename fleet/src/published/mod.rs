@@ -15,6 +15,8 @@
 //! attribute belongs a group, its name and value with a dot between them: a device with `hw=C` is in the group `hw.C`. A cell of
 //! several such groups cannot be closed alone, so the smallest of them is closed as a whole, and the report says so.
 //!
+//! A directory belongs to one rollout until that is over: [`OWNER_FILE`] says to which, for drivers alone.
+//!
 //! Flags are written before stages, each in one step: a device that reads in between finds a gate without its stage, which admits
 //! nobody.
 
@@ -27,17 +29,20 @@ use whittle_format::{Label, Seed, Share, Stage, shorten};
 use whittle_patcher_nostd::Gate;
 use whittle_release::image::from_hex;
 use whittle_release::keys::{Keyring, PrivateKey};
-use whittle_release::{Error, Sha256Digest, SignedEnvelope, stage};
+use whittle_release::{Error, Sha256Digest, SignedEnvelope, files, stage};
 use whittle_rollout::{Orders, WayBack};
 
+use self::owner::Owner;
 use crate::driver::{ChangeKind, Driver, Report};
 use crate::{Campaign, DriverError};
 
 mod document;
 mod flags;
+mod owner;
 mod reach;
 
 pub use flags::{MORE_TELEMETRY, go_back_flag};
+pub use owner::OWNER_FILE;
 
 /// File name of the stage.
 pub const STAGE_FILE: &str = "stage.bin";
@@ -141,6 +146,15 @@ impl Published {
         locked.map_err(|source| DriverError::Io { action: "lock", path, source })
     }
 
+    /// The rollout that had the directory so far, which must leave room for this one.
+    fn owner(&self, campaign: &Campaign) -> Result<Option<Owner>, DriverError> {
+        let owner = Owner::read(&self.config.directory)?;
+        if let Some(owner) = &owner {
+            owner.must_leave_room(campaign, &self.config.directory)?;
+        }
+        Ok(owner)
+    }
+
     /// The stage that is published in a file; none if there is none.
     fn published(&self, file: &str) -> Result<Option<Stage>, DriverError> {
         let path = self.path(file);
@@ -197,7 +211,7 @@ impl Published {
         report: &mut Report,
     ) -> Result<(), DriverError> {
         signed.write(&self.path(file)).map_err(DriverError::Document)?;
-        sync_directory(&self.config.directory)?;
+        files::sync_directory(&self.config.directory).map_err(DriverError::Document)?;
         report.change(ChangeKind::Published, file, None);
         Ok(())
     }
@@ -215,11 +229,16 @@ impl Driver for Published {
     fn check(&self, campaign: &Campaign) -> Result<(), DriverError> {
         label("version", &campaign.version)?;
         digest("build", &campaign.build)?;
-        self.lock().map(drop)
+        let _lock = self.lock()?;
+        self.owner(campaign).map(drop)
     }
 
     fn apply(&mut self, orders: &Orders, campaign: &Campaign) -> Result<Report, DriverError> {
         let _lock = self.lock()?;
+        let (owned, owner) = (self.owner(campaign)?, Owner::of(campaign, orders));
+        if !owned.as_ref().is_some_and(|owned| owned.is_same(&owner)) {
+            owner.begun().write(&self.config.directory)?;
+        }
         let version = label("version", &campaign.version)?;
         let target = digest("build", &campaign.build)?;
         let mut report = Report::default();
@@ -244,6 +263,10 @@ impl Driver for Published {
                 report.shortfalls.push("there is no way back for devices".to_owned());
             }
             (Some(WayBack::OtherSlot) | None, _) => {}
+        }
+        // Last of all: until the documents say so, it is not over for devices.
+        if owned.as_ref() != Some(&owner) {
+            owner.write(&self.config.directory)?;
         }
         Ok(report)
     }
@@ -306,17 +329,4 @@ fn digest(field: &'static str, text: &str) -> Result<Sha256Digest, DriverError> 
     let why =
         || DriverError::config(field, format!("`{text}` is no SHA-256, 64 hexadecimal digits"));
     from_hex(text).map(Sha256Digest).ok_or_else(why)
-}
-
-/// Makes a rename survive a power cut.
-fn sync_directory(directory: &Path) -> Result<(), DriverError> {
-    #[cfg(unix)]
-    {
-        let synced = File::open(directory).and_then(|directory| directory.sync_all());
-        let path = directory.to_owned();
-        synced.map_err(|source| DriverError::Io { action: "write", path, source })?;
-    }
-    #[cfg(not(unix))]
-    let _ = directory;
-    Ok(())
 }

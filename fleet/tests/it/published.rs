@@ -196,6 +196,33 @@ fn repeated_orders_change_nothing() {
 }
 
 #[test]
+fn a_directory_belongs_to_one_rollout_until_it_is_over() {
+    let mut fleet = Fleet::new();
+    let (first_orders, first) = at(&plan(), 1);
+    let (next_orders, next) =
+        at(&Campaign { name: "summer".to_owned(), build: "ab".repeat(32), ..plan() }, 0);
+    fleet.apply(&first_orders, &first);
+    let before = [FLAGS_FILE, STAGE_FILE].map(|file| fleet.read(file));
+    let refused = |error| {
+        let is_named =
+            matches!(&error, DriverError::OtherRollout { rollout, .. } if rollout == "spring");
+        assert!(is_named, "{error}");
+    };
+    refused(fleet.driver().check(&next).expect_err("taken"));
+    refused(fleet.driver().apply(&next_orders, &next).expect_err("taken"));
+    assert_eq!(before, [FLAGS_FILE, STAGE_FILE].map(|file| fleet.read(file)));
+
+    let stopped = Campaign { is_over: true, ..first.clone() };
+    fleet.apply(&closed(&first_orders, "stopped"), &stopped);
+    fleet.driver().check(&next).expect("free");
+    fleet.apply(&next_orders, &next);
+    fleet.accepted = None;
+    assert!(!fleet.admitted().is_empty());
+    let error = fleet.driver().apply(&first_orders, &first).expect_err("taken by the next one");
+    assert!(matches!(error, DriverError::OtherRollout { .. }), "{error}");
+}
+
+#[test]
 fn a_pause_shuts_the_gate_and_resuming_opens_it_for_the_same_devices() {
     let mut fleet = Fleet::new();
     let (orders, campaign) = at(&plan(), 2);
@@ -497,7 +524,7 @@ fn what_others_have_signed_or_broken_is_left_alone() {
 fn another_rollout_begins_anew() {
     let mut fleet = Fleet::new();
     let (whole, campaign) = at(&plan(), 3);
-    fleet.apply(&whole, &campaign);
+    fleet.apply(&Orders { release_held_back: true, ..whole }, &campaign);
     fleet.admitted();
     let next = Campaign { name: "summer".to_owned(), ..at(&plan(), 0).1 };
     let stage = fleet.read(STAGE_FILE);

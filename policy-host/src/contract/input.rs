@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
+use whittle_rollout::calendar::days_in;
+
 use super::parts::{check_extra, check_reasons, check_settings, check_stage, this_stage};
 use super::words::{ABOVE_ZERO, Check, count, length, once, range, violation};
 use super::{
@@ -60,7 +62,8 @@ pub(crate) fn check_snapshot(now: &Snapshot, info: &PolicyInfo) -> Check {
 fn check_clock(clock: &Clock) -> Check {
     range("clock.year", u32::from(clock.year), 1970..=9999)?;
     range("clock.month", u32::from(clock.month), 1..=12)?;
-    range("clock.day", u32::from(clock.day), 1..=31)?;
+    let days = days_in(clock.year, clock.month);
+    range("clock.day", u32::from(clock.day), 1..=days.into())?;
     range("clock.weekday", u32::from(clock.weekday), 1..=7)?;
     range("clock.hour", u32::from(clock.hour), 0..=23)?;
     range("clock.minute", u32::from(clock.minute), 0..=59)
@@ -145,12 +148,14 @@ fn check_metric(at: impl Display + Copy, metric: &Metric) -> Check {
     Ok(())
 }
 
+#[inline]
 fn check_bucket(at: impl Display, kind: MetricKind, bucket: &Bucket) -> Check {
     range(format_args!("{at}.length"), bucket.length, 1..=*BUCKET_S.end())?;
     check_tally(format_args!("{at}.treated"), kind, &bucket.treated)?;
     check_tally(format_args!("{at}.control"), kind, &bucket.control)
 }
 
+#[inline]
 fn check_tally(at: impl Display, kind: MetricKind, tally: &Tally) -> Check {
     let least = if kind == MetricKind::Mean { f64::MIN } else { 0.0 };
     range(format_args!("{at}.count"), tally.count, least..=f64::MAX)?;

@@ -254,6 +254,7 @@ mod tests {
         with(|_| ()).expect("it is within the contract");
         refused(with(|now| now.clock.weekday = 0), "clock.weekday");
         refused(with(|now| now.clock.month = 13), "clock.month");
+        refused(with(|now| (now.clock.month, now.clock.day) = (2, 30)), "clock.day");
         refused(with(|now| now.release.name.clear()), "release.name");
         refused(with(|now| now.release.delta_bytes = -1.0), "release.delta_bytes");
         refused(with(|now| now.stages[1].share = 2.0), "stages[1].share");

@@ -140,6 +140,15 @@ fn a_cache_that_others_may_write_to_is_not_used() {
         set_mode(&file, 0o640);
         assert_rebuilt(directory.path());
     }
+    let above = tempfile::tempdir().expect("there is room");
+    let within = above.path().join("cache");
+    fs::create_dir(&within).expect("there is room");
+    assert_eq!(origin(&within), Origin::Compiled);
+    assert_eq!(origin(&within), Origin::Cache);
+    set_mode(above.path(), 0o777);
+    let trouble = Cache::in_directory(&within).trouble().expect("it is not used");
+    assert!(trouble.ends_with("anybody has rights to a directory above it"), "{trouble}");
+    set_mode(above.path(), 0o700);
     let link = tempfile::tempdir().expect("there is room");
     let link = link.path().join("link");
     std::os::unix::fs::symlink(directory.path(), &link).expect("a link");

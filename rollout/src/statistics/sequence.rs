@@ -126,30 +126,33 @@ impl RatioSequence {
         let number = self.logs.len() as f64;
         let gained = ln_mean_exp(terms) + ln(number);
         let bar = gained + ln(alpha);
-        let rising: Vec<_> = GRID.thetas.iter().copied().zip(self.logs.iter().copied()).collect();
-        let falling: Vec<_> = rising.iter().rev().map(|(theta, log)| (-theta, *log)).collect();
+        let rising = |place: usize| Some((*GRID.thetas.get(place)?, *self.logs.get(place)?));
+        let last = self.logs.len() - 1;
+        let falling = |place: usize| {
+            let (theta, log) = rising(last.checked_sub(place)?)?;
+            Some((-theta, log))
+        };
         Interval {
-            low: left_end(&rising, bar).map_or(0.0, exp),
-            high: left_end(&falling, bar).map_or(MOST, |theta| exp(-theta)),
+            low: left_end(rising, bar).map_or(0.0, exp),
+            high: left_end(falling, bar).map_or(MOST, |theta| exp(-theta)),
         }
     }
 }
 
-/// Where a concave function, known at these points, first may exceed the bar; none if it does so at the first point already.
-fn left_end(points: &[(f64, f64)], bar: f64) -> Option<f64> {
-    let inside = points.iter().position(|(_, log)| *log > bar)?;
+/// Where a concave function, known at the points in this order, first may exceed the bar; none if it does so at the first point already.
+fn left_end(point: impl Fn(usize) -> Option<(f64, f64)>, bar: f64) -> Option<f64> {
+    let inside = (0..).map_while(&point).position(|(_, log)| log > bar)?;
     let outside = inside.checked_sub(1)?;
-    let from_left = outside.checked_sub(1).and_then(|other| crossing(points, other, outside, bar));
-    let from_right = crossing(points, inside, inside + 1, bar);
-    let (left, right) = (points[outside].0, points[inside].0);
+    let cross = |one, other| crossing(point(one)?, point(other)?, bar);
+    let from_left = outside.checked_sub(1).and_then(|other| cross(other, outside));
+    let from_right = cross(inside, inside + 1);
+    let (left, right) = (point(outside)?.0, point(inside)?.0);
     let known = [from_left, from_right].into_iter().flatten().filter(|theta| *theta <= right);
     Some(known.fold(left, f64::max))
 }
 
-/// Where the line through two of the points, which must rise, reaches the bar.
-fn crossing(points: &[(f64, f64)], one: usize, other: usize, bar: f64) -> Option<f64> {
-    let (x0, y0) = points.get(one)?;
-    let (x1, y1) = points.get(other)?;
+/// Where the line through two points, which must rise, reaches the bar.
+fn crossing((x0, y0): (f64, f64), (x1, y1): (f64, f64), bar: f64) -> Option<f64> {
     (y1 > y0).then(|| x0 + (bar - y0) * (x1 - x0) / (y1 - y0))
 }
 

@@ -197,8 +197,9 @@ impl Report {
         let Self { stage, counts, time, .. } = self;
         let devices = |number: u32| grouped(u64::from(number));
         let quarantined = if self.quarantined { ", build quarantined" } else { "" };
+        let groups = self.taken_back();
         let mut text = format!(
-            "{}: {} {}{quarantined}, stage {} of {} `{}`\n",
+            "{}: {} {}{groups}{quarantined}, stage {} of {} `{}`\n",
             one_line(&self.rollout),
             one_line(&self.version),
             self.phase,
@@ -226,6 +227,15 @@ impl Report {
         );
         let _ = writeln!(text, "time      {}", self.times(time));
         text
+    }
+
+    /// Which groups alone go back, if not all devices do.
+    fn taken_back(&self) -> String {
+        match self.orders.take_back.as_slice() {
+            [] => String::new(),
+            groups if groups.iter().any(|group| group == FLEET) => String::new(),
+            groups => format!(" (back: {} alone)", one_line(&groups.join(", "))),
+        }
     }
 
     fn times(&self, time: &TimeReport) -> String {

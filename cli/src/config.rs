@@ -1,0 +1,391 @@
+//! What lies under the command line: `whittle.toml` of the project, and above that the environment.
+//!
+//! ```toml
+//! product = "thermostat"              # for every command that has `--product`
+//! pubkey = ["keys/release.pub.pem"]   # relative to this file
+//!
+//! [build]                             # for `whittle build` alone; `[rollout.start]` for `whittle rollout start`
+//! device-ram = "16K"
+//! ```
+//!
+//! A key is a flag's long name, so that there is one list of names, one parser and one help text. Of an environment variable it is
+//! the same in capitals: `WHITTLE_DEVICE_RAM`. Both become defaults of the flags, which the command line replaces.
+
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::builder::ValueParser;
+use clap::{Arg, Command};
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Error, Result};
+
+/// Name of the file.
+pub(crate) const FILE: &str = "whittle.toml";
+
+/// What all environment variables begin with.
+const PREFIX: &str = "WHITTLE_";
+
+/// Flags that may name a file, but need not.
+const MAYBE_PATHS: [&str; 5] = ["cache", "key", "pubkey", "store", "to"];
+
+/// Flags that make no sense as a habit.
+const NEVER: [&str; 4] = ["help", "version", "config", "origin"];
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A file, and its line, from 1.
+    File(PathBuf, usize),
+    /// An environment variable.
+    Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path, line) => write!(formatter, "{}:{line}", path.display()),
+            Self::Variable(name) => formatter.write_str(name),
+        }
+    }
+}
+
+/// A value that is not given on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// The command, as `rollout start`; empty for flags of all commands.
+    pub(crate) command: String,
+    /// The flag, without its dashes.
+    pub(crate) flag: String,
+    pub(crate) values: Vec<String>,
+    pub(crate) origin: Origin,
+}
+
+/// The file and the environment.
+#[derive(Debug, Default)]
+pub(crate) struct Layers {
+    file: Option<File>,
+    /// By name.
+    variables: BTreeMap<String, String>,
+}
+
+/// The values of a file by table and key.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    values: BTreeMap<(String, String), Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    line: usize,
+    values: Vec<String>,
+}
+
+impl Layers {
+    /// Reads the file that is named, or else the next one above `here`, and takes the variables that are ours.
+    ///
+    /// # Errors
+    /// If a file cannot be read, is no TOML, or has a key that no command has; then nothing is taken for granted.
+    pub(crate) fn read(
+        named: Option<&Path>,
+        here: &Path,
+        variables: impl Iterator<Item = (String, String)>,
+        commands: &Command,
+    ) -> Result<Self> {
+        let path = named.map(Path::to_owned).or_else(|| find(here));
+        let file = path.map(|path| File::read(&path, commands)).transpose()?;
+        let ours = |(name, value): &(String, String)| name.starts_with(PREFIX) && !value.is_empty();
+        Ok(Self { file, variables: variables.filter(ours).collect() })
+    }
+
+    /// The commands with these values as their defaults, and which they are.
+    pub(crate) fn apply(&self, commands: Command) -> (Command, Vec<Setting>) {
+        let mut settings = vec![];
+        let commands = self.apply_at("", commands, &mut settings);
+        (commands, settings)
+    }
+
+    fn apply_at(&self, place: &str, mut command: Command, settings: &mut Vec<Setting>) -> Command {
+        let configured: Vec<_> = command
+            .get_arguments()
+            .filter_map(|arg| Some((arg.get_id().clone(), self.setting(place, arg)?)))
+            .collect();
+        for (id, setting) in configured {
+            let values = setting.values.clone();
+            command = command.mut_arg(id, |arg| arg.required(false).default_values(values));
+            settings.push(setting);
+        }
+        let names: Vec<_> =
+            command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        for name in names {
+            let place = join(place, &name);
+            command = command.mut_subcommand(name, |sub| self.apply_at(&place, sub, settings));
+        }
+        command
+    }
+
+    /// What a flag is set to; none if it is not.
+    fn setting(&self, place: &str, arg: &Arg) -> Option<Setting> {
+        let flag = arg.get_long().filter(|flag| !NEVER.contains(flag))?;
+        let setting = |values, origin| Setting {
+            command: place.to_owned(),
+            flag: flag.to_owned(),
+            values,
+            origin,
+        };
+        let variable = format!("{PREFIX}{}", flag.to_uppercase().replace('-', "_"));
+        if let Some(value) = self.variables.get(&variable) {
+            return Some(setting(vec![value.clone()], Origin::Variable(variable)));
+        }
+        let file = self.file.as_ref()?;
+        let written = tables(place).find_map(|table| file.values.get(&(table, flag.to_owned())))?;
+        let values = written.values.iter().map(|value| file.relative(arg, value));
+        Some(setting(values.collect(), Origin::File(file.path.clone(), written.line)))
+    }
+}
+
+/// The tables that a command looks into: its own, those of the commands that it belongs to, and the top of the file.
+fn tables(place: &str) -> impl Iterator<Item = String> {
+    let mut next = Some(place.to_owned());
+    std::iter::from_fn(move || {
+        let table = next.take()?;
+        next = (!table.is_empty())
+            .then(|| table.rsplit_once(' ').map_or("", |(above, _)| above).to_owned());
+        Some(table)
+    })
+}
+
+fn join(place: &str, name: &str) -> String {
+    if place.is_empty() { name.to_owned() } else { format!("{place} {name}") }
+}
+
+/// The next file upwards; a repository's root is where the search ends.
+fn find(here: &Path) -> Option<PathBuf> {
+    for directory in here.ancestors() {
+        let path = directory.join(FILE);
+        if path.is_file() {
+            let is_here = directory == here;
+            return Some(if is_here { PathBuf::from(FILE) } else { path });
+        }
+        if directory.join(".git").exists() {
+            return None;
+        }
+    }
+    None
+}
+
+impl File {
+    fn read(path: &Path, commands: &Command) -> Result<Self> {
+        let io =
+            |source| whittle_release::Error::Io { action: "read", path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(io)?;
+        let bad = |line, why: String| Error::BadConfig { path: path.to_owned(), line, why };
+        let line_at =
+            |offset: usize| 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+        let table = DeTable::parse(&text).map_err(|error| {
+            let line = line_at(error.span().map_or(0, |span| span.start));
+            bad(line, error.message().to_owned())
+        })?;
+        let mut values = BTreeMap::new();
+        let mut left = vec![(String::new(), table.into_inner())];
+        while let Some((place, table)) = left.pop() {
+            for (key, value) in table {
+                let (line, name) = (line_at(key.span().start), key.into_inner().into_owned());
+                if let DeValue::Table(inner) = value.get_ref() {
+                    let place = join(&place, &name);
+                    let found = command_at(commands, &place);
+                    found.ok_or_else(|| bad(line, format!("there is no command `{place}`")))?;
+                    left.push((place, inner.clone()));
+                    continue;
+                }
+                let known =
+                    command_at(commands, &place).is_some_and(|command| has_flag(command, &name));
+                if !known {
+                    let whose = if place.is_empty() {
+                        "no command has"
+                    } else {
+                        &format!("`{place}` has no")
+                    };
+                    return Err(bad(line, format!("{whose} `--{name}`")));
+                }
+                let texts = texts(value.get_ref());
+                let texts = texts.ok_or_else(|| {
+                    bad(
+                        line,
+                        format!("`{name}` is no text, number, `true`, `false` or list of them"),
+                    )
+                })?;
+                values.insert((place.clone(), name), Written { line, values: texts });
+            }
+        }
+        Ok(Self { path: path.to_owned(), values })
+    }
+
+    /// A path of the file, as seen from where the program runs.
+    fn relative(&self, arg: &Arg, value: &str) -> String {
+        let is_other = value.contains("://") || value.starts_with("env:") || value == "-";
+        let flag = arg.get_long().unwrap_or_default();
+        if is_other || !(is_path(arg) || MAYBE_PATHS.contains(&flag)) {
+            return value.to_owned();
+        }
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        directory.join(value).to_string_lossy().into_owned()
+    }
+}
+
+fn is_path(arg: &Arg) -> bool {
+    arg.get_value_parser().type_id() == ValueParser::path_buf().type_id()
+        || arg.get_value_parser().type_id() == TypeId::of::<PathBuf>()
+}
+
+fn command_at<'a>(commands: &'a Command, place: &str) -> Option<&'a Command> {
+    let mut names = place.split(' ').filter(|name| !name.is_empty());
+    names.try_fold(commands, |command, name| command.find_subcommand(name))
+}
+
+/// Whether a command or any below it has the flag.
+fn has_flag(command: &Command, flag: &str) -> bool {
+    let has = |arg: &Arg| arg.get_long() == Some(flag) && !NEVER.contains(&flag);
+    command.get_arguments().any(has) || command.get_subcommands().any(|sub| has_flag(sub, flag))
+}
+
+/// The texts that a value has on a command line; none if it has none.
+fn texts(value: &DeValue<'_>) -> Option<Vec<String>> {
+    match value {
+        DeValue::Array(list) => {
+            let parts =
+                list.iter().map(|value| texts(value.get_ref()).filter(|parts| parts.len() == 1));
+            parts.collect::<Option<Vec<_>>>().map(|parts| parts.concat())
+        }
+        DeValue::String(text) => Some(vec![text.to_string()]),
+        DeValue::Integer(number) => Some(vec![number.as_str().to_owned()]),
+        DeValue::Float(number) => Some(vec![number.as_str().to_owned()]),
+        DeValue::Boolean(yes) => Some(vec![yes.to_string()]),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::value_parser;
+
+    fn commands() -> Command {
+        let flag = |name: &'static str| Arg::new(name).long(name);
+        let path = |name| flag(name).value_parser(value_parser!(PathBuf));
+        Command::new("whittle")
+            .arg(flag("format").default_value("human").global(true))
+            .subcommand(
+                Command::new("build")
+                    .arg(flag("product").required(true))
+                    .arg(path("base").action(clap::ArgAction::Append))
+                    .arg(flag("key"))
+                    .arg(flag("check").action(clap::ArgAction::SetTrue)),
+            )
+            .subcommand(
+                Command::new("rollout").subcommand(Command::new("start").arg(flag("product"))),
+            )
+    }
+
+    /// Parses a command line in a directory with this file and these variables.
+    fn parsed(
+        text: &str,
+        variables: &[(&str, &str)],
+        line: &[&str],
+    ) -> Result<(clap::ArgMatches, Vec<Setting>), String> {
+        let room = tempfile::tempdir().expect("there is room");
+        let path = room.path().join(FILE);
+        std::fs::write(&path, text).expect("it can be written");
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let layers = Layers::read(Some(&path), room.path(), variables, &commands());
+        let layers = layers
+            .map_err(|error| error.to_string().replace(&room.path().display().to_string(), "."))?;
+        let (commands, settings) = layers.apply(commands());
+        let line = ["whittle"].iter().chain(line);
+        Ok((commands.try_get_matches_from(line).map_err(|error| error.to_string())?, settings))
+    }
+
+    fn product(matches: &clap::ArgMatches) -> Option<&String> {
+        let mut matches = matches;
+        while let Some((_, inner)) = matches.subcommand() {
+            matches = inner;
+        }
+        matches.get_one("product")
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
+        let file = "product = \"of the file\"\n[rollout.start]\nproduct = \"of the table\"\n";
+        let variable = [("WHITTLE_PRODUCT", "of the variable"), ("WHITTLE_KEY", "")];
+        let of = |variables: &[_], line: &[&str]| {
+            let (matches, _) = parsed(file, variables, line).expect("it parses");
+            product(&matches).cloned()
+        };
+        assert_eq!(of(&[], &["build"]).as_deref(), Some("of the file"));
+        assert_eq!(of(&[], &["rollout", "start"]).as_deref(), Some("of the table"));
+        assert_eq!(of(&variable, &["rollout", "start"]).as_deref(), Some("of the variable"));
+        assert_eq!(of(&variable, &["build", "--product", "mine"]).as_deref(), Some("mine"));
+        let missing = parsed("", &[], &["build"]).expect_err("nothing says which product");
+        assert!(missing.contains("--product"), "{missing}");
+    }
+
+    #[test]
+    fn values_of_all_kinds_reach_their_flags() {
+        let file = "[build]\nbase = [\"a.bin\", \"/b.bin\"]\nkey = \"env:KEY\"\ncheck = true\nproduct = 7\n";
+        let (matches, settings) = parsed(file, &[], &["build"]).expect("it parses");
+        let (_, build) = matches.subcommand().expect("a command");
+        let bases: Vec<_> = build.get_many::<PathBuf>("base").expect("two").collect();
+        assert!(
+            bases[0].is_absolute() && bases[0].ends_with("a.bin"),
+            "relative to the file: {bases:?}"
+        );
+        assert_eq!(bases[1], Path::new("/b.bin"));
+        assert_eq!(build.get_one::<String>("key").map(String::as_str), Some("env:KEY"));
+        assert!(build.get_flag("check"));
+        assert_eq!(product(&matches).map(String::as_str), Some("7"));
+        let lines: Vec<_> =
+            settings.iter().map(|setting| (setting.flag.as_str(), &setting.origin)).collect();
+        let is_there = |flag, at| {
+            lines.iter().any(|(name, origin)| {
+                *name == flag && matches!(origin, Origin::File(_, line) if *line == at)
+            })
+        };
+        assert!(is_there("base", 2) && is_there("product", 5), "{lines:?}");
+    }
+
+    #[test]
+    fn what_no_command_has_is_named_with_its_line() {
+        let cases = [
+            ("product = 1\nprodct = 2\n", "`./whittle.toml`, line 2: no command has `--prodct`"),
+            ("[build]\nformat = 1\n", "`./whittle.toml`, line 2: `build` has no `--format`"),
+            ("\n[biuld]\n", "`./whittle.toml`, line 2: there is no command `biuld`"),
+            (
+                "product = 1979-05-27\n",
+                "`./whittle.toml`, line 1: `product` is no text, number, `true`, `false` or list of them",
+            ),
+            ("help = true\n", "`./whittle.toml`, line 1: no command has `--help`"),
+        ];
+        for (file, why) in cases {
+            assert_eq!(parsed(file, &[], &["build"]).expect_err("refused"), why);
+        }
+        let broken = parsed("a = \n", &[], &[]).expect_err("no TOML");
+        assert!(broken.starts_with("`./whittle.toml`, line 1: "), "{broken}");
+    }
+
+    #[test]
+    fn a_file_is_found_upwards_as_far_as_the_repository_goes() {
+        let room = tempfile::tempdir().expect("there is room");
+        let (inner, other) = (room.path().join("a/b"), room.path().join("a/c"));
+        for directory in [&inner, &other.join(".git")] {
+            std::fs::create_dir_all(directory).expect("there is room");
+        }
+        std::fs::write(room.path().join(FILE), "").expect("there is room");
+        assert_eq!(find(&inner), Some(room.path().join(FILE)));
+        assert_eq!(find(&other), None);
+        assert_eq!(find(room.path()), Some(PathBuf::from(FILE)));
+    }
+}
