@@ -6,6 +6,7 @@ mod support;
 mod archive;
 mod capi;
 mod cli;
+mod config;
 mod cose;
 mod device;
 mod embassy_boot;

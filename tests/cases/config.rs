@@ -1,0 +1,73 @@
+//! `whittle.toml`, the environment, and what else belongs to a terminal.
+
+use crate::support::{Workshop, command};
+
+#[test]
+fn a_project_says_once_what_its_commands_need() {
+    let shop = Workshop::new();
+    shop.write(
+        "whittle.toml",
+        b"product = \"thermostat\"\npubkey = [\"keys/release.pub.pem\"]\n\n[build]\nkey = \"keys/release.key.pem\"\n\
+          device-ram = \"16K\"\n",
+    );
+    let build = [
+        "build",
+        "--target",
+        "3.bin",
+        "--target-version",
+        "3",
+        "--base",
+        "2.bin",
+        "--out",
+        "short",
+    ];
+    shop.whittle(&build).ok();
+    shop.whittle(&["verify", "short"]).ok();
+    let shown = shop.whittle(&["config", "show", "--origin"]).ok().stdout;
+    let line = shown.lines().find(|line| line.contains("--device-ram")).expect("it is set");
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(words, ["build", "--device-ram", "16K", "whittle.toml:6"]);
+
+    let with_variable = |line: &[&str], value: &str| {
+        let run =
+            command(&shop.path("."), line).env("WHITTLE_DEVICE_RAM", value).output().expect("runs");
+        (run.status.code(), String::from_utf8_lossy(&run.stderr).into_owned())
+    };
+    let (code, told) = with_variable(&build, "much");
+    assert_eq!(code, Some(2), "{told}");
+    assert!(
+        told.contains(
+            "hint: unless the command line gives it, `--device-ram` is what WHITTLE_DEVICE_RAM says"
+        ),
+        "{told}"
+    );
+    let (code, told) = with_variable(&["config", "show"], "32K");
+    assert_eq!(code, Some(0), "{told}");
+}
+
+#[test]
+fn a_file_with_a_mistake_stops_everything_but_help() {
+    let shop = Workshop::new();
+    shop.write("whittle.toml", b"produkt = \"thermostat\"\n");
+    let run = shop.whittle(&["base", "ls"]);
+    assert_eq!(run.code, 4, "{run:?}");
+    assert!(run.stderr.contains("`whittle.toml`, line 1: no command has `--produkt`"), "{run:?}");
+    shop.whittle(&["build", "--help"]).ok();
+    shop.whittle(&["--version"]).ok();
+    shop.write("other.toml", b"");
+    shop.whittle(&["--config", "other.toml", "config", "show"]).ok();
+}
+
+#[test]
+fn shells_and_manuals_know_all_commands() {
+    let shop = Workshop::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = shop.whittle(&["completions", shell]).ok().stdout;
+        assert!(script.contains("device-ram"), "{shell}");
+    }
+    let json = shop.whittle(&["man", "--out", "man", "--format", "json"]).ok().json();
+    let pages = json["pages"].as_array().expect("a list");
+    assert!(pages.iter().any(|page| page == "man/whittle-rollout-start.1"), "{pages:?}");
+    let page = String::from_utf8(shop.read("man/whittle-build.1")).expect("text");
+    assert!(page.contains("device\\-ram") && page.contains("format"), "{page}");
+}
