@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use whittle_delta::EncodeError;
 use whittle_fleet::DriverError;
 use whittle_metrics::BadFile;
 use whittle_metrics::prometheus::BadSource;
@@ -24,6 +25,11 @@ pub(crate) enum Error {
         policy: String,
         source: Box<LoadError>,
     },
+    #[error("the delta cannot be explained")]
+    Explain(#[source] whittle_explain::Error),
+    /// An ELF file or a map.
+    #[error("cannot use `{}`", path.display())]
+    Program { path: PathBuf, source: whittle_explain::Error },
     #[error(transparent)]
     Call(Box<CallError>),
     /// A file, and how many bytes it may have at most.
@@ -104,6 +110,10 @@ impl Error {
             | Self::BadRollout { .. }
             | Self::BadScenario { .. }
             | Self::SetAside(_) => Exit::BadInput,
+            Self::Explain(whittle_explain::Error::Encode(EncodeError::Memory { .. })) => {
+                Exit::Budget
+            }
+            Self::Explain(_) | Self::Program { .. } => Exit::BadInput,
             Self::SelfCheck(_) | Self::Replay(_) => Exit::SelfCheck,
             Self::DoesNotGoOn { .. } => Exit::Paused,
             Self::Usage(_) => Exit::Usage,
@@ -157,6 +167,11 @@ impl Error {
                 );
             }
             Self::NoTool { install, .. } => return Some((*install).to_owned()),
+            Self::Program { source: whittle_explain::Error::OtherImage { .. }, .. } => {
+                return Some(
+                    "pass the file of the very build that the image comes from".to_owned(),
+                );
+            }
             Self::NotBuilt(_, reason) if reason.contains("`cargo` failed") => {
                 return Some(
                     "`rustup target add wasm32-unknown-unknown`, if it finds no `core` or `std`"
@@ -190,6 +205,7 @@ impl Error {
                 "name a group instead of many devices, and remove flags that every release has on"
             }
             ReleaseError::SlotTooSmall { .. } => "shrink the image, or correct `--slot-size`",
+            ReleaseError::OverBudget { .. } => "`whittle explain` tells what takes the room",
             _ => match error.culprit() {
                 whittle_release::Culprit::Base => {
                     "take the full image, or rebuild with `--base` set to this image"

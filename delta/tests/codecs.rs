@@ -374,3 +374,41 @@ fn debians_bspatch_applies_our_patch_and_we_apply_debians() {
         );
     }
 }
+
+#[test]
+#[allow(clippy::cast_precision_loss, reason = "payloads are small")]
+fn every_bit_of_a_payload_is_accounted_for() {
+    let small = pairs().into_iter().filter(|(base, _)| base.len() <= 100_000);
+    for (number, (base, target)) in small.enumerate() {
+        for base in [Some(&base[..]), None] {
+            let options = compact::Options { effort: compact::Effort::Quick, ..Default::default() };
+            let explained = compact::encode_explained(base, &target, options, &|_| {}).unwrap();
+            let plain = compact::encode(base, &target, options).unwrap();
+            assert_eq!(explained.encoded, plain, "pair {number}");
+            assert_eq!(explained.bytes.len(), target.len());
+            let (payload_bits, all) = (plain.payload.len() as f64 * 8.0, explained.total_bits());
+            assert!(
+                (payload_bits - all).abs() < 0.01 + 1e-5 * all,
+                "{number}: {payload_bits} {all}"
+            );
+            // The coder needs at most four bytes for its end, and leaves out eight at most.
+            assert!((-64.0..=32.0).contains(&explained.end_bits), "{number}: {explained:?}");
+        }
+    }
+}
+
+#[test]
+fn an_account_tells_what_is_new_and_where_the_rest_comes_from() {
+    let base = code_like(3, 20_000);
+    let mut target = base.clone();
+    let noise: Vec<u8> = (0..300u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 13) as u8).collect();
+    target.splice(8000..8000, noise);
+    let options = compact::Options::default();
+    let explained = compact::encode_explained(Some(&base), &target, options, &|_| {}).unwrap();
+    let bits = |range: std::ops::Range<usize>| -> f64 {
+        explained.bytes[range].iter().map(compact::ByteCost::bits).sum()
+    };
+    assert!(bits(7990..8310) > 0.9 * bits(0..target.len()));
+    assert_eq!(explained.bytes[9000].source, Some(compact::CopiedFrom::Base(8700)));
+    assert_eq!(explained.bytes[9000].told, compact::Told::Hit);
+}

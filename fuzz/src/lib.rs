@@ -6,6 +6,7 @@ use whittle_delta::compact::{
     self, Class, CodeHint, CompactDecoder, InstructionSet, LargestTables,
 };
 use whittle_delta::{Decoder, InMemory, Sizes};
+use whittle_explain::Program;
 use whittle_format::envelope::{self, KeyId, OVERHEAD, SIGNATURE_LEN};
 use whittle_format::flags::{self, NewFlag, NewRule};
 use whittle_format::stage;
@@ -148,6 +149,25 @@ pub fn stage_document(payload: &[u8]) {
     assert_eq!(payload, &again[..len]);
 }
 
+/// Any ELF file or map is refused, or describes stretches of the image it is said to be of that do not overlap.
+///
+/// The first two bytes give the length of the image, which follows them; behind it stands the file.
+///
+/// # Panics
+/// If it is not.
+pub fn program_file(data: &[u8]) {
+    let Some(([low, high], rest)) = data.split_first_chunk() else { return };
+    let (image, file) =
+        rest.split_at(usize::from(u16::from_le_bytes([*low, *high])).min(rest.len()));
+    let Ok(program) = Program::parse(file, image) else { return };
+    let sections = program.sections().iter().map(|section| &section.range);
+    let symbols = program.symbols().iter().map(|symbol| &symbol.range);
+    for mut ranges in [sections.collect::<Vec<_>>(), symbols.collect()].map(Vec::into_iter) {
+        let end = ranges.try_fold(0, |end, range| (range.start >= end).then_some(range.end));
+        assert!(end.is_some_and(|end| end as usize <= image.len()), "a stretch is no part of it");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -182,6 +202,11 @@ mod tests {
     #[test]
     fn flags_document() {
         replay("flags_document", super::flags_document);
+    }
+
+    #[test]
+    fn program_file() {
+        replay("program_file", super::program_file);
     }
 
     #[test]

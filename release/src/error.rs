@@ -80,6 +80,16 @@ pub enum Error {
         /// Size of the slot in bytes.
         slot: u64,
     },
+    /// A release takes more than it may.
+    #[error("{exceeded} of {of} budgets are exceeded, the first is {first}")]
+    OverBudget {
+        /// How many budgets are exceeded.
+        exceeded: usize,
+        /// How many were checked.
+        of: usize,
+        /// The first of them, with what was spent and its limit.
+        first: String,
+    },
     /// Bytes are not what their place calls for.
     #[error("cannot read {what}")]
     Format {
@@ -260,7 +270,7 @@ impl Error {
             Self::Io { .. } | Self::OutputExists(_) | Self::NoRandomness(_) => Culprit::Io,
             Self::KeyExists(_) | Self::NotAFile(_) | Self::NotADirectory(_) => Culprit::Io,
             Self::NoArchive(_) => Culprit::Io,
-            Self::SlotTooSmall { .. } => Culprit::Budget,
+            Self::SlotTooSmall { .. } | Self::OverBudget { .. } => Culprit::Budget,
             Self::Encode { source: EncodeError::Memory { .. }, .. } => Culprit::Budget,
             Self::ImageTooLarge { .. } | Self::EmptyTarget | Self::Format { .. } => {
                 Culprit::BadInput

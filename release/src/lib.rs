@@ -9,6 +9,7 @@
 
 pub mod apply;
 pub mod archive;
+pub mod budget;
 pub mod build;
 pub mod device_id;
 pub mod directory;

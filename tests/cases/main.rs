@@ -10,6 +10,7 @@ mod config;
 mod cose;
 mod device;
 mod embassy_boot;
+mod explain;
 mod flags;
 mod golden;
 mod journal;

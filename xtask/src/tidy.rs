@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::{header, setup, shell};
 
 /// What a crate of ours may depend on, besides crates that only its tests use.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("whittle-both", &[]),
     ("whittle-format", &["defmt"]),
     ("whittle-delta", &["bzip2", "defmt", "qbsdiff", "ruzstd", "zstd"]),
@@ -23,6 +23,18 @@ const ALLOWED: [(&str, &[&str]); 10] = [
             "whittle-both",
             "whittle-delta",
             "whittle-format",
+        ],
+    ),
+    (
+        "whittle-explain",
+        &[
+            "cpp_demangle",
+            "object",
+            "rayon",
+            "rustc-demangle",
+            "serde",
+            "thiserror",
+            "whittle-delta",
         ],
     ),
     ("whittle-capi", &["embedded-storage", "whittle-format", "whittle-patcher-nostd"]),

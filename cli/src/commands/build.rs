@@ -3,10 +3,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use whittle_format::Label;
 use whittle_format::index::AttachmentKind;
 use whittle_format::manifest::HardwareRange;
+use whittle_format::{Label, Share};
 use whittle_release::archive::Archive;
+use whittle_release::budget::{self, Budgets, Checked};
 use whittle_release::build::{self, AttachedFile, Base, Built, Event, Report, Request};
 use whittle_release::keys::PrivateKey;
 use whittle_release::{
@@ -107,6 +108,22 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 
+    /// Bytes that a device with one of the bases may have to fetch.
+    #[arg(long, value_name = "SIZE", value_parser = values::size, help_heading = "Budgets")]
+    max_delta_bytes: Option<u64>,
+
+    /// The same as a percentage of the new image, such as 12.5%.
+    #[arg(long, value_name = "PERCENT", value_parser = values::share, help_heading = "Budgets")]
+    max_ratio: Option<Share>,
+
+    /// RAM that any package may need on the device, for decoding and for the block that is authenticated.
+    #[arg(long, value_name = "SIZE", value_parser = values::size, help_heading = "Budgets")]
+    max_patcher_ram: Option<u64>,
+
+    /// Write how budgets were kept to this file, as a table in Markdown; also if they were not.
+    #[arg(long, value_name = "FILE", help_heading = "Budgets")]
+    budget_markdown: Option<PathBuf>,
+
     /// Build once more and compare every byte with `--out`; what exists there is compared, not replaced.
     #[arg(long)]
     check: bool,
@@ -118,6 +135,9 @@ struct Outcome<'a> {
     /// Whether a rebuild gave the same bytes; absent without `--check`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reproducible: Option<bool>,
+    /// How budgets were kept; absent if none was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budgets: Option<&'a Checked>,
     #[serde(flatten)]
     report: &'a Report,
 }
@@ -168,6 +188,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         directory::check_free(&args.out)?;
     }
     let built = build_with_progress(&request, printer)?;
+    // Nothing is written of a release that takes more than it may.
+    let checked = check_budgets(args, &request.profile, &built.report, printer)?;
     if compare_only {
         directory::compare(&args.out, &built.files)?;
     } else if args.check {
@@ -180,9 +202,42 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let outcome = Outcome {
         out: args.out.display().to_string(),
         reproducible: args.check.then_some(true),
+        budgets: checked.as_ref(),
         report: &built.report,
     };
     printer.result(&outcome, human)
+}
+
+/// Holds the release against its budgets, if there are any, and tells everybody who wants to know.
+fn check_budgets(
+    args: &Args,
+    profile: &DeviceProfile,
+    report: &Report,
+    printer: &Printer,
+) -> Result<Option<Checked>> {
+    let Args { max_delta_bytes, max_ratio, max_patcher_ram, budget_markdown, .. } = args;
+    let is_wanted = max_delta_bytes.or(*max_patcher_ram).is_some() || max_ratio.is_some();
+    if !is_wanted && budget_markdown.is_none() {
+        return Ok(None);
+    }
+    let budgets = Budgets {
+        profile: None,
+        max_delta_bytes: *max_delta_bytes,
+        max_ratio: *max_ratio,
+        slot_size: args.slot_size,
+        max_patcher_ram: *max_patcher_ram,
+    };
+    let checked = budget::check(report, profile, &budgets);
+    if let Some(path) = budget_markdown {
+        let failed = |source| ReleaseError::Io { action: "write", path: path.clone(), source };
+        std::fs::write(path, checked.markdown()).map_err(failed)?;
+    }
+    // GitHub reads them wherever they are said.
+    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+        checked.github_annotations().iter().for_each(|line| printer.note(line));
+    }
+    checked.enforce()?;
+    Ok(Some(checked))
 }
 
 /// Builds a second time with one thread, which must not matter.
@@ -288,7 +343,7 @@ fn explain_refusals(report: &Report, printer: &Printer) {
 fn human(outcome: &Outcome<'_>) -> String {
     let report = outcome.report;
     format!(
-        "{} {} ({} bytes, sha-256 {})\n\n{}\n\nin {}{}",
+        "{} {} ({} bytes, sha-256 {})\n\n{}\n\nin {}{}{}",
         report.product,
         report.target_version,
         grouped(report.target_bytes.into()),
@@ -296,7 +351,15 @@ fn human(outcome: &Outcome<'_>) -> String {
         artifact_table(report),
         outcome.out,
         if outcome.reproducible == Some(true) { "; a rebuild gave the same bytes" } else { "" },
+        outcome.budgets.map(|kept| budgets_kept(kept.checks.len())).unwrap_or_default(),
     )
+}
+
+fn budgets_kept(count: usize) -> String {
+    match count {
+        1 => "; the budget is kept".to_owned(),
+        count => format!("; all {count} budgets are kept"),
+    }
 }
 
 /// The packages of a release, with what a device fetches.

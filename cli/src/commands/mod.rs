@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod demo;
 mod diff;
+mod explain;
 mod flags;
 mod inspect;
 mod keygen;
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Apply(apply::Args),
     Diff(diff::Args),
+    Explain(explain::Args),
     #[command(subcommand)]
     Flags(flags::Command),
     #[command(subcommand)]
@@ -72,6 +74,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Verify(args) => verify::run(args, printer),
         Command::Apply(args) => apply::run(args, printer),
         Command::Diff(args) => diff::run(args, printer),
+        Command::Explain(args) => explain::run(args, printer),
         Command::Flags(command) => flags::run(command, printer),
         Command::Policy(command) => policy::run(command, printer),
         Command::Rollout(command) => rollout::run(command, printer),

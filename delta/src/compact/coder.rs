@@ -179,6 +179,14 @@ impl BitWriter {
         Self { interval: Interval::new(), bytes: Vec::new() }
     }
 
+    /// Bits that a decision takes: by how much it shrinks the interval, rounding and all, so that they add up.
+    pub(super) fn bits(&self, bit: bool, p: u16) -> f64 {
+        let width = |interval: &Interval| f64::from(interval.high - interval.low) + 1.0;
+        let mut narrowed = self.interval.clone();
+        narrowed.narrow(bit, self.interval.split(p));
+        (width(&self.interval) / width(&narrowed)).log2()
+    }
+
     /// Ends the stream with as few bytes as lead into the interval; trailing zeros are left out, as many as a decoder
     /// makes up for.
     pub(super) fn finish(mut self) -> Vec<u8> {

@@ -13,6 +13,7 @@ mod assign;
 mod costs;
 mod effort;
 mod images;
+mod ledger;
 mod map_builder;
 mod parse;
 mod progress;
@@ -31,6 +32,10 @@ use crate::{EncodeError, Encoded, InPlace, Sizes};
 use costs::Costs;
 pub use effort::Effort;
 use images::Known;
+use ledger::Ledger;
+pub use ledger::{
+    AddressMove, ByteCost, CopiedFrom, Explained, ImagePiece, Told, encode_explained,
+};
 use progress::Progress;
 use side::{EncoderSide, SliceView};
 use units::Units;
@@ -97,7 +102,7 @@ pub fn encode_reporting(
     options: Options,
     report: &dyn Fn(u32),
 ) -> Result<Encoded, EncodeError> {
-    best(base.unwrap_or_default(), target, options, None, report).map(|(encoded, _)| encoded)
+    best(base.unwrap_or_default(), target, options, None, report).map(|found| found.encoded)
 }
 
 /// Encodes `target` for a decoder whose target takes the room of the base ([`CompactDecoder::in_place`]).
@@ -112,7 +117,7 @@ pub fn encode_in_place(
     options: Options,
     in_place: InPlace<'_>,
 ) -> Result<Encoded, EncodeError> {
-    best(base, target, options, Some(in_place), &|_| {}).map(|(encoded, _)| encoded)
+    best(base, target, options, Some(in_place), &|_| {}).map(|found| found.encoded)
 }
 
 /// Where the sectors of a base are best rearranged to, in a room of so many sectors, before `target` takes their place: the
@@ -129,18 +134,30 @@ pub fn rearrange(
     room_sectors: u32,
 ) -> Result<Option<Vec<u16>>, EncodeError> {
     let options = Options { effort: Effort::Quick, ..options };
-    let (_, segments) = best(base, target, options, None, &|_| {})?;
-    Ok(rearrange::seats([base, target].map(<[u8]>::len), &segments, sector_bytes, room_sectors))
+    let found = best(base, target, options, None, &|_| {})?;
+    Ok(rearrange::seats(
+        [base, target].map(<[u8]>::len),
+        &found.segments,
+        sector_bytes,
+        room_sectors,
+    ))
 }
 
-/// The best payload, and the parse that led to it.
+/// The best payload, and what led to it.
+struct Found {
+    encoded: Encoded,
+    class: Class,
+    known: Option<Known>,
+    segments: Vec<Segment>,
+}
+
 fn best(
     base: &[u8],
     target: &[u8],
     options: Options,
     in_place: Option<InPlace<'_>>,
     report: &dyn Fn(u32),
-) -> Result<(Encoded, Vec<Segment>), EncodeError> {
+) -> Result<Found, EncodeError> {
     let largest = base.len().max(target.len()) as u64;
     if largest > 16 << 20 {
         return Err(EncodeError::TooLarge { got: largest });
@@ -172,9 +189,11 @@ fn best(
     }
     let best = trials.into_iter().min_by_key(|trial| trial.best.len());
     let best = best.map(|trial| (0..passes).fold(trial, |trial, _| trial.improved()));
-    let instruction_set = best.as_ref().and_then(|trial| Some(trial.job.references()?.set));
+    let known = best.as_ref().and_then(|trial| trial.job.known);
+    let instruction_set = known.map(|known| known.references.set);
     let (payload, segments) = best.map(|trial| (trial.best, trial.segments)).unwrap_or_default();
-    Ok((Encoded { payload, decoder_ram_bytes, encoder, instruction_set }, segments))
+    let encoded = Encoded { payload, decoder_ram_bytes, encoder, instruction_set };
+    Ok(Found { encoded, class, known, segments })
 }
 
 /// What one encoding is made from.
@@ -253,21 +272,29 @@ impl<'a> Trial<'a> {
 fn code_best(job: &Job<'_>, segments: &[Segment]) -> Option<(Vec<Entry>, Vec<u8>, Costs)> {
     let coded = map_builder::STYLES.iter().filter_map(|style| {
         let map = map_builder::build(job, segments, *style);
-        let (payload, costs) = code(job, segments, &map)?;
+        let (payload, costs) = code(job, segments, &map, None)?;
         Some((map, payload, costs))
     });
     coded.min_by_key(|(_, payload, _)| payload.len())
 }
 
-/// Runs the machine over a plan; returns the payload and what things cost, or nothing if the plan cannot be told.
-fn code(job: &Job<'_>, segments: &[Segment], map: &[Entry]) -> Option<(Vec<u8>, Costs)> {
-    let mut side = EncoderSide::new(job, segments, map);
+/// Runs the machine over a plan; returns the payload and what things cost, or nothing if the plan cannot be told. A ledger
+/// learns what each byte costs.
+fn code(
+    job: &Job<'_>,
+    segments: &[Segment],
+    map: &[Entry],
+    ledger: Option<&mut Ledger>,
+) -> Option<(Vec<u8>, Costs)> {
+    let mut side = EncoderSide::new(job, segments, map, ledger);
     let mut view = SliceView::new(job);
     class::with_memory(job.class, |memory| {
         let (mut machine, _): (Machine<'_>, _) = memory.into_machine(job.sizes(), job.in_place);
         machine.keep(job.class.shape());
         while !machine.is_done() {
+            let written = machine.written();
             machine.step(&mut side, &mut view).ok()?;
+            side.book(written..machine.written());
         }
         Some(())
     })?;

@@ -1,6 +1,7 @@
 //! The encoder's end of the line: knows the plan, writes decisions and counts what they cost.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::super::coder::{BitCoder, BitWriter};
 use super::super::isa::{Code, Form, References};
@@ -10,6 +11,7 @@ use super::super::sweep::Cell;
 use super::super::view::{Look, Source, Unit, View, unit_code};
 use super::Job;
 use super::costs::{Costs, Tally};
+use super::ledger::Ledger;
 use super::units::Slice;
 
 pub(super) struct EncoderSide<'a> {
@@ -23,10 +25,18 @@ pub(super) struct EncoderSide<'a> {
     /// Bits since the last event.
     spent: f64,
     tally: Tally,
+    /// Who wants to know it byte by byte, and what the coder has taken since the last event.
+    ledger: Option<&'a mut Ledger>,
+    taken: f64,
 }
 
 impl<'a> EncoderSide<'a> {
-    pub(super) fn new(job: &'a Job<'a>, segments: &'a [Segment], map: &'a [Entry]) -> Self {
+    pub(super) fn new(
+        job: &'a Job<'a>,
+        segments: &'a [Segment],
+        map: &'a [Entry],
+        ledger: Option<&'a mut Ledger>,
+    ) -> Self {
         Self {
             writer: BitWriter::new(),
             target: job.target,
@@ -36,6 +46,15 @@ impl<'a> EncoderSide<'a> {
             references: job.references(),
             spent: 0.0,
             tally: Tally::default(),
+            ledger,
+            taken: 0.0,
+        }
+    }
+
+    /// Tells the ledger that a step has made these bytes.
+    pub(super) fn book(&mut self, made: Range<u32>) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.book(made);
         }
     }
 
@@ -48,6 +67,9 @@ impl BitCoder for EncoderSide<'_> {
     fn bit(&mut self, bit: bool, p: u16) -> bool {
         let p_of_bit = if bit { f64::from(p) } else { 65536.0 - f64::from(p) };
         self.spent += 16.0 - p_of_bit.log2();
+        if self.ledger.is_some() {
+            self.taken += self.writer.bits(bit, p);
+        }
         self.writer.bit(bit, p)
     }
 }
@@ -85,6 +107,9 @@ impl Side for EncoderSide<'_> {
     fn coded(&mut self, event: Event) {
         self.tally.note(event, self.spent);
         self.spent = 0.0;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.note(event, core::mem::take(&mut self.taken));
+        }
     }
 }
 

@@ -1,0 +1,119 @@
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use whittle_delta::compact;
+use whittle_explain::{Images, Options, Program, Report, explain, html, text};
+use whittle_release::Image;
+
+use super::CodeArgs;
+use crate::error::{Error, Result};
+use crate::printer::Printer;
+use crate::values;
+
+/// Tell why a delta is as big as it is, and what would make it smaller.
+///
+/// The bits are those that the compact codec really spends, by section, function and kind of change. What each advice saves is
+/// measured by encoding again, or is an upper bound that says so.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The image that devices run now.
+    base: PathBuf,
+
+    /// The new image.
+    target: PathBuf,
+
+    /// The ELF file that the base was made of: names functions and sections.
+    #[arg(long, value_name = "FILE", conflicts_with = "base_map")]
+    base_elf: Option<PathBuf>,
+
+    /// The same of the new image.
+    #[arg(long, value_name = "FILE", conflicts_with = "target_map")]
+    target_elf: Option<PathBuf>,
+
+    /// The linker's map of the base (GNU ld or LLD), where there is no ELF file.
+    #[arg(long, value_name = "FILE")]
+    base_map: Option<PathBuf>,
+
+    /// The same of the new image.
+    #[arg(long, value_name = "FILE")]
+    target_map: Option<PathBuf>,
+
+    /// RAM that the device has for decoding.
+    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "16M")]
+    device_ram: u64,
+
+    #[command(flatten)]
+    code: CodeArgs,
+
+    /// How many functions and stretches are listed.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    top: usize,
+
+    /// Also write a page with plots to this file; it needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+    let (base, target) = (Image::read(&args.base)?, Image::read(&args.target)?);
+    let base_program = program(args.base_elf.as_ref().or(args.base_map.as_ref()), &base)?;
+    let target_program = program(args.target_elf.as_ref().or(args.target_map.as_ref()), &target)?;
+    let images = Images {
+        base: base.bytes(),
+        target: target.bytes(),
+        base_program: base_program.as_ref(),
+        target_program: target_program.as_ref(),
+    };
+    let encoder = compact::Options {
+        decoder_ram_bytes: args.device_ram,
+        load_address: args.code.load_address,
+        code: args.code.hint(),
+        ..Options::default().encoder
+    };
+    let report = explain_with_progress(&images, &Options { encoder, top: args.top }, printer)?;
+    if let Some(path) = &args.html {
+        let title = format!("{} → {}", args.base.display(), args.target.display());
+        write(path, &html::page(&report, &title))?;
+    }
+    if printer.is_json() {
+        // The report has its own `schema`.
+        return printer.stdout(&serde_json::to_string(&report)?);
+    }
+    printer.result(&report, |report| text::render(report, width()))
+}
+
+/// What a file tells of an image.
+fn program(file: Option<&PathBuf>, image: &Image) -> Result<Option<Program>> {
+    let Some(path) = file else { return Ok(None) };
+    let bytes = super::policy::read(path)?;
+    let program = Program::parse(&bytes, image.bytes());
+    let failed = |source| Error::Program { path: path.clone(), source };
+    program.map(Some).map_err(failed)
+}
+
+fn explain_with_progress(
+    images: &Images<'_>,
+    options: &Options,
+    printer: &Printer,
+) -> Result<Report> {
+    let bar = indicatif::ProgressBar::new(1000);
+    if !printer.shows_progress() {
+        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    let report = explain(images, options, &|done| bar.set_position(done.into()));
+    bar.finish_and_clear();
+    report.map_err(Error::Explain)
+}
+
+fn write(path: &Path, text: &str) -> Result {
+    let error =
+        |source| whittle_release::Error::Io { action: "write", path: path.to_owned(), source };
+    Ok(std::fs::write(path, text).map_err(error)?)
+}
+
+/// Columns of the terminal; in a log or a pull request, as many as still read well.
+fn width() -> usize {
+    const ELSEWHERE: usize = 110;
+    let columns = terminal_size::terminal_size().map(|(terminal_size::Width(columns), _)| columns);
+    columns.filter(|_| std::io::stdout().is_terminal()).map_or(ELSEWHERE, usize::from)
+}
