@@ -53,7 +53,8 @@ pub use class::{
 pub use decoder::{CompactDecoder, Memory, Tables};
 #[cfg(feature = "encode")]
 pub use encoder::{
-    CodeHint, Effort, Options, encode, encode_in_place, encode_reporting, rearrange,
+    CodeHint, ENCODER_REVISION, Effort, Options, encode, encode_in_place, encode_reporting,
+    rearrange,
 };
 pub use isa::InstructionSet;
 
