@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::{header, setup, shell};
 
 /// What a crate of ours may depend on, besides crates that only its tests use.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("whittle-both", &[]),
     ("whittle-format", &["defmt"]),
     ("whittle-delta", &["bzip2", "defmt", "qbsdiff", "ruzstd", "zstd"]),
@@ -49,6 +49,23 @@ const ALLOWED: [(&str, &[&str]); 10] = [
         ],
     ),
     (
+        "whittle-publish",
+        &[
+            "futures-util",
+            "getrandom",
+            "object_store",
+            "serde",
+            "serde_json",
+            "tempfile",
+            "thiserror",
+            "tokio",
+            "ureq",
+            "whittle-format",
+            "whittle-patcher-nostd",
+            "whittle-release",
+        ],
+    ),
+    (
         "whittle-rollout-store",
         &[
             "percent-encoding",
@@ -71,7 +88,10 @@ const ALLOWED: [(&str, &[&str]); 10] = [
 
 /// What nobody outside may depend on.
 const FORBIDDEN: [(&str, &[&str]); 3] = [
-    ("whittle-release", &["clap", "indicatif", "comfy-table", "whittle-cli", "wasmtime"]),
+    (
+        "whittle-release",
+        &["clap", "indicatif", "comfy-table", "whittle-cli", "whittle-publish", "wasmtime"],
+    ),
     (
         "whittle-policy-host",
         &["clap", "indicatif", "comfy-table", "whittle-cli", "whittle-release"],
