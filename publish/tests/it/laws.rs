@@ -41,7 +41,9 @@ fn what_is_published_can_be_fetched() {
         assert!(place.under("busy/").is_empty() && place.keys().len() == plan.objects() + 2);
 
         let out = room.path().join("update.pkg");
-        for piece_log2 in [0, 4, 8, 13, 63] {
+        // A server is asked for each piece.
+        let sizes = if place.is_s3() { &[8, 13][..] } else { &[0, 4, 8, 13, 63] };
+        for &piece_log2 in sizes {
             for base in [None, Some(plan.base(1).digest())] {
                 let request = Request { piece_log2, ..request(base) };
                 let pulled = fetch(&place, &request, &out).expect("fetches");

@@ -45,6 +45,10 @@ impl Place {
         [Self::directory(), Self::s3()]
     }
 
+    pub(crate) fn is_s3(&self) -> bool {
+        matches!(self.kind, Kind::S3 { .. })
+    }
+
     pub(crate) fn store(&self) -> Store {
         Store::open(&self.location, self.variables.clone()).expect("opens")
     }
@@ -144,7 +148,8 @@ fn walk(root: &Path, directory: &Path, keys: &mut BTreeMap<String, u64>) {
             walk(root, &path, keys);
         } else {
             let key = path.strip_prefix(root).expect("below").to_str().expect("text").to_owned();
-            if key != ".whittle.lock" {
+            // Its lock, and what killed writers left behind.
+            if !key.split('/').any(|part| part.starts_with(".whittle")) {
                 keys.insert(key, entry.metadata().expect("there").len());
             }
         }

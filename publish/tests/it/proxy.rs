@@ -92,19 +92,29 @@ pub(crate) enum Fault {
     LostWrites(usize, &'static str),
     /// No write whose key holds this reaches the server.
     NoWrites(&'static str),
+    /// Nothing reaches it.
+    Closed,
 }
 
 /// A proxy that breaks the way as the test says, and notes what was asked.
 #[derive(Clone)]
 pub(crate) struct Proxy {
     pub(crate) url: String,
-    state: Arc<Mutex<(Fault, Vec<Request>)>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    fault: Fault,
+    seen: Vec<Request>,
+    /// Requests that are on their way to the server.
+    under_way: usize,
 }
 
 impl Proxy {
     pub(crate) fn to(upstream: &str) -> Self {
         let upstream = upstream.strip_prefix("http://").expect("an address").to_owned();
-        let state = Arc::new(Mutex::new((Fault::None, Vec::new())));
+        let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
         let url = serve(move |stream, request| pass(stream, request, &upstream, &shared));
         Self { url, state }
@@ -112,11 +122,20 @@ impl Proxy {
 
     /// From now on this is wrong; what was asked before is forgotten.
     pub(crate) fn set(&self, fault: Fault) {
-        *self.state.lock().expect("no panic") = (fault, Vec::new());
+        let mut state = self.state.lock().expect("no panic");
+        (state.fault, state.seen) = (fault, Vec::new());
+    }
+
+    /// Lets nothing more to the server, and waits for what is under way: whoever sent it may be dead.
+    pub(crate) fn close(&self) {
+        self.set(Fault::Closed);
+        while self.state.lock().expect("no panic").under_way > 0 {
+            thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 
     pub(crate) fn seen(&self) -> Vec<Request> {
-        self.state.lock().expect("no panic").1.clone()
+        self.state.lock().expect("no panic").seen.clone()
     }
 
     /// How often an object was written under a key that holds this.
@@ -125,30 +144,36 @@ impl Proxy {
     }
 }
 
-fn pass(
-    mut stream: &TcpStream,
-    request: &Request,
-    upstream: &str,
-    shared: &Mutex<(Fault, Vec<Request>)>,
-) {
+fn pass(stream: &TcpStream, request: &Request, upstream: &str, shared: &Mutex<State>) {
     let (fault, number, writes) = {
         let mut state = shared.lock().expect("no panic");
-        let part = match state.0 {
+        let part = match state.fault {
             Fault::LostWrites(_, part) | Fault::NoWrites(part) => part,
             _ => "",
         };
-        state.1.push(Request { body: vec![], ..request.clone() });
-        let writes = state.1.iter().filter(|request| request.writes(part)).count();
-        (state.0, state.1.len(), writes)
+        state.seen.push(Request { body: vec![], ..request.clone() });
+        let writes = state.seen.iter().filter(|request| request.writes(part)).count();
+        if !matches!(state.fault, Fault::Closed) {
+            state.under_way += 1;
+        }
+        (state.fault, state.seen.len(), writes)
     };
     let is_lost = match fault {
-        Fault::EverySecond(status) if number % 2 == 1 => {
-            return reply(stream, status, "", b"<Error><Code>InternalError</Code></Error>", None);
-        }
-        Fault::NoWrites(part) if request.writes(part) => return,
+        Fault::Closed => return,
         Fault::LostWrites(times, part) => request.writes(part) && writes <= times,
         _ => false,
     };
+    match fault {
+        Fault::EverySecond(status) if number % 2 == 1 => {
+            reply(stream, status, "", b"<Error><Code>InternalError</Code></Error>", None);
+        }
+        Fault::NoWrites(part) if request.writes(part) => {}
+        _ => forward(stream, request, upstream, is_lost),
+    }
+    shared.lock().expect("no panic").under_way -= 1;
+}
+
+fn forward(mut stream: &TcpStream, request: &Request, upstream: &str, is_lost: bool) {
     let mut head =
         format!("{} {} HTTP/1.1\r\nconnection: close\r\n", request.method, request.target);
     for (name, value) in request.headers.iter().filter(|(name, _)| name != "connection") {
