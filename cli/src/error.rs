@@ -7,6 +7,7 @@ use whittle_fleet::DriverError;
 use whittle_metrics::BadFile;
 use whittle_metrics::prometheus::BadSource;
 use whittle_policy_host::{CallError, Fault, LoadError};
+use whittle_publish::Error as PublishError;
 use whittle_release::Error as ReleaseError;
 use whittle_rollout_store::{SessionError, StoreError};
 
@@ -19,6 +20,8 @@ pub(crate) type Result<T = (), E = Error> = std::result::Result<T, E>;
 pub(crate) enum Error {
     #[error(transparent)]
     Release(#[from] ReleaseError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     #[error("`{policy}` is not a policy")]
     Policy {
         /// As it was named on the command line.
@@ -97,6 +100,7 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Release(error) => error.culprit().into(),
+            Self::Publish(error) => error.culprit().into(),
             Self::Policy { source, .. } => match source.as_ref() {
                 LoadError::Describe(error) => call_exit(error),
                 LoadError::NotCompiled { .. } => Exit::Budget,
@@ -147,7 +151,8 @@ impl Error {
     /// The way out, where there is one.
     pub(crate) fn hint(&self) -> Option<String> {
         let error = match self {
-            Self::Release(error) => error,
+            Self::Release(error) | Self::Publish(PublishError::Release(error)) => error,
+            Self::Publish(error) => return error.hint().map(str::to_owned),
             Self::Policy { source, .. } => return load_hint(source).map(str::to_owned),
             Self::DoesNotGoOn { rollout, .. } => {
                 return Some(format!("`whittle rollout status {rollout}` tells why"));

@@ -283,6 +283,13 @@ impl Default for Options {
     }
 }
 
+/// Revision of the encoder: the version of zstd, 10507 for 1.5.7.
+#[cfg(feature = "encode")]
+#[must_use]
+pub fn encoder_revision() -> u16 {
+    u16::try_from(::zstd::zstd_safe::version_number()).unwrap_or(u16::MAX)
+}
+
 /// Encodes `target`, against `base` if there is one.
 ///
 /// # Errors
@@ -313,11 +320,10 @@ pub fn encode(
         compressor.compress(&operations)
     };
     let payload = compress().map_err(crate::EncodeError::Compressor)?;
-    let encoder = u16::try_from(::zstd::zstd_safe::version_number()).unwrap_or(u16::MAX);
     Ok(crate::Encoded {
         payload,
         decoder_ram_bytes: decoder_ram_bytes(1 << window_log2),
-        encoder,
+        encoder: encoder_revision(),
         instruction_set: None,
     })
 }

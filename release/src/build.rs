@@ -9,7 +9,8 @@ use whittle_format::manifest::{BaseRef, HardwareRange, Kind};
 use whittle_format::{Label, Manifest, ShortDigest, limits, shorten};
 use whittle_patcher_nostd::authenticate;
 
-use crate::encode::{Alternative, Candidate, encode};
+use crate::artifact_cache::{self, ArtifactCache, CacheKey, NoCache};
+use crate::encode::{Alternative, Candidate, Choice, encode, is_possible};
 use crate::image::Sha256Digest;
 use crate::keys::{Keyring, Signer};
 use crate::package::{Package, SignedEnvelope};
@@ -164,6 +165,18 @@ pub struct Refused {
 /// # Errors
 /// Any [`Error`]; nothing has been written then.
 pub fn build(request: &Request<'_>, progress: Progress<'_>) -> Result<Built> {
+    build_with_cache(request, &NoCache, progress)
+}
+
+/// The same, where artifacts that were made before come from a cache; they are replayed as any other.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_with_cache(
+    request: &Request<'_>,
+    cache: &dyn ArtifactCache,
+    progress: Progress<'_>,
+) -> Result<Built> {
     check(request)?;
     let jobs: Vec<Option<&Base>> = request.bases.iter().map(Some).chain([None]).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(request.threads.min(jobs.len())).build();
@@ -171,7 +184,7 @@ pub fn build(request: &Request<'_>, progress: Progress<'_>) -> Result<Built> {
         Error::Usage(format!("cannot start {} threads: {error}", request.threads))
     })?;
     let mut made = pool.install(|| {
-        let make = |base: &Option<&Base>| make(request, *base, jobs.len(), progress);
+        let make = |base: &Option<&Base>| make(request, *base, jobs.len(), cache, progress);
         jobs.par_iter().map(make).collect::<Result<Vec<_>>>()
     })?;
     let Some(Outcome::Made(full)) = made.pop() else {
@@ -193,6 +206,12 @@ enum Outcome {
     Refused { delta_bytes: Option<u64>, reason: String },
 }
 
+impl Outcome {
+    fn refused(reason: String) -> Self {
+        Self::Refused { delta_bytes: None, reason }
+    }
+}
+
 fn check(request: &Request<'_>) -> Result<()> {
     let (size, slot) = (u64::from(request.target.size()), request.profile.slot_bytes);
     if let Some(slot) = slot.filter(|slot| size > *slot) {
@@ -211,11 +230,12 @@ fn check(request: &Request<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Encodes, replays and signs one artifact.
+/// Encodes an artifact or takes it out of the cache, replays and signs it.
 fn make(
     request: &Request<'_>,
     base: Option<&Base>,
     of: usize,
+    cache: &dyn ArtifactCache,
     progress: Progress<'_>,
 ) -> Result<Outcome> {
     let what = base.map_or("full image".to_owned(), |base| format!("delta from {}", name(base)));
@@ -224,37 +244,62 @@ fn make(
     let report = |done: u32| {
         progress(Event::Encoding { what: &what, more: done.saturating_sub(told.replace(done)) });
     };
-    let choice = match encode(image, &request.target, &request.profile, &report) {
+    let key = CacheKey::of(image, &request.target, &request.profile);
+    let found = cache.load(&key).and_then(|entry| artifact_cache::parse(&key, &entry));
+    let found =
+        found.filter(|choice| is_possible(&choice.best, image, &request.target, &request.profile));
+    // Whatever is wrong with what a cache holds, coding anew mends it.
+    let outcome = match found.and_then(|choice| finish(request, &what, image, choice).ok()) {
+        Some(made) => Outcome::Made(made),
+        None => code(request, &what, image, (cache, &key), &report)?,
+    };
+    if let Outcome::Made(_) = outcome {
+        progress(Event::Encoding { what: &what, more: ENCODING.saturating_sub(told.get()) });
+        progress(Event::Done { what: &what, of });
+    }
+    Ok(outcome)
+}
+
+/// Encodes an artifact, and keeps it once it has proved right.
+fn code(
+    request: &Request<'_>,
+    what: &str,
+    base: Option<&Image>,
+    (cache, key): (&dyn ArtifactCache, &CacheKey),
+    report: &dyn Fn(u32),
+) -> Result<Outcome> {
+    let choice = match encode(base, &request.target, &request.profile, report) {
         Ok(Some(choice)) => choice,
-        Ok(None) => {
-            return Ok(Outcome::Refused {
-                delta_bytes: None,
-                reason: "the codec makes no deltas".to_owned(),
-            });
-        }
+        Ok(None) => return Ok(Outcome::refused("the codec makes no deltas".to_owned())),
         Err(Error::Encode {
             source:
                 source @ (EncodeError::Memory { .. }
                 | EncodeError::TooLarge { .. }
                 | EncodeError::NoRoom),
             ..
-        }) if base.is_some() => {
-            return Ok(Outcome::Refused { delta_bytes: None, reason: source.to_string() });
-        }
+        }) if base.is_some() => return Ok(Outcome::refused(source.to_string())),
         Err(error) => return Err(error),
     };
+    let entry = artifact_cache::emit(key, &choice);
+    let made = finish(request, what, base, choice)?;
+    if let Some(entry) = entry {
+        cache.store(key, &entry);
+    }
+    Ok(Outcome::Made(made))
+}
+
+/// Replays and signs what an encoder made.
+fn finish(request: &Request<'_>, what: &str, base: Option<&Image>, choice: Choice) -> Result<Made> {
     let candidate = choice.best;
-    let manifest = manifest(request, image, &candidate);
+    let manifest = manifest(request, base, &candidate);
     let package = Package::new(manifest, &candidate.encoded.payload)?;
-    self_check::replay(&what, &package, &manifest, image, &request.target)?;
+    self_check::replay(what, &package, &manifest, base, &request.target)?;
     let bytes = package.sign(request.signer)?;
     let mut block = vec![0; 1 << manifest.block_log2];
     let manifest = authenticate(&bytes, &Keyring::of(request.signer), &mut block)
-        .map_err(|error| Error::SelfCheck { what: what.clone(), why: error.to_string() })?;
-    progress(Event::Encoding { what: &what, more: ENCODING.saturating_sub(told.get()) });
-    progress(Event::Done { what: &what, of });
+        .map_err(|error| Error::SelfCheck { what: what.to_owned(), why: error.to_string() })?;
     let instruction_set = candidate.encoded.instruction_set.map(InstructionSet::name);
-    Ok(Outcome::Made(Made { manifest: *manifest, bytes, instruction_set, tried: choice.tried }))
+    Ok(Made { manifest: *manifest, bytes, instruction_set, tried: choice.tried })
 }
 
 fn manifest(request: &Request<'_>, base: Option<&Image>, candidate: &Candidate) -> Manifest {

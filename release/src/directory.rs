@@ -119,6 +119,17 @@ pub struct ReleaseIndex {
     pub key_id: KeyId,
 }
 
+/// A file that an index lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedFile {
+    /// Its name in the release directory.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u32,
+    /// Its SHA-256.
+    pub digest: Sha256Digest,
+}
+
 impl ReleaseIndex {
     /// The name of a package's file.
     #[must_use]
@@ -126,6 +137,22 @@ impl ReleaseIndex {
         let base = package.base.and_then(|number| self.bases.get(usize::from(number)));
         let base = base.map(|base| Sha256Digest(base.digest));
         package_file_name(&self.release.product, &self.release.target_version, base)
+    }
+
+    /// All files that the index lists: packages, then attachments.
+    #[must_use]
+    pub fn files(&self) -> Vec<ListedFile> {
+        let packages = self.packages.iter().map(|package| ListedFile {
+            name: self.file_name(package),
+            size: package.size,
+            digest: Sha256Digest(package.digest),
+        });
+        let attachments = self.attachments.iter().map(|attachment| ListedFile {
+            name: attachment_file_name(attachment.kind).to_owned(),
+            size: attachment.size,
+            digest: Sha256Digest(attachment.digest),
+        });
+        packages.chain(attachments).collect()
     }
 
     /// The package for a device that runs this image: its smallest delta, else the full image.
@@ -161,6 +188,27 @@ impl ReleaseIndex {
 /// [`Error::Io`] or [`Error::Format`].
 pub fn read_unverified(directory: &Path) -> Result<ReleaseIndex> {
     parse_index(&read_index(directory)?, None)
+}
+
+/// Parses the bytes of an index, of wherever they come from, and checks the signature.
+///
+/// # Errors
+/// [`Error::Format`], or [`Error::Package`] or [`Error::Refused`] for a signature that does not count.
+pub fn verify_index(bytes: &[u8], keys: &Keyring) -> Result<ReleaseIndex> {
+    parse_index(bytes, Some(keys))
+}
+
+/// Parses the manifest in front of a package and checks its signature; also returns where its blocks begin. `bytes` is the front
+/// of the package, at least its envelope.
+///
+/// # Errors
+/// [`Error::Format`], or [`Error::Package`] or [`Error::Refused`] for a signature that does not count.
+pub fn verify_manifest(what: &str, bytes: &[u8], keys: &Keyring) -> Result<(Manifest, usize)> {
+    let what = || format!("`{what}`");
+    let (envelope, rest) = Envelope::parse(bytes).map_err(Error::format(what()))?;
+    verify_signature(&envelope, keys).map_err(Error::signed(what(), bytes))?;
+    let manifest = Manifest::parse(envelope.payload).map_err(Error::format(what()))?;
+    Ok((manifest, bytes.len() - rest.len()))
 }
 
 fn read_index(directory: &Path) -> Result<Vec<u8>> {
@@ -203,6 +251,7 @@ fn verify_signature(envelope: &Envelope<'_>, keys: &Keyring) -> Result<(), Patch
 pub struct VerifiedRelease {
     directory: PathBuf,
     index: ReleaseIndex,
+    index_bytes: Vec<u8>,
     keys: Keyring,
 }
 
@@ -212,8 +261,23 @@ impl VerifiedRelease {
     /// # Errors
     /// [`Error::Io`], [`Error::Format`], or [`Error::Package`] for a signature that does not count.
     pub fn open(directory: &Path, keys: &Keyring) -> Result<Self> {
-        let index = parse_index(&read_index(directory)?, Some(keys))?;
-        Ok(Self { directory: directory.to_owned(), index, keys: keys.clone() })
+        let index_bytes = read_index(directory)?;
+        let index = verify_index(&index_bytes, keys)?;
+        Ok(Self { directory: directory.to_owned(), index, index_bytes, keys: keys.clone() })
+    }
+
+    /// The bytes of the index, as they are signed.
+    #[must_use]
+    pub fn index_bytes(&self) -> &[u8] {
+        &self.index_bytes
+    }
+
+    /// Reads a file that the index lists, and checks its size and digest.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::WrongFileSize`] or [`Error::NotTheListedFile`].
+    pub fn read_file(&self, file: &ListedFile) -> Result<Vec<u8>> {
+        self.read_listed(&file.name, file.size, &file.digest.0)
     }
 
     /// The verified index.

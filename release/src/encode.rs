@@ -105,6 +105,19 @@ impl Candidate {
     }
 }
 
+/// Whether the encoder might have made this for such devices: what comes out of a cache need not be so.
+pub(crate) fn is_possible(
+    candidate: &Candidate,
+    base: Option<&Image>,
+    target: &Image,
+    profile: &DeviceProfile,
+) -> bool {
+    let class = candidate.memory_class();
+    class <= MAX_MEMORY_CLASS
+        && 1u64 << class <= profile.decoder_ram_bytes
+        && allowed_for(profile, base.is_some(), target.size()).contains(&candidate.codec)
+}
+
 /// What a codec would have made, or made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Alternative {
@@ -166,11 +179,7 @@ pub(crate) fn encode(
             *refusal = Some(error);
         }
     };
-    let allowed = match profile.in_place {
-        Some(_) => allowed_in_place(profile.codec, base.is_some()),
-        None => allowed(profile.codec, base.is_some(), target.size()),
-    };
-    for codec in allowed {
+    for codec in allowed_for(profile, base.is_some(), target.size()) {
         match encode_with(*codec, base, target, profile, report) {
             Ok(candidate) if candidate.memory_class() > MAX_MEMORY_CLASS => {
                 let (needed, limit) = (candidate.encoded.decoder_ram_bytes, 1 << MAX_MEMORY_CLASS);
@@ -193,6 +202,13 @@ pub(crate) fn encode(
         (Some(best), _) => Ok(Some(Choice { best, tried })),
         (None, Some(source)) => Err(Error::Encode { what: describe(base), source }),
         (None, None) => Ok(None),
+    }
+}
+
+fn allowed_for(profile: &DeviceProfile, delta: bool, target_size: u32) -> &'static [Codec] {
+    match profile.in_place {
+        Some(_) => allowed_in_place(profile.codec, delta),
+        None => allowed(profile.codec, delta, target_size),
     }
 }
 

@@ -130,7 +130,7 @@ fn key_exists(error: Error) -> Error {
     }
 }
 
-fn read_text(path: &Path) -> Result<Option<String>> {
+pub(crate) fn read_text(path: &Path) -> Result<Option<String>> {
     Ok(files::read_at_most(path, MAX_KEY_FILE_BYTES)?
         .and_then(|bytes| String::from_utf8(bytes).ok()))
 }

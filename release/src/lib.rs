@@ -9,8 +9,10 @@
 
 pub mod apply;
 pub mod archive;
+pub mod artifact_cache;
 pub mod budget;
 pub mod build;
+pub mod development_key;
 pub mod device_id;
 pub mod directory;
 mod encode;

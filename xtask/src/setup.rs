@@ -44,7 +44,7 @@ const TEST_TOOLS: [Tool; 17] = [
 /// The same from PyPI: MCUboot's own tool, which the tests compare with.
 const TEST_REQUIREMENTS: [&str; 1] = ["imgtool==2.5.0"];
 
-/// A local AWS, on which the driver of AWS IoT Jobs is tested; it comes with botocore, AWS's own client.
+/// A local AWS, on which the driver of AWS IoT Jobs and stores that speak S3 are tested; it comes with botocore, AWS's own client.
 const FLEET_REQUIREMENTS: [&str; 1] = ["ministack==1.5.33"];
 
 /// Programs that whittle is compared with.
@@ -67,7 +67,7 @@ pub(crate) fn run() -> Result<()> {
     install_missing(&TEST_TOOLS)?;
     // Where `tests/cases/support.rs` looks for it.
     python_environment("test-tools", &TEST_REQUIREMENTS)?;
-    // Where `fleet/tests/it/aws.rs` looks for it.
+    // Where `fleet/tests/it/aws.rs` and `publish/tests/it/server.rs` look for it.
     python_environment("fleet-tools", &FLEET_REQUIREMENTS)?;
     policy_tools()
 }

@@ -6,7 +6,10 @@ use serde::Serialize;
 use whittle_format::index::AttachmentKind;
 use whittle_format::manifest::HardwareRange;
 use whittle_format::{Label, Share};
+use whittle_publish::Store;
+use whittle_publish::cache::{DEFAULT_MAX_BYTES, DirectoryCache, SharedCache, TieredCache};
 use whittle_release::archive::Archive;
+use whittle_release::artifact_cache::{ArtifactCache, NoCache};
 use whittle_release::budget::{self, Budgets, Checked};
 use whittle_release::build::{self, AttachedFile, Base, Built, Event, Report, Request};
 use whittle_release::keys::PrivateKey;
@@ -16,6 +19,7 @@ use whittle_release::{
 
 use super::base::DEFAULT_ARCHIVE;
 use super::{CodeArgs, CodecArg};
+use crate::cache_directory;
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped, table};
 use crate::values;
@@ -124,7 +128,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Budgets")]
     budget_markdown: Option<PathBuf>,
 
-    /// Build once more and compare every byte with `--out`; what exists there is compared, not replaced.
+    /// Where artifacts are kept, so that what was coded once is not coded again: a directory, or a store that machines share, such as
+    /// `s3://bucket/prefix`, in front of which the directory stays.
+    ///
+    /// [default: `whittle/artifacts` in the user's cache directory]
+    #[arg(long, value_name = "DIR|URL", conflicts_with = "no_cache")]
+    cache: Option<String>,
+
+    /// Code everything, and keep nothing.
+    #[arg(long)]
+    no_cache: bool,
+
+    /// Build once more, without a cache, and compare every byte with `--out`; what exists there is compared, not replaced.
     #[arg(long)]
     check: bool,
 }
@@ -187,7 +202,12 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     if !compare_only {
         directory::check_free(&args.out)?;
     }
-    let built = build_with_progress(&request, printer)?;
+    // What is compared with what is there must be made for that.
+    let cache = if compare_only { Cache::None } else { Cache::open(args)? };
+    let built = build_with_progress(&request, cache.as_dyn(), printer)?;
+    if let Some(trouble) = cache.trouble() {
+        printer.note(&trouble);
+    }
     // Nothing is written of a release that takes more than it may.
     let checked = check_budgets(args, &request.profile, &built.report, printer)?;
     if compare_only {
@@ -241,6 +261,46 @@ fn check_budgets(
 }
 
 /// Builds a second time with one thread, which must not matter.
+/// Where artifacts are kept.
+enum Cache {
+    None,
+    Near(DirectoryCache),
+    Tiered(Box<TieredCache>),
+}
+
+impl Cache {
+    fn open(args: &Args) -> Result<Self> {
+        let near = |directory: PathBuf| DirectoryCache::new(&directory, DEFAULT_MAX_BYTES);
+        let usual = || cache_directory::find().map(|directory| near(directory.join("artifacts")));
+        match &args.cache {
+            _ if args.no_cache => Ok(Self::None),
+            None => Ok(usual().map_or(Self::None, Self::Near)),
+            Some(place) if !place.contains("://") => Ok(Self::Near(near(PathBuf::from(place)))),
+            Some(place) => {
+                let far = SharedCache::new(Store::open(place, super::variables())?);
+                Ok(Self::Tiered(Box::new(TieredCache { near: usual(), far })))
+            }
+        }
+    }
+
+    fn as_dyn(&self) -> &dyn ArtifactCache {
+        match self {
+            Self::None => &NoCache,
+            Self::Near(cache) => cache,
+            Self::Tiered(cache) => &**cache,
+        }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Near(cache) => cache.trouble(),
+            Self::Tiered(cache) => cache.trouble(),
+        }
+    }
+}
+
+/// Builds a second time with one thread, which must not matter, and without a cache.
 fn check_again(request: &Request<'_>, built: &Built, printer: &Printer) -> Result {
     printer.note("building once more to compare");
     let again = build::build(
@@ -262,14 +322,18 @@ fn check_again(request: &Request<'_>, built: &Built, printer: &Printer) -> Resul
     }
 }
 
-fn build_with_progress(request: &Request<'_>, printer: &Printer) -> Result<Built> {
+fn build_with_progress(
+    request: &Request<'_>,
+    cache: &dyn ArtifactCache,
+    printer: &Printer,
+) -> Result<Built> {
     let total = request.bases.len() as u64 + 1;
     let bar = indicatif::ProgressBar::new(total * u64::from(build::ENCODING));
     bar.set_style(style());
     if !printer.shows_progress() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
-    let built = build::build(request, &|event| match event {
+    let built = build::build_with_cache(request, cache, &|event| match event {
         Event::Encoding { what, more } => {
             bar.set_message(what.to_owned());
             bar.inc(more.into());

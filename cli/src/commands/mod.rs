@@ -9,11 +9,14 @@ mod demo;
 mod diff;
 mod explain;
 mod flags;
+mod gc;
 mod inspect;
 mod keygen;
 mod man;
 mod policy;
 mod pubkey;
+mod publish;
+mod pull;
 mod rollout;
 mod simulate;
 mod stage;
@@ -48,6 +51,9 @@ pub(crate) enum Command {
     Apply(apply::Args),
     Diff(diff::Args),
     Explain(explain::Args),
+    Publish(publish::Args),
+    Pull(pull::Args),
+    Gc(gc::Args),
     #[command(subcommand)]
     Flags(flags::Command),
     #[command(subcommand)]
@@ -75,6 +81,9 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Apply(args) => apply::run(args, printer),
         Command::Diff(args) => diff::run(args, printer),
         Command::Explain(args) => explain::run(args, printer),
+        Command::Publish(args) => publish::run(args, printer),
+        Command::Pull(args) => pull::run(args, printer),
+        Command::Gc(args) => gc::run(args, printer),
         Command::Flags(command) => flags::run(command, printer),
         Command::Policy(command) => policy::run(command, printer),
         Command::Rollout(command) => rollout::run(command, printer),
@@ -109,6 +118,12 @@ impl DeviceArgs {
         let region = self.region.as_ref().map(Label::as_str);
         DeviceFacts { id: self.id.as_bytes(), groups, region }
     }
+}
+
+/// The variables of the environment that are text: a store finds its credentials there.
+pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// The keys that a command trusts.

@@ -41,7 +41,7 @@ use side::{EncoderSide, SliceView};
 use units::Units;
 
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
-const REVISION: u16 = 4;
+pub const ENCODER_REVISION: u16 = 4;
 
 /// What is known of the images' code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,7 +168,7 @@ fn best(
     let class = *fitting.ok_or(EncodeError::Memory { needed: smallest, limit })?;
 
     let candidates = images::candidates(base, target, &options);
-    let (decoder_ram_bytes, encoder) = (class.ram_bytes(), REVISION);
+    let (decoder_ram_bytes, encoder) = (class.ram_bytes(), ENCODER_REVISION);
     let mut passes = options.effort.search().passes;
     // Each candidate is parsed twice before the best one is known, a single one once.
     let trials = match candidates.len() {

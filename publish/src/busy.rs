@@ -1,0 +1,140 @@
+//! Keeps publishing and removing apart: whoever publishes relies on objects that are there already, which nobody may remove then.
+//!
+//! Both say that they are at work by an object, and look for the other one's only after that; so of two who begin at the same
+//! time at least one sees the other, and gives way. Any number may publish at once. Whoever was killed leaves its object behind,
+//! which is forgotten by its age, on the store's own clock.
+//!
+//! ```text
+//! busy/gc                  somebody removes
+//! busy/publish-<digits>    somebody publishes
+//! ```
+
+use std::time::{Duration, Instant};
+
+use whittle_release::image::hex;
+
+use crate::layout::BUSY;
+use crate::store::{Condition, Lifetime, Store, Written};
+use crate::{Error, Result};
+
+const GC: &str = "gc";
+const PUBLISH: &str = "publish-";
+
+/// How long somebody may remove; one that has been at it for longer was killed.
+const GC_S: u64 = 3600;
+
+/// When a removal stops by itself: well before others take it for killed.
+const GC_STOPS: Duration = Duration::from_secs(GC_S * 3 / 4);
+
+/// How long somebody who publishes never counts as killed.
+const PUBLISH_S: u64 = 900;
+
+/// Says that somebody publishes, until it is dropped.
+pub(crate) struct Publishing<'a> {
+    _mark: Mark<'a>,
+}
+
+impl<'a> Publishing<'a> {
+    pub(crate) fn begin(store: &'a Store) -> Result<Self> {
+        let key = format!("{BUSY}{PUBLISH}{}", random()?);
+        let mark = Mark::set(store, key.clone(), Condition::Always)?.ok_or(Error::Absent(key))?;
+        let others = store.stat(&format!("{BUSY}{GC}"))?;
+        let age_s = others.map(|gc| mark.since_s.saturating_sub(gc.modified_s));
+        match age_s.filter(|age_s| *age_s < GC_S) {
+            Some(age_s) => Err(Error::GcRunning(age_s)),
+            None => Ok(Self { _mark: mark }),
+        }
+    }
+}
+
+/// Says that somebody removes, until it is dropped.
+pub(crate) struct Removing<'a> {
+    mark: Mark<'a>,
+    since: Instant,
+}
+
+impl<'a> Removing<'a> {
+    /// `killed_after_s` is the age from which on somebody who publishes counts as killed, unless it is very short.
+    pub(crate) fn begin(store: &'a Store, killed_after_s: u64) -> Result<Self> {
+        let key = format!("{BUSY}{GC}");
+        let mark = match Mark::set(store, key.clone(), Condition::Absent)? {
+            Some(mark) => mark,
+            None => Self::take_over(store, key)?,
+        };
+        let this = Self { mark, since: Instant::now() };
+        for other in store.list(BUSY)? {
+            let age_s = this.now_s().saturating_sub(other.modified_s);
+            let publishes =
+                other.key.strip_prefix(BUSY).is_some_and(|name| name.starts_with(PUBLISH));
+            if publishes && age_s < killed_after_s.max(PUBLISH_S) {
+                return Err(Error::Publishing(age_s));
+            }
+            if publishes {
+                store.remove(&other.key)?;
+            }
+        }
+        Ok(this)
+    }
+
+    /// Takes the place of one that was killed.
+    fn take_over(store: &'a Store, key: String) -> Result<Mark<'a>> {
+        let (Some(before), Some(entry)) = (store.get(&key)?, store.stat(&key)?) else {
+            // It has just ended.
+            return Err(Error::GcRunning(0));
+        };
+        // Only a new object tells the store's time.
+        let clock = format!("{BUSY}clock-{}", random()?);
+        let now = Mark::set(store, clock, Condition::Always)?.map_or(0, |clock| clock.since_s);
+        let age_s = now.saturating_sub(entry.modified_s);
+        if age_s < GC_S {
+            return Err(Error::GcRunning(age_s));
+        }
+        let mark = Mark::set(store, key, Condition::Unchanged(&before.tag))?;
+        mark.ok_or(Error::GcRunning(0))
+    }
+
+    /// When it began, by the store's clock.
+    pub(crate) fn now_s(&self) -> u64 {
+        self.mark.since_s
+    }
+
+    /// Whether it must stop, before others take it for killed.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        self.since.elapsed() > GC_STOPS
+    }
+}
+
+fn random() -> Result<String> {
+    let mut number = [0; 8];
+    getrandom::fill(&mut number).map_err(Error::NoRandomness)?;
+    Ok(hex(&number))
+}
+
+/// An object that is removed when it is dropped.
+struct Mark<'a> {
+    store: &'a Store,
+    key: String,
+    since_s: u64,
+}
+
+impl<'a> Mark<'a> {
+    /// None if the condition does not hold.
+    fn set(store: &'a Store, key: String, condition: Condition<'_>) -> Result<Option<Self>> {
+        // Bytes of its own, so that two of them are told apart by their tags.
+        let bytes = random()?;
+        if store.put(&key, bytes.as_bytes(), condition, Lifetime::UntilTheNext)? == Written::Not {
+            return Ok(None);
+        }
+        let mut this = Self { store, key, since_s: 0 };
+        let entry = store.stat(&this.key)?.ok_or_else(|| Error::Absent(this.key.clone()))?;
+        this.since_s = entry.modified_s;
+        Ok(Some(this))
+    }
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        // Where that fails, it is forgotten by its age.
+        let _ = self.store.remove(&self.key);
+    }
+}

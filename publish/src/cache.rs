@@ -1,0 +1,205 @@
+//! Encoded artifacts, kept in a directory and shared through a store.
+//!
+//! What is kept is not believed: `release` checks the digest of an entry, and replays every artifact on the device crate before it is
+//! signed. So a directory that others may write to, or a bucket that all runners of a pipeline write to, costs time at worst: what
+//! is wrong in it is coded again, and overwritten. (Where machine code is kept, as for compiled policies, that would not do.)
+//!
+//! ```text
+//! <directory>/<2 digits>/<64 digits>     an entry, by its key
+//! ```
+//!
+//! A directory is kept below its size: the longest unused go first. A store is not: let it forget what is old, by a rule of its own
+//! for `artifacts/`.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use whittle_release::artifact_cache::{ArtifactCache, CacheKey, MAX_ENTRY_BYTES};
+
+use crate::layout::artifact_key;
+use crate::store::{Condition, Lifetime, Store};
+
+/// How much a directory keeps, unless it is told otherwise: thousands of artifacts of firmware.
+pub const DEFAULT_MAX_BYTES: u64 = 1 << 30;
+
+/// What temporary files begin with.
+const TEMPORARY_PREFIX: &str = ".whittle-";
+
+/// Artifacts in a directory. Any number of processes may share it.
+#[derive(Debug)]
+pub struct DirectoryCache {
+    directory: PathBuf,
+    max_bytes: u64,
+    trouble: Mutex<Option<String>>,
+}
+
+impl DirectoryCache {
+    /// Names the directory, which is made when it is needed, and how many bytes it keeps.
+    #[must_use]
+    pub fn new(directory: &Path, max_bytes: u64) -> Self {
+        Self { directory: directory.to_owned(), max_bytes, trouble: Mutex::new(None) }
+    }
+
+    /// Why something could not be kept; none if everything could.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().ok()?.clone()
+    }
+
+    fn path(&self, key: &CacheKey) -> PathBuf {
+        self.directory.join(format!("{key:.2}")).join(key.to_string())
+    }
+
+    fn write(&self, path: &Path, entry: &[u8]) -> std::io::Result<()> {
+        let parent = path.parent().unwrap_or(&self.directory);
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(parent)?;
+        let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent)?;
+        file.write_all(entry)?;
+        file.persist(path)?;
+        self.prune()
+    }
+
+    /// Removes the longest unused entries until the others are small enough together.
+    fn prune(&self) -> std::io::Result<()> {
+        let mut entries = Vec::new();
+        for shard in fs::read_dir(&self.directory)? {
+            let shard = shard?.path();
+            // Not ours, or gone by now.
+            let Ok(files) = fs::read_dir(&shard) else { continue };
+            for file in files {
+                let Ok(file) = file else { continue };
+                let Ok(data) = file.metadata() else { continue };
+                if data.is_file() {
+                    entries.push((data.modified()?, data.len(), file.path()));
+                }
+            }
+        }
+        entries.sort();
+        let mut bytes: u64 = 0;
+        for (_, len, path) in entries.into_iter().rev() {
+            bytes = bytes.saturating_add(len);
+            if bytes > self.max_bytes {
+                // Somebody else may have removed it, too.
+                let _ = fs::remove_file(path);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ArtifactCache for DirectoryCache {
+    fn load(&self, key: &CacheKey) -> Option<Vec<u8>> {
+        let file = File::open(self.path(key)).ok()?;
+        // Where this fails, the entry looks older than it is.
+        let _ = file.set_modified(SystemTime::now());
+        let mut entry = Vec::new();
+        file.take(MAX_ENTRY_BYTES + 1).read_to_end(&mut entry).ok()?;
+        (entry.len() as u64 <= MAX_ENTRY_BYTES).then_some(entry)
+    }
+
+    fn store(&self, key: &CacheKey, entry: &[u8]) {
+        if entry.len() as u64 > self.max_bytes {
+            return;
+        }
+        if let Err(error) = self.write(&self.path(key), entry) {
+            let why = format!("artifacts are not kept in `{}`: {error}", self.directory.display());
+            note(&self.trouble, why);
+        }
+    }
+}
+
+/// Artifacts in a store, for all who can reach it.
+#[derive(Debug)]
+pub struct SharedCache {
+    store: Store,
+    /// After the first trouble the store is left alone: builds do not wait for it again and again.
+    trouble: Mutex<Option<String>>,
+}
+
+impl SharedCache {
+    /// Keeps artifacts under `artifacts/` in a store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, trouble: Mutex::new(None) }
+    }
+
+    /// Why the store is not used; none if it is.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().ok()?.clone()
+    }
+
+    fn check<T>(&self, result: crate::Result<T>) -> Option<T> {
+        result
+            .map_err(|error| {
+                let cause = std::error::Error::source(&error);
+                let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+                note(&self.trouble, format!("shared artifacts are not used: {error}{cause}"));
+            })
+            .ok()
+    }
+}
+
+impl ArtifactCache for SharedCache {
+    fn load(&self, key: &CacheKey) -> Option<Vec<u8>> {
+        if self.trouble().is_some() {
+            return None;
+        }
+        Some(self.check(self.store.get(&artifact_key(&key.to_string())))??.bytes)
+    }
+
+    fn store(&self, key: &CacheKey, entry: &[u8]) {
+        if self.trouble().is_none() {
+            let key = artifact_key(&key.to_string());
+            self.check(self.store.put(&key, entry, Condition::Always, Lifetime::ForEver));
+        }
+    }
+}
+
+fn note(trouble: &Mutex<Option<String>>, why: String) {
+    if let Ok(mut trouble) = trouble.lock() {
+        trouble.get_or_insert(why);
+    }
+}
+
+/// A near cache in front of one that is shared: what is found there is kept near, what is made goes to both.
+#[derive(Debug)]
+pub struct TieredCache {
+    /// Asked first, if there is one.
+    pub near: Option<DirectoryCache>,
+    /// Asked for what is not near.
+    pub far: SharedCache,
+}
+
+impl TieredCache {
+    /// Why one of them is not used; none if both are.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.near.as_ref().and_then(DirectoryCache::trouble).or_else(|| self.far.trouble())
+    }
+}
+
+impl ArtifactCache for TieredCache {
+    fn load(&self, key: &CacheKey) -> Option<Vec<u8>> {
+        self.near.as_ref().and_then(|near| near.load(key)).or_else(|| {
+            let entry = self.far.load(key)?;
+            if let Some(near) = &self.near {
+                near.store(key, &entry);
+            }
+            Some(entry)
+        })
+    }
+
+    fn store(&self, key: &CacheKey, entry: &[u8]) {
+        if let Some(near) = &self.near {
+            near.store(key, entry);
+        }
+        self.far.store(key, entry);
+    }
+}

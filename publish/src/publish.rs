@@ -1,0 +1,289 @@
+//! Publishes releases: what never changes first, the small index that names it last.
+//!
+//! ```text
+//! verify ─▶ may the channel have it? ─▶ objects, several at once ─▶ index of the release ─▶ index of the channel
+//! ```
+//!
+//! A reader begins at an index, so it finds everything that an index names, whenever it looks and wherever the publisher was
+//! killed. What is there already is not sent again, so publishing once more goes on where it was interrupted.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use whittle_format::Label;
+use whittle_format::limits::MAX_INDEX_ENVELOPE_BYTES;
+use whittle_release::Sha256Digest;
+use whittle_release::directory::{ListedFile, VerifiedRelease, verify_index};
+use whittle_release::keys::Keyring;
+
+use crate::busy::Publishing;
+use crate::layout::{channel_key, object_key, release_key};
+use crate::order::ReleaseOrder;
+use crate::store::{Condition, Lifetime, Object, Store, Written};
+use crate::{Error, ReleaseKeys, Result, workers};
+
+/// How often a channel is tried that others change.
+const CHANNEL_TRIES: u32 = 8;
+
+/// How something is published.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The channel that shall point to it.
+    pub channel: Label,
+    /// How many objects are sent at a time.
+    pub threads: usize,
+    /// Whether a channel may be taken back to an older release.
+    pub allow_older: bool,
+    /// Whether objects that are there are read back and compared; otherwise their sizes are.
+    pub read_back: bool,
+}
+
+/// What came of publishing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Published {
+    /// How many objects the releases have, each counted once.
+    pub objects: usize,
+    /// How many of them were sent.
+    pub uploaded: usize,
+    /// Bytes of those.
+    pub uploaded_bytes: u64,
+    /// The releases, the oldest first.
+    pub releases: Vec<PublishedRelease>,
+}
+
+/// A release that is published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PublishedRelease {
+    /// Name of the product.
+    pub product: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its image.
+    pub target_sha256: Sha256Digest,
+    /// The channel that points to it; none if a newer one of the product was published with it.
+    pub channel: Option<String>,
+    /// Version that the channel had before; none if it had none, or this release.
+    pub replaces: Option<String>,
+    /// Whether all of it was published before.
+    pub was_there: bool,
+}
+
+/// Told as objects get done; called from several threads.
+pub type Progress<'a> = &'a (dyn Fn(Event) + Sync);
+
+/// A step of publishing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// So many objects are to be looked at.
+    Begin {
+        /// How many.
+        objects: usize,
+    },
+    /// An object was there, or is there now.
+    Object {
+        /// Its size in bytes.
+        bytes: u32,
+        /// Whether it was sent.
+        uploaded: bool,
+    },
+}
+
+/// Publishes release directories, all of their objects before the first index. Of several releases of a product, the channel gets the
+/// newest.
+///
+/// # Errors
+/// [`Error`]. Readers then see what they saw before, or some of the releases; doing it again goes on.
+pub fn publish(
+    store: &Store,
+    directories: &[PathBuf],
+    keys: &ReleaseKeys,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<Published> {
+    let mut releases = Vec::new();
+    for directory in directories {
+        let release = VerifiedRelease::open(directory, keys.keyring())?;
+        release.verify_files()?;
+        releases.push(release);
+    }
+    releases.sort_by_key(|release| ReleaseOrder::of(&release.index().release));
+    let publisher = Publisher { store, keys: keys.keyring(), options };
+    for (number, release) in releases.iter().enumerate() {
+        publisher.check_version(release)?;
+        if is_newest(&releases, number) {
+            publisher.check_channel(release)?;
+        }
+    }
+    let _busy = Publishing::begin(store)?;
+    let mut published = publisher.send_objects(&releases, progress)?;
+    for (number, release) in releases.iter().enumerate() {
+        published.releases.push(publisher.name(release, is_newest(&releases, number))?);
+    }
+    Ok(published)
+}
+
+/// Whether no later one is of the same product: a channel gets the newest.
+fn is_newest(releases: &[VerifiedRelease], number: usize) -> bool {
+    let product = |release: &VerifiedRelease| release.index().release.product;
+    let later = releases.iter().skip(number + 1);
+    releases.get(number).is_some_and(|this| !later.map(product).any(|other| other == product(this)))
+}
+
+struct Publisher<'a> {
+    store: &'a Store,
+    keys: &'a Keyring,
+    options: &'a Options,
+}
+
+/// What a channel has.
+struct Channel {
+    object: Object,
+    /// None if it is this very index.
+    other: Option<whittle_format::index::Release>,
+}
+
+impl Publisher<'_> {
+    fn send_objects(
+        &self,
+        releases: &[VerifiedRelease],
+        progress: Progress<'_>,
+    ) -> Result<Published> {
+        let files = releases.iter().flat_map(|release| {
+            release.index().files().into_iter().map(move |file| (release, file))
+        });
+        let mut files: Vec<_> = files.collect();
+        files.sort_by_key(|(_, file)| file.digest);
+        files.dedup_by_key(|(_, file)| file.digest);
+        progress(Event::Begin { objects: files.len() });
+        let sent = workers::for_each(&files, self.options.threads, |(release, file)| {
+            let uploaded = self.send_object(release, file)?;
+            progress(Event::Object { bytes: file.size, uploaded });
+            Ok::<_, Error>((uploaded, u64::from(file.size)))
+        })?;
+        let uploaded: Vec<_> = sent.iter().filter(|(uploaded, _)| *uploaded).collect();
+        Ok(Published {
+            objects: files.len(),
+            uploaded: uploaded.len(),
+            uploaded_bytes: uploaded.iter().map(|(_, bytes)| bytes).sum(),
+            releases: Vec::new(),
+        })
+    }
+
+    /// Sends an object unless it is there as it should be; tells whether it was sent.
+    fn send_object(&self, release: &VerifiedRelease, file: &ListedFile) -> Result<bool> {
+        let key = object_key(&file.digest);
+        if self.is_there(&key, file)? {
+            return Ok(false);
+        }
+        // Read again, and compared with the index again: the directory may have changed.
+        let bytes = release.read_file(file)?;
+        self.store.put(&key, &bytes, Condition::Always, Lifetime::ForEver)?;
+        Ok(true)
+    }
+
+    fn is_there(&self, key: &str, file: &ListedFile) -> Result<bool> {
+        let size_fits = |size: u64| size == u64::from(file.size);
+        if !self.options.read_back {
+            return Ok(self.store.stat(key)?.is_some_and(|entry| size_fits(entry.size)));
+        }
+        let found = self.store.get(key)?;
+        Ok(found.is_some_and(|found| Sha256Digest::of(&found.bytes) == file.digest))
+    }
+
+    /// Writes the index of a release, then, if it is the newest of its product, that of the channel.
+    fn name(&self, release: &VerifiedRelease, is_newest: bool) -> Result<PublishedRelease> {
+        let head = &release.index().release;
+        let key = release_key(&head.product, &head.target_version);
+        let mut was_there = self.check_version(release)?;
+        if !was_there {
+            let bytes = release.index_bytes();
+            let written = self.store.put(&key, bytes, Condition::Absent, Lifetime::ForEver)?;
+            if written == Written::Not {
+                self.check_version(release)?;
+            }
+        }
+        let mut replaces = None;
+        if is_newest {
+            let pointed = self.point_channel(release)?;
+            was_there &= pointed.is_none();
+            replaces = pointed.flatten();
+        }
+        Ok(PublishedRelease {
+            product: head.product.to_string(),
+            version: head.target_version.to_string(),
+            target_sha256: Sha256Digest(head.target_digest),
+            channel: is_newest.then(|| self.options.channel.to_string()),
+            replaces,
+            was_there,
+        })
+    }
+
+    /// Points the channel to the release; tells which version it had before, if any; none if it had this one.
+    fn point_channel(&self, release: &VerifiedRelease) -> Result<Option<Option<String>>> {
+        let head = &release.index().release;
+        let key = channel_key(&head.product, &self.options.channel);
+        for _ in 0..CHANNEL_TRIES {
+            let before = self.check_channel(release)?;
+            let (condition, replaces) = match &before {
+                Some(Channel { other: None, .. }) => return Ok(None),
+                Some(Channel { object, other: Some(other) }) => {
+                    (Condition::Unchanged(&object.tag), Some(other.target_version.to_string()))
+                }
+                None => (Condition::Absent, None),
+            };
+            let bytes = release.index_bytes();
+            let written = self.store.put(&key, bytes, condition, Lifetime::UntilTheNext)?;
+            if written == Written::Now {
+                return Ok(Some(replaces));
+            }
+            // Somebody else was quicker: theirs may be the newer one.
+        }
+        Err(Error::Contended {
+            product: head.product.to_string(),
+            channel: self.options.channel.to_string(),
+            tries: CHANNEL_TRIES,
+        })
+    }
+
+    /// Checks that the version is not taken by another index; tells whether this one is there.
+    fn check_version(&self, release: &VerifiedRelease) -> Result<bool> {
+        let head = &release.index().release;
+        match self.store.get(&release_key(&head.product, &head.target_version))? {
+            None => return Ok(false),
+            Some(found) if found.bytes == release.index_bytes() => return Ok(true),
+            Some(_) => {}
+        }
+        let (product, version) = (head.product.to_string(), head.target_version.to_string());
+        Err(Error::VersionTaken { product, version })
+    }
+
+    /// Reads what the channel has, and checks that the release may take its place.
+    fn check_channel(&self, release: &VerifiedRelease) -> Result<Option<Channel>> {
+        let head = &release.index().release;
+        let key = channel_key(&head.product, &self.options.channel);
+        let Some(object) = self.store.get(&key)? else { return Ok(None) };
+        if object.bytes == release.index_bytes() {
+            return Ok(Some(Channel { object, other: None }));
+        }
+        if object.bytes.len() > MAX_INDEX_ENVELOPE_BYTES {
+            return Err(Error::damaged(&key, "it is too large for an index"));
+        }
+        let current = verify_index(&object.bytes, self.keys)?.release;
+        if current.product != head.product {
+            return Err(Error::damaged(&key, format!("it is of product `{}`", current.product)));
+        }
+        if !self.options.allow_older
+            && ReleaseOrder::of(head).is_before(&ReleaseOrder::of(&current))
+        {
+            return Err(Error::Older {
+                product: head.product.to_string(),
+                channel: self.options.channel.to_string(),
+                current: current.target_version.to_string(),
+                current_counter: current.security_counter,
+                version: head.target_version.to_string(),
+                counter: head.security_counter,
+            });
+        }
+        Ok(Some(Channel { object, other: Some(current) }))
+    }
+}

@@ -1,0 +1,253 @@
+//! Cleaning up.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::slice::from_ref;
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+use whittle_format::{Seed, Share, Stage, shorten};
+use whittle_publish::Error;
+use whittle_publish::gc::{Active, Collected, Options, Why, gc};
+use whittle_publish::pull::{Request, Which, pull};
+use whittle_release::directory::VerifiedRelease;
+use whittle_release::stage;
+
+use crate::place::Place;
+use crate::support::{Plan, key, keyring, label, publish};
+
+fn options(keep: usize) -> Options {
+    Options { keep, active: vec![], grace_s: 0, dry_run: false, now_s: 0 }
+}
+
+fn collect(place: &Place, options: &Options) -> Collected {
+    gc(&place.store(), &keyring(), options).expect("collects")
+}
+
+const VERSIONS: [&str; 6] = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0-rc1"];
+
+/// Six releases of a thermostat, in the order of their versions, and one of a toaster.
+fn releases(room: &TempDir) -> Vec<PathBuf> {
+    let mut plans: Vec<_> = VERSIONS.iter().map(|version| Plan::new(version, 1)).collect();
+    plans.push(Plan { product: "toaster", ..Plan::new("0.1", 1) });
+    plans.iter().map(|plan| plan.write(room.path())).collect()
+}
+
+fn removed(collected: &Collected) -> Vec<&str> {
+    collected.removed.iter().map(|release| release.version.as_str()).collect()
+}
+
+fn object_keys(release: impl AsRef<Path>) -> BTreeSet<String> {
+    let release = VerifiedRelease::open(release.as_ref(), &keyring()).expect("opens");
+    let files = release.index().files();
+    files.iter().map(|file| whittle_publish::layout::object_key(&file.digest)).collect()
+}
+
+#[test]
+fn what_the_last_releases_need_stays() {
+    let room = TempDir::new().expect("there is room");
+    let releases = releases(&room);
+    for place in Place::each() {
+        for release in &releases {
+            publish(&place.store(), from_ref(release)).expect("publishes");
+        }
+        let before = place.keys();
+        let dry = collect(&place, &Options { dry_run: true, now_s: u64::MAX, ..options(3) });
+        assert_eq!(place.keys(), before, "it only told");
+        assert_eq!(removed(&dry), ["1.0", "1.1", "1.2"]);
+        let done = collect(&place, &options(3));
+        assert_eq!(Collected { young: 0, ..done.clone() }, dry);
+        assert_eq!(done.objects.len(), 12);
+        let needed: BTreeSet<_> = releases[3..].iter().flat_map(object_keys).collect();
+        assert_eq!(place.under("by-sha256/"), needed.into_iter().collect::<Vec<_>>());
+        let why: Vec<_> =
+            done.kept.iter().map(|kept| (kept.release.version.as_str(), kept.why)).collect();
+        let expected = [
+            ("1.3", Why::Last),
+            ("1.4", Why::Last),
+            ("2.0-rc1", Why::Channel),
+            ("0.1", Why::Channel),
+        ];
+        assert_eq!(why, expected);
+        assert!(place.under("busy/").is_empty());
+
+        let again = collect(&place, &options(1));
+        assert_eq!(removed(&again), ["1.3", "1.4"]);
+        let out = room.path().join("update.pkg");
+        for product in ["thermostat", "toaster"] {
+            let request = Request {
+                product: label(product),
+                which: Which::Channel(label("stable")),
+                base: None,
+                security_counter: 0,
+                piece_log2: 12,
+            };
+            pull(&place.source(), &keyring(), &request, &out, &|_, _| {})
+                .expect("full images stay");
+        }
+        assert!(matches!(gc(&place.store(), &keyring(), &options(0)), Err(Error::KeepsNothing)));
+    }
+}
+
+#[test]
+fn channels_and_active_releases_stay_however_old() {
+    let room = TempDir::new().expect("there is room");
+    let releases = releases(&room);
+    let place = Place::directory();
+    // A channel that was left behind.
+    let old =
+        whittle_publish::publish::Options { channel: label("legacy"), ..crate::support::options() };
+    let keys = crate::support::release_keys();
+    let publish_old = whittle_publish::publish::publish;
+    publish_old(&place.store(), &releases[..1], &keys, &old, &|_| {}).expect("publishes");
+    publish(&place.store(), &releases[1..]).expect("publishes");
+
+    let list = room.path().join("active.json");
+    let image = Plan::new("1.2", 1).target().digest();
+    let json = format!(
+        r#"{{"schema": 1, "active": [
+            {{"product": "thermostat", "version": "1.1"}}, {{"product": "thermostat", "sha256": "{image}"}}
+        ]}}"#
+    );
+    std::fs::write(&list, json).expect("written");
+    let mut active = Active::read_list(&list).expect("a list");
+    let rollout = Stage {
+        product: label("thermostat"),
+        target_version: label("1.3"),
+        target_digest: shorten(&Plan::new("1.3", 1).target().digest().0),
+        seed: Seed::default(),
+        number: 1,
+        share: Share::ALL,
+    };
+    let file = room.path().join("stage.bin");
+    stage::sign(&rollout, &key()).and_then(|signed| signed.write(&file)).expect("signed");
+    active.push(Active::read_stage(&file, &keyring()).expect("a stage"));
+    // A rollout that is driven from the store itself.
+    let live =
+        Stage { target_digest: shorten(&Plan::new("1.4", 1).target().digest().0), ..rollout };
+    let signed = stage::sign(&live, &key()).expect("signed");
+    place.put("products/thermostat/stage.bin", &signed.0);
+    place.put("products/thermostat/flags.bin", b"devices read it");
+    let done = collect(&place, &Options { active: active.clone(), ..options(1) });
+    assert!(done.removed.is_empty() && done.unknown.is_empty(), "{done:?}");
+    place.take_away("products/thermostat/stage.bin");
+    let done = collect(&place, &Options { active, ..options(1) });
+    assert_eq!(removed(&done), ["1.4"]);
+
+    for (json, why) in [
+        (r#"{"active": [{"product": "thermostat"}]}"#, "either"),
+        (r#"{"active": [{"product": "-", "version": "1"}]}"#, "label"),
+        (r#"{"activ": []}"#, "activ"),
+    ] {
+        std::fs::write(&list, json).expect("written");
+        let error = Active::read_list(&list).expect_err(json);
+        let cause = std::error::Error::source(&error).expect("told").to_string();
+        assert!(cause.contains(why) || why == "label", "{cause}");
+    }
+    let gone = vec![Active::version(label("thermostat"), label("1.4"))];
+    let before = place.keys();
+    let refused = gc(&place.store(), &keyring(), &Options { active: gone, ..options(1) });
+    assert!(matches!(refused, Err(Error::NoSuchRelease(_))), "a slip of the pen removes nothing");
+    assert_eq!(place.keys(), before);
+}
+
+#[test]
+fn what_is_young_stays() {
+    let room = TempDir::new().expect("there is room");
+    for place in Place::each() {
+        publish(&place.store(), &releases(&TempDir::new_in(room.path()).expect("room")))
+            .expect("publishes");
+        let orphan = whittle_release::Sha256Digest::of(b"an upload that was killed");
+        place.put(&whittle_publish::layout::object_key(&orphan), b"an upload that was killed");
+        let done = collect(&place, &Options { grace_s: 3600, ..options(1) });
+        assert_eq!((done.removed.len(), done.objects.len(), done.young), (0, 0, 1));
+        assert!(done.kept.iter().any(|kept| kept.why == Why::Young));
+        let done = collect(&place, &options(9));
+        assert_eq!((done.removed.len(), done.objects.len(), done.young), (0, 1, 0));
+    }
+}
+
+#[test]
+fn what_is_not_understood_ends_it() {
+    let room = TempDir::new().expect("there is room");
+    let releases = releases(&room);
+    let index = std::fs::read(releases[0].join("index.cose")).expect("there");
+    let mut flipped = index.clone();
+    flipped[60] ^= 1;
+    for place in Place::each() {
+        publish(&place.store(), &releases).expect("publishes");
+        let before = place.keys();
+        for (key, bytes) in [
+            ("products/thermostat/releases/0.9.cose", &index),
+            ("products/toaster/channels/beta.cose", &index),
+            ("products/thermostat/channels/beta.cose", &flipped),
+            ("products/thermostat/stage.bin", &index),
+        ] {
+            place.put(key, bytes);
+            let refused = gc(&place.store(), &keyring(), &options(1));
+            assert!(matches!(refused, Err(Error::Damaged { .. })), "{key}: {refused:?}");
+            place.take_away(key);
+        }
+        assert_eq!(place.keys(), before);
+        place.put("by-sha256/readme.txt", b"?");
+        place.put("products/thermostat/readme.txt", b"?");
+        let done = collect(&place, &options(9));
+        assert_eq!(done.unknown, ["products/thermostat/readme.txt", "by-sha256/readme.txt"]);
+        assert!(done.objects.is_empty());
+    }
+}
+
+#[test]
+fn publishing_and_collecting_keep_apart() {
+    let room = TempDir::new().expect("there is room");
+    let release = Plan::new("1.0", 1).write(room.path());
+    for place in Place::each() {
+        place.put("busy/gc", b"somebody else");
+        let refused = publish(&place.store(), from_ref(&release));
+        assert!(matches!(refused, Err(Error::GcRunning(_))), "{refused:?}");
+        let refused = gc(&place.store(), &keyring(), &options(1));
+        assert!(matches!(refused, Err(Error::GcRunning(_))), "{refused:?}");
+        assert_eq!(place.keys().len(), 1, "their own marks are gone");
+        place.take_away("busy/gc");
+
+        place.put("busy/publish-0123456789abcdef", b"somebody else");
+        publish(&place.store(), from_ref(&release)).expect("two may publish");
+        for grace_s in [0, 3600] {
+            let refused = gc(&place.store(), &keyring(), &Options { grace_s, ..options(1) });
+            assert!(matches!(refused, Err(Error::Publishing(_))), "{refused:?}");
+        }
+        assert_eq!(place.under("busy/"), ["busy/publish-0123456789abcdef"]);
+    }
+}
+
+#[test]
+fn who_was_killed_is_forgotten() {
+    let room = TempDir::new().expect("there is room");
+    let release = Plan::new("1.0", 1).write(room.path());
+    let place = Place::directory();
+    let age = |key: &str, s: u64| {
+        let file =
+            std::fs::File::options().write(true).open(place.root().join(key)).expect("there");
+        file.set_modified(SystemTime::now() - Duration::from_secs(s)).expect("set");
+    };
+    place.put("busy/gc", b"killed");
+    age("busy/gc", 3000);
+    assert!(matches!(
+        publish(&place.store(), from_ref(&release)),
+        Err(Error::GcRunning(3000..3100))
+    ));
+    age("busy/gc", 3700);
+    publish(&place.store(), &[release]).expect("publishes");
+    place.put("by-sha256/.whittle-abc", b"half an ob");
+    age("by-sha256/.whittle-abc", 7200);
+    place.put("busy/publish-0123456789abcdef", b"killed");
+    age("busy/publish-0123456789abcdef", 3000);
+    let hour = Options { grace_s: 3600, ..options(1) };
+    assert!(matches!(gc(&place.store(), &keyring(), &hour), Err(Error::Publishing(3000..3100))));
+    age("busy/publish-0123456789abcdef", 3700);
+    place.put("busy/gc", b"killed");
+    age("busy/gc", 3700);
+    collect(&place, &hour);
+    assert!(!place.root().join("by-sha256/.whittle-abc").exists());
+    assert!(place.under("busy/").is_empty());
+}

@@ -1,0 +1,12 @@
+//! Publishing to directories and to a server that speaks S3, and fetching from there and from web servers.
+
+mod caching;
+mod collecting;
+mod faults;
+mod laws;
+mod place;
+mod proxy;
+mod resuming;
+mod server;
+mod support;
+mod web;
