@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::{header, setup, shell};
 
 /// What a crate of ours may depend on, besides crates that only its tests use.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("whittle-both", &[]),
     ("whittle-format", &["defmt"]),
     ("whittle-delta", &["bzip2", "defmt", "qbsdiff", "ruzstd", "zstd"]),
@@ -26,6 +26,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
         ],
     ),
     ("whittle-capi", &["embedded-storage", "whittle-format", "whittle-patcher-nostd"]),
+    ("whittle-inputs", &["object", "sha2", "thiserror", "whittle-delta"]),
     (
         "whittle-metrics",
         &["base64", "csv", "serde", "serde_json", "thiserror", "ureq", "whittle-rollout"],
