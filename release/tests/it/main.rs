@@ -1,0 +1,3 @@
+//! Whole steps of the host side, on small images.
+
+mod firmware_files;
