@@ -74,3 +74,32 @@ pub enum Error {
     #[error(transparent)]
     Mcuboot(#[from] McubootError),
 }
+
+/// What a caller may do about an error, besides having the file made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WayOut {
+    /// Take the file as it is: [`Format::Raw`].
+    Raw,
+    /// Take a part of it: [`crate::Options::range`].
+    Range,
+    /// Say which family of chips is meant: [`crate::Options::family`].
+    Family,
+    /// Name the right format.
+    Format,
+}
+
+impl Error {
+    /// What may be done about it.
+    #[must_use]
+    pub fn way_out(&self) -> WayOut {
+        match self {
+            Self::Memory(MemoryError::Nothing) => WayOut::Raw,
+            Self::Memory(_) => WayOut::Range,
+            Self::Uf2(Uf2Error::SeveralFamilies { .. } | Uf2Error::NoSuchFamily { .. }) => {
+                WayOut::Family
+            }
+            Self::NotThatFormat { .. } => WayOut::Format,
+            _ => WayOut::Raw,
+        }
+    }
+}

@@ -47,7 +47,7 @@ mod raw;
 mod srec;
 pub mod uf2;
 
-pub use error::Error;
+pub use error::{Error, WayOut};
 pub use format::{Format, recognise};
 pub use hex_lines::LineError;
 pub use input::{Header, Input, Options, read};
