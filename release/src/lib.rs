@@ -10,6 +10,7 @@
 pub mod apply;
 pub mod archive;
 pub mod build;
+pub mod bundle;
 pub mod device_id;
 pub mod directory;
 mod encode;
@@ -31,4 +32,4 @@ pub use error::{Culprit, Error, Result};
 pub use image::{Image, Sha256Digest};
 pub use package::{Package, SignedEnvelope};
 pub use source::Source;
-pub use whittle_inputs::{Format as InputFormat, Options as InputOptions};
+pub use whittle_inputs::{Format as InputFormat, Options as InputOptions, WayOut};
