@@ -93,8 +93,12 @@ impl Error {
     #[must_use]
     pub fn way_out(&self) -> WayOut {
         match self {
-            Self::Memory(MemoryError::Nothing) => WayOut::Raw,
-            Self::Memory(_) => WayOut::Range,
+            Self::Memory(
+                MemoryError::Gap { .. }
+                | MemoryError::NothingInRange { .. }
+                | MemoryError::TooLarge { .. }
+                | MemoryError::TooMuch { .. },
+            ) => WayOut::Range,
             Self::Uf2(Uf2Error::SeveralFamilies { .. } | Uf2Error::NoSuchFamily { .. }) => {
                 WayOut::Family
             }

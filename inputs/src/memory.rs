@@ -151,8 +151,7 @@ impl Memory {
         let end = address.checked_add(bytes.len() as u64);
         let end = end.ok_or(MemoryError::BehindTheEnd(place))?;
         let wanted = self.range.clone().unwrap_or(0..u64::MAX);
-        let (from, to) =
-            (wanted.start.clamp(address, end), wanted.end.clamp(address, end).max(address));
+        let [from, to] = [wanted.start, wanted.end].map(|bound| bound.clamp(address, end));
         let inside = |at: u64| usize::try_from(at.saturating_sub(address)).ok();
         let part = inside(from).zip(inside(to)).and_then(|(from, to)| bytes.get(from..to));
         let part = part.unwrap_or_default();

@@ -118,11 +118,7 @@ impl Image {
     /// # Errors
     /// [`Error::Io`] or [`Error::ImageTooLarge`].
     pub fn read(path: &Path) -> Result<Self> {
-        let limit = u64::from(MAX_IMAGE_BYTES);
-        // A device or a pipe has no length of its own.
-        let len = || std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let too_large = || Error::ImageTooLarge { got: len().max(limit + 1), limit };
-        files::read_at_most(path, MAX_IMAGE_BYTES.into())?.ok_or_else(too_large).and_then(Self::new)
+        read_file(path).and_then(Self::new)
     }
 
     /// Reads a firmware file in whichever format it is, and what it tells of the image.
@@ -130,8 +126,7 @@ impl Image {
     /// # Errors
     /// [`Error::Input`] if it is damaged; [`Error::Io`] or [`Error::ImageTooLarge`].
     pub fn read_firmware(path: &Path, options: &InputOptions) -> Result<Self> {
-        let file = Self::read(path)?;
-        let input = whittle_inputs::read(file.bytes, options)
+        let input = whittle_inputs::read(read_file(path)?, options)
             .map_err(|source| Error::Input { path: path.to_owned(), source: Box::new(source) })?;
         let source = Source::of(&input);
         Ok(Self::new(input.bytes)?.with_source(source))
@@ -172,4 +167,13 @@ impl fmt::Debug for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Image").field("size", &self.size()).field("digest", &self.digest).finish()
     }
+}
+
+/// Reads a file of at most as many bytes as an image has.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let limit = u64::from(MAX_IMAGE_BYTES);
+    // A device or a pipe has no length of its own.
+    let len = || std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let too_large = || Error::ImageTooLarge { got: len().max(limit + 1), limit };
+    files::read_at_most(path, limit)?.ok_or_else(too_large)
 }
