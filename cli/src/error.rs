@@ -8,7 +8,7 @@ use whittle_metrics::BadFile;
 use whittle_metrics::prometheus::BadSource;
 use whittle_policy_host::{CallError, Fault, LoadError};
 use whittle_publish::Error as PublishError;
-use whittle_release::Error as ReleaseError;
+use whittle_release::{Error as ReleaseError, WayOut};
 use whittle_rollout_store::{SessionError, StoreError};
 
 use crate::exit::Exit;
@@ -208,6 +208,17 @@ impl Error {
             }
             ReleaseError::FlagsTooLarge { .. } => {
                 "name a group instead of many devices, and remove flags that every release has on"
+            }
+            ReleaseError::Input { source, .. } => match source.way_out() {
+                WayOut::Raw => "have it made anew; `--input-format raw` takes the file as it is",
+                WayOut::Range => {
+                    "`--address-range` takes a part of it, such as the main flash of a file that also has option bytes"
+                }
+                WayOut::Family => "`--uf2-family` says which one is meant",
+                WayOut::Format => "leave out `--input-format`, and the format is recognised",
+            },
+            ReleaseError::OtherInstructionSet { .. } => {
+                "leave this base out; `--instruction-set` overrules what the files say"
             }
             ReleaseError::SlotTooSmall { .. } => "shrink the image, or correct `--slot-size`",
             ReleaseError::OverBudget { .. } => "`whittle explain` tells what takes the room",

@@ -1,11 +1,13 @@
 //! Argument values with units and ranges.
 
+use std::ops::Range;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use whittle_format::manifest::HardwareRange;
 use whittle_format::{Label, Seed, Share};
 use whittle_release::image::from_hex;
-use whittle_release::percent;
+use whittle_release::{InputFormat, percent};
 
 /// Parses a product name or version.
 pub(crate) fn label(text: &str) -> Result<Label, String> {
@@ -69,6 +71,28 @@ pub(crate) fn address(text: &str) -> Result<u32, String> {
     parsed.map_err(|_| "wanted an address of 32 bits, such as 0x8000000".to_owned())
 }
 
+/// Parses a range of addresses, such as `0x8004000-0x8080000`; its end is not in it.
+pub(crate) fn address_range(text: &str) -> Result<Range<u64>, String> {
+    let wrong = || "wanted two addresses, such as 0x8004000-0x8080000".to_owned();
+    let (start, end) = text.split_once('-').ok_or_else(wrong)?;
+    // The end of the last byte of 32 bits has 33.
+    let end = if end == "0x100000000" { 1 << 32 } else { u64::from(address(end)?) };
+    let range = u64::from(address(start)?)..end;
+    if range.is_empty() { Err("the range ends before it begins".to_owned()) } else { Ok(range) }
+}
+
+/// Parses a byte, in hexadecimal with `0x` or in decimal.
+pub(crate) fn byte(text: &str) -> Result<u8, String> {
+    let byte = address(text).ok().and_then(|byte| u8::try_from(byte).ok());
+    byte.ok_or_else(|| "wanted a byte, such as 0xff".to_owned())
+}
+
+/// The formats of firmware files by their names.
+pub(crate) fn input_formats() -> impl TypedValueParser<Value = InputFormat> {
+    let names = InputFormat::ALL.map(InputFormat::name);
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<InputFormat>())
+}
+
 /// Parses one hardware revision or an inclusive range, such as `3` or `2-5`.
 pub(crate) fn hardware(text: &str) -> Result<HardwareRange, String> {
     let revision = |text: &str| {
@@ -118,6 +142,17 @@ mod tests {
         for wrong in ["", "08000000", "0x100000000", "-1"] {
             assert!(address(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn ranges_of_addresses_end_behind_them() {
+        assert_eq!(address_range("0x8004000-0x8080000"), Ok(0x0800_4000..0x0808_0000));
+        assert_eq!(address_range("0-0x100000000"), Ok(0..1 << 32));
+        for wrong in ["", "5", "5-5", "6-5", "-5", "5-", "0-0x100000001"] {
+            assert!(address_range(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!((byte("0xff"), byte("0")), (Ok(255), Ok(0)));
+        assert!(byte("256").is_err() && byte("").is_err());
     }
 
     #[test]

@@ -4,6 +4,8 @@ use whittle_policy_host::types::{
     DecidedBy, Decision, Fallback, PauseOrder, Reason, RollbackOrder, RootCause, Severity, Stage,
 };
 
+use whittle_release::Source;
+
 use crate::printer::one_line;
 use crate::time;
 
@@ -107,4 +109,13 @@ pub(crate) fn percent(share: f64) -> String {
 fn figure(value: f64) -> String {
     let text = format!("{value:.3e}");
     text.parse::<f64>().map_or(text, |rounded| rounded.to_string())
+}
+
+/// Format, address, instruction set and version of a firmware file, as far as it told.
+pub(crate) fn source(source: &Source) -> String {
+    let address = source.load_address.map(|address| format!(" at {address:#x}"));
+    let set = source.instruction_set.map(|set| format!(", {}", set.name()));
+    let version = source.version.as_ref().map(|version| format!(", version {}", one_line(version)));
+    let known = [address, set, version].into_iter().flatten().collect::<String>();
+    format!("{}{known}", source.format)
 }

@@ -265,6 +265,38 @@ fn every_instruction_set_survives_the_round_trip() {
     }
 }
 
+/// A program linked for one slot and its next release for the other: what it refers to moves with the slot, and by what came in
+/// between.
+#[test]
+fn base_and_target_may_lie_at_different_addresses() {
+    const LEN: u32 = 48_000;
+    const NEW: u32 = 600;
+    let [base_load, load] = [0x0800_4000_u32, 0x0804_4000];
+    let code = code_like(7, 40_000);
+    let linked = |address: &dyn Fn(u32) -> u32| -> Vec<u8> {
+        let pointers =
+            (0..2000u32).map(|n| address(2 * (n.wrapping_mul(0x9e37_79b1) % (LEN / 2))) + 1);
+        let chunks = pointers.zip(code.chunks_exact(20));
+        chunks.flat_map(|(pointer, code)| [&pointer.to_le_bytes(), code].concat()).collect()
+    };
+    let middle = LEN / 2;
+    let base = linked(&|offset| base_load + offset);
+    let mut target = linked(&|offset| load + offset + if offset < middle { 0 } else { NEW });
+    let at = middle as usize;
+    target.splice(at..at, code_like(99, NEW as usize));
+    let len = |base_load_address: Option<u32>, load_address: Option<u32>| {
+        let code = CodeHint::Set(InstructionSet::Thumb);
+        let options =
+            compact::Options { load_address, base_load_address, code, ..Default::default() };
+        let payload = compact::encode(Some(&base), &target, options).unwrap().payload;
+        assert_eq!(compact_decode(&base, &target, &payload, 512).as_ref(), Ok(&target));
+        payload.len()
+    };
+    let (known, same) = (len(Some(base_load), Some(load)), len(None, Some(load)));
+    assert!(known * 10 < same * 9, "{known} bytes, {same} with one address for both");
+    assert_eq!(len(Some(base_load), None), len(None, None));
+}
+
 #[test]
 fn a_target_may_begin_inside_a_pair() {
     let filler = std::iter::repeat_n(0x0000_0013u32, 300);

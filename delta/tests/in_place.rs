@@ -194,6 +194,7 @@ fn round_trip(base: &[u8], target: &[u8], in_place: InPlace<'_>, set: Instructio
         load_address: Some(0x4020_0000),
         code: CodeHint::Set(set),
         effort: compact::Effort::Quick,
+        ..Default::default()
     };
     let payload = compact::encode_in_place(base, target, options, in_place).unwrap().payload;
     let decoded = decode(in_place, base, target.len(), &payload);

@@ -101,6 +101,7 @@ fn compact_encode(base: &[u8], target: &[u8], class: Class, code: CodeHint) -> V
         load_address: Some(0x4020_0000),
         code,
         effort: compact::Effort::Quick,
+        ..Default::default()
     };
     compact::encode(Some(base), target, options).expect("encodes").payload
 }

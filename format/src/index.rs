@@ -133,11 +133,11 @@ pub struct Attachment {
     pub digest: Digest,
 }
 
-/// A record of fixed length in the index.
+/// A record of fixed length in the index, or in a bundle.
 pub trait Record: Sized {
     /// Length in bytes.
     const LEN: usize;
-    /// Most records of this kind in one index.
+    /// Most records of this kind in one document.
     const MAX_COUNT: usize;
     /// Name in errors.
     const FIELD: Part;
@@ -232,7 +232,7 @@ impl Record for Attachment {
     }
 }
 
-/// Records that have been checked one by one when the index was parsed.
+/// Records that have been checked one by one when they were parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Records<'a, R> {
     bytes: &'a [u8],
@@ -240,7 +240,7 @@ pub struct Records<'a, R> {
 }
 
 impl<'a, R: Record + 'a> Records<'a, R> {
-    fn parse(reader: &mut Reader<'a>, count: u8) -> Result<Self, FormatError> {
+    pub(crate) fn parse(reader: &mut Reader<'a>, count: u8) -> Result<Self, FormatError> {
         check_count::<R>(count.into())?;
         let bytes = reader.take(R::LEN.saturating_mul(count.into()))?;
         for record in bytes.chunks_exact(R::LEN) {
@@ -249,7 +249,7 @@ impl<'a, R: Record + 'a> Records<'a, R> {
         Ok(Self { bytes, kind: PhantomData })
     }
 
-    /// The records in the order of the index.
+    /// The records in their order.
     pub fn iter(&self) -> impl Iterator<Item = R> + use<'a, R> {
         self.bytes.chunks_exact(R::LEN).filter_map(|record| R::parse(record).ok())
     }
@@ -336,11 +336,14 @@ pub fn emit(
     Ok(writer.len())
 }
 
-fn put_records<R: Record>(writer: &mut Writer<'_>, records: &[R]) -> Result<(), FormatError> {
+pub(crate) fn put_records<R: Record>(
+    writer: &mut Writer<'_>,
+    records: &[R],
+) -> Result<(), FormatError> {
     records.iter().try_for_each(|record| record.emit(writer.claim(R::LEN)?))
 }
 
-fn check_count<R: Record>(count: usize) -> Result<u8, FormatError> {
+pub(crate) fn check_count<R: Record>(count: usize) -> Result<u8, FormatError> {
     let limit = u32::try_from(R::MAX_COUNT).unwrap_or(u32::MAX);
     at_most(R::FIELD, u32::try_from(count).unwrap_or(u32::MAX), limit)?;
     u8::try_from(count).map_err(|_| FormatError::OutOfRange { field: R::FIELD })

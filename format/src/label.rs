@@ -40,6 +40,11 @@ impl Label {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 
+    /// The characters as bytes, and zeros behind them.
+    pub(crate) fn filled(&self) -> [u8; MAX_LABEL_BYTES] {
+        self.bytes
+    }
+
     /// The characters.
     #[must_use]
     pub fn as_str(&self) -> &str {

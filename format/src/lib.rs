@@ -24,6 +24,7 @@
 )]
 
 pub mod block;
+pub mod bundle;
 pub mod envelope;
 mod error;
 pub mod flags;

@@ -35,6 +35,15 @@ pub const MAX_BASES: usize = 64;
 /// Most attachments (release notes, SBOM) that one release index lists.
 pub const MAX_ATTACHMENTS: usize = 8;
 
+/// Longest bundle envelope, in bytes.
+pub const MAX_BUNDLE_ENVELOPE_BYTES: usize = 4096;
+
+/// Most components that one bundle lists.
+pub const MAX_COMPONENTS: usize = 16;
+
+/// Most requirements that one bundle lists.
+pub const MAX_REQUIREMENTS: usize = 64;
+
 /// Longest flags envelope, in bytes: a device keeps one in its journal.
 pub const MAX_FLAGS_ENVELOPE_BYTES: usize = 1024;
 

@@ -2,6 +2,10 @@
 //!
 //! Ordinary tests replay everything under `corpus/`; `cargo fuzz run TARGET` looks for more.
 
+mod firmware_files;
+
+pub use firmware_files::{input_elf, input_esp, input_ihex, input_mcuboot, input_srec, input_uf2};
+
 use whittle_delta::compact::{
     self, Class, CodeHint, CompactDecoder, InstructionSet, LargestTables,
 };
@@ -212,5 +216,34 @@ mod tests {
     #[test]
     fn stage_document() {
         replay("stage_document", super::stage_document);
+    }
+    #[test]
+    fn input_elf() {
+        replay("input_elf", super::input_elf);
+    }
+
+    #[test]
+    fn input_esp() {
+        replay("input_esp", super::input_esp);
+    }
+
+    #[test]
+    fn input_ihex() {
+        replay("input_ihex", super::input_ihex);
+    }
+
+    #[test]
+    fn input_mcuboot() {
+        replay("input_mcuboot", super::input_mcuboot);
+    }
+
+    #[test]
+    fn input_srec() {
+        replay("input_srec", super::input_srec);
+    }
+
+    #[test]
+    fn input_uf2() {
+        replay("input_uf2", super::input_uf2);
     }
 }

@@ -11,10 +11,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use whittle_delta::compact::InstructionSet;
 use whittle_format::Label;
 
 use crate::image::Sha256Digest;
-use crate::{Error, Image, Result, files};
+use crate::{Error, Image, Result, Source, files};
 
 const CATALOG_FILE: &str = "catalog.json";
 const LOCK_FILE: &str = "lock";
@@ -36,6 +37,19 @@ pub struct Entry {
     pub bytes: u32,
     /// Counts up with every image that was added.
     pub sequence: u64,
+    /// Address of the image's first byte, if its file told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_address: Option<u64>,
+    /// Name of its instruction set, if its file told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruction_set: Option<String>,
+}
+
+impl Entry {
+    fn instruction_set(&self) -> Option<InstructionSet> {
+        let name = self.instruction_set.as_deref()?;
+        InstructionSet::ALL.into_iter().find(|set| set.name() == name)
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,8 +103,16 @@ impl Archive {
         self.store(image)?;
         let last = catalog.entries.iter().map(|entry| entry.sequence).max();
         let sequence = last.map_or(0, |last| last.saturating_add(1));
-        let entry =
-            Entry { product, version, sha256: image.digest(), bytes: image.size(), sequence };
+        let Source { load_address, instruction_set, .. } = *image.source();
+        let entry = Entry {
+            product,
+            version,
+            sha256: image.digest(),
+            bytes: image.size(),
+            sequence,
+            load_address,
+            instruction_set: instruction_set.map(|set| set.name().to_owned()),
+        };
         catalog.entries.push(entry.clone());
         self.write(&catalog)?;
         Ok(Added::New(entry))
@@ -160,7 +182,8 @@ impl Archive {
                 path.display()
             )));
         }
-        Ok(image)
+        let (load_address, instruction_set) = (entry.load_address, entry.instruction_set());
+        Ok(image.with_source(Source { load_address, instruction_set, ..Source::default() }))
     }
 
     /// Keeps the last `keep` releases of each product, or of one, and removes the others; returns what was removed.
@@ -221,6 +244,14 @@ impl Archive {
         };
         if let Some(entry) = catalog.entries.iter().find(named_badly) {
             return Err(damaged(format!("entry {} has a bad name", entry.sequence)));
+        }
+        let is_unknown =
+            |entry: &&Entry| entry.instruction_set.is_some() && entry.instruction_set().is_none();
+        if let Some(entry) = catalog.entries.iter().find(is_unknown) {
+            return Err(damaged(format!(
+                "entry {} has an unknown instruction set",
+                entry.sequence
+            )));
         }
         if catalog.schema != SCHEMA {
             return Err(damaged(format!(

@@ -62,15 +62,18 @@ impl CacheKey {
             slot_bytes: _,
             codec,
             fixed_block_log2: _,
-            load_address,
-            code,
+            load_address: _,
+            code: _,
             in_place,
         } = *profile;
+        // With what the images' files tell of them.
+        let told = profile.compact_options(base, target, decoder_ram_bytes);
+        let (code, addresses) = (told.code, (told.base_load_address, told.load_address));
         let base = base.map_or("none".to_owned(), |base| base.digest().to_string());
         let revisions = Codec::ALL.map(|codec| (codec.name(), revision(codec)));
         let made_from = format!(
             "whittle artifact 1\nversion {}\nrevisions {revisions:?}\nbase {base}\ntarget {}\nram {decoder_ram_bytes}\n\
-             codec {codec:?}\nload address {load_address:?}\ncode {code:?}\nin place {in_place:?}\n",
+             codec {codec:?}\nload addresses {addresses:?}\ncode {code:?}\nin place {in_place:?}\n",
             env!("CARGO_PKG_VERSION"),
             target.digest(),
         );
@@ -197,7 +200,7 @@ pub(crate) fn parse(key: &CacheKey, entry: &[u8]) -> Option<Choice> {
 mod tests {
     use super::*;
     use crate::encode::{InPlaceRoom, encode};
-    use crate::{CodecChoice, DeviceProfile};
+    use crate::{CodecChoice, DeviceProfile, Source};
     use whittle_delta::compact::CodeHint;
 
     fn images() -> (Image, Image) {
@@ -252,9 +255,19 @@ mod tests {
         keys.push(key(&usual));
         keys.push(CacheKey::of(None, &target, &usual));
         keys.push(CacheKey::of(Some(&target), &base, &usual));
+        let told = |of_base: Source, of_target: Source| {
+            let base = base.clone().with_source(of_base);
+            CacheKey::of(Some(&base), &target.clone().with_source(of_target), &usual)
+        };
+        let at = |address| Source { load_address: Some(address), ..Source::default() };
+        let thumb = Some(compact::InstructionSet::Thumb);
+        let thumb = Source { instruction_set: thumb, ..Source::default() };
+        keys.push(told(Source::default(), at(4096)));
+        keys.push(told(at(8192), at(4096)));
+        keys.push(told(Source::default(), thumb));
         keys.sort();
         keys.dedup();
-        assert_eq!(keys.len(), 8);
+        assert_eq!(keys.len(), 11);
         let blocks =
             DeviceProfile { fixed_block_log2: Some(8), slot_bytes: Some(1 << 20), ..usual };
         assert_eq!(key(&blocks), key(&usual), "blocks are cut afterwards");

@@ -302,6 +302,8 @@ mod tests {
             security_counter: 0,
             target_bytes: 100_000,
             target_sha256: Sha256Digest::of(b"target"),
+            target_input: crate::Source::default(),
+            warnings: vec![],
             artifacts: vec![
                 artifact(Some("1.1.0"), 8000, 16384),
                 artifact(Some("1.0.0"), 12_001, 65536),

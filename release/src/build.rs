@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use serde::Serialize;
 use whittle_delta::EncodeError;
-use whittle_delta::compact::InstructionSet;
+use whittle_delta::compact::{CodeHint, InstructionSet};
 use whittle_format::index::{self, Attachment, AttachmentKind};
 use whittle_format::manifest::{BaseRef, HardwareRange, Kind};
 use whittle_format::{Label, Manifest, ShortDigest, limits, shorten};
@@ -14,7 +14,7 @@ use crate::encode::{Alternative, Candidate, Choice, encode, is_possible};
 use crate::image::Sha256Digest;
 use crate::keys::{Keyring, Signer};
 use crate::package::{Package, SignedEnvelope};
-use crate::{DeviceProfile, Error, Image, Result, self_check};
+use crate::{DeviceProfile, Error, Image, Result, Source, self_check};
 
 /// A delta is shipped only if it saves this much of the full image, in percent, or [`MIN_SAVING_BYTES`].
 pub const MIN_SAVING_PERCENT: u64 = 10;
@@ -114,6 +114,10 @@ pub struct Report {
     pub target_bytes: u32,
     /// SHA-256 of the target.
     pub target_sha256: Sha256Digest,
+    /// What the target's file told.
+    pub target_input: Source,
+    /// What should not surprise anybody later, each a sentence without its stop.
+    pub warnings: Vec<String>,
     /// The packages, the full image last.
     pub artifacts: Vec<Artifact>,
     /// Bases that are served by the full image.
@@ -227,7 +231,37 @@ fn check(request: &Request<'_>) -> Result<()> {
             limits::MAX_BASES
         )));
     }
+    if request.profile.code == CodeHint::Find {
+        request.bases.iter().try_for_each(|base| check_instruction_set(base, &request.target))?;
+    }
     Ok(())
+}
+
+/// A base for another processor was never on a device that the target is for.
+fn check_instruction_set(base: &Base, target: &Image) -> Result<()> {
+    let [got, wanted] = [&base.image, target].map(|image| image.source().instruction_set);
+    match (got, wanted) {
+        (Some(got), Some(wanted)) if got != wanted => {
+            let (got, wanted) = (got.name(), wanted.name());
+            Err(Error::OtherInstructionSet { base: name(base), got, wanted })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn warnings(request: &Request<'_>) -> Vec<String> {
+    let elsewhere = |base: &Base| {
+        let [got, wanted] = [&base.image, &request.target].map(|image| image.source().load_address);
+        let (got, wanted) = got.zip(wanted).filter(|(got, wanted)| got != wanted)?;
+        Some(format!(
+            "base {} lies at {got:#x}, the target at {wanted:#x}: right only for devices that run images from several slots",
+            name(base)
+        ))
+    };
+    match request.profile.load_address {
+        Some(_) => Vec::new(),
+        None => request.bases.iter().filter_map(elsewhere).collect(),
+    }
 }
 
 /// Encodes an artifact or takes it out of the cache, replays and signs it.
@@ -364,6 +398,8 @@ fn assemble(request: &Request<'_>, deltas: Vec<Outcome>, full: Made) -> Result<B
         security_counter: request.security_counter,
         target_bytes: request.target.size(),
         target_sha256: request.target.digest(),
+        target_input: request.target.source().clone(),
+        warnings: warnings(request),
         artifacts,
         refused,
     };

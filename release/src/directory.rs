@@ -216,16 +216,11 @@ fn read_index(directory: &Path) -> Result<Vec<u8>> {
 }
 
 fn parse_index(bytes: &[u8], keys: Option<&Keyring>) -> Result<ReleaseIndex> {
-    let what = || format!("`{INDEX_FILE}`");
-    let (envelope, rest) = Envelope::parse(bytes).map_err(Error::format(what()))?;
-    if !rest.is_empty() {
-        let extra = whittle_format::FormatError::TrailingBytes;
-        return Err(Error::format(what())(extra));
-    }
-    if let Some(keys) = keys {
-        verify_signature(&envelope, keys).map_err(Error::signed(what(), bytes))?;
-    }
-    let index = Index::parse(envelope.payload).map_err(Error::format(what()))?;
+    let envelope = match keys {
+        Some(keys) => verified_envelope(INDEX_FILE, bytes, keys)?,
+        None => whole_envelope(INDEX_FILE, bytes)?,
+    };
+    let index = Index::parse(envelope.payload).map_err(Error::format(format!("`{INDEX_FILE}`")))?;
     Ok(ReleaseIndex {
         release: index.release,
         bases: index.bases.iter().collect(),
@@ -233,6 +228,31 @@ fn parse_index(bytes: &[u8], keys: Option<&Keyring>) -> Result<ReleaseIndex> {
         attachments: index.attachments.iter().collect(),
         key_id: envelope.key_id,
     })
+}
+
+/// The payload of a file that is one envelope, once its signature has been checked.
+pub(crate) fn verified_payload<'a>(
+    file: &str,
+    bytes: &'a [u8],
+    keys: &Keyring,
+) -> Result<&'a [u8]> {
+    verified_envelope(file, bytes, keys).map(|envelope| envelope.payload)
+}
+
+fn verified_envelope<'a>(file: &str, bytes: &'a [u8], keys: &Keyring) -> Result<Envelope<'a>> {
+    let envelope = whole_envelope(file, bytes)?;
+    verify_signature(&envelope, keys).map_err(Error::signed(format!("`{file}`"), bytes))?;
+    Ok(envelope)
+}
+
+fn whole_envelope<'a>(file: &str, bytes: &'a [u8]) -> Result<Envelope<'a>> {
+    let what = || format!("`{file}`");
+    let (envelope, rest) = Envelope::parse(bytes).map_err(Error::format(what()))?;
+    if rest.is_empty() {
+        Ok(envelope)
+    } else {
+        Err(Error::format(what())(whittle_format::FormatError::TrailingBytes))
+    }
 }
 
 fn verify_signature(envelope: &Envelope<'_>, keys: &Keyring) -> Result<(), PatchError> {
@@ -278,6 +298,13 @@ impl VerifiedRelease {
     /// [`Error::Io`], [`Error::WrongFileSize`] or [`Error::NotTheListedFile`].
     pub fn read_file(&self, file: &ListedFile) -> Result<Vec<u8>> {
         self.read_listed(&file.name, file.size, &file.digest.0)
+    }
+
+    /// Size and SHA-256 of the index's file, by which a bundle lists the release.
+    #[must_use]
+    pub fn index_file(&self) -> (u32, Sha256Digest) {
+        let size = u32::try_from(self.index_bytes.len()).unwrap_or(u32::MAX);
+        (size, Sha256Digest::of(&self.index_bytes))
     }
 
     /// The verified index.

@@ -21,9 +21,9 @@ pub struct DeviceProfile {
     pub codec: CodecChoice,
     /// Blocks of `2^block_log2` bytes; if none is given, as many as suit the RAM.
     pub fixed_block_log2: Option<u8>,
-    /// Where the first byte of the images lies, if that is known.
+    /// Where the first byte of all images lies, whatever their files tell.
     pub load_address: Option<u32>,
-    /// Whose code the images are.
+    /// Whose code all images are, whatever their files tell.
     pub code: CodeHint,
     /// Set for devices with a single slot: deltas are then made to be applied in place.
     pub in_place: Option<InPlaceRoom>,
@@ -54,6 +54,35 @@ impl DeviceProfile {
         const LARGE: u8 = 16;
         let fitting = if self.decoder_ram_bytes >= 1 << 20 { LARGE } else { SMALL };
         self.fixed_block_log2.unwrap_or(fitting)
+    }
+
+    /// Options of the `compact` codec for these images: what the profile says, else what their files tell.
+    ///
+    /// What one of two files tells and the other one does not is taken for both.
+    #[must_use]
+    pub fn compact_options(
+        &self,
+        base: Option<&Image>,
+        target: &Image,
+        decoder_ram_bytes: u64,
+    ) -> compact::Options {
+        let of_target = self.load_address.or(target.source().short_load_address());
+        let of_base = base.and_then(|base| base.source().short_load_address());
+        let of_base = self.load_address.or(of_base);
+        let told = || {
+            let of_base = base.and_then(|base| base.source().instruction_set);
+            target.source().instruction_set.or(of_base)
+        };
+        compact::Options {
+            decoder_ram_bytes,
+            load_address: of_target.or(of_base),
+            base_load_address: of_base,
+            code: match self.code {
+                CodeHint::Find => told().map_or(CodeHint::Find, CodeHint::Set),
+                said => said,
+            },
+            ..Default::default()
+        }
     }
 }
 
@@ -262,15 +291,15 @@ fn encode_with(
             zstd::encode(base.map(Image::bytes), target.bytes(), options).map_err(declared)?
         }
         Codec::Compact => {
-            let options = compact_options(profile, decoder_ram_bytes);
+            let options = profile.compact_options(base, target, decoder_ram_bytes);
             compact::encode_reporting(base.map(Image::bytes), target.bytes(), options, report)
                 .map_err(declared)?
         }
         Codec::InPlace => {
             let base = base.ok_or(EncodeError::NoBase)?;
             let room = profile.in_place.ok_or(EncodeError::NoRoom)?;
-            encode_in_place(base, target, compact_options(profile, decoder_ram_bytes), room)
-                .map_err(declared)?
+            let options = profile.compact_options(Some(base), target, decoder_ram_bytes);
+            encode_in_place(base, target, options, room).map_err(declared)?
         }
         Codec::Bsdiff => {
             bsdiff40::encode(base.ok_or(EncodeError::NoBase)?.bytes(), target.bytes())?
@@ -280,11 +309,6 @@ fn encode_with(
     let candidate = Candidate { codec, encoded };
     let needed = 1u64 << candidate.memory_class();
     if needed > limit { Err(EncodeError::Memory { needed, limit }) } else { Ok(candidate) }
-}
-
-fn compact_options(profile: &DeviceProfile, decoder_ram_bytes: u64) -> compact::Options {
-    let DeviceProfile { load_address, code, .. } = *profile;
-    compact::Options { decoder_ram_bytes, load_address, code, ..Default::default() }
 }
 
 /// Rearranges the base in the room, and encodes for what is left of it sector by sector.

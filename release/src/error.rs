@@ -66,6 +66,24 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A firmware file is damaged, or cannot be made one image.
+    #[error("cannot take `{}`", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        source: Box<whittle_inputs::Error>,
+    },
+    /// A base is code for another processor than the target.
+    #[error("base {base} is {got} code, the target {wanted}")]
+    OtherInstructionSet {
+        /// Version or SHA-256 of the base.
+        base: String,
+        /// Instruction set of the base.
+        got: &'static str,
+        /// That of the target.
+        wanted: &'static str,
+    },
     /// The target has no bytes.
     #[error("the target is empty")]
     EmptyTarget,
@@ -275,6 +293,7 @@ impl Error {
             Self::ImageTooLarge { .. } | Self::EmptyTarget | Self::Format { .. } => {
                 Culprit::BadInput
             }
+            Self::Input { .. } => Culprit::BadInput,
             Self::WrongFileSize { .. } | Self::Encode { .. } | Self::Archive(_) => {
                 Culprit::BadInput
             }
@@ -291,6 +310,7 @@ impl Error {
             Self::UnknownBase { .. } | Self::NoBase { .. } | Self::WrongBase { .. } => {
                 Culprit::Base
             }
+            Self::OtherInstructionSet { .. } => Culprit::Base,
             Self::SelfCheck { .. } | Self::NotReproducible(_) => Culprit::SelfCheck,
             Self::Usage(_) => Culprit::Usage,
             Self::Refused { culprit, .. } => *culprit,

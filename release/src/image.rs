@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use whittle_format::limits::MAX_IMAGE_BYTES;
 
-use crate::{Error, Result, files};
+use crate::source::Source;
+use crate::{Error, InputOptions, Result, files};
 
 /// A SHA-256 digest that prints, parses and serialises as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,12 +81,21 @@ pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// The bytes that a device runs.
-#[derive(Clone, PartialEq, Eq)]
+/// The bytes that stand in a device's flash. Two images are equal if their bytes are.
+#[derive(Clone)]
 pub struct Image {
     bytes: Vec<u8>,
     digest: Sha256Digest,
+    source: Source,
 }
+
+impl PartialEq for Image {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Image {}
 
 impl Image {
     /// Takes bytes as an image.
@@ -100,19 +110,38 @@ impl Image {
             });
         }
         let digest = Sha256Digest::of(&bytes);
-        Ok(Self { bytes, digest })
+        Ok(Self { bytes, digest, source: Source::default() })
     }
 
-    /// Reads an image file.
+    /// Reads a file whose bytes are the image.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::ImageTooLarge`].
     pub fn read(path: &Path) -> Result<Self> {
-        let limit = u64::from(MAX_IMAGE_BYTES);
-        // A device or a pipe has no length of its own.
-        let len = || std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let too_large = || Error::ImageTooLarge { got: len().max(limit + 1), limit };
-        files::read_at_most(path, MAX_IMAGE_BYTES.into())?.ok_or_else(too_large).and_then(Self::new)
+        read_file(path).and_then(Self::new)
+    }
+
+    /// Reads a firmware file in whichever format it is, and what it tells of the image.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is damaged; [`Error::Io`] or [`Error::ImageTooLarge`].
+    pub fn read_firmware(path: &Path, options: &InputOptions) -> Result<Self> {
+        let input = whittle_inputs::read(read_file(path)?, options)
+            .map_err(|source| Error::Input { path: path.to_owned(), source: Box::new(source) })?;
+        let source = Source::of(&input);
+        Ok(Self::new(input.bytes)?.with_source(source))
+    }
+
+    /// The same bytes, of which this is known.
+    #[must_use]
+    pub fn with_source(self, source: Source) -> Self {
+        Self { source, ..self }
+    }
+
+    /// What is known of it besides its bytes.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Its bytes.
@@ -138,4 +167,13 @@ impl fmt::Debug for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Image").field("size", &self.size()).field("digest", &self.digest).finish()
     }
+}
+
+/// Reads a file of at most as many bytes as an image has.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let limit = u64::from(MAX_IMAGE_BYTES);
+    // A device or a pipe has no length of its own.
+    let len = || std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let too_large = || Error::ImageTooLarge { got: len().max(limit + 1), limit };
+    files::read_at_most(path, limit)?.ok_or_else(too_large)
 }

@@ -38,6 +38,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
         ],
     ),
     ("whittle-capi", &["embedded-storage", "whittle-format", "whittle-patcher-nostd"]),
+    ("whittle-inputs", &["object", "sha2", "thiserror", "whittle-delta"]),
     (
         "whittle-metrics",
         &["base64", "csv", "serde", "serde_json", "thiserror", "ureq", "whittle-rollout"],

@@ -7,6 +7,7 @@ use whittle_release::apply::{self, Expectations};
 use whittle_release::directory::read_package_file;
 use whittle_release::image::Sha256Digest;
 
+use super::InputArgs;
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped};
 
@@ -50,6 +51,9 @@ pub(crate) struct Args {
     /// The file is a bare BSDIFF40 patch, which no signature protects.
     #[arg(long, conflicts_with_all = ["pubkeys", "full", "product", "hardware_revision", "security_counter"])]
     unsigned_bsdiff: bool,
+
+    #[command(flatten)]
+    input: InputArgs,
 }
 
 #[derive(Serialize)]
@@ -64,7 +68,8 @@ struct AppliedView<'a> {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let base = args.base.as_deref().map(Image::read).transpose()?;
+    let read = |path: &PathBuf| args.input.read(path, printer);
+    let base = args.base.as_ref().map(read).transpose()?;
     if args.unsigned_bsdiff {
         return apply_bsdiff(args, base.as_ref(), printer);
     }

@@ -2,9 +2,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use whittle_format::Label;
-use whittle_release::Image;
 use whittle_release::archive::{Added, Archive, Entry};
 
+use super::InputArgs;
 use crate::error::Result;
 use crate::printer::{Printer, grouped, table};
 use crate::values;
@@ -30,7 +30,7 @@ struct ArchiveArg {
 /// Add a released image.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AddArgs {
-    /// The image, exactly as it stands in the device's flash.
+    /// The image, in any format that is known; what is archived are the bytes in the device's flash.
     image: PathBuf,
 
     /// Name of the product.
@@ -43,6 +43,9 @@ pub(crate) struct AddArgs {
 
     #[command(flatten)]
     archive: ArchiveArg,
+
+    #[command(flatten)]
+    input: InputArgs,
 }
 
 /// List the archived images, oldest first.
@@ -102,7 +105,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
 }
 
 fn add(args: &AddArgs, printer: &Printer) -> Result {
-    let image = Image::read(&args.image)?;
+    let image = args.input.read(&args.image, printer)?;
     let added =
         Archive::at(&args.archive.archive).add(&args.product, &args.image_version, &image)?;
     let entry = match added {

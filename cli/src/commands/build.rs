@@ -18,7 +18,7 @@ use whittle_release::{
 };
 
 use super::base::DEFAULT_ARCHIVE;
-use super::{CodeArgs, CodecArg};
+use super::{CodeArgs, CodecArg, InputArgs};
 use crate::cache_directory;
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped, table};
@@ -100,6 +100,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     code: CodeArgs,
 
+    #[command(flatten)]
+    input: InputArgs,
+
     /// Release notes to ship along, hashed in the signed index.
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
@@ -175,13 +178,15 @@ fn in_place(args: &Args) -> Result<Option<InPlaceRoom>> {
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let key = PrivateKey::read(&args.key)?;
+    let target = args.input.read(&args.target, printer)?;
+    let bases = bases(args, &target, printer)?;
     let request = Request {
         product: args.product,
         target_version: args.target_version,
         hardware: args.hardware,
         security_counter: args.security_counter,
-        target: Image::read(&args.target)?,
-        bases: bases(args, printer)?,
+        target,
+        bases,
         profile: DeviceProfile {
             decoder_ram_bytes: args.device_ram,
             slot_bytes: args.slot_size,
@@ -218,6 +223,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     } else {
         directory::write(&args.out, &built.files)?;
     }
+    built.report.warnings.iter().for_each(|warning| printer.note(warning));
     explain_refusals(&built.report, printer);
     let outcome = Outcome {
         out: args.out.display().to_string(),
@@ -350,10 +356,10 @@ fn style() -> indicatif::ProgressStyle {
         .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar())
 }
 
-fn bases(args: &Args, printer: &Printer) -> Result<Vec<Base>> {
+fn bases(args: &Args, target: &Image, printer: &Printer) -> Result<Vec<Base>> {
     let mut bases = Vec::new();
     for path in &args.bases {
-        bases.push(Base { image: Image::read(path)?, version: None });
+        bases.push(Base { image: args.input.read(path, printer)?, version: None });
     }
     if args.bases.is_empty() {
         let directory = args.archive.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_ARCHIVE));
@@ -361,8 +367,7 @@ fn bases(args: &Args, printer: &Printer) -> Result<Vec<Base>> {
         if args.archive.is_some() {
             archive.check_exists()?;
         }
-        let target = Image::read(&args.target)?.digest();
-        for entry in archive.latest(&args.product, BASES_FROM_ARCHIVE, target)? {
+        for entry in archive.latest(&args.product, BASES_FROM_ARCHIVE, target.digest())? {
             bases.push(Base { image: archive.read(&entry)?, version: Some(entry.version) });
         }
         printer.note(&match bases.len() {

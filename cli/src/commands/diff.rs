@@ -4,9 +4,9 @@ use serde::Serialize;
 use whittle_delta::compact::{self, Class, CodeHint};
 use whittle_delta::{EncodeError, Encoded, bsdiff40, zstd};
 use whittle_format::manifest::Codec;
-use whittle_release::{Alternative, Error as ReleaseError, Image, apply};
+use whittle_release::{Alternative, DeviceProfile, Error as ReleaseError, Image, apply};
 
-use super::CodeArgs;
+use super::{CodeArgs, InputArgs};
 use crate::error::Result;
 use crate::printer::{Printer, grouped, table};
 
@@ -23,6 +23,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     code: CodeArgs,
+
+    #[command(flatten)]
+    input: InputArgs,
 
     /// Also try each memory class of the compact codec, and doing without what is known of code.
     #[arg(long)]
@@ -48,17 +51,16 @@ struct Row {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let (base, target) = (Image::read(&args.base)?, Image::read(&args.target)?);
+    let [base, target] = [&args.base, &args.target].map(|path| args.input.read(path, printer));
+    let (base, target) = (base?, target?);
     let mut comparison =
         Comparison { base_bytes: base.size(), target_bytes: target.size(), codecs: Vec::new() };
-    for base in [Some(base.bytes()), None] {
+    for image in [Some(&base), None] {
+        let base = image.map(Image::bytes);
         for (ram_bytes, code) in compact_choices(args) {
-            let options = compact::Options {
-                decoder_ram_bytes: ram_bytes,
-                load_address: args.code.load_address,
-                code,
-                ..Default::default()
-            };
+            let load_address = args.code.load_address;
+            let profile = DeviceProfile { load_address, code, ..DeviceProfile::default() };
+            let options = profile.compact_options(image, &target, ram_bytes);
             match compact::encode(base, target.bytes(), options) {
                 Err(error @ EncodeError::TooLarge { .. }) => {
                     printer.note(&format!("compact: {error}"));

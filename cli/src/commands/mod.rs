@@ -22,18 +22,20 @@ mod simulate;
 mod stage;
 mod verify;
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use whittle_delta::compact::{CodeHint, InstructionSet};
 use whittle_format::Label;
 use whittle_release::device_id::DeviceId;
 use whittle_release::flags::DeviceFacts;
 use whittle_release::keys::{self, Keyring};
+use whittle_release::{Image, InputFormat, InputOptions};
 
 use crate::config::Setting;
 use crate::error::Result;
-use crate::printer::Printer;
-use crate::values;
+use crate::printer::{Printer, grouped};
+use crate::{values, words};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -194,14 +196,57 @@ impl From<InstructionSetArg> for CodeHint {
     }
 }
 
+/// How firmware files are read.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct InputArgs {
+    /// Format of the firmware files [default: recognised by what they hold].
+    #[arg(long, value_name = "FORMAT", value_parser = values::input_formats())]
+    input_format: Option<InputFormat>,
+
+    /// What stands in gaps of files with addresses: what erased flash reads as.
+    #[arg(long, value_name = "BYTE", value_parser = values::byte, default_value = "0xff")]
+    fill: u8,
+
+    /// Take only what lies at these addresses, of files that have some; END is the first one that is not wanted.
+    #[arg(long, value_name = "START-END", value_parser = values::address_range)]
+    address_range: Option<Range<u64>>,
+
+    /// Family of chips, of UF2 files that hold several.
+    #[arg(long, value_name = "ID", value_parser = values::address)]
+    uf2_family: Option<u32>,
+}
+
+impl InputArgs {
+    /// Reads a firmware file, and tells what should be known of it.
+    pub(crate) fn read(&self, path: &Path, printer: &Printer) -> Result<Image> {
+        let options = InputOptions {
+            format: self.input_format,
+            fill: self.fill,
+            range: self.address_range.clone(),
+            family: self.uf2_family,
+        };
+        let image = Image::read_firmware(path, &options)?;
+        let source = image.source();
+        let file = path.display();
+        if source.format != InputFormat::Raw {
+            let bytes = grouped(image.size().into());
+            printer.note(&format!("`{file}`: {bytes} bytes, {}", words::source(source)));
+        }
+        for note in &source.notes {
+            printer.note(&format!("`{file}`: {note}"));
+        }
+        Ok(image)
+    }
+}
+
 /// What is said of the images' code, for commands that encode.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct CodeArgs {
-    /// Address of the image's first byte [default: told by the image's headers, or by what it refers to].
+    /// Address of the first byte of all images [default: told by their files, or by what they refer to].
     #[arg(long, value_name = "ADDRESS", value_parser = crate::values::address)]
     pub(crate) load_address: Option<u32>,
 
-    /// Whose code the image is [default: found out; raw images of Xtensa and 64-bit RISC-V must be told].
+    /// Whose code all images are [default: told by their files, or found out; raw images of Xtensa and 64-bit RISC-V must be told].
     #[arg(long, value_enum, value_name = "SET")]
     pub(crate) instruction_set: Option<InstructionSetArg>,
 }

@@ -6,9 +6,9 @@ use whittle_release::device_id::DeviceId;
 use whittle_release::image::hex;
 use whittle_release::keys::{Keyring, PrivateKey};
 use whittle_release::stage::{self, Draw, Gate, place};
-use whittle_release::{Image, Sha256Digest, flags, percent};
+use whittle_release::{Sha256Digest, flags, percent};
 
-use super::{DeviceArgs, TrustArgs};
+use super::{DeviceArgs, InputArgs, TrustArgs};
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped};
 use crate::values;
@@ -65,6 +65,9 @@ pub(crate) struct SignArgs {
     /// Seed of the rollout, 32 hexadecimal digits [default: random].
     #[arg(long, value_name = "SEED", value_parser = values::seed)]
     seed: Option<Seed>,
+
+    #[command(flatten)]
+    input: InputArgs,
 }
 
 /// Tell whether a device is within a signed stage.
@@ -141,7 +144,7 @@ fn sign(args: &SignArgs, printer: &Printer) -> Result {
             stage::check_follows(&args.out, &next, &previous)?;
             next
         }
-        None => first_stage(args)?,
+        None => first_stage(args, printer)?,
     };
     let signed = stage::sign(&stage, &key)?;
     signed.write(&args.out)?;
@@ -167,10 +170,10 @@ fn sign(args: &SignArgs, printer: &Printer) -> Result {
     })
 }
 
-fn first_stage(args: &SignArgs) -> Result<Stage> {
+fn first_stage(args: &SignArgs, printer: &Printer) -> Result<Stage> {
     let missing = || Error::Usage("the first stage needs a product, a version and a target".into());
     let target = match (&args.target, args.target_sha256) {
-        (Some(path), _) => Image::read(path)?.digest(),
+        (Some(path), _) => args.input.read(path, printer)?.digest(),
         (None, Some(digest)) => digest,
         (None, None) => return Err(missing()),
     };

@@ -62,6 +62,8 @@ pub struct Options {
     pub decoder_ram_bytes: u64,
     /// Where the first byte of the image lies, if it is known.
     pub load_address: Option<u32>,
+    /// Where that of the base lies, if it is known to be somewhere else; nothing where `load_address` is not known.
+    pub base_load_address: Option<u32>,
     /// Whose code the images are.
     pub code: CodeHint,
     /// How hard it tries.
@@ -73,6 +75,7 @@ impl Default for Options {
         Self {
             decoder_ram_bytes: 32 << 10,
             load_address: None,
+            base_load_address: None,
             code: CodeHint::Find,
             effort: Effort::Thorough,
         }

@@ -60,12 +60,13 @@ pub(super) fn candidates(base: &[u8], target: &[u8], options: &Options) -> Vec<K
         None => raw::load_addresses(target, set),
     };
     let of = |load: u32| {
-        let segment = [Segment { start: 0, address: load, content: Content::Mixed }];
+        let at = |address| [Segment { start: 0, address, content: Content::Mixed }];
+        let base_load = options.base_load_address.filter(|_| options.load_address.is_some());
         let ram = match set {
             InstructionSet::Riscv32 | InstructionSet::Riscv64 => raw::riscv_ram(target, load),
             _ => set.usual_ram(),
         };
-        references(set, ram, (base, &segment), (target, &segment))
+        references(set, ram, (base, &at(base_load.unwrap_or(load))), (target, &at(load)))
     };
     loads.into_iter().map(of).collect()
 }

@@ -1,0 +1,4 @@
+//! See `whittle_fuzz::input_uf2`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| whittle_fuzz::input_uf2(data));

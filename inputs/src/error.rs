@@ -1,0 +1,109 @@
+//! Why a file is not taken.
+
+use crate::elf::ElfError;
+use crate::esp::EspError;
+use crate::mcuboot::McubootError;
+use crate::{LineError, MemoryError};
+use crate::{format::Format, uf2::Uf2Error};
+
+/// A file that is not taken, and where it is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A line of a text format.
+    #[error("line {line} of the {format} file is wrong")]
+    Line {
+        /// Which line; the first is 1.
+        line: u32,
+        /// What the file is.
+        format: Format,
+        /// What is wrong with it.
+        source: LineError,
+    },
+    /// A text file that stops without saying so: the rest of it may be missing.
+    #[error("{format} file ends with line {line}, without an end record")]
+    NoEnd {
+        /// What the file is.
+        format: Format,
+        /// Its last line.
+        line: u32,
+    },
+    /// Records behind the one that ends the file.
+    #[error("line {line} follows the end record in line {end_line}")]
+    BehindEnd {
+        /// Which line.
+        line: u32,
+        /// Where the file ends.
+        end_line: u32,
+    },
+    /// A text file that some editor or shell wrote in UTF-16.
+    #[error("{format} file is in UTF-16, ASCII is wanted")]
+    Utf16 {
+        /// What the file would be.
+        format: Format,
+    },
+    /// A text file is larger than any image makes it.
+    #[error("{format} file of {got} bytes is too large, the limit is {limit}")]
+    FileTooLarge {
+        /// What the file is.
+        format: Format,
+        /// Its size in bytes.
+        got: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A file was said to be in a format that it is not in.
+    #[error("the file is no {wanted} file")]
+    NotThatFormat {
+        /// What it was said to be.
+        wanted: Format,
+    },
+    /// Pieces that do not make one image.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// A UF2 file.
+    #[error(transparent)]
+    Uf2(#[from] Uf2Error),
+    /// An ELF file.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// An ESP-IDF image.
+    #[error(transparent)]
+    Esp(#[from] EspError),
+    /// An MCUboot image.
+    #[error(transparent)]
+    Mcuboot(#[from] McubootError),
+}
+
+/// What a caller may do about an error, besides having the file made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WayOut {
+    /// Take the file as it is: [`Format::Raw`].
+    Raw,
+    /// Take a part of it: [`crate::Options::range`].
+    Range,
+    /// Say which family of chips is meant: [`crate::Options::family`].
+    Family,
+    /// Name the right format.
+    Format,
+}
+
+impl Error {
+    /// What may be done about it.
+    #[must_use]
+    pub fn way_out(&self) -> WayOut {
+        match self {
+            Self::Memory(
+                MemoryError::Gap { .. }
+                | MemoryError::NothingInRange { .. }
+                | MemoryError::TooLarge { .. }
+                | MemoryError::TooMuch { .. },
+            ) => WayOut::Range,
+            Self::Uf2(Uf2Error::SeveralFamilies { .. } | Uf2Error::NoSuchFamily { .. }) => {
+                WayOut::Family
+            }
+            Self::NotThatFormat { .. } => WayOut::Format,
+            _ => WayOut::Raw,
+        }
+    }
+}
