@@ -261,10 +261,11 @@ function drawBars({ title, label, spans }) {
 }
 
 function drawSpans({ title, label, spans, limit }) {
-  const [row, left] = [26, 150];
+  // Room for names on the left, and for figures behind the longest bar.
+  const [row, left, right] = [26, 170, 140];
   const ends = spans.flatMap(({ from, to }) => [from, to]).concat(limit ? [limit.at] : []);
   const [low, high] = [Math.min(0, ...ends), Math.max(1e-9, ...ends)];
-  const x = (value) => left + (value - low) / (high - low) * (WIDTH - left - 20);
+  const x = (value) => left + (value - low) / (high - low) * (WIDTH - left - right);
   const height = spans.length * row + 50;
   const drawn = make("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": title });
   for (const tick of ticks(low, high)) drawn.append(line(x(tick), 16, x(tick), height - 34, "axis"), words(x(tick), height - 20, short(tick), "middle"));
@@ -272,7 +273,7 @@ function drawSpans({ title, label, spans, limit }) {
   spans.forEach(({ name, from, to, tone, text }, place) => {
     const top = 20 + place * row;
     drawn.append(make("rect", { x: x(Math.min(from, to)), y: top, width: Math.max(1, Math.abs(x(to) - x(from))), height: row - 8, class: tone, "data-name": name }),
-      words(left - 6, top + 12, name, "end"), beside(x(Math.max(from, to)), top + 12, text));
+      words(left - 6, top + 12, name, "end"), words(x(Math.max(from, to)) + 4, top + 12, text));
   });
   if (limit) drawn.append(line(x(limit.at), 12, x(limit.at), height - 34, "mark"), beside(x(limit.at), 10, limit.label));
   return drawn;
