@@ -43,6 +43,9 @@ pub(crate) enum Error {
     /// The project's file, and what is wrong with it.
     #[error("`{}`, line {line}: {why}", path.display())]
     BadConfig { path: PathBuf, line: usize, why: String },
+    /// A file that should be the report of a build.
+    #[error("`{}` has no measured deltas", path.display())]
+    BadBuildReport { path: PathBuf, source: whittle_calculators::BadReport },
     /// A file that describes a rollout, and what is wrong with it.
     #[error("`{}` is not a rollout: {why}", path.display())]
     BadRollout { path: PathBuf, why: String },
@@ -111,6 +114,7 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::BadConfig { .. }
             | Self::NotBuilt(..)
+            | Self::BadBuildReport { .. }
             | Self::BadRollout { .. }
             | Self::BadScenario { .. }
             | Self::SetAside(_) => Exit::BadInput,

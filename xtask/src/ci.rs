@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{bare_device, mutants, policies, setup, shell, tidy};
+use crate::{bare_device, calculators, mutants, policies, setup, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
@@ -36,6 +36,7 @@ pub(crate) fn run() -> Result<()> {
     tidy::run()?;
     mutants::check()?;
     policies::check()?;
+    calculators::check()?;
     check_decode_bench()?;
     bare_device::check()?;
     shell::run(

@@ -1,6 +1,7 @@
 //! The project's own tasks, run as `cargo xtask TASK`.
 
 mod bare_device;
+mod calculators;
 mod ci;
 mod header;
 mod measure;
@@ -28,6 +29,8 @@ enum Task {
     Header,
     /// Build the shipped policies and write their components to `policies/dist`.
     Policies(policies::Args),
+    /// Build the formulas of the calculators' page, and write them to `calculators/page/dist`.
+    Calculators(calculators::Args),
     /// Take the barriers that `tests/mutants` lists away, one at a time, and see that a test fails each time.
     Mutants {
         /// Only those with this in their name.
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
         Task::BareDevice => bare_device::check(),
         Task::Header => header::write(),
         Task::Policies(args) => policies::run(&args),
+        Task::Calculators(args) => calculators::run(&args),
         Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),
     }

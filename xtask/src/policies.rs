@@ -126,7 +126,7 @@ fn compile(what: &[&str]) -> Result<()> {
 
 /// Paths of this machine that panics would tell, and what they tell instead. The standard library's own are as in its
 /// binaries, unless its sources are installed.
-fn remapped_paths() -> Result<[String; 3]> {
+pub(crate) fn remapped_paths() -> Result<[String; 3]> {
     let rustc =
         |args: &[&str]| -> Result<String> { Ok(String::from_utf8(shell::output("rustc", args)?)?) };
     let version = rustc(&["--version", "--verbose"])?;

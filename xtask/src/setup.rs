@@ -14,14 +14,14 @@ pub(crate) const TARGETS: [&str; 4] = [
     "riscv32imc-unknown-none-elf",
 ];
 
-/// What policies are built for.
+/// What policies are built for, and the calculators of their page.
 pub(crate) const POLICY_TARGET: &str = "wasm32-unknown-unknown";
 
 /// A program, and the Debian package that holds it.
 type Tool = (&'static str, &'static str);
 
 /// Programs that the tests run.
-const TEST_TOOLS: [Tool; 17] = [
+const TEST_TOOLS: [Tool; 18] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
     ("bsdiff", "bsdiff"),
@@ -39,6 +39,8 @@ const TEST_TOOLS: [Tool; 17] = [
     ("initdb", "postgresql"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
+    // The browser in which `calculators/tests/it/page.rs` opens the calculators' page.
+    ("chromium", "chromium"),
 ];
 
 /// The same from PyPI: MCUboot's own tool, which the tests compare with.

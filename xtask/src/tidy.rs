@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::{header, setup, shell};
 
 /// What a crate of ours may depend on, besides crates that only its tests use.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: &[(&str, &[&str])] = &[
     ("whittle-both", &[]),
     ("whittle-format", &["defmt"]),
     ("whittle-delta", &["bzip2", "defmt", "qbsdiff", "ruzstd", "zstd"]),
@@ -37,6 +37,11 @@ const ALLOWED: [(&str, &[&str]); 11] = [
             "whittle-delta",
         ],
     ),
+    (
+        "whittle-calculators",
+        &["base64", "libm", "serde", "serde_json", "sha2", "thiserror", "whittle-rollout"],
+    ),
+    ("whittle-calculators-page", &["whittle-calculators"]),
     ("whittle-capi", &["embedded-storage", "whittle-format", "whittle-patcher-nostd"]),
     ("whittle-inputs", &["object", "sha2", "thiserror", "whittle-delta"]),
     (

@@ -3,6 +3,7 @@
 mod apply;
 mod base;
 mod build;
+mod calculated;
 mod completions;
 mod config;
 mod demo;
@@ -18,6 +19,7 @@ mod pubkey;
 mod publish;
 mod pull;
 mod rollout;
+mod savings;
 mod simulate;
 mod stage;
 mod verify;
@@ -62,6 +64,7 @@ pub(crate) enum Command {
     Policy(policy::Command),
     #[command(subcommand)]
     Rollout(rollout::Command),
+    Savings(savings::Args),
     Simulate(simulate::Args),
     #[command(subcommand)]
     Stage(stage::Command),
@@ -90,6 +93,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Policy(command) => policy::run(command, printer),
         Command::Rollout(command) => rollout::run(command, printer),
         Command::Man(args) => man::run(args, whole(), printer),
+        Command::Savings(args) => savings::run(args, printer),
         Command::Simulate(args) => simulate::run(args, printer),
         Command::Stage(command) => stage::run(command, printer),
     }

@@ -12,6 +12,7 @@ mod say;
 mod start;
 mod status;
 mod tick;
+mod what_if;
 
 use crate::error::Result;
 use crate::printer::Printer;
