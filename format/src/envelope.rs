@@ -142,6 +142,21 @@ pub fn tbs(key_id: &KeyId, payload: &[u8], out: &mut [u8]) -> Result<usize, Form
     Ok(writer.len())
 }
 
+/// How many bytes an envelope around a payload takes.
+#[must_use]
+pub const fn encoded_len(payload_len: usize) -> usize {
+    let head = match payload_len {
+        0..=23 => 1,
+        24..=255 => 2,
+        _ => 3,
+    };
+    HEAD_LEN
+        .saturating_add(head)
+        .saturating_add(payload_len)
+        .saturating_add(SIGNATURE_HEAD.len())
+        .saturating_add(SIGNATURE_LEN)
+}
+
 fn put_protected(writer: &mut Writer<'_>, key_id: &KeyId) -> Result<(), FormatError> {
     writer.put(PROTECTED_BEFORE_KEY_ID)?;
     writer.put(key_id)
@@ -219,6 +234,7 @@ mod tests {
         fn parse_undoes_emit(payload in proptest::collection::vec(any::<u8>(), 0..600), tail in any::<[u8; 5]>()) {
             let mut bytes = emitted(&payload);
             prop_assert_eq!(Envelope::length(&bytes), Ok(Some(bytes.len())));
+            prop_assert_eq!(encoded_len(payload.len()), bytes.len());
             for cut in 0..bytes.len() {
                 prop_assert!(matches!(Envelope::parse(&bytes[..cut]), Err(FormatError::Truncated)), "cut {}", cut);
             }

@@ -10,6 +10,7 @@
 pub mod apply;
 pub mod archive;
 pub mod build;
+pub mod detached;
 pub mod device_id;
 pub mod directory;
 mod encode;

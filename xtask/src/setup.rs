@@ -21,13 +21,14 @@ pub(crate) const POLICY_TARGET: &str = "wasm32-unknown-unknown";
 type Tool = (&'static str, &'static str);
 
 /// Programs that the tests run.
-const TEST_TOOLS: [Tool; 17] = [
+const TEST_TOOLS: [Tool; 18] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
     ("bsdiff", "bsdiff"),
     ("bspatch", "bsdiff"),
     ("xz", "xz-utils"),
     ("openssl", "openssl"),
+    ("minisign", "minisign"),
     ("python3", "python3"),
     ("patch", "patch"),
     ("arm-none-eabi-gcc", "gcc-arm-none-eabi"),

@@ -1,0 +1,7 @@
+//! The host library against files and programs of others.
+#![allow(missing_docs, clippy::cast_possible_truncation, reason = "tests")]
+
+mod detached;
+mod keys;
+mod signers;
+mod support;
