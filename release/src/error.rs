@@ -170,6 +170,17 @@ pub enum Error {
         /// Product of the one before.
         previous: String,
     },
+    /// A document of keys that no device would take.
+    #[error("the keys cannot be signed: {0}")]
+    BadKeys(String),
+    /// A keys file does not fit what devices keep for it.
+    #[error("keys file of {got} bytes is above the limit of {limit}")]
+    KeysTooLarge {
+        /// Size in bytes.
+        got: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// A file is larger than anything that its place calls for.
     #[error("`{}` has more than {limit} bytes", path.display())]
     FileTooLarge {
@@ -303,8 +314,8 @@ impl Error {
                 Culprit::BadInput
             }
             Self::VersionNotAbove { .. } | Self::ProductChanged { .. } => Culprit::BadInput,
-            Self::BadPlan { .. } => Culprit::BadInput,
-            Self::FlagsTooLarge { .. } => Culprit::Budget,
+            Self::BadPlan { .. } | Self::BadKeys(_) => Culprit::BadInput,
+            Self::FlagsTooLarge { .. } | Self::KeysTooLarge { .. } => Culprit::Budget,
             Self::Document { source, .. } if source.is_about_the_key() => Culprit::Key,
             Self::Document { .. } => Culprit::BadInput,
             Self::PassphraseWanted(_)
@@ -323,9 +334,10 @@ impl Error {
             Self::Usage(_) => Culprit::Usage,
             Self::Refused { culprit, .. } => *culprit,
             Self::Package { source, .. } => match source {
-                PatchError::UnknownKey | PatchError::BadSignature | PatchError::BlockMismatch => {
-                    Culprit::Key
-                }
+                PatchError::UnknownKey
+                | PatchError::BadSignature
+                | PatchError::NotApproved
+                | PatchError::BlockMismatch => Culprit::Key,
                 PatchError::BaseMismatch => Culprit::Base,
                 PatchError::ImageMismatch | PatchError::Flash(_) | PatchError::BlockBuffer => {
                     Culprit::SelfCheck

@@ -8,6 +8,7 @@
 //! goes out as values. The same input gives the same bytes, whatever the number of threads.
 
 pub mod apply;
+pub mod approval;
 pub mod archive;
 pub mod build;
 pub mod detached;
@@ -18,7 +19,9 @@ mod error;
 mod files;
 pub mod flags;
 pub mod image;
+mod joint;
 pub mod keys;
+pub mod keys_file;
 mod package;
 pub mod percent;
 pub mod ram_flash;

@@ -47,7 +47,7 @@ pub const MINISIGN_PUBLIC_KEY_FILE: &str = "release.pub";
 /// Length of an Ed25519 signature.
 pub(crate) const SIGNATURE_LEN: usize = whittle_format::envelope::SIGNATURE_LEN;
 
-const MAX_KEY_FILE_BYTES: u64 = 64 << 10;
+const MAX_KEY_FILE_BYTES: usize = 64 << 10;
 
 /// Signs what is to be signed; whether in this process, in a token or elsewhere.
 pub trait Signer: Sync {
@@ -236,7 +236,6 @@ fn key_exists(error: Error) -> Error {
 }
 
 fn read_text(path: &Path) -> Result<Option<Zeroizing<String>>> {
-    let Some(bytes) = files::read_at_most(path, MAX_KEY_FILE_BYTES)? else { return Ok(None) };
-    let bytes = Zeroizing::new(bytes);
+    let Some(bytes) = files::read_secret(path, MAX_KEY_FILE_BYTES)? else { return Ok(None) };
     Ok(std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned())))
 }

@@ -6,10 +6,10 @@ use zeroize::Zeroizing;
 
 use crate::{Error, Result, files};
 
-const MAX_PASSPHRASE_BYTES: u64 = 4096;
+const MAX_PASSPHRASE_BYTES: usize = 4096;
 
 /// A passphrase; it is wiped when it is dropped, and no `Debug` or error shows it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Passphrase(Zeroizing<Vec<u8>>);
 
 impl Passphrase {
@@ -25,9 +25,9 @@ impl Passphrase {
     /// [`Error::Io`] or [`Error::FileTooLarge`].
     pub fn read(path: &Path) -> Result<Self> {
         let limit = MAX_PASSPHRASE_BYTES;
-        let too_large = || Error::FileTooLarge { path: path.to_owned(), limit };
-        let bytes = files::read_at_most(path, limit)?.ok_or_else(too_large)?;
-        Ok(Self::from_bytes(&Zeroizing::new(bytes)))
+        let too_large = || Error::FileTooLarge { path: path.to_owned(), limit: limit as u64 };
+        let bytes = files::read_secret(path, limit)?.ok_or_else(too_large)?;
+        Ok(Self::from_bytes(&bytes))
     }
 
     fn from_bytes(bytes: &[u8]) -> Self {

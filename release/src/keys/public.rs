@@ -33,8 +33,8 @@ pub fn public_minisign(key: &PublicKey) -> String {
 /// [`Error::Io`] or [`Error::BadKey`].
 pub fn read_public(path: &Path) -> Result<PublicKey> {
     let wrong = || Error::BadKey { path: path.to_owned(), wanted: "Ed25519 public key" };
-    let bytes = files::read_at_most(path, MAX_KEY_FILE_BYTES)?.ok_or_else(wrong)?;
-    parse_public(&zeroize::Zeroizing::new(bytes)).ok_or_else(wrong)
+    let bytes = files::read_secret(path, MAX_KEY_FILE_BYTES)?.ok_or_else(wrong)?;
+    parse_public(&bytes).ok_or_else(wrong)
 }
 
 /// Parses a public key in any of these forms.

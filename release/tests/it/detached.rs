@@ -1,39 +1,20 @@
 use std::path::Path;
 
 use whittle_format::index::AttachmentKind;
-use whittle_format::manifest::HardwareRange;
 use whittle_release::build::{self, AttachedFile, Base, Request};
 use whittle_release::detached::{Attached, PLAN_FILE, attach, emit};
 use whittle_release::keys::Signer;
-use whittle_release::{CodecChoice, DeviceProfile, Error, Image};
+use whittle_release::{CodecChoice, Error};
 
-use crate::support::test_key;
-
-fn image(seed: u8, len: usize) -> Image {
-    let bytes = (0..len).map(|at| (at / 7 * usize::from(seed)) as u8).collect();
-    Image::new(bytes).expect("small")
-}
+use crate::support::{self, image, profile, test_key};
 
 fn request(signer: &dyn Signer) -> Request<'_> {
     Request {
-        product: "thermostat".parse().expect("a label"),
-        target_version: "2.4.1".parse().expect("a label"),
-        hardware: HardwareRange::ANY,
-        security_counter: 3,
         target: image(3, 9000),
         bases: vec![Base { image: image(3, 8000), version: None }],
-        profile: DeviceProfile {
-            decoder_ram_bytes: 16 << 20,
-            slot_bytes: None,
-            codec: CodecChoice::Zstd,
-            fixed_block_log2: None,
-            load_address: None,
-            code: Default::default(),
-            in_place: None,
-        },
+        profile: profile(CodecChoice::Zstd),
         attachments: vec![AttachedFile { kind: AttachmentKind::Notes, bytes: b"notes".to_vec() }],
-        signer,
-        threads: 1,
+        ..support::request(signer)
     }
 }
 

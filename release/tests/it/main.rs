@@ -2,6 +2,8 @@
 #![allow(missing_docs, clippy::cast_possible_truncation, reason = "tests")]
 
 mod detached;
+mod device_keys;
+mod golden;
 mod keys;
 mod signers;
 mod support;
