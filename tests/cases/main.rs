@@ -12,6 +12,7 @@ mod embassy_boot;
 mod flags;
 mod golden;
 mod journal;
+mod keys;
 mod mcuboot;
 mod openssl;
 mod policy;

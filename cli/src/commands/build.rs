@@ -7,13 +7,15 @@ use whittle_format::Label;
 use whittle_format::index::AttachmentKind;
 use whittle_format::manifest::HardwareRange;
 use whittle_release::archive::Archive;
-use whittle_release::build::{self, AttachedFile, Base, Built, Event, Report, Request};
-use whittle_release::keys::PrivateKey;
+use whittle_release::build::{self, AttachedFile, Base, Built, Event, Progress, Report, Request};
+use whittle_release::keys::Signer;
 use whittle_release::{
-    CodecChoice, DeviceProfile, Error as ReleaseError, Image, InPlaceRoom, directory,
+    CodecChoice, DeviceProfile, Error as ReleaseError, Image, InPlaceRoom, detached, directory,
 };
 
+use super::attach::tell_wanted;
 use super::base::DEFAULT_ARCHIVE;
+use super::signing::SignerArgs;
 use super::{CodeArgs, CodecArg};
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped, table};
@@ -51,13 +53,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     archive: Option<PathBuf>,
 
-    /// Private key to sign with, in PKCS#8 PEM.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[command(flatten)]
+    signer: SignerArgs,
 
     /// Directory of the release; it must not exist yet, or be empty.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "emit_tbs",
+        conflicts_with = "emit_tbs"
+    )]
+    out: Option<PathBuf>,
 
     /// Hardware revisions that the image runs on: one, or a range such as 2-5.
     #[arg(long, value_name = "RANGE", value_parser = values::hardware, default_value = "0-65535")]
@@ -108,7 +114,7 @@ pub(crate) struct Args {
     jobs: Option<NonZeroUsize>,
 
     /// Build once more and compare every byte with `--out`; what exists there is compared, not replaced.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "emit_tbs")]
     check: bool,
 }
 
@@ -139,8 +145,44 @@ fn in_place(args: &Args) -> Result<Option<InPlaceRoom>> {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let key = PrivateKey::read(&args.key)?;
-    let request = Request {
+    let signer = args.signer.signer("release")?;
+    let request = request(args, &*signer, printer)?;
+    let Some(out) = &args.out else { return emit_tbs(args, &request, printer) };
+    let compare_only = args.check && directory::check_free(out).is_err() && out.is_dir();
+    if !compare_only {
+        directory::check_free(out)?;
+    }
+    let built = with_progress(&request, printer, build::build)?;
+    if compare_only {
+        directory::compare(out, &built.files)?;
+    } else if args.check {
+        check_again(&request, &built, printer)?;
+        directory::write(out, &built.files)?;
+    } else {
+        directory::write(out, &built.files)?;
+    }
+    explain_refusals(&built.report, printer);
+    let outcome = Outcome {
+        out: out.display().to_string(),
+        reproducible: args.check.then_some(true),
+        report: &built.report,
+    };
+    printer.result(&outcome, human)
+}
+
+/// Builds everything but the signatures.
+fn emit_tbs(args: &Args, request: &Request<'_>, printer: &Printer) -> Result {
+    let Some(directory) = &args.signer.emit_tbs else {
+        return Err(Error::Usage("`--out` is wanted".to_owned()));
+    };
+    directory::check_free(directory)?;
+    let unsigned = with_progress(request, printer, build::prepare)?;
+    explain_refusals(unsigned.report(), printer);
+    tell_wanted(&detached::emit(&unsigned, args.signer.public_key()?, directory)?, printer)
+}
+
+fn request<'a>(args: &Args, signer: &'a dyn Signer, printer: &Printer) -> Result<Request<'a>> {
+    Ok(Request {
         product: args.product,
         target_version: args.target_version,
         hardware: args.hardware,
@@ -157,32 +199,12 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
             in_place: in_place(args)?,
         },
         attachments: attachments(args)?,
-        signer: &key,
+        signer,
         threads: args
             .jobs
             .or(std::thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get),
-    };
-    let compare_only = args.check && directory::check_free(&args.out).is_err() && args.out.is_dir();
-    if !compare_only {
-        directory::check_free(&args.out)?;
-    }
-    let built = build_with_progress(&request, printer)?;
-    if compare_only {
-        directory::compare(&args.out, &built.files)?;
-    } else if args.check {
-        check_again(&request, &built, printer)?;
-        directory::write(&args.out, &built.files)?;
-    } else {
-        directory::write(&args.out, &built.files)?;
-    }
-    explain_refusals(&built.report, printer);
-    let outcome = Outcome {
-        out: args.out.display().to_string(),
-        reproducible: args.check.then_some(true),
-        report: &built.report,
-    };
-    printer.result(&outcome, human)
+    })
 }
 
 /// Builds a second time with one thread, which must not matter.
@@ -207,14 +229,18 @@ fn check_again(request: &Request<'_>, built: &Built, printer: &Printer) -> Resul
     }
 }
 
-fn build_with_progress(request: &Request<'_>, printer: &Printer) -> Result<Built> {
+fn with_progress<T>(
+    request: &Request<'_>,
+    printer: &Printer,
+    build: impl FnOnce(&Request<'_>, Progress<'_>) -> Result<T, ReleaseError>,
+) -> Result<T> {
     let total = request.bases.len() as u64 + 1;
     let bar = indicatif::ProgressBar::new(total * u64::from(build::ENCODING));
     bar.set_style(style());
     if !printer.shows_progress() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
-    let built = build::build(request, &|event| match event {
+    let built = build(request, &|event| match event {
         Event::Encoding { what, more } => {
             bar.set_message(what.to_owned());
             bar.inc(more.into());

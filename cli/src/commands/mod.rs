@@ -1,6 +1,8 @@
 //! One file per command: its arguments and its `run`.
 
 mod apply;
+mod approve;
+mod attach;
 mod base;
 mod build;
 mod demo;
@@ -8,9 +10,11 @@ mod diff;
 mod flags;
 mod inspect;
 mod keygen;
+mod keys;
 mod policy;
 mod pubkey;
 mod rollout;
+mod signing;
 mod simulate;
 mod stage;
 mod verify;
@@ -21,7 +25,7 @@ use whittle_delta::compact::{CodeHint, InstructionSet};
 use whittle_format::Label;
 use whittle_release::device_id::DeviceId;
 use whittle_release::flags::DeviceFacts;
-use whittle_release::keys::{self, Keyring};
+use whittle_release::keys::{Keyring, read_public};
 
 use crate::error::Result;
 use crate::printer::Printer;
@@ -35,12 +39,16 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Base(base::Command),
     Build(build::Args),
+    Attach(attach::Args),
+    Approve(approve::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Apply(apply::Args),
     Diff(diff::Args),
     #[command(subcommand)]
     Flags(flags::Command),
+    #[command(subcommand)]
+    Keys(keys::Command),
     #[command(subcommand)]
     Policy(policy::Command),
     #[command(subcommand)]
@@ -57,11 +65,14 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::Pubkey(args) => pubkey::run(args, printer),
         Command::Base(command) => base::run(command, printer),
         Command::Build(args) => build::run(args, printer),
+        Command::Attach(args) => attach::run(args, printer),
+        Command::Approve(args) => approve::run(args, printer),
         Command::Inspect(args) => inspect::run(args, printer),
         Command::Verify(args) => verify::run(args, printer),
         Command::Apply(args) => apply::run(args, printer),
         Command::Diff(args) => diff::run(args, printer),
         Command::Flags(command) => flags::run(command, printer),
+        Command::Keys(command) => keys::run(command, printer),
         Command::Policy(command) => policy::run(command, printer),
         Command::Rollout(command) => rollout::run(command, printer),
         Command::Simulate(args) => simulate::run(args, printer),
@@ -99,7 +110,7 @@ impl DeviceArgs {
 /// The keys that a command trusts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrustArgs {
-    /// Public key to trust, in PEM; may be given several times.
+    /// Public key to trust, in PEM, minisign's format or 32 bytes; may be given several times.
     #[arg(long = "pubkey", value_name = "FILE", required = true)]
     pub(crate) pubkeys: Vec<PathBuf>,
 }
@@ -112,7 +123,7 @@ impl TrustArgs {
 
 /// Reads the public keys of these files.
 pub(crate) fn keyring(files: &[PathBuf]) -> Result<Keyring> {
-    let keys = files.iter().map(|file| keys::read_public(file)).collect::<Result<_, _>>()?;
+    let keys = files.iter().map(|file| read_public(file)).collect::<Result<_, _>>()?;
     Ok(Keyring(keys))
 }
 
