@@ -201,7 +201,24 @@ impl Error {
                 "an existing key is never overwritten; choose another directory"
             }
             ReleaseError::BadKey { .. } => {
-                "`whittle keygen` makes one; an encrypted key must be decrypted first, see `openssl pkey`"
+                "`whittle keygen` makes one; PKCS#8 PEM and minisign's keys are read"
+            }
+            ReleaseError::PassphraseWanted(_) => {
+                "give it with `--passphrase-env` or `--passphrase-file`, or run this at a terminal"
+            }
+            ReleaseError::WrongPassphrase(_) => "try again; keys cannot be opened without it",
+            ReleaseError::CostlyKey(_) => "encrypt it anew: `openssl pkcs8 -topk8`",
+            ReleaseError::SignerCommand { .. } => {
+                "it must read all of its standard input, and sign these very bytes with Ed25519, not a hash of them"
+            }
+            ReleaseError::SignatureWanted(_) => {
+                "sign this file with Ed25519, put the signature beside it as `.sig`, and run the same command again"
+            }
+            ReleaseError::WrongSignature(_) => {
+                "sign the `.tbs` file beside it as it is, with the private half of `--signer-pubkey`"
+            }
+            ReleaseError::KeysTooLarge { .. } => {
+                "name the keys of the firmware with `--factory`, so that what is of no use any more is left out"
             }
             ReleaseError::NoArchive(_) => "`whittle base add` makes one",
             ReleaseError::NotReproducible(_) => {

@@ -27,13 +27,13 @@ pub const SIGNATURE_LEN: usize = 64;
 
 const TAG_AND_ARRAY: &[u8] = &[0xd2, 0x84];
 const PROTECTED_BEFORE_KEY_ID: &[u8] = &[0x4d, 0xa2, 0x01, 0x27, 0x04, 0x48];
-const UNPROTECTED: &[u8] = &[0xa0];
-const SIGNATURE_HEAD: &[u8] = &[0x58, 0x40];
+pub(crate) const UNPROTECTED: &[u8] = &[0xa0];
+pub(crate) const SIGNATURE_HEAD: &[u8] = &[0x58, 0x40];
 /// `["Signature1", protected, external_aad, payload]` up to the protected header.
 const SIG_STRUCTURE_HEAD: &[u8] = b"\x84\x6aSignature1";
-const NO_EXTERNAL_AAD: &[u8] = &[0x40];
+pub(crate) const NO_EXTERNAL_AAD: &[u8] = &[0x40];
 
-const KEY_ID_LEN: usize = size_of::<KeyId>();
+pub(crate) const KEY_ID_LEN: usize = size_of::<KeyId>();
 
 const KEY_ID_OFFSET: usize = 2 + 6;
 const UNPROTECTED_OFFSET: usize = KEY_ID_OFFSET + KEY_ID_LEN;
@@ -142,13 +142,28 @@ pub fn tbs(key_id: &KeyId, payload: &[u8], out: &mut [u8]) -> Result<usize, Form
     Ok(writer.len())
 }
 
-fn put_protected(writer: &mut Writer<'_>, key_id: &KeyId) -> Result<(), FormatError> {
+/// How many bytes an envelope around a payload takes.
+#[must_use]
+pub const fn encoded_len(payload_len: usize) -> usize {
+    let head = match payload_len {
+        0..=23 => 1,
+        24..=255 => 2,
+        _ => 3,
+    };
+    HEAD_LEN
+        .saturating_add(head)
+        .saturating_add(payload_len)
+        .saturating_add(SIGNATURE_HEAD.len())
+        .saturating_add(SIGNATURE_LEN)
+}
+
+pub(crate) fn put_protected(writer: &mut Writer<'_>, key_id: &KeyId) -> Result<(), FormatError> {
     writer.put(PROTECTED_BEFORE_KEY_ID)?;
     writer.put(key_id)
 }
 
 /// Emits a CBOR byte string in its shortest form (RFC 8949 §4.2.1).
-fn put_payload(writer: &mut Writer<'_>, payload: &[u8]) -> Result<(), FormatError> {
+pub(crate) fn put_payload(writer: &mut Writer<'_>, payload: &[u8]) -> Result<(), FormatError> {
     let too_long = FormatError::OutOfRange { field: Part::PayloadLength };
     let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
     let [high, low] = len.to_be_bytes();
@@ -176,23 +191,38 @@ impl Head {
         for (offset, wanted) in parts {
             expect(bytes.get(offset..).unwrap_or_default(), wanted)?;
         }
-        let (len_bytes, payload_len) = match *bytes.get(HEAD_LEN..).unwrap_or_default() {
-            [] | [0x58] | [0x59] | [0x59, 1..=u8::MAX] => return Err(FormatError::Truncated),
-            [short @ 0x40..=0x57, ..] => (1, usize::from(short & 0x1f)),
-            [0x58, len @ 24..=u8::MAX, ..] => (2, usize::from(len)),
-            [0x59, high @ 1..=u8::MAX, low, ..] => {
-                (3, usize::from(u16::from_be_bytes([high, low])))
-            }
-            // Another length than the shortest one says the same.
-            _ => return Err(FormatError::NotAnEnvelope),
-        };
-        let payload_offset = HEAD_LEN.saturating_add(len_bytes);
-        Ok(Self { payload_offset, payload_end: payload_offset.saturating_add(payload_len) })
+        let (payload_offset, payload_end) = payload_range(bytes, HEAD_LEN)?;
+        Ok(Self { payload_offset, payload_end })
     }
 }
 
+/// Where the payload begins and ends whose length is coded at `at`.
+#[inline]
+pub(crate) fn payload_range(bytes: &[u8], at: usize) -> Result<(usize, usize), FormatError> {
+    let (len_bytes, payload_len) = match *bytes.get(at..).unwrap_or_default() {
+        [] | [0x58] | [0x59] | [0x59, 1..=u8::MAX] => return Err(FormatError::Truncated),
+        [short @ 0x40..=0x57, ..] => (1, usize::from(short & 0x1f)),
+        [0x58, len @ 24..=u8::MAX, ..] => (2, usize::from(len)),
+        [0x59, high @ 1..=u8::MAX, low, ..] => (3, usize::from(u16::from_be_bytes([high, low]))),
+        // Another length than the shortest one says the same.
+        _ => return Err(FormatError::NotAnEnvelope),
+    };
+    let payload_offset = at.saturating_add(len_bytes);
+    Ok((payload_offset, payload_offset.saturating_add(payload_len)))
+}
+
+/// The payload in what is to be signed, the bytes of [`tbs`]; `None` if these are other bytes.
+#[must_use]
+pub fn payload_of_tbs(message: &[u8]) -> Option<&[u8]> {
+    if !message.starts_with(SIG_STRUCTURE_HEAD) {
+        return None;
+    }
+    let (from, to) = payload_range(message, TBS_OVERHEAD.saturating_sub(3)).ok()?;
+    message.get(from..to).filter(|_| to == message.len())
+}
+
 /// Compares as many bytes as there are: a differing byte outranks missing ones, so that junk is recognised at once.
-fn expect(bytes: &[u8], wanted: &[u8]) -> Result<(), FormatError> {
+pub(crate) fn expect(bytes: &[u8], wanted: &[u8]) -> Result<(), FormatError> {
     let is_so = bytes.iter().zip(wanted).all(|(byte, wanted)| byte == wanted);
     if is_so { Ok(()) } else { Err(FormatError::NotAnEnvelope) }
 }
@@ -219,6 +249,7 @@ mod tests {
         fn parse_undoes_emit(payload in proptest::collection::vec(any::<u8>(), 0..600), tail in any::<[u8; 5]>()) {
             let mut bytes = emitted(&payload);
             prop_assert_eq!(Envelope::length(&bytes), Ok(Some(bytes.len())));
+            prop_assert_eq!(encoded_len(payload.len()), bytes.len());
             for cut in 0..bytes.len() {
                 prop_assert!(matches!(Envelope::parse(&bytes[..cut]), Err(FormatError::Truncated)), "cut {}", cut);
             }
@@ -230,6 +261,7 @@ mod tests {
             let (mut out, mut again) = ([0; 700], [0; 700]);
             let len = tbs(b"key-id-8", &payload, &mut out).expect("room");
             prop_assert_eq!(envelope.tbs(&mut again), Ok(len));
+            prop_assert_eq!(payload_of_tbs(&out[..len]), Some(&payload[..]));
             prop_assert_eq!(out, again);
         }
 

@@ -43,6 +43,8 @@ parts! {
     Flags: "flags",
     FlagsDocument: "length of a flags document",
     HardwareMin: "lowest hardware revision",
+    KeyRoles: "roles of a key",
+    Keys: "keys",
     Kind: "kind",
     ManifestEnvelope: "manifest envelope",
     MemoryClass: "memory class",
@@ -54,12 +56,16 @@ parts! {
     RequiredVersion: "required version",
     Requirements: "requirements",
     Reserved: "reserved byte",
+    RevokedKey: "a revoked key",
+    RevokedKeys: "revoked keys",
     Rules: "rules of a flag",
     Share: "share",
+    Signatures: "signatures",
     Slot: "slot",
     Subject: "subject",
     Subjects: "subjects of a rule",
     TargetSize: "target size",
+    Threshold: "threshold",
 }
 
 /// A layout error; all of them are the fault of whoever made the bytes.

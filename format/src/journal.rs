@@ -51,12 +51,24 @@ pub enum Kind {
     Stage = 6,
     /// Anything that the application wants to keep.
     Application = 7,
+    /// Documents that say which keys are trusted.
+    Keys = 8,
+    /// The approval of a target by several keys.
+    Approval = 9,
 }
 
 impl Kind {
     /// All kinds that describe the device, in the order of their codes: all but [`Self::Bank`].
-    pub const KEPT: [Self; 6] =
-        [Self::Life, Self::Staging, Self::Progress, Self::Flags, Self::Stage, Self::Application];
+    pub const KEPT: [Self; 8] = [
+        Self::Life,
+        Self::Staging,
+        Self::Progress,
+        Self::Flags,
+        Self::Stage,
+        Self::Application,
+        Self::Keys,
+        Self::Approval,
+    ];
 
     fn from_code(code: u8) -> Option<Self> {
         if code == Self::Bank as u8 {

@@ -8,6 +8,7 @@
 //! ```text
 //! package  = manifest envelope | block 0 | block 1 | … | block n-1
 //! envelope = COSE_Sign1 over one payload: a manifest, a release index, a flags document or a stage of a rollout
+//! joint    = COSE_Sign with several signatures over one payload: a document of keys, or the approval of a target
 //! ```
 //!
 //! All integers are little-endian; sizes are in bytes. `docs/format.md` draws the same bytes for other languages.
@@ -23,13 +24,16 @@
     )
 )]
 
+pub mod approval;
 pub mod block;
 pub mod bundle;
 pub mod envelope;
 mod error;
 pub mod flags;
 pub mod index;
+pub mod joint;
 pub mod journal;
+pub mod keys;
 mod label;
 pub mod life;
 pub mod limits;

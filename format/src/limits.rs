@@ -52,3 +52,15 @@ pub const MAX_STAGE_ENVELOPE_BYTES: usize = 256;
 
 /// Longest device id that a rule of a flag can name, in bytes.
 pub const MAX_DEVICE_ID_BYTES: usize = 64;
+
+/// Most keys that a device trusts at a time, and most signatures of one document.
+pub const MAX_KEYS: usize = 8;
+
+/// Most key ids that a document of keys revokes.
+pub const MAX_REVOKED: usize = 16;
+
+/// Longest keys file, in bytes: a device keeps one in its journal.
+pub const MAX_KEYS_FILE_BYTES: usize = 1024;
+
+/// Longest approval with its signatures, in bytes: a device keeps one in its journal.
+pub const MAX_APPROVAL_ENVELOPE_BYTES: usize = 800;

@@ -6,6 +6,8 @@ mod firmware_files;
 
 pub use firmware_files::{input_elf, input_esp, input_ihex, input_mcuboot, input_srec, input_uf2};
 
+use std::path::Path;
+
 use whittle_delta::compact::{
     self, Class, CodeHint, CompactDecoder, InstructionSet, LargestTables,
 };
@@ -13,10 +15,15 @@ use whittle_delta::{Decoder, InMemory, Sizes};
 use whittle_explain::Program;
 use whittle_format::envelope::{self, KeyId, OVERHEAD, SIGNATURE_LEN};
 use whittle_format::flags::{self, NewFlag, NewRule};
+use whittle_format::joint::JointEnvelope;
+use whittle_format::keys::Keys;
 use whittle_format::stage;
 use whittle_patcher_nostd::{
-    DeviceFacts, Reason, VerifiedFlags, VerifiedStage, Verifier, VerifyError,
+    DeviceFacts, FactoryKeys, KeyChecker, KeySet, PublicKey, Reason, VerifiedFlags, VerifiedStage,
+    Verifier, VerifyError,
 };
+use whittle_release::keys::{PrivateKey, parse_public, public_minisign, public_pem};
+use whittle_release::keys_file::KeysFile;
 
 /// Decodes a payload over a base, with a target of this size; `None` if it is refused.
 fn decode(base: &[u8], target_size: u32, payload: &[u8], chunk_len: usize) -> Option<Vec<u8>> {
@@ -138,6 +145,45 @@ pub fn flags_document(payload: &[u8]) {
     assert_eq!(payload, &again[..len]);
 }
 
+impl KeyChecker for Gullible {
+    fn check(&self, _: &PublicKey, _: &[u8], _: &[u8; SIGNATURE_LEN]) -> Result<(), VerifyError> {
+        Ok(())
+    }
+}
+
+/// Any keys file is refused, or leads to the same keys again, whoever has taken it already.
+///
+/// # Panics
+/// If it does not.
+pub fn keys_file(file: &[u8]) {
+    // Whoever may sign the first document is who it says.
+    let Ok((envelope, _)) = JointEnvelope::parse(file) else { return };
+    let Ok(first) = Keys::parse(envelope.payload) else { return };
+    let keys: Vec<_> = first.keys().collect();
+    let factory = FactoryKeys { keys: &keys, key_threshold: 1, package_threshold: 1 };
+    let (origin, product) = (KeySet::new(&factory), first.head.product);
+    let Ok(set) = origin.follow(file, product.as_str(), &origin, &Gullible) else { return };
+    assert!(set.version() > 0 && set.keys().count() > 0, "a document was taken");
+    assert_eq!(origin.follow(file, product.as_str(), &set, &Gullible), Ok(set));
+    let parsed = KeysFile::parse("keys", file).expect("a device takes it");
+    assert_eq!(parsed.emit().expect("was parsed"), file);
+}
+
+/// Any text is a key or is refused, and nobody is asked for a passphrase that opens nothing.
+///
+/// # Panics
+/// If a key that was read is not what it says it is.
+pub fn key_text(bytes: &[u8]) {
+    if let Some(key) = parse_public(bytes) {
+        let pem = public_pem(&key).expect("a point");
+        assert_eq!(parse_public(pem.as_bytes()), Some(key));
+        assert_eq!(parse_public(public_minisign(&key).as_bytes()), Some(key));
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut ask = |name: &Path| Err(whittle_release::Error::PassphraseWanted(name.to_owned()));
+    let _ = PrivateKey::parse(Path::new("key"), text, &mut ask);
+}
+
 /// Any stage payload is refused, or follows itself and comes out as the same bytes.
 ///
 /// # Panics
@@ -174,8 +220,8 @@ pub fn program_file(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
+    use std::path::Path;
     /// Runs a target over its corpus, and over what its inputs become when they are cut and flipped.
     fn replay(name: &str, target: fn(&[u8])) {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
@@ -211,6 +257,16 @@ mod tests {
     #[test]
     fn program_file() {
         replay("program_file", super::program_file);
+    }
+
+    #[test]
+    fn key_text() {
+        replay("key_text", super::key_text);
+    }
+
+    #[test]
+    fn keys_file() {
+        replay("keys_file", super::keys_file);
     }
 
     #[test]

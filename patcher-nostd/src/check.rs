@@ -5,7 +5,7 @@ use whittle_format::envelope::Envelope;
 
 use crate::blocks::BlockReader;
 use crate::receiver::{Event, Receiver};
-use crate::verify::verify_manifest;
+use crate::verify::{Purpose, verify_manifest};
 use crate::{Device, PatchError, Status, VerifiedManifest, Verifier};
 
 /// Checks a whole package without decoding it: signature, fitness for the device, base and every block.
@@ -63,7 +63,7 @@ pub fn authenticate(
     let len =
         Envelope::length(package).map_err(PatchError::Envelope)?.ok_or(PatchError::Truncated)?;
     let (envelope, mut rest) = package.split_at_checked(len).ok_or(PatchError::Truncated)?;
-    let manifest = verify_manifest(envelope, verifier)?;
+    let manifest = verify_manifest(envelope, Purpose::Arriving, verifier)?;
     let mut blocks = BlockReader::new(block_buffer);
     blocks.begin(&manifest);
     while !blocks.is_done() {

@@ -6,9 +6,9 @@ use whittle_format::FormatError;
 use whittle_format::envelope::Envelope;
 
 use crate::Verifier;
-use crate::verify::{SignatureError, check_signature};
+use crate::verify::{Purpose, SignatureError, check_signature};
 
-/// Why a flags document or a stage was refused; what the device had before still holds.
+/// Why a document was refused; what the device had before still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -23,9 +23,11 @@ pub enum DocumentError {
     BadSignature,
     /// A trusted key signed something that is no document of this kind, or none that this version reads.
     Document(FormatError),
+    /// Fewer keys signed than must.
+    TooFewSignatures,
     /// The document is for another product.
     WrongProduct,
-    /// The flags document is older than the one that the device has.
+    /// The flags or the keys are older than those that the device has.
     VersionTooLow,
     /// The stage comes before the one of the same rollout that the device has.
     StageTooLow,
@@ -33,13 +35,19 @@ pub enum DocumentError {
     ShareTooLow,
     /// The stage has the seed of the rollout that the device has, but another target.
     TargetChanged,
+    /// The keys do not follow those that the device has: others may sign them, or another document has their version.
+    OtherKeys,
+    /// A document of keys trusts a key that is revoked, or leaves out that it is.
+    RevokedKey,
+    /// By these keys the image that the device runs would not boot any more.
+    ImageNotTrusted,
 }
 
 impl DocumentError {
     /// Whether the signature is what is wrong: somebody made or changed the document who must not.
     #[must_use]
     pub fn is_about_the_key(&self) -> bool {
-        matches!(self, Self::UnknownKey | Self::BadSignature)
+        matches!(self, Self::UnknownKey | Self::BadSignature | Self::TooFewSignatures)
     }
 }
 
@@ -52,11 +60,17 @@ impl fmt::Display for DocumentError {
             }
             Self::UnknownKey => f.write_str("document is signed by an unknown key"),
             Self::BadSignature => f.write_str("the signature does not match the document"),
+            Self::TooFewSignatures => f.write_str("document is signed by too few keys"),
             Self::WrongProduct => f.write_str("document is for another product"),
             Self::VersionTooLow => f.write_str("the device already has a later document"),
             Self::StageTooLow => f.write_str("stage comes before the one already accepted"),
             Self::ShareTooLow => f.write_str("share is below the one already accepted"),
             Self::TargetChanged => f.write_str("stage has another target than its rollout"),
+            Self::OtherKeys => f.write_str("the keys do not follow those that the device has"),
+            Self::RevokedKey => f.write_str("a key that is revoked stays so"),
+            Self::ImageNotTrusted => {
+                f.write_str("by these keys the image that runs would not boot any more")
+            }
         }
     }
 }
@@ -69,6 +83,7 @@ impl From<SignatureError> for DocumentError {
             SignatureError::Envelope(cause) => Self::Envelope(cause),
             SignatureError::UnknownKey => Self::UnknownKey,
             SignatureError::BadSignature => Self::BadSignature,
+            SignatureError::NotApproved => Self::TooFewSignatures,
         }
     }
 }
@@ -87,6 +102,6 @@ pub(crate) fn authenticate_document<'a, const LIMIT: usize>(
     }
     // What is signed is shorter than its envelope, whatever the payload.
     let mut tbs = [0; LIMIT];
-    check_signature(&envelope, verifier, &mut tbs)?;
+    check_signature(&envelope, Purpose::Arriving, verifier, &mut tbs)?;
     Ok(envelope)
 }

@@ -60,6 +60,8 @@ pub enum PatchError {
     UnknownKey,
     /// The signature is not one of the named key over these bytes.
     BadSignature,
+    /// A trusted key signed it, but as many keys as the device wants have not approved the target.
+    NotApproved,
     /// A trusted key signed something that is no manifest this version reads.
     Manifest(FormatError),
     /// The package is for another product.
@@ -149,6 +151,7 @@ impl fmt::Display for PatchError {
             }
             Self::UnknownKey => f.write_str("package is signed by an unknown key"),
             Self::BadSignature => f.write_str("the signature does not match the manifest"),
+            Self::NotApproved => f.write_str("too few keys have approved the target"),
             Self::WrongProduct => f.write_str("package is for another product"),
             Self::WrongHardware => f.write_str("package is for other hardware revisions"),
             Self::CounterTooLow => {

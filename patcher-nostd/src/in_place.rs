@@ -40,7 +40,7 @@ use crate::page::{AHEAD, Page};
 use crate::signed_slot::{last_sector, slot_mut, trailer};
 use crate::staged::{PIECE, StagedBlocks, read_envelope};
 use crate::state_banks::{StateBanks, StateLoader};
-use crate::verify::verify_manifest;
+use crate::verify::{Purpose, verify_manifest};
 use crate::{
     DecodeError, Device, FlashError, Installed, Journal, LifeError, PatchError, UpdateError,
     Updater, VerifiedManifest, Verifier,
@@ -83,9 +83,11 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
         let device = self.device_now();
         let mut envelope = [0; MAX_MANIFEST_ENVELOPE_BYTES];
         let mut is_begun = progress.moves > 0;
+        // Where the base is not whole any more, there is only one way.
+        let purpose = if is_begun { Purpose::Installed } else { Purpose::Arriving };
         let outcome = read_envelope(region, &mut envelope).and_then(|envelope| {
             let slot = slot_mut(&mut self.slots, self.life.committed);
-            let manifest = verify_manifest(envelope, &self.verifier)?;
+            let manifest = verify_manifest(envelope, purpose, &self.verifier)?;
             device.check(&manifest)?;
             let place = Place { slot, journal: &mut self.journal, progress, watch };
             let states = StateBanks::new(states);

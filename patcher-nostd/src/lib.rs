@@ -63,6 +63,9 @@
 //! Two further documents tell the device what to do with what it has installed, and whether to install at all:
 //! [`VerifiedFlags`] switches features, and [`VerifiedStage`] opens a rollout to a share of the fleet. Both are
 //! borrowed or copied from bytes that the application keeps.
+//!
+//! The keys that a device trusts are part of its firmware. With the feature `key-documents`, signed documents change them, and
+//! targets may need the approval of several.
 #![cfg_attr(not(feature = "bsdiff"), no_std)]
 #![cfg_attr(
     not(test),
@@ -95,6 +98,8 @@ mod flash;
 mod gate;
 #[cfg(feature = "in-place")]
 mod in_place;
+#[cfg(feature = "key-documents")]
+mod keys;
 pub mod life;
 pub mod mcuboot;
 mod numbers;
@@ -120,6 +125,8 @@ mod blocking {
     pub(crate) mod download;
     pub(crate) mod install;
     pub(crate) mod journal;
+    #[cfg(feature = "key-documents")]
+    pub(crate) mod keys;
     pub(crate) mod patcher;
     #[cfg(feature = "in-place")]
     pub(crate) mod single_slot;
@@ -166,6 +173,8 @@ pub mod asynchronous {
     pub(crate) mod download;
     pub(crate) mod install;
     pub(crate) mod journal;
+    #[cfg(feature = "key-documents")]
+    pub(crate) mod keys;
     pub(crate) mod patcher;
     #[cfg(feature = "in-place")]
     pub(crate) mod single_slot;
@@ -193,6 +202,10 @@ pub use flash::{NoBase, Slots};
 pub use gate::Gate;
 #[cfg(feature = "in-place")]
 pub use in_place::{IN_PLACE_STATE_BYTES, InPlaceBuffers};
+#[cfg(all(feature = "key-documents", feature = "ed25519"))]
+pub use keys::Ed25519;
+#[cfg(feature = "key-documents")]
+pub use keys::{DeviceKeys, FactoryKeys, KeyChecker, KeySet, Roles, TrustedKey};
 pub use life::{LifeError, ResetCause};
 pub use page::Buffers;
 pub use partition::Partition;
@@ -200,7 +213,7 @@ pub use signed_slot::{Boot, TRAILER_BYTES, any_signed_slot, check_slot, trailer}
 pub use stage::{VerifiedStage, follows};
 #[cfg(feature = "ed25519")]
 pub use verify::TrustedKeys;
-pub use verify::{KeyId, PublicKey, VerifiedManifest, Verifier, VerifyError, key_id};
+pub use verify::{KeyId, PublicKey, Purpose, VerifiedManifest, Verifier, VerifyError, key_id};
 #[cfg(feature = "in-place")]
 pub use whittle_delta::{ArrangementBuffers, InPlaceDecoder};
 pub use whittle_delta::{DecodeError, compact};

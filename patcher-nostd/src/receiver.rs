@@ -7,7 +7,7 @@ use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
 
 use crate::admission::{Device, Room, admit};
 use crate::blocks::BlockReader;
-use crate::verify::{VerifiedManifest, Verifier, verify_manifest};
+use crate::verify::{Purpose, VerifiedManifest, Verifier, verify_manifest};
 use crate::{FormatError, Part, PatchError};
 
 /// Takes bytes until something has been learnt from them.
@@ -126,7 +126,7 @@ impl<'a, V: Verifier> Receiver<'a, V> {
             self.envelope_len = self.envelope_len.saturating_add(1);
             *input = rest;
         }
-        let manifest = verify_manifest(self.envelope(), &self.verifier)?;
+        let manifest = verify_manifest(self.envelope(), Purpose::Arriving, &self.verifier)?;
         let manifest = self.manifest.insert(manifest);
         let room = Room { slot: slot_bytes, block_buffer: self.blocks.room() };
         let admitted = admit(manifest, &self.device, room, base);

@@ -15,7 +15,7 @@ use whittle_format::{Manifest, ShortDigest, shorten};
 use crate::admission::{Device, check_image};
 use crate::flash::{ERASED, is_readable, read_unaligned};
 use crate::numbers::to_u32;
-use crate::verify::{VerifiedManifest, Verifier, verify_manifest};
+use crate::verify::{Purpose, VerifiedManifest, Verifier, verify_manifest};
 use crate::{FlashError, PatchError};
 
 /// Bytes at the end of a slot that no image may take.
@@ -46,7 +46,7 @@ pub fn check_slot<F: ReadNorFlash>(
     let unreadable = |kind| PatchError::Flash(FlashError::Target(kind));
     let mut trailer = [0; TRAILER_LEN];
     read_unaligned(slot, trailer_at(slot), &mut trailer).map_err(unreadable)?;
-    let manifest = verify_manifest(envelope_in(&trailer)?, verifier)?;
+    let manifest = verify_manifest(envelope_in(&trailer)?, Purpose::Installed, verifier)?;
     device.check(&manifest)?;
     let room = to_u32(image_room(slot));
     if manifest.target_size > room {

@@ -9,6 +9,16 @@ use whittle_format::{Digest, FormatError, Manifest, manifest};
 use crate::PatchError;
 pub use whittle_format::envelope::KeyId;
 
+/// What a signature is checked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Purpose {
+    /// Something new is to be taken in.
+    Arriving,
+    /// What is installed already is to boot.
+    Installed,
+}
+
 /// Checks signatures, in software or by the crypto that the chip has.
 pub trait Verifier {
     /// Checks an Ed25519 signature over `message` by the key with this id.
@@ -24,6 +34,21 @@ pub trait Verifier {
         message: &[u8],
         signature: &[u8; SIGNATURE_LEN],
     ) -> Result<(), VerifyError>;
+
+    /// The same where it may matter what for; unless implemented, it does not.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    #[inline]
+    fn verify_for(
+        &self,
+        _purpose: Purpose,
+        key_id: &KeyId,
+        message: &[u8],
+        signature: &[u8; SIGNATURE_LEN],
+    ) -> Result<(), VerifyError> {
+        self.verify(key_id, message, signature)
+    }
 }
 
 impl<V: Verifier> Verifier for &V {
@@ -35,6 +60,17 @@ impl<V: Verifier> Verifier for &V {
     ) -> Result<(), VerifyError> {
         (*self).verify(key_id, message, signature)
     }
+
+    #[inline]
+    fn verify_for(
+        &self,
+        purpose: Purpose,
+        key_id: &KeyId,
+        message: &[u8],
+        signature: &[u8; SIGNATURE_LEN],
+    ) -> Result<(), VerifyError> {
+        (*self).verify_for(purpose, key_id, message, signature)
+    }
 }
 
 /// Why a signature does not count.
@@ -45,6 +81,8 @@ pub enum VerifyError {
     UnknownKey,
     /// The key with this id did not sign these bytes.
     BadSignature,
+    /// The signature is good, but more keys must approve the target, and have not.
+    NotApproved,
 }
 
 /// A raw Ed25519 public key.
@@ -71,10 +109,21 @@ impl Verifier for TrustedKeys<'_> {
         signature: &[u8; SIGNATURE_LEN],
     ) -> Result<(), VerifyError> {
         let key = self.0.iter().find(|key| key_id(key) == *id).ok_or(VerifyError::UnknownKey)?;
-        let bad = |_| VerifyError::BadSignature;
-        let key = ed25519_dalek::VerifyingKey::from_bytes(key).map_err(bad)?;
-        key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).map_err(bad)
+        verify_ed25519(key, message, signature)
     }
+}
+
+/// Checks a signature with ed25519-dalek.
+#[cfg(feature = "ed25519")]
+#[inline]
+pub(crate) fn verify_ed25519(
+    key: &PublicKey,
+    message: &[u8],
+    signature: &[u8; SIGNATURE_LEN],
+) -> Result<(), VerifyError> {
+    let bad = |_| VerifyError::BadSignature;
+    let key = ed25519_dalek::VerifyingKey::from_bytes(key).map_err(bad)?;
+    key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).map_err(bad)
 }
 
 /// A manifest that a trusted key signed; there is no other way to make one.
@@ -92,14 +141,16 @@ impl Deref for VerifiedManifest {
 /// Checks the signature of a complete envelope, and only then parses what it signs.
 pub(crate) fn verify_manifest(
     bytes: &[u8],
+    purpose: Purpose,
     verifier: &impl Verifier,
 ) -> Result<VerifiedManifest, PatchError> {
     let (envelope, _) = Envelope::parse(bytes).map_err(PatchError::Envelope)?;
     let mut tbs = [0; manifest::MAX_LEN + TBS_OVERHEAD];
-    check_signature(&envelope, verifier, &mut tbs).map_err(|error| match error {
+    check_signature(&envelope, purpose, verifier, &mut tbs).map_err(|error| match error {
         SignatureError::Envelope(cause) => PatchError::Envelope(cause),
         SignatureError::UnknownKey => PatchError::UnknownKey,
         SignatureError::BadSignature => PatchError::BadSignature,
+        SignatureError::NotApproved => PatchError::NotApproved,
     })?;
     Manifest::parse(envelope.payload).map(VerifiedManifest).map_err(PatchError::Manifest)
 }
@@ -109,20 +160,24 @@ pub(crate) enum SignatureError {
     Envelope(FormatError),
     UnknownKey,
     BadSignature,
+    NotApproved,
 }
 
 /// Checks the signature of an envelope; `tbs` must have room for the payload and [`TBS_OVERHEAD`] more.
 pub(crate) fn check_signature(
     envelope: &Envelope<'_>,
+    purpose: Purpose,
     verifier: &impl Verifier,
     tbs: &mut [u8],
 ) -> Result<(), SignatureError> {
     let key_id = envelope.key_id;
     let len = envelope.tbs(tbs).map_err(SignatureError::Envelope)?;
     let message = tbs.get(..len).unwrap_or_default();
-    verifier.verify(&key_id, message, envelope.signature).map_err(|error| match error {
+    let verified = verifier.verify_for(purpose, &key_id, message, envelope.signature);
+    verified.map_err(|error| match error {
         VerifyError::UnknownKey => SignatureError::UnknownKey,
         VerifyError::BadSignature => SignatureError::BadSignature,
+        VerifyError::NotApproved => SignatureError::NotApproved,
     })
 }
 

@@ -83,7 +83,7 @@ pub enum Event<'a> {
         /// How much of it is done since the last time, of 1000; a codec that tells nothing adds nothing.
         more: u32,
     },
-    /// An artifact is encoded, replayed and signed.
+    /// An artifact is encoded and replayed.
     Done {
         /// Which one.
         what: &'a str,
@@ -181,6 +181,18 @@ pub fn build_with_cache(
     cache: &dyn ArtifactCache,
     progress: Progress<'_>,
 ) -> Result<Built> {
+    prepare(request, cache, progress)?.sign(request.signer)
+}
+
+/// The same without a signature: nobody is asked to sign.
+///
+/// # Errors
+/// Any [`Error`].
+pub fn prepare(
+    request: &Request<'_>,
+    cache: &dyn ArtifactCache,
+    progress: Progress<'_>,
+) -> Result<Unsigned> {
     check(request)?;
     let jobs: Vec<Option<&Base>> = request.bases.iter().map(Some).chain([None]).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(request.threads.min(jobs.len())).build();
@@ -194,19 +206,109 @@ pub fn build_with_cache(
     let Some(Outcome::Made(full)) = made.pop() else {
         return Err(Error::Usage("the full image cannot be encoded with this codec".to_owned()));
     };
-    assemble(request, made, full)
+    Ok(assemble(request, made, *full))
+}
+
+/// A release that wants nothing but signatures.
+pub struct Unsigned {
+    pub(crate) parts: Parts,
+    report: Report,
+}
+
+/// What the files of a release are made of.
+pub(crate) struct Parts {
+    pub(crate) bases: Vec<index::Base>,
+    /// The full image's last.
+    pub(crate) packages: Vec<UnsignedPackage>,
+    pub(crate) attachments: Vec<AttachedFile>,
+}
+
+/// A package, its place in the index, and the name of its file.
+pub(crate) struct UnsignedPackage {
+    pub(crate) file: String,
+    pub(crate) base: Option<u8>,
+    pub(crate) manifest: Manifest,
+    pub(crate) package: Package,
+}
+
+/// Signs the payload of one file, whose name it is told.
+pub(crate) type SignFile<'a> = &'a dyn Fn(&str, &[u8]) -> Result<SignedEnvelope>;
+
+impl Unsigned {
+    /// What was built and why.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Signs every package and the index.
+    ///
+    /// # Errors
+    /// What the signer returns; [`Error::SelfCheck`] if its signatures do not count.
+    pub fn sign(self, signer: &dyn Signer) -> Result<Built> {
+        let keys = Keyring::of(signer);
+        let sign = |_: &str, payload: &[u8]| SignedEnvelope::sign(payload, signer);
+        Ok(Built { files: self.parts.files(&keys, &sign)?, report: self.report })
+    }
+}
+
+impl Parts {
+    /// The files of the release, the index last.
+    pub(crate) fn files(
+        &self,
+        keys: &Keyring,
+        sign: SignFile<'_>,
+    ) -> Result<Vec<(String, Vec<u8>)>> {
+        let (mut files, mut listed) = (Vec::new(), Vec::new());
+        for UnsignedPackage { file, base, manifest, package } in &self.packages {
+            let bytes = package.behind(sign(file, package.manifest())?);
+            let mut block = vec![0; 1 << manifest.block_log2];
+            authenticate(&bytes, keys, &mut block)
+                .map_err(|error| Error::SelfCheck { what: file.clone(), why: error.to_string() })?;
+            listed.push(index_entry(manifest, &bytes, *base));
+            files.push((file.clone(), bytes));
+        }
+        for file in &self.attachments {
+            files.push((attachment_file_name(file.kind).to_owned(), file.bytes.clone()));
+        }
+        let index = self.index(&listed)?;
+        files.push((INDEX_FILE.to_owned(), sign(INDEX_FILE, &index)?.0));
+        Ok(files)
+    }
+
+    /// The payload of the index, which lists the packages as they are signed.
+    fn index(&self, packages: &[index::Package]) -> Result<Vec<u8>> {
+        let what = || Error::format("the index");
+        let no_full = || Error::Usage("there is no full image".to_owned());
+        let manifest = self.packages.last().ok_or_else(no_full)?.manifest;
+        let release = index::Release {
+            product: manifest.product,
+            target_version: manifest.target_version,
+            hardware: manifest.hardware,
+            security_counter: manifest.security_counter,
+            target_size: manifest.target_size,
+            target_digest: manifest.target_digest,
+        };
+        let attachments: Vec<_> = self.attachments.iter().map(attachment).collect();
+        let mut payload = vec![0; limits::MAX_INDEX_ENVELOPE_BYTES];
+        let len = index::emit(&release, &self.bases, packages, &attachments, &mut payload)
+            .map_err(what())?;
+        payload.truncate(len);
+        Ok(payload)
+    }
 }
 
 /// A package and its description.
 struct Made {
+    package: Package,
+    /// Without the size and the root of the payload, which only the package knows.
     manifest: Manifest,
-    bytes: Vec<u8>,
     instruction_set: Option<&'static str>,
     tried: Vec<Alternative>,
 }
 
 enum Outcome {
-    Made(Made),
+    Made(Box<Made>),
     Refused { delta_bytes: Option<u64>, reason: String },
 }
 
@@ -264,7 +366,7 @@ fn warnings(request: &Request<'_>) -> Vec<String> {
     }
 }
 
-/// Encodes an artifact or takes it out of the cache, replays and signs it.
+/// Encodes an artifact or takes it out of the cache, and replays it.
 fn make(
     request: &Request<'_>,
     base: Option<&Base>,
@@ -322,18 +424,19 @@ fn code(
     Ok(Outcome::Made(made))
 }
 
-/// Replays and signs what an encoder made.
-fn finish(request: &Request<'_>, what: &str, base: Option<&Image>, choice: Choice) -> Result<Made> {
+/// Replays what an encoder made.
+fn finish(
+    request: &Request<'_>,
+    what: &str,
+    base: Option<&Image>,
+    choice: Choice,
+) -> Result<Box<Made>> {
     let candidate = choice.best;
     let manifest = manifest(request, base, &candidate);
     let package = Package::new(manifest, &candidate.encoded.payload)?;
     self_check::replay(what, &package, &manifest, base, &request.target)?;
-    let bytes = package.sign(request.signer)?;
-    let mut block = vec![0; 1 << manifest.block_log2];
-    let manifest = authenticate(&bytes, &Keyring::of(request.signer), &mut block)
-        .map_err(|error| Error::SelfCheck { what: what.to_owned(), why: error.to_string() })?;
     let instruction_set = candidate.encoded.instruction_set.map(InstructionSet::name);
-    Ok(Made { manifest: *manifest, bytes, instruction_set, tried: choice.tried })
+    Ok(Box::new(Made { package, manifest, instruction_set, tried: choice.tried }))
 }
 
 fn manifest(request: &Request<'_>, base: Option<&Image>, candidate: &Candidate) -> Manifest {
@@ -356,42 +459,34 @@ fn manifest(request: &Request<'_>, base: Option<&Image>, candidate: &Candidate) 
     }
 }
 
-/// Drops deltas that do not pay, names the files and signs the index.
-fn assemble(request: &Request<'_>, deltas: Vec<Outcome>, full: Made) -> Result<Built> {
-    let full_bytes = full.bytes.len() as u64;
-    let (mut files, mut artifacts, mut refused, mut packages) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+/// Drops deltas that do not pay, and names the files.
+fn assemble(request: &Request<'_>, deltas: Vec<Outcome>, full: Made) -> Unsigned {
+    let full_bytes = full.package.file_bytes();
+    let (mut packages, mut artifacts, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     let mut ship = |made: Made, base: Option<(u8, &Base)>| {
-        let file = package_file_name(
-            &request.product,
-            &request.target_version,
-            base.map(|(_, b)| b.image.digest()),
-        );
-        packages.push(index_entry(&made, base.map(|(number, _)| number)));
-        files.push((file.clone(), made.bytes.clone()));
-        artifacts.push(artifact(made, base.map(|(_, base)| base), file));
+        let digest = base.map(|(_, base)| base.image.digest());
+        let file = package_file_name(&request.product, &request.target_version, digest);
+        artifacts.push(artifact(&made, base.map(|(_, base)| base), file.clone()));
+        let Made { package, manifest, .. } = made;
+        let base = base.map(|(number, _)| number);
+        packages.push(UnsignedPackage { file, base, manifest, package });
     };
     for (number, (outcome, base)) in deltas.into_iter().zip(&request.bases).enumerate() {
         let (delta_bytes, reason) = match outcome {
-            Outcome::Made(made) if pays(made.bytes.len() as u64, full_bytes) => {
-                ship(made, Some((u8::try_from(number).unwrap_or(u8::MAX), base)));
-                continue;
+            Outcome::Made(made) => {
+                let bytes = made.package.file_bytes();
+                if pays(bytes, full_bytes) {
+                    ship(*made, Some((u8::try_from(number).unwrap_or(u8::MAX), base)));
+                    continue;
+                }
+                (Some(bytes), not_clearly_smaller(bytes, full_bytes))
             }
-            Outcome::Made(made) => (
-                Some(made.bytes.len() as u64),
-                not_clearly_smaller(made.bytes.len() as u64, full_bytes),
-            ),
             Outcome::Refused { delta_bytes, reason } => (delta_bytes, reason),
         };
         let (base_sha256, base_version) = (base.image.digest(), base.version.clone());
         refused.push(Refused { base_sha256, base_version, delta_bytes, full_bytes, reason });
     }
     ship(full, None);
-    let attachments: Vec<_> = request.attachments.iter().map(attachment).collect();
-    for file in &request.attachments {
-        files.push((attachment_file_name(file.kind).to_owned(), file.bytes.clone()));
-    }
-    files.push((INDEX_FILE.to_owned(), sign_index(request, &packages, &attachments)?));
     let report = Report {
         product: request.product.to_string(),
         target_version: request.target_version.to_string(),
@@ -403,57 +498,37 @@ fn assemble(request: &Request<'_>, deltas: Vec<Outcome>, full: Made) -> Result<B
         artifacts,
         refused,
     };
-    Ok(Built { files, report })
+    let listed =
+        |base: &Base| index::Base { size: base.image.size(), digest: base.image.digest().0 };
+    let bases = request.bases.iter().map(listed).collect();
+    let parts = Parts { bases, packages, attachments: request.attachments.clone() };
+    Unsigned { parts, report }
 }
 
-fn sign_index(
-    request: &Request<'_>,
-    packages: &[index::Package],
-    attachments: &[Attachment],
-) -> Result<Vec<u8>> {
-    let release = index::Release {
-        product: request.product,
-        target_version: request.target_version,
-        hardware: request.hardware,
-        security_counter: request.security_counter,
-        target_size: request.target.size(),
-        target_digest: request.target.digest().0,
-    };
-    let bases: Vec<_> = request
-        .bases
-        .iter()
-        .map(|base| index::Base { size: base.image.size(), digest: base.image.digest().0 })
-        .collect();
-    let mut payload = vec![0; limits::MAX_INDEX_ENVELOPE_BYTES];
-    let len = index::emit(&release, &bases, packages, attachments, &mut payload)
-        .map_err(Error::format("the index"))?;
-    Ok(SignedEnvelope::sign(&payload[..len], request.signer)?.0)
-}
-
-fn index_entry(made: &Made, base: Option<u8>) -> index::Package {
+fn index_entry(manifest: &Manifest, file: &[u8], base: Option<u8>) -> index::Package {
     index::Package {
         base,
-        codec: made.manifest.codec,
-        memory_class: made.manifest.memory_class,
-        block_log2: made.manifest.block_log2,
-        encoder: made.manifest.encoder,
-        size: u32::try_from(made.bytes.len()).unwrap_or(u32::MAX),
-        digest: Sha256Digest::of(&made.bytes).0,
+        codec: manifest.codec,
+        memory_class: manifest.memory_class,
+        block_log2: manifest.block_log2,
+        encoder: manifest.encoder,
+        size: u32::try_from(file.len()).unwrap_or(u32::MAX),
+        digest: Sha256Digest::of(file).0,
     }
 }
 
-fn artifact(made: Made, base: Option<&Base>, file: String) -> Artifact {
+fn artifact(made: &Made, base: Option<&Base>, file: String) -> Artifact {
     Artifact {
         kind: made.manifest.kind.name(),
         codec: made.manifest.codec.name(),
         encoder: made.manifest.encoder,
         base_sha256: base.map(|base| base.image.digest()),
         base_version: base.and_then(|base| base.version.clone()),
-        download_bytes: made.bytes.len() as u64,
+        download_bytes: made.package.file_bytes(),
         decoder_ram_bytes: made.manifest.decoder_ram_bytes().into(),
         file,
         instruction_set: made.instruction_set,
-        alternatives: made.tried,
+        alternatives: made.tried.clone(),
     }
 }
 

@@ -263,6 +263,7 @@ fn verify_signature(envelope: &Envelope<'_>, keys: &Keyring) -> Result<(), Patch
     keys.verify(&key_id, &tbs[..len], envelope.signature).map_err(|error| match error {
         VerifyError::UnknownKey => PatchError::UnknownKey,
         VerifyError::BadSignature => PatchError::BadSignature,
+        VerifyError::NotApproved => PatchError::NotApproved,
     })
 }
 

@@ -198,6 +198,17 @@ pub enum Error {
         /// Product of the one before.
         previous: String,
     },
+    /// A document of keys that no device would take.
+    #[error("the keys cannot be signed: {0}")]
+    BadKeys(String),
+    /// A keys file does not fit what devices keep for it.
+    #[error("keys file of {got} bytes is above the limit of {limit}")]
+    KeysTooLarge {
+        /// Size in bytes.
+        got: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// A file is larger than anything that its place calls for.
     #[error("`{}` has more than {limit} bytes", path.display())]
     FileTooLarge {
@@ -222,6 +233,37 @@ pub enum Error {
         /// What was wanted.
         wanted: &'static str,
     },
+    /// A private key is encrypted, and nobody has given its passphrase.
+    #[error("`{}` is encrypted, and there is no passphrase", .0.display())]
+    PassphraseWanted(PathBuf),
+    /// A passphrase does not open a private key.
+    #[error("the passphrase does not open `{}`", .0.display())]
+    WrongPassphrase(PathBuf),
+    /// The file of an encrypted key asks for more time or memory than any honest one.
+    #[error("`{}` asks for more time or memory to be opened than any key should", .0.display())]
+    CostlyKey(PathBuf),
+    /// A command that should sign did not.
+    #[error("`{program}` did not sign: {why}")]
+    SignerCommand {
+        /// The command, without its arguments.
+        program: String,
+        /// What happened.
+        why: String,
+    },
+    /// A signature has to come from elsewhere; what is to be signed stands in this file.
+    #[error("`{}` is not signed yet", .0.display())]
+    SignatureWanted(PathBuf),
+    /// The plan of a release that is to be signed elsewhere is not as it was put down.
+    #[error("`{}` is not as it was emitted: {what}", path.display())]
+    BadPlan {
+        /// The plan.
+        path: PathBuf,
+        /// What of it is wrong.
+        what: String,
+    },
+    /// A file holds no signature of the given key over what was to be signed.
+    #[error("`{}` is not the signature that was wanted", .0.display())]
+    WrongSignature(PathBuf),
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes: {0}")]
     NoRandomness(getrandom::Error),
@@ -301,9 +343,16 @@ impl Error {
                 Culprit::BadInput
             }
             Self::VersionNotAbove { .. } | Self::ProductChanged { .. } => Culprit::BadInput,
-            Self::FlagsTooLarge { .. } => Culprit::Budget,
+            Self::BadPlan { .. } | Self::BadKeys(_) => Culprit::BadInput,
+            Self::FlagsTooLarge { .. } | Self::KeysTooLarge { .. } => Culprit::Budget,
             Self::Document { source, .. } if source.is_about_the_key() => Culprit::Key,
             Self::Document { .. } => Culprit::BadInput,
+            Self::PassphraseWanted(_)
+            | Self::WrongPassphrase(_)
+            | Self::CostlyKey(_)
+            | Self::SignerCommand { .. }
+            | Self::SignatureWanted(_)
+            | Self::WrongSignature(_) => Culprit::Key,
             Self::BadKey { .. }
             | Self::NotTheListedFile { .. }
             | Self::IndexContradiction { .. } => Culprit::Key,
@@ -315,9 +364,10 @@ impl Error {
             Self::Usage(_) => Culprit::Usage,
             Self::Refused { culprit, .. } => *culprit,
             Self::Package { source, .. } => match source {
-                PatchError::UnknownKey | PatchError::BadSignature | PatchError::BlockMismatch => {
-                    Culprit::Key
-                }
+                PatchError::UnknownKey
+                | PatchError::BadSignature
+                | PatchError::NotApproved
+                | PatchError::BlockMismatch => Culprit::Key,
                 PatchError::BaseMismatch => Culprit::Base,
                 PatchError::ImageMismatch | PatchError::Flash(_) | PatchError::BlockBuffer => {
                     Culprit::SelfCheck

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use crate::{Error, Result};
 
 /// What temporary files and directories begin with; one that is left behind by a kill may be removed.
@@ -14,6 +16,16 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+/// The same of what is to be wiped: its room is made at once, so that no copy is left behind where it grew.
+pub(crate) fn read_secret(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+    // One byte to tell that it is too long, and one by which reading ends without asking for more room.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit.saturating_add(2)));
+    let most = (limit as u64).saturating_add(1);
+    file.take(most).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok((bytes.len() <= limit).then_some(bytes))
 }
 
 /// Reads the file of a signed document of at most `limit` bytes.

@@ -8,11 +8,13 @@
 //! goes out as values. The same input gives the same bytes, whatever the number of threads.
 
 pub mod apply;
+pub mod approval;
 pub mod archive;
 pub mod artifact_cache;
 pub mod budget;
 pub mod build;
 pub mod bundle;
+pub mod detached;
 pub mod development_key;
 pub mod device_id;
 pub mod directory;
@@ -21,7 +23,9 @@ mod error;
 pub mod files;
 pub mod flags;
 pub mod image;
+mod joint;
 pub mod keys;
+pub mod keys_file;
 mod package;
 pub mod percent;
 pub mod ram_flash;

@@ -89,7 +89,23 @@ impl Package {
         Ok(self.behind(envelope))
     }
 
-    fn behind(&self, envelope: SignedEnvelope) -> Vec<u8> {
+    /// The payload that is to be signed.
+    pub(crate) fn manifest(&self) -> &[u8] {
+        &self.manifest
+    }
+
+    /// How many bytes the package file has, whoever signs it.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        let envelope = envelope::encoded_len(self.manifest.len());
+        (envelope + self.blocks.len()) as u64
+    }
+
+    /// Puts a package that was taken apart together again.
+    pub(crate) fn from_parts(manifest: &[u8], blocks: &[u8]) -> Self {
+        Self { manifest: manifest.to_vec(), blocks: blocks.to_vec() }
+    }
+
+    pub(crate) fn behind(&self, envelope: SignedEnvelope) -> Vec<u8> {
         let mut bytes = envelope.0;
         bytes.extend_from_slice(&self.blocks);
         bytes

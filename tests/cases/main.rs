@@ -15,6 +15,7 @@ mod explain;
 mod flags;
 mod golden;
 mod journal;
+mod keys;
 mod mcuboot;
 mod openssl;
 mod policy;

@@ -15,16 +15,20 @@ pub(crate) const TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "riscv32imc-unkn
 const PANIC: &str = "device_code_can_panic";
 
 /// What is weighed: the name of its budget, and features.
-pub(crate) const WEIGHED: [(&str, &str); 2] = [("two-slots", ""), ("two-slots-ed25519", "ed25519")];
+pub(crate) const WEIGHED: [(&str, &str); 3] = [
+    ("two-slots", ""),
+    ("two-slots-ed25519", "ed25519"),
+    ("two-slots-ed25519-keys", "ed25519 key-documents"),
+];
 
 /// Links whatever device code there is, and weighs what a device with two slots needs.
 pub(crate) fn check() -> Result<()> {
     for target in TARGETS {
-        build("everything", target, "in-place").context(
+        build("everything", target, "in-place key-documents").context(
             "device code can panic: `tests/bare-device/README.md` tells how to find where",
         )?;
         // A check that cannot fail is none.
-        match build("everything", target, "in-place deliberate-panic") {
+        match build("everything", target, "in-place key-documents deliberate-panic") {
             Ok(_) => bail!("a panic goes unnoticed on {target}"),
             Err(error) => ensure!(format!("{error:#}").contains(PANIC), error),
         }

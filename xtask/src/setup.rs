@@ -28,6 +28,7 @@ const TEST_TOOLS: [Tool; 18] = [
     ("bspatch", "bsdiff"),
     ("xz", "xz-utils"),
     ("openssl", "openssl"),
+    ("minisign", "minisign"),
     ("python3", "python3"),
     ("patch", "patch"),
     ("arm-none-eabi-gcc", "gcc-arm-none-eabi"),

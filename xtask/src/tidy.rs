@@ -118,12 +118,13 @@ const FORBIDDEN: [(&str, &[&str]); 3] = [
 ];
 
 /// Builds that prove that a crate needs no std, and no heap unless it says so; on top of the default features.
-const ALONE: [(&str, &str); 7] = [
+const ALONE: [(&str, &str); 8] = [
     ("whittle-format", ""),
     ("whittle-delta", ""),
     ("whittle-patcher-nostd", ""),
     ("whittle-patcher-nostd", "async"),
     ("whittle-patcher-nostd", "async,defmt"),
+    ("whittle-patcher-nostd", "async,key-documents"),
     ("whittle-patcher-nostd", "zstd"),
     ("whittle-capi", ""),
 ];

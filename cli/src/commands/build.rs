@@ -11,13 +11,15 @@ use whittle_publish::cache::{DEFAULT_MAX_BYTES, DirectoryCache, SharedCache, Tie
 use whittle_release::archive::Archive;
 use whittle_release::artifact_cache::{ArtifactCache, NoCache};
 use whittle_release::budget::{self, Budgets, Checked};
-use whittle_release::build::{self, AttachedFile, Base, Built, Event, Report, Request};
-use whittle_release::keys::PrivateKey;
+use whittle_release::build::{self, AttachedFile, Base, Built, Event, Progress, Report, Request};
+use whittle_release::keys::Signer;
 use whittle_release::{
-    CodecChoice, DeviceProfile, Error as ReleaseError, Image, InPlaceRoom, directory,
+    CodecChoice, DeviceProfile, Error as ReleaseError, Image, InPlaceRoom, detached, directory,
 };
 
+use super::attach::tell_wanted;
 use super::base::DEFAULT_ARCHIVE;
+use super::signing::SignerArgs;
 use super::{CodeArgs, CodecArg, InputArgs};
 use crate::cache_directory;
 use crate::error::{Error, Result};
@@ -56,13 +58,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     archive: Option<PathBuf>,
 
-    /// Private key to sign with, in PKCS#8 PEM.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[command(flatten)]
+    signer: SignerArgs,
 
     /// Directory of the release; it must not exist yet, or be empty.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "emit_tbs",
+        conflicts_with = "emit_tbs"
+    )]
+    out: Option<PathBuf>,
 
     /// Hardware revisions that the image runs on: one, or a range such as 2-5.
     #[arg(long, value_name = "RANGE", value_parser = values::hardware, default_value = "0-65535")]
@@ -143,7 +149,7 @@ pub(crate) struct Args {
     no_cache: bool,
 
     /// Build once more, without a cache, and compare every byte with `--out`; what exists there is compared, not replaced.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "emit_tbs")]
     check: bool,
 }
 
@@ -177,10 +183,69 @@ fn in_place(args: &Args) -> Result<Option<InPlaceRoom>> {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let key = PrivateKey::read(&args.key)?;
+    let signer = args.signer.signer("release")?;
+    let request = request(args, &*signer, printer)?;
+    let Some(out) = &args.out else { return emit_tbs(args, &request, printer) };
+    let compare_only = args.check && directory::check_free(out).is_err() && out.is_dir();
+    if !compare_only {
+        directory::check_free(out)?;
+    }
+    // What is compared with what is there must be made for that.
+    let cache = if compare_only { Cache::None } else { Cache::open(args)? };
+    let built = with_progress(&request, printer, |request, progress| {
+        build::build_with_cache(request, cache.as_dyn(), progress)
+    })?;
+    if let Some(trouble) = cache.trouble() {
+        printer.note(&trouble);
+    }
+    // Nothing is written of a release that takes more than it may.
+    let checked = check_budgets(args, &request.profile, &built.report, printer)?;
+    if compare_only {
+        directory::compare(out, &built.files)?;
+    } else if args.check {
+        check_again(&request, &built, printer)?;
+        directory::write(out, &built.files)?;
+    } else {
+        directory::write(out, &built.files)?;
+    }
+    tell(&built.report, printer);
+    let outcome = Outcome {
+        out: out.display().to_string(),
+        reproducible: args.check.then_some(true),
+        budgets: checked.as_ref(),
+        report: &built.report,
+    };
+    printer.result(&outcome, human)
+}
+
+/// Builds everything but the signatures.
+fn emit_tbs(args: &Args, request: &Request<'_>, printer: &Printer) -> Result {
+    let Some(directory) = &args.signer.emit_tbs else {
+        return Err(Error::Usage("`--out` is wanted".to_owned()));
+    };
+    directory::check_free(directory)?;
+    let cache = Cache::open(args)?;
+    let unsigned = with_progress(request, printer, |request, progress| {
+        build::prepare(request, cache.as_dyn(), progress)
+    })?;
+    if let Some(trouble) = cache.trouble() {
+        printer.note(&trouble);
+    }
+    check_budgets(args, &request.profile, unsigned.report(), printer)?;
+    tell(unsigned.report(), printer);
+    tell_wanted(&detached::emit(&unsigned, args.signer.public_key()?, directory)?, printer)
+}
+
+/// Tells what should not surprise anybody later.
+fn tell(report: &Report, printer: &Printer) {
+    report.warnings.iter().for_each(|warning| printer.note(warning));
+    explain_refusals(report, printer);
+}
+
+fn request<'a>(args: &Args, signer: &'a dyn Signer, printer: &Printer) -> Result<Request<'a>> {
     let target = args.input.read(&args.target, printer)?;
     let bases = bases(args, &target, printer)?;
-    let request = Request {
+    Ok(Request {
         product: args.product,
         target_version: args.target_version,
         hardware: args.hardware,
@@ -197,41 +262,12 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
             in_place: in_place(args)?,
         },
         attachments: attachments(args)?,
-        signer: &key,
+        signer,
         threads: args
             .jobs
             .or(std::thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get),
-    };
-    let compare_only = args.check && directory::check_free(&args.out).is_err() && args.out.is_dir();
-    if !compare_only {
-        directory::check_free(&args.out)?;
-    }
-    // What is compared with what is there must be made for that.
-    let cache = if compare_only { Cache::None } else { Cache::open(args)? };
-    let built = build_with_progress(&request, cache.as_dyn(), printer)?;
-    if let Some(trouble) = cache.trouble() {
-        printer.note(&trouble);
-    }
-    // Nothing is written of a release that takes more than it may.
-    let checked = check_budgets(args, &request.profile, &built.report, printer)?;
-    if compare_only {
-        directory::compare(&args.out, &built.files)?;
-    } else if args.check {
-        check_again(&request, &built, printer)?;
-        directory::write(&args.out, &built.files)?;
-    } else {
-        directory::write(&args.out, &built.files)?;
-    }
-    built.report.warnings.iter().for_each(|warning| printer.note(warning));
-    explain_refusals(&built.report, printer);
-    let outcome = Outcome {
-        out: args.out.display().to_string(),
-        reproducible: args.check.then_some(true),
-        budgets: checked.as_ref(),
-        report: &built.report,
-    };
-    printer.result(&outcome, human)
+    })
 }
 
 /// Holds the release against its budgets, if there are any, and tells everybody who wants to know.
@@ -328,18 +364,18 @@ fn check_again(request: &Request<'_>, built: &Built, printer: &Printer) -> Resul
     }
 }
 
-fn build_with_progress(
+fn with_progress<T>(
     request: &Request<'_>,
-    cache: &dyn ArtifactCache,
     printer: &Printer,
-) -> Result<Built> {
+    build: impl FnOnce(&Request<'_>, Progress<'_>) -> Result<T, ReleaseError>,
+) -> Result<T> {
     let total = request.bases.len() as u64 + 1;
     let bar = indicatif::ProgressBar::new(total * u64::from(build::ENCODING));
     bar.set_style(style());
     if !printer.shows_progress() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
-    let built = build::build_with_cache(request, cache, &|event| match event {
+    let built = build(request, &|event| match event {
         Event::Encoding { what, more } => {
             bar.set_message(what.to_owned());
             bar.inc(more.into());

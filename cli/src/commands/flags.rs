@@ -7,9 +7,10 @@ use whittle_format::limits::MAX_FLAGS_ENVELOPE_BYTES;
 use whittle_release::device_id::DeviceId;
 use whittle_release::flags::{self, Decision, FlagsSource, Reason, VerifiedFlags};
 use whittle_release::image::hex;
-use whittle_release::keys::{Keyring, PrivateKey};
+use whittle_release::keys::Keyring;
 use whittle_release::percent;
 
+use super::signing::SignerArgs;
 use super::{DeviceArgs, TrustArgs};
 use crate::error::Result;
 use crate::printer::{Printer, table};
@@ -32,9 +33,8 @@ pub(crate) struct SignArgs {
     /// The flags, as JSON.
     source: PathBuf,
 
-    /// Private key to sign with, in PKCS#8 PEM.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[command(flatten)]
+    signer: SignerArgs,
 
     /// File of the signed document; it is replaced if it exists.
     #[arg(long, value_name = "FILE")]
@@ -94,9 +94,9 @@ struct Signed {
 }
 
 fn sign(args: &SignArgs, printer: &Printer) -> Result {
-    let key = PrivateKey::read(&args.key)?;
+    let signer = args.signer.signer("flags")?;
     let source = FlagsSource::read(&args.source)?;
-    let keys = Keyring::of(&key);
+    let keys = Keyring::of(&*signer);
     if let Some(path) = &args.after {
         let bytes = flags::read(path)?;
         let previous = flags::authenticate(path, &bytes, &keys)?.head;
@@ -105,7 +105,7 @@ fn sign(args: &SignArgs, printer: &Printer) -> Result {
             printer.note("note: the seed has changed, so every percentage means other devices now");
         }
     }
-    let signed = source.sign(&key)?;
+    let signed = source.sign(&*signer)?;
     signed.write(&args.out)?;
     let result = Signed {
         file: args.out.display().to_string(),

@@ -1,6 +1,8 @@
 //! One file per command: its arguments and its `run`.
 
 mod apply;
+mod approve;
+mod attach;
 mod base;
 mod build;
 mod calculated;
@@ -13,6 +15,7 @@ mod flags;
 mod gc;
 mod inspect;
 mod keygen;
+mod keys;
 mod man;
 mod policy;
 mod pubkey;
@@ -20,6 +23,7 @@ mod publish;
 mod pull;
 mod rollout;
 mod savings;
+mod signing;
 mod simulate;
 mod stage;
 mod verify;
@@ -32,6 +36,7 @@ use whittle_format::Label;
 use whittle_release::device_id::DeviceId;
 use whittle_release::flags::DeviceFacts;
 use whittle_release::keys::{self, Keyring};
+use whittle_release::keys::{Keyring, read_public};
 use whittle_release::{Image, InputFormat, InputOptions};
 
 use crate::config::Setting;
@@ -50,6 +55,8 @@ pub(crate) enum Command {
     Completions(completions::Args),
     #[command(subcommand)]
     Config(config::Command),
+    Attach(attach::Args),
+    Approve(approve::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Apply(apply::Args),
@@ -60,6 +67,8 @@ pub(crate) enum Command {
     Gc(gc::Args),
     #[command(subcommand)]
     Flags(flags::Command),
+    #[command(subcommand)]
+    Keys(keys::Command),
     #[command(subcommand)]
     Policy(policy::Command),
     #[command(subcommand)]
@@ -81,6 +90,8 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Build(args) => build::run(args, printer),
         Command::Completions(args) => completions::run(args, whole(), printer),
         Command::Config(command) => config::run(command, settings, printer),
+        Command::Attach(args) => attach::run(args, printer),
+        Command::Approve(args) => approve::run(args, printer),
         Command::Inspect(args) => inspect::run(args, printer),
         Command::Verify(args) => verify::run(args, printer),
         Command::Apply(args) => apply::run(args, printer),
@@ -90,6 +101,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Pull(args) => pull::run(args, printer),
         Command::Gc(args) => gc::run(args, printer),
         Command::Flags(command) => flags::run(command, printer),
+        Command::Keys(command) => keys::run(command, printer),
         Command::Policy(command) => policy::run(command, printer),
         Command::Rollout(command) => rollout::run(command, printer),
         Command::Man(args) => man::run(args, whole(), printer),
@@ -135,7 +147,7 @@ pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
 /// The keys that a command trusts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrustArgs {
-    /// Public key to trust, in PEM; may be given several times.
+    /// Public key to trust, in PEM, minisign's format or 32 bytes; may be given several times.
     #[arg(long = "pubkey", value_name = "FILE", required = true)]
     pub(crate) pubkeys: Vec<PathBuf>,
 }
@@ -148,7 +160,7 @@ impl TrustArgs {
 
 /// Reads the public keys of these files.
 pub(crate) fn keyring(files: &[PathBuf]) -> Result<Keyring> {
-    let keys = files.iter().map(|file| keys::read_public(file)).collect::<Result<_, _>>()?;
+    let keys = files.iter().map(|file| read_public(file)).collect::<Result<_, _>>()?;
     Ok(Keyring(keys))
 }
 

@@ -12,7 +12,7 @@ use crate::printer::Printer;
 /// Print a public key in the form that its user needs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Key file in PEM; of a private key, the public half is printed.
+    /// Key file in PEM, minisign's format, or 32 bytes; of a private key in PEM, the public half is printed.
     key: PathBuf,
 
     /// The form, where the format is for people.
@@ -24,6 +24,8 @@ pub(crate) struct Args {
 enum Form {
     /// SubjectPublicKeyInfo, for OpenSSL and `--pubkey`.
     Pem,
+    /// As minisign and rsign2 have it.
+    Minisign,
     /// The 32 raw bytes.
     Raw,
     /// The 32 raw bytes in hexadecimal digits.
@@ -50,7 +52,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     }
     match args.to {
         Form::Pem => printer.stdout(&keys::public_pem(&key).unwrap_or_default()),
-                Form::Raw => printer.bytes(&key),
+                Form::Minisign => printer.stdout(&keys::public_minisign(&key)),
+        Form::Raw => printer.bytes(&key),
         Form::Hex => printer.stdout(&hex(&key)),
         Form::C => printer.stdout(&format!(
             "/* Ed25519 public key, id {id} */\nstatic const unsigned char whittle_public_key[32] = {{\n{}}};\n",

@@ -4,11 +4,13 @@ use serde::Serialize;
 use whittle_format::{Label, Seed, Share, Stage, shorten};
 use whittle_release::device_id::DeviceId;
 use whittle_release::image::hex;
-use whittle_release::keys::{Keyring, PrivateKey};
+use whittle_release::keys::Keyring;
 use whittle_release::stage::{self, Draw, Gate, place};
 use whittle_release::{Sha256Digest, flags, percent};
 
+use super::signing::SignerArgs;
 use super::{DeviceArgs, InputArgs, TrustArgs};
+use super::{DeviceArgs, TrustArgs};
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped};
 use crate::values;
@@ -30,9 +32,8 @@ pub(crate) struct SignArgs {
     #[arg(long, value_name = "PERCENT", value_parser = values::share)]
     share: Share,
 
-    /// Private key to sign with, in PKCS#8 PEM.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[command(flatten)]
+    signer: SignerArgs,
 
     /// File of the signed stage; it is replaced if it exists.
     #[arg(long, value_name = "FILE")]
@@ -62,7 +63,7 @@ pub(crate) struct SignArgs {
     #[arg(long, value_name = "DIGEST", conflicts_with = "target")]
     target_sha256: Option<Sha256Digest>,
 
-    /// Seed of the rollout, 32 hexadecimal digits [default: random].
+    /// Seed of the rollout, 32 hexadecimal digits [default: random; with `--emit-tbs` it must be said].
     #[arg(long, value_name = "SEED", value_parser = values::seed)]
     seed: Option<Seed>,
 
@@ -134,8 +135,8 @@ struct Signed {
 }
 
 fn sign(args: &SignArgs, printer: &Printer) -> Result {
-    let key = PrivateKey::read(&args.key)?;
-    let keys = Keyring::of(&key);
+    let signer = args.signer.signer("stage")?;
+    let keys = Keyring::of(&*signer);
     let stage = match &args.after {
         Some(path) => {
             let previous = *stage::read(path, &keys)?;
@@ -146,7 +147,7 @@ fn sign(args: &SignArgs, printer: &Printer) -> Result {
         }
         None => first_stage(args, printer)?,
     };
-    let signed = stage::sign(&stage, &key)?;
+    let signed = stage::sign(&stage, &*signer)?;
     signed.write(&args.out)?;
     let key_id = keys.ids().map(|id| hex(&id)).collect();
     let result = Signed {

@@ -52,10 +52,20 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         journal: J,
         slots: [F; 2],
     ) -> Result<Self, UpdateError> {
+        Self::start(device, verifier, Journal::open(journal).await?, slots).await
+    }
+
+    /// The same with a journal that is open already.
+    pub(crate) async fn start(
+        device: &Device<'d>,
+        verifier: V,
+        journal: Journal<J>,
+        slots: [F; 2],
+    ) -> Result<Self, UpdateError> {
         let mut updater = Self {
             device: *device,
             verifier,
-            journal: Journal::open(journal).await?,
+            journal,
             slots,
             life: LifeState::new(SlotId::A, device.security_counter),
             attempts: DEFAULT_ATTEMPTS,

@@ -4,7 +4,12 @@ use whittle_patcher_nostd::compact::MediumTables;
 use whittle_patcher_nostd::{Boot, Buffers, Device, ResetCause, Status, UpdateError, Updater};
 
 use crate::board::{Region, input, output, receive};
+#[cfg(not(feature = "key-documents"))]
 use crate::verifier::{Checker, VERIFIER};
+#[cfg(feature = "key-documents")]
+use crate::verifier::{Signatures, keys};
+#[cfg(feature = "key-documents")]
+use whittle_patcher_nostd::DeviceKeys;
 
 pub const DEVICE: Device<'static> = Device {
     product: "thermostat",
@@ -34,10 +39,20 @@ impl Memory {
 }
 
 /// One type of flash for everything, as on a chip with one flash.
+#[cfg(not(feature = "key-documents"))]
 pub type OpenUpdater = Updater<'static, Region, Region, Checker>;
 
+#[cfg(not(feature = "key-documents"))]
 pub fn open() -> Result<OpenUpdater, UpdateError> {
     Updater::open(&DEVICE, VERIFIER, JOURNAL, SLOTS)
+}
+
+#[cfg(feature = "key-documents")]
+pub type OpenUpdater = Updater<'static, Region, Region, DeviceKeys<'static, Signatures>>;
+
+#[cfg(feature = "key-documents")]
+pub fn open() -> Result<OpenUpdater, UpdateError> {
+    Updater::open_with_keys(&DEVICE, keys(), JOURNAL, SLOTS)
 }
 
 /// What the boot loader does, and the application in turn.
@@ -52,6 +67,10 @@ pub fn update(updater: &mut OpenUpdater, memory: &mut Memory) -> Result<(), Upda
         2 => updater.healthy(),
         3 => updater.unhealthy(),
         4 => updater.too_late(),
+        #[cfg(feature = "key-documents")]
+        5 => updater.accept_keys(receive(&mut memory.block)),
+        #[cfg(feature = "key-documents")]
+        6 => updater.accept_approval(receive(&mut memory.block)),
         _ => updater.abandon(),
     }
 }

@@ -31,6 +31,8 @@ fn run(memory: &mut Memory) {
         2 => in_place(memory).is_err(),
         3 => stream(memory).is_err(),
         4 => check(memory).is_err(),
+        #[cfg(feature = "key-documents")]
+        7 => single_slot_with_keys(memory).is_err(),
         5 => under_mcuboot().is_err(),
         6 => under_embassy_boot().is_err(),
         _ => any_signed_slot(&DEVICE, &VERIFIER, &mut SLOTS.clone()).is_none(),
@@ -80,6 +82,20 @@ fn in_place(memory: &mut Memory) -> Result<(), UpdateError> {
     let buffers = InPlaceBuffers { block, page, compact: Some(tables.lend()), arrangement };
     let (mut staging, mut states) = (STAGING, STATES);
     updater.install_in_place(&mut staging, &mut states, buffers, &mut output)?;
+    Ok(())
+}
+
+/// The same where documents change the keys.
+#[cfg(feature = "key-documents")]
+fn single_slot_with_keys(memory: &mut Memory) -> Result<(), UpdateError> {
+    let [slot, _] = SLOTS;
+    let mut updater = Updater::open_single_with_keys(&DEVICE, verifier::keys(), JOURNAL, slot)?;
+    updater.accept_keys(receive(&mut memory.block))?;
+    for key in updater.keys().keys() {
+        output(key.public_key.as_ptr().addr() as u32);
+    }
+    output(updater.keys().revoked().count() as u32);
+    output(updater.keys().version());
     Ok(())
 }
 

@@ -1,0 +1,70 @@
+use std::path::PathBuf;
+
+use serde::Serialize;
+use whittle_release::approval::SignedApproval;
+use whittle_release::directory::VerifiedRelease;
+use whittle_release::image::{Sha256Digest, hex};
+
+use super::TrustArgs;
+use super::signing::SignerArgs;
+use crate::error::{Error, Result};
+use crate::printer::Printer;
+
+/// Approve the target of a release, for devices that want more than one key to do so.
+///
+/// The release is verified first. Whoever approves should have built the same image from the same sources: an approval
+/// covers every package that leads to it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The release directory.
+    release: PathBuf,
+
+    #[command(flatten)]
+    trust: TrustArgs,
+
+    /// File of the approval; if it is there already, a signature is added.
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+
+    #[command(flatten)]
+    signer: SignerArgs,
+}
+
+#[derive(Serialize)]
+struct Approved {
+    file: String,
+    product: String,
+    target_version: String,
+    target_sha256: Sha256Digest,
+    signed_by: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+    let release = VerifiedRelease::open(&args.release, &args.trust.keyring()?)?;
+    release.verify_files()?;
+    let index = release.index();
+    let new = SignedApproval::of(index)?;
+    let mut approval = if args.to.exists() { SignedApproval::read(&args.to)? } else { new.clone() };
+    if approval.approval != new.approval {
+        return Err(Error::Usage(format!("`{}` approves another target", args.to.display())));
+    }
+    approval.sign(&*args.signer.signer("approval")?)?;
+    approval.write(&args.to)?;
+    let approved = Approved {
+        file: args.to.display().to_string(),
+        product: index.release.product.to_string(),
+        target_version: index.release.target_version.to_string(),
+        target_sha256: Sha256Digest(index.release.target_digest),
+        signed_by: approval.signers().map(|id| hex(&id)).collect(),
+    };
+    printer.result(&approved, |approved| {
+        format!(
+            "{}: {} {}, target {}, approved by {}",
+            approved.file,
+            approved.product,
+            approved.target_version,
+            approved.target_sha256.short(),
+            approved.signed_by.join(", ")
+        )
+    })
+}

@@ -1,0 +1,63 @@
+//! Public keys in whatever form they come.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::VerifyingKey;
+use ed25519_dalek::pkcs8::DecodePublicKey;
+use ed25519_dalek::pkcs8::spki::EncodePublicKey;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+
+use super::{MAX_KEY_FILE_BYTES, PublicKey, Signer as _, minisign, pkcs8};
+use crate::image::from_hex;
+use crate::{Error, Result, files};
+
+/// A public key as SubjectPublicKeyInfo PEM; `None` if these bytes are no point of the curve.
+#[must_use]
+pub fn public_pem(key: &PublicKey) -> Option<String> {
+    let key = VerifyingKey::from_bytes(key).ok()?;
+    key.to_public_key_pem(LineEnding::LF).ok()
+}
+
+/// A public key as minisign writes it, with our key id for minisign's key number.
+#[must_use]
+pub fn public_minisign(key: &PublicKey) -> String {
+    minisign::emit_public(key)
+}
+
+/// Reads a public key: SubjectPublicKeyInfo PEM, minisign's format, or 32 bytes, raw, in hexadecimal digits or in base64. It
+/// is also taken out of a private key in PKCS#8 PEM that is not encrypted.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::BadKey`].
+pub fn read_public(path: &Path) -> Result<PublicKey> {
+    let wrong = || Error::BadKey { path: path.to_owned(), wanted: "Ed25519 public key" };
+    let bytes = files::read_secret(path, MAX_KEY_FILE_BYTES)?.ok_or_else(wrong)?;
+    parse_public(&bytes).ok_or_else(wrong)
+}
+
+/// Parses a public key in any of these forms.
+#[must_use]
+pub fn parse_public(bytes: &[u8]) -> Option<PublicKey> {
+    if let Ok(raw) = <PublicKey>::try_from(bytes) {
+        return is_key(raw);
+    }
+    let text = std::str::from_utf8(bytes).ok()?.trim();
+    if let Ok(key) = VerifyingKey::from_public_key_pem(text) {
+        return Some(key.to_bytes());
+    }
+    let private = || pkcs8::parse(text).map(|key| key.public_key());
+    let digits = || from_digits(text).and_then(is_key);
+    private().or_else(|| minisign::parse_public(text).and_then(is_key)).or_else(digits)
+}
+
+/// What is no point of the curve, or a weak one, is no key.
+fn is_key(bytes: PublicKey) -> Option<PublicKey> {
+    VerifyingKey::from_bytes(&bytes).ok().filter(|key| !key.is_weak()).map(|_| bytes)
+}
+
+/// Bytes in hexadecimal digits or in base64.
+pub(super) fn from_digits<const N: usize>(text: &str) -> Option<[u8; N]> {
+    from_hex(text).or_else(|| BASE64.decode(text).ok()?.try_into().ok())
+}

@@ -1,0 +1,463 @@
+//! Keys that change, from the document that people sign to the device that trusts it, with the power failing in between.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
+use whittle_format::keys::Head;
+use whittle_patcher_nostd::{
+    Boot, Device, DeviceKeys, DocumentError, Ed25519, FactoryKeys, KeyChecker, PatchError,
+    PublicKey, ResetCause, Roles, SlotId, TrustedKey, UpdateError, Updater, VerifyError, trailer,
+};
+use whittle_release::approval::SignedApproval;
+use whittle_release::build::{self, Request};
+use whittle_release::flags::FlagsSource;
+use whittle_release::keys::{KeyId, PrivateKey, Signer as _, key_id};
+use whittle_release::keys_file::{KeyDocument, KeysFile};
+use whittle_release::{CodecChoice, Error, directory, stage};
+
+use crate::support::{PRODUCT, image, profile, request};
+
+const DEVICE: Device<'static> = Device {
+    product: PRODUCT,
+    hardware_revision: 3,
+    security_counter: 0,
+    decoder_ram_bytes: 1 << 20,
+};
+
+fn key(seed: u8) -> PrivateKey {
+    PrivateKey::from_seed(&[seed; 32])
+}
+
+fn trusted(seed: u8, roles: Roles) -> TrustedKey {
+    TrustedKey { public_key: key(seed).public_key(), roles }
+}
+
+fn id(seed: u8) -> KeyId {
+    key_id(&key(seed).public_key())
+}
+
+/// Roots that sign keys, and nothing else.
+const ROOTS: [u8; 3] = [1, 2, 3];
+/// The key of the firmware that signs everything else.
+const OLD: u8 = 10;
+const NEW: u8 = 11;
+
+const WORK: Roles = Roles::PACKAGES.and(Roles::FLAGS).and(Roles::STAGES);
+
+fn factory_list() -> Vec<TrustedKey> {
+    let roots = ROOTS.map(|seed| trusted(seed, Roles::KEYS));
+    roots.into_iter().chain([trusted(OLD, WORK)]).collect()
+}
+
+/// The firmware's own keys as a document of this version.
+fn document(version: u32) -> KeyDocument {
+    let mut keys = factory_list();
+    keys.sort_by_key(|key| key.public_key);
+    let product = PRODUCT.parse().expect("a label");
+    let head = Head { product, version, key_threshold: 2, package_threshold: 1 };
+    KeyDocument { head, keys, revoked: Vec::new() }
+}
+
+fn signed(document: KeyDocument, signers: &[u8]) -> Vec<u8> {
+    file(document, signers).emit().expect("signed")
+}
+
+fn file(document: KeyDocument, signers: &[u8]) -> KeysFile {
+    let mut file = KeysFile::new(document).expect("valid");
+    for signer in signers {
+        file.sign(&key(*signer)).expect("signs");
+    }
+    file
+}
+
+/// The old key revoked, the new one in its place.
+fn rotated(version: u32) -> KeyDocument {
+    let mut document = document(version);
+    document.trust(key(NEW).public_key(), WORK);
+    document.revoke(id(OLD)).expect("it is there");
+    document
+}
+
+/// The full image's package of a release that this key signs.
+fn package(target: u8, signer: u8) -> Vec<u8> {
+    let key = key(signer);
+    let files = built(target, &key).files;
+    files.into_iter().find(|(name, _)| name.ends_with("-full.pkg")).expect("a full image").1
+}
+
+fn built(target: u8, key: &PrivateKey) -> build::Built {
+    let request = Request {
+        target: image(target, 700),
+        bases: Vec::new(),
+        profile: profile(CodecChoice::Stored),
+        ..request(key)
+    };
+    build::build(&request, &|_| {}).expect("builds")
+}
+
+fn flags(signer: u8) -> Vec<u8> {
+    let json = format!(
+        r#"{{"product": "{PRODUCT}", "version": 1, "flags": [{{"name": "eco", "default": true}}]}}"#
+    );
+    let source = FlagsSource::parse("flags", json.as_bytes()).expect("valid");
+    source.sign(&key(signer)).expect("signs").0
+}
+
+fn stage_of(signer: u8) -> Vec<u8> {
+    let stage = whittle_format::Stage {
+        product: PRODUCT.parse().expect("a label"),
+        target_version: "2.4.1".parse().expect("a label"),
+        target_digest: [1; 16],
+        seed: [2; 16],
+        number: 1,
+        share: whittle_format::Share::ALL,
+    };
+    stage::sign(&stage, &key(signer)).expect("signs").0
+}
+
+/// Ed25519 that remembers what was good: thousands of starts ask for the same few signatures.
+#[derive(Clone, Copy, Debug)]
+struct Remembering;
+
+thread_local! {
+    static GOOD: RefCell<HashSet<Vec<u8>>> = RefCell::default();
+}
+
+impl KeyChecker for Remembering {
+    fn check(
+        &self,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8; 64],
+    ) -> Result<(), VerifyError> {
+        let all = [&key[..], message, signature].concat();
+        if GOOD.with_borrow(|good| good.contains(&all)) {
+            return Ok(());
+        }
+        Ed25519.check(key, message, signature)?;
+        GOOD.with_borrow_mut(|good| good.insert(all));
+        Ok(())
+    }
+}
+
+type Flash = SimFlash<1, 8, 256>;
+
+/// A device with the image of the old key in its slot A.
+#[derive(Clone)]
+struct Unit {
+    journal: Flash,
+    slots: [Flash; 2],
+    staging: Flash,
+    supply: Supply,
+    package_threshold: u8,
+}
+
+impl Unit {
+    fn new(chip: Chip) -> Self {
+        let supply = Supply::new();
+        let mut slot = vec![0xff; 1024];
+        slot[..700].copy_from_slice(image(1, 700).bytes());
+        let package = package(1, OLD);
+        let (envelope, _) = whittle_format::envelope::Envelope::parse(&package).expect("own");
+        let len = whittle_format::envelope::encoded_len(envelope.payload.len());
+        slot[1024 - 256..].copy_from_slice(&trailer(&package[..len]));
+        Self {
+            journal: Flash::erased(2 * 4096).with(chip).on(&supply),
+            slots: [Flash::holding(&slot), Flash::used(1024)]
+                .map(|slot| slot.with(chip).on(&supply)),
+            staging: Flash::used(2048).with(chip).on(&supply),
+            supply,
+            package_threshold: 1,
+        }
+    }
+
+    /// Opens it with the keys of its firmware, and does something.
+    fn with<T>(
+        &mut self,
+        act: impl FnOnce(
+            &mut Updater<'_, &mut Flash, &mut Flash, DeviceKeys<'_, Remembering>>,
+            &mut Flash,
+        ) -> Result<T, UpdateError>,
+    ) -> Result<T, UpdateError> {
+        let keys = factory_list();
+        let (key_threshold, package_threshold) = (2, self.package_threshold);
+        let factory = FactoryKeys { keys: &keys, key_threshold, package_threshold };
+        let [a, b] = &mut self.slots;
+        let keys = DeviceKeys::new(&factory, Remembering);
+        let mut updater = Updater::open_with_keys(&DEVICE, keys, &mut self.journal, [a, b])?;
+        act(&mut updater, &mut self.staging)
+    }
+
+    fn accept(&mut self, file: &[u8]) -> Result<(), DocumentError> {
+        match self.with(|updater, _| updater.accept_keys(file)) {
+            Err(UpdateError::Document(error)) => Err(error),
+            other => {
+                other.expect("the flash works");
+                Ok(())
+            }
+        }
+    }
+
+    fn version(&mut self) -> u32 {
+        self.with(|updater, _| Ok(updater.keys().version())).expect("opens")
+    }
+
+    fn download(&mut self, package: &[u8]) -> Result<(), UpdateError> {
+        self.with(|updater, staging| {
+            let mut block = [0; 4096];
+            let mut download = updater.download(staging, &mut block)?;
+            download.push(&mut &package[..])?;
+            download.finish().map(|_| ())
+        })
+    }
+
+    fn boots(&mut self) -> Option<SlotId> {
+        let boot = self.with(|updater, _| updater.boot(ResetCause::PowerOn)).expect("boots");
+        match boot {
+            Boot::Slot(slot, _) => Some(slot),
+            Boot::Recovery => None,
+        }
+    }
+}
+
+fn refused(outcome: Result<(), UpdateError>) -> PatchError {
+    match outcome {
+        Err(UpdateError::Patch(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_revoked_key_signs_is_refused_and_what_it_has_signed_boots() {
+    let mut unit = Unit::new(Chip::PLAIN);
+    unit.with(|updater, _| updater.accept_flags(&flags(OLD))).expect("trusted");
+    unit.with(|updater, _| updater.accept_stage(&stage_of(OLD))).expect("trusted");
+    unit.download(&package(2, OLD)).expect("trusted");
+    unit.accept(&signed(rotated(1), &ROOTS[..2])).expect("signed by two of three");
+
+    assert_eq!(unit.boots(), Some(SlotId::A));
+    let unknown = UpdateError::Document(DocumentError::UnknownKey);
+    assert_eq!(refused(unit.download(&package(3, OLD))), PatchError::UnknownKey);
+    assert_eq!(unit.with(|updater, _| updater.accept_flags(&flags(OLD))), Err(unknown));
+    assert_eq!(
+        unit.with(|updater, _| updater.accept_stage(&stage_of(OLD)).map(|_| ())),
+        Err(unknown)
+    );
+    // What was kept or staged, too.
+    let kept = unit.with(|updater, _| {
+        let mut bytes = [0; 1024];
+        updater.flags(&mut bytes).map(|flags| flags.is_some())
+    });
+    assert_eq!(kept, Err(unknown));
+    assert_eq!(unit.with(|updater, _| updater.stage().map(|_| ())), Err(unknown));
+    let installed = unit.with(|updater, staging| {
+        let (mut block, mut page) = ([0; 4096], [0; 256]);
+        let buffers =
+            whittle_patcher_nostd::Buffers { block: &mut block, page: &mut page, compact: None };
+        updater.install(staging, buffers, &mut |_| {}).map(|_| ())
+    });
+    assert_eq!(refused(installed), PatchError::UnknownKey);
+
+    unit.download(&package(3, NEW)).expect("the new key is trusted");
+    unit.with(|updater, _| updater.accept_flags(&flags(NEW))).expect("trusted");
+    unit.with(|updater, _| updater.accept_stage(&stage_of(NEW))).expect("trusted");
+}
+
+#[test]
+fn a_key_counts_for_its_roles_alone() {
+    let mut unit = Unit::new(Chip::PLAIN);
+    let mut document = document(1);
+    document.trust(key(NEW).public_key(), Roles::STAGES);
+    unit.accept(&signed(document, &ROOTS[1..])).expect("signed by two of three");
+    unit.with(|updater, _| updater.accept_stage(&stage_of(NEW))).expect("its role");
+    let unknown = UpdateError::Document(DocumentError::UnknownKey);
+    assert_eq!(unit.with(|updater, _| updater.accept_flags(&flags(NEW))), Err(unknown));
+    assert_eq!(refused(unit.download(&package(3, NEW))), PatchError::UnknownKey);
+    assert_eq!(refused(unit.download(&package(3, ROOTS[0]))), PatchError::UnknownKey);
+    let by_worker = signed(rotated(2), &[OLD, NEW]);
+    assert_eq!(unit.accept(&by_worker), Err(DocumentError::UnknownKey));
+}
+
+#[test]
+fn each_refusal_has_its_error_and_leaves_the_keys_as_they_were() {
+    let mut unit = Unit::new(Chip::PLAIN);
+    unit.accept(&signed(rotated(5), &ROOTS[..2])).expect("signed by two of three");
+
+    let mut other_product = rotated(6);
+    other_product.head.product = "boiler".parse().expect("a label");
+    let mut without_the_image = rotated(6);
+    without_the_image.forget(id(OLD));
+    let mut revived = document(6);
+    revived.trust(key(NEW).public_key(), WORK);
+    let mut same_version = rotated(5);
+    same_version.trust(key(12).public_key(), Roles::FLAGS);
+    let mut forged = signed(rotated(6), &ROOTS[..2]);
+    *forged.last_mut().expect("a signature") ^= 1;
+    // A root that the document itself revokes does not count.
+    let mut own_goal = rotated(6);
+    own_goal.head.key_threshold = 1;
+    own_goal.revoke(id(ROOTS[0])).expect("it is there");
+    let cases = [
+        (signed(rotated(4), &ROOTS[..2]), DocumentError::VersionTooLow),
+        (signed(same_version, &ROOTS[..2]), DocumentError::OtherKeys),
+        (signed(rotated(6), &ROOTS[..1]), DocumentError::TooFewSignatures),
+        (signed(rotated(6), &[NEW]), DocumentError::UnknownKey),
+        (signed(own_goal, &ROOTS[..2]), DocumentError::TooFewSignatures),
+        (signed(other_product, &ROOTS[..2]), DocumentError::WrongProduct),
+        (signed(without_the_image, &ROOTS[..2]), DocumentError::ImageNotTrusted),
+        (signed(revived, &ROOTS[..2]), DocumentError::RevokedKey),
+        (forged, DocumentError::BadSignature),
+        (vec![0; 1025], DocumentError::TooLong),
+        (vec![0; 10], DocumentError::Envelope(whittle_format::FormatError::NotAnEnvelope)),
+        (Vec::new(), DocumentError::VersionTooLow),
+    ];
+    for (file, error) in cases {
+        assert_eq!(unit.accept(&file), Err(error));
+        assert_eq!(unit.version(), 5, "{error}");
+    }
+    unit.accept(&signed(rotated(5), &ROOTS[..2])).expect("the same once more");
+    unit.accept(&signed(rotated(6), &ROOTS)).expect("signed by all");
+    assert_eq!(unit.version(), 6);
+}
+
+/// Roots are replaced one after the other, and a device that was away all the time goes the whole way at once.
+#[test]
+fn roots_are_replaced_and_old_ones_cannot_make_a_way_of_their_own() {
+    let roots = |from: u8| {
+        let mut document = document(u32::from(from));
+        document.keys.retain(|key| !key.roles.has_any(Roles::KEYS));
+        for seed in from..from + 3 {
+            document.trust(key(seed).public_key(), Roles::KEYS);
+        }
+        document
+    };
+    let next = |file: KeysFile, document: KeyDocument, signers: &[u8]| {
+        let mut file = file.then(document, None).expect("follows");
+        for signer in signers {
+            file.sign(&key(*signer)).expect("signs");
+        }
+        file
+    };
+    let first = file(roots(20), &ROOTS[..2]);
+    let mut unit = Unit::new(Chip::PLAIN);
+    unit.accept(&first.emit().expect("signed")).expect("signed by the firmware's");
+    let mut news = roots(20);
+    news.head.version = 21;
+    news.trust(key(NEW).public_key(), WORK);
+    let second = next(first, news.clone(), &[20, 22]);
+    assert_eq!(second.documents().count(), 2);
+    unit.accept(&second.emit().expect("signed")).expect("signed by the first's");
+    let mut more = news;
+    more.head.version = 22;
+    let third = next(second, more, &[20, 21]);
+    assert_eq!(third.documents().count(), 2, "the second is of no use any more");
+    unit.accept(&third.emit().expect("signed")).expect("signed by the first's");
+    let fourth = next(third, roots(30), &[21, 22]);
+    let fourth = fourth.emit().expect("signed");
+    for unit in [&mut unit, &mut Unit::new(Chip::PLAIN)] {
+        unit.accept(&fourth).expect("the whole way");
+        assert_eq!(unit.version(), 30);
+    }
+    // Who has the firmware's own roots by now makes a document that a new device would take.
+    let fork = signed(document(90), &ROOTS);
+    Unit::new(Chip::PLAIN).accept(&fork).expect("it knows no better");
+    assert_eq!(unit.accept(&fork), Err(DocumentError::OtherKeys));
+}
+
+#[test]
+fn a_target_that_two_must_approve_is_taken_in_when_they_have() {
+    let mut unit = Unit::new(Chip::PLAIN);
+    let mut document = document(1);
+    document.head.package_threshold = 2;
+    document.trust(key(NEW).public_key(), Roles::PACKAGES);
+    unit.accept(&signed(document, &ROOTS[..2])).expect("signed by two of three");
+    assert_eq!(unit.boots(), Some(SlotId::A), "what is installed needs no approval");
+    assert_eq!(refused(unit.download(&package(2, OLD))), PatchError::NotApproved);
+
+    let room = tempfile::tempdir().expect("a directory");
+    let approval = |target: u8, signers: &[u8]| {
+        let directory = room.path().join(format!("{target}"));
+        if !directory.exists() {
+            directory::write(&directory, &built(target, &key(OLD)).files).expect("writes");
+        }
+        let index = directory::read_unverified(&directory).expect("an index");
+        let mut approval = SignedApproval::of(&index).expect("valid");
+        for signer in signers {
+            approval.sign(&key(*signer)).expect("signs");
+        }
+        approval.emit().expect("signed")
+    };
+    let accept = |unit: &mut Unit, bytes: &[u8]| unit.with(|it, _| it.accept_approval(bytes));
+    let refusals = [
+        (approval(2, &[OLD]), DocumentError::TooFewSignatures),
+        (approval(2, &[OLD, ROOTS[0]]), DocumentError::TooFewSignatures),
+        (approval(2, &ROOTS), DocumentError::UnknownKey),
+    ];
+    for (bytes, error) in refusals {
+        assert_eq!(accept(&mut unit, &bytes), Err(UpdateError::Document(error)));
+    }
+    accept(&mut unit, &approval(3, &[OLD, NEW])).expect("approved");
+    assert_eq!(refused(unit.download(&package(2, OLD))), PatchError::NotApproved, "another target");
+    accept(&mut unit, &approval(2, &[OLD, NEW])).expect("approved");
+    assert_eq!(refused(unit.download(&package(3, OLD))), PatchError::NotApproved, "the one before");
+    // Whoever of them signs the package.
+    unit.download(&package(2, OLD)).expect("approved");
+    unit.with(|updater, _| updater.abandon()).expect("gives it up");
+    unit.download(&package(2, NEW)).expect("approved");
+}
+
+/// At every word and sector, with whatever is left of it.
+#[test]
+fn a_power_cut_while_keys_are_accepted_leaves_the_old_ones_or_the_new_ones() {
+    let (first, second) = (signed(rotated(1), &ROOTS[..2]), signed(rotated(2), &ROOTS[1..]));
+    let mut cuts = 0;
+
+    // A journal with room, and one that rotates into its other bank.
+    for (chip, others) in [(Chip::PLAIN, 0), (Chip::PLAIN, 2), (Chip::CORRECTING, 2)] {
+        let mut unit = Unit::new(chip);
+        unit.journal = Flash::erased(2 * 2304).with(chip).on(&unit.supply);
+        unit.accept(&first).expect("signed by two of three");
+        for _ in 0..others {
+            unit.with(|updater, _| updater.keep(&[7; 200])).expect("has room");
+        }
+        let steps = (0..).flat_map(|step| Outcome::ALL.map(|outcome| Cut { step, outcome }));
+        for cut in steps {
+            let mut unit = unit.clone();
+            unit.supply.arm(cut, cut.step);
+            let outcome = unit.with(|updater, _| updater.accept_keys(&second));
+            if !unit.supply.is_down() {
+                assert_eq!(outcome, Ok(()));
+                unit.supply.restore();
+                break;
+            }
+            cuts += 1;
+            unit.supply.restore();
+            let version = unit.version();
+            assert!(version == 1 || version == 2, "{cut:?}");
+            assert!(outcome.is_err() || version == 2, "{cut:?}");
+            assert_eq!(unit.version(), version, "it stays so: {cut:?}");
+            assert_eq!(unit.boots(), Some(SlotId::A), "{cut:?}");
+            unit.accept(&second).expect("once more");
+            assert_eq!(unit.version(), 2, "{cut:?}");
+        }
+    }
+    assert!(cuts > 1000, "{cuts}");
+}
+
+#[test]
+fn keys_that_no_device_would_take_are_not_signed() {
+    let file = file(rotated(5), &ROOTS);
+    let says = |outcome: Result<KeysFile, Error>| outcome.expect_err("refused").to_string();
+    assert!(says(file.clone().then(rotated(5), None)).contains("version 5 is not above"));
+    assert!(says(file.clone().then(document(6), None)).contains("must stay so"));
+    let mut other = rotated(6);
+    other.head.product = "boiler".parse().expect("a label");
+    assert!(says(file.clone().then(other, None)).contains("boiler"));
+    let mut trusted_again = rotated(6);
+    trusted_again.trust(key(OLD).public_key(), WORK);
+    assert!(says(file.then(trusted_again, None)).contains("is revoked, and trusted"));
+    let mut unreachable = document(1);
+    unreachable.head.key_threshold = 4;
+    assert!(matches!(KeysFile::new(unreachable), Err(Error::Format { .. })));
+}
