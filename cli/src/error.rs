@@ -31,6 +31,9 @@ pub(crate) enum Error {
     TooLarge { path: PathBuf, limit: u64 },
     #[error("`{}` is not a {what}", path.display())]
     BadJson { what: &'static str, path: PathBuf, source: serde_json::Error },
+    /// A file that should be the report of a build.
+    #[error("`{}` has no measured deltas", path.display())]
+    BadBuildReport { path: PathBuf, source: whittle_calculators::BadReport },
     /// A file that describes a rollout, and what is wrong with it.
     #[error("`{}` is not a rollout: {why}", path.display())]
     BadRollout { path: PathBuf, why: String },
@@ -97,6 +100,7 @@ impl Error {
             Self::BadJson { .. }
             | Self::TooLarge { .. }
             | Self::NotBuilt(..)
+            | Self::BadBuildReport { .. }
             | Self::BadRollout { .. }
             | Self::BadScenario { .. }
             | Self::SetAside(_) => Exit::BadInput,

@@ -4,6 +4,7 @@
 mod support;
 
 mod archive;
+mod calculators;
 mod capi;
 mod cli;
 mod cose;

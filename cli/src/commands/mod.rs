@@ -3,6 +3,7 @@
 mod apply;
 mod base;
 mod build;
+mod calculated;
 mod demo;
 mod diff;
 mod flags;
@@ -11,6 +12,7 @@ mod keygen;
 mod policy;
 mod pubkey;
 mod rollout;
+mod savings;
 mod simulate;
 mod stage;
 mod verify;
@@ -45,6 +47,7 @@ pub(crate) enum Command {
     Policy(policy::Command),
     #[command(subcommand)]
     Rollout(rollout::Command),
+    Savings(savings::Args),
     Simulate(simulate::Args),
     #[command(subcommand)]
     Stage(stage::Command),
@@ -64,6 +67,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::Flags(command) => flags::run(command, printer),
         Command::Policy(command) => policy::run(command, printer),
         Command::Rollout(command) => rollout::run(command, printer),
+        Command::Savings(args) => savings::run(args, printer),
         Command::Simulate(args) => simulate::run(args, printer),
         Command::Stage(command) => stage::run(command, printer),
     }

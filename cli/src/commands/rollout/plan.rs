@@ -8,6 +8,7 @@ use whittle_rollout::{MetricTerms, Terms};
 
 use super::Clock;
 use super::file::RolloutFile;
+use super::what_if::{self, WhatIfArgs};
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped, table};
 use crate::words;
@@ -15,14 +16,18 @@ use crate::words;
 /// Show the stages of a rollout and what each can see, without starting it.
 ///
 /// For each metric with a baseline: the least regression that a stage would show in four of five cases, and how long it would have to
-/// be watched to show the one that must not be missed.
+/// be watched to show the one that must not be missed. `--what-if` works a plan out from numbers alone.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The rollout, in TOML; see `docs/rollouts.md`.
-    file: PathBuf,
+    #[arg(required_unless_present = "what_if", conflicts_with = "what_if")]
+    file: Option<PathBuf>,
 
     #[command(flatten)]
     clock: Clock,
+
+    #[command(flatten)]
+    what_if: WhatIfArgs,
 }
 
 #[derive(Serialize)]
@@ -61,13 +66,14 @@ struct Sees {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+    let Some(path) = &args.file else { return what_if::run(&args.what_if, printer) };
     let at_s = args.clock.now_s();
-    let file = RolloutFile::read(&args.file)?;
+    let file = RolloutFile::read(path)?;
     let policy = file.policy(printer)?;
     let terms = file.terms(at_s, &policy)?;
     terms
         .check(&BTreeSet::new())
-        .map_err(|bad| Error::BadRollout { path: args.file.clone(), why: bad.to_string() })?;
+        .map_err(|bad| Error::BadRollout { path: path.clone(), why: bad.to_string() })?;
     let plan = Plan {
         policy: policy.info().name.clone(),
         policy_sha256: policy.digest().to_string(),

@@ -1,0 +1,71 @@
+//! What both calculators print and write.
+
+use std::path::Path;
+
+use serde::Serialize;
+use whittle_calculators::presets::Preset;
+use whittle_calculators::{BadInput, Start, Table, page};
+
+use crate::error::{Error, Result};
+use crate::printer::{Printer, table};
+
+/// Inputs by their names.
+#[derive(Serialize)]
+struct Presets<'a, Inputs> {
+    presets: &'a [Preset<Inputs>],
+}
+
+/// Lists the presets of a calculator.
+pub(super) fn list<Inputs: Serialize>(presets: &[Preset<Inputs>], printer: &Printer) -> Result {
+    printer.result(&Presets { presets }, |listed| {
+        let row = |preset: &Preset<Inputs>| vec![preset.name.to_owned(), preset.about.to_owned()];
+        table(&["preset", ""], listed.presets.iter().map(row))
+    })
+}
+
+/// The preset of that name; without a name the first one, of which is said that it fills in what no flag says.
+pub(super) fn preset<Inputs>(
+    presets: Vec<Preset<Inputs>>,
+    name: Option<&str>,
+    printer: &Printer,
+) -> Result<Inputs> {
+    let mut presets = presets.into_iter();
+    let found = match name {
+        Some(name) => presets.find(|preset| preset.name == name),
+        None => presets.next().inspect(|preset| {
+            printer.note(&format!("what no flag says is that of `--preset {}`", preset.name));
+        }),
+    };
+    let found = found.ok_or_else(|| {
+        Error::Usage(format!("no preset `{}`; `--list` shows them", name.unwrap_or_default()))
+    })?;
+    Ok(found.inputs)
+}
+
+/// Takes what a flag says.
+pub(super) fn take<T: Clone>(flag: Option<&T>, input: &mut T) {
+    if let Some(said) = flag {
+        input.clone_from(said);
+    }
+}
+
+/// Tables with their titles, one after the other.
+pub(super) fn human(tables: Vec<Table>) -> String {
+    let text = tables
+        .into_iter()
+        .map(|part| format!("{}\n\n{}\n", part.title, table(&part.header, part.rows)));
+    text.collect::<Vec<_>>().join("\n")
+}
+
+/// Writes the page, if a file for it is named.
+pub(super) fn write_page(file: Option<&Path>, start: &Start) -> Result {
+    let Some(path) = file else { return Ok(()) };
+    let error =
+        |source| whittle_release::Error::Io { action: "write", path: path.to_owned(), source };
+    Ok(std::fs::write(path, page(start)).map_err(error)?)
+}
+
+/// Flags are named like inputs, with `-` for `_`.
+pub(super) fn bad(error: &BadInput) -> Error {
+    Error::Usage(error.to_string())
+}
