@@ -24,7 +24,7 @@ use crate::time;
 /// `tick` asks the policy what shall happen next, and people have the last word.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    Plan(plan::Args),
+    Plan(Box<plan::Args>),
     Start(start::Args),
     Observe(observe::Args),
     Tick(tick::Args),
