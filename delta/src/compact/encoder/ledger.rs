@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::super::isa::Form;
 use super::super::layout::{Layout, Piece};
 use super::super::stream::{Event, Segment};
 use super::progress::Progress;
@@ -253,10 +252,8 @@ impl Ledger {
                 };
                 let Some(cost) = self.bytes.get_mut(at as usize) else { continue };
                 cost.source = Some(from);
-                cost.is_reference = cell.is_some_and(|cell| {
-                    let may_move = !matches!(cell.form, Form::Plain | Form::Value);
-                    may_move && cell.index < cell.form.len() && cell.form.moves(cell.index)
-                });
+                cost.is_reference =
+                    cell.is_some_and(|cell| cell.form.moving() >> cell.index.min(7) & 1 == 1);
             }
         }
     }
