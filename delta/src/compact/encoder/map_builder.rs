@@ -143,11 +143,6 @@ fn pair(
     start: u32,
     place: u32,
 ) -> Option<(u32, u32)> {
-    if form.is_word() {
-        let odd = u32::from(references.set.has_odd_functions());
-        let is_address = form != Form::Value && place & 3 == 0;
-        return is_address.then_some((old.own & !odd, new.own & !odd));
-    }
     let counts = form.teaches() && form.agree(old, new);
     counts.then(|| {
         let before = target_of(references, form, old, true, start);
