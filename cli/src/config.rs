@@ -9,15 +9,18 @@
 //! ```
 //!
 //! A key is a flag's long name, so that there is one list of names, one parser and one help text. Of an environment variable it is
-//! the same in capitals: `WHITTLE_DEVICE_RAM`. Both become defaults of the flags, which the command line replaces.
+//! the same in capitals: `WHITTLE_DEVICE_RAM`. What a command line leaves out is added to it before it is parsed, so that a flag means the
+//! same wherever it comes from, also to those flags that want or exclude it.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::builder::ValueParser;
-use clap::{Arg, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, Id};
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result};
@@ -41,6 +44,22 @@ pub(crate) enum Origin {
     File(PathBuf, usize),
     /// An environment variable.
     Variable(String),
+}
+
+/// Whose word counts first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Variable,
+    File,
+}
+
+impl Origin {
+    fn rank(&self) -> Rank {
+        match self {
+            Self::Variable(_) => Rank::Variable,
+            Self::File(..) => Rank::File,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -101,30 +120,71 @@ impl Layers {
         Ok(Self { file, variables: variables.filter(ours).collect() })
     }
 
-    /// The commands with these values as their defaults, and which they are.
-    pub(crate) fn apply(&self, commands: Command) -> (Command, Vec<Setting>) {
-        let mut settings = vec![];
-        let commands = self.apply_at("", commands, &mut settings);
-        (commands, settings)
+    /// All that is set, by command.
+    pub(crate) fn settings(&self, commands: &Command) -> Vec<Setting> {
+        let mut found = vec![];
+        let mut left = vec![(String::new(), commands)];
+        while let Some((place, command)) = left.pop() {
+            found.extend(command.get_arguments().filter_map(|arg| self.setting(&place, arg)));
+            let below = command.get_subcommands();
+            left.extend(below.map(|sub| (join(&place, sub.get_name()), sub)));
+        }
+        found.sort_by(|one, other| (&one.command, &one.flag).cmp(&(&other.command, &other.flag)));
+        found
     }
 
-    fn apply_at(&self, place: &str, mut command: Command, settings: &mut Vec<Setting>) -> Command {
-        let configured: Vec<_> = command
-            .get_arguments()
-            .filter_map(|arg| Some((arg.get_id().clone(), self.setting(place, arg)?)))
-            .collect();
-        for (id, setting) in configured {
-            let values = setting.values.clone();
-            command = command.mut_arg(id, |arg| arg.required(false).default_values(values));
-            settings.push(setting);
+    /// A command line with what it leaves out, and which settings those are: nothing that it gives itself, and nothing that
+    /// contradicts what it gives, or what the environment gives if it is of the file.
+    pub(crate) fn complete(
+        &self,
+        line: &[OsString],
+        commands: &Command,
+    ) -> (Vec<OsString>, Vec<Setting>) {
+        let lenient = commands.clone().ignore_errors(true).try_get_matches_from(line);
+        // Help, and what is no command line at all, is not ours.
+        let Ok(matches) = lenient else { return (line.to_vec(), vec![]) };
+        let (mut matches, mut command, mut place) = (&matches, commands, String::new());
+        let mut levels = vec![(place.clone(), command, matches)];
+        while let Some((name, inner)) = matches.subcommand() {
+            let Some(sub) = command.find_subcommand(name) else { break };
+            place = join(&place, name);
+            (matches, command) = (inner, sub);
+            levels.push((place.clone(), command, matches));
         }
-        let names: Vec<_> =
-            command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
-        for name in names {
-            let place = join(place, &name);
-            command = command.mut_subcommand(name, |sub| self.apply_at(&place, sub, settings));
+        let mut wanted: Vec<(Rank, &Command, &Arg, Setting)> = vec![];
+        let mut given: Vec<(&Command, &Arg)> = vec![];
+        for (place, command, _) in &levels {
+            for arg in command.get_arguments() {
+                let is_given = |matches: &ArgMatches| {
+                    let known = matches.try_contains_id(arg.get_id().as_str()).is_ok();
+                    known
+                        && matches.value_source(arg.get_id().as_str())
+                            == Some(ValueSource::CommandLine)
+                };
+                // Flags of all commands may stand anywhere.
+                if levels.iter().any(|(_, _, matches)| is_given(matches)) {
+                    given.push((command, arg));
+                } else if let Some(setting) = self.setting(place, arg) {
+                    wanted.push((setting.origin.rank(), command, arg, setting));
+                }
+            }
         }
-        command
+        wanted.sort_by_key(|(rank, ..)| *rank);
+        let mut taken = vec![];
+        for (_, command, arg, setting) in wanted {
+            if !given
+                .iter()
+                .any(|(other_command, other)| contradict(command, arg, other_command, other))
+            {
+                given.push((command, arg));
+                taken.push((arg, setting));
+            }
+        }
+        let words = taken.iter().flat_map(|(arg, setting)| words(arg, setting));
+        let (front, rest) =
+            line.split_at(line.iter().position(|word| word == "--").unwrap_or(line.len()));
+        let line = front.iter().cloned().chain(words).chain(rest.iter().cloned()).collect();
+        (line, taken.into_iter().map(|(_, setting)| setting).collect())
     }
 
     /// What a flag is set to; none if it is not.
@@ -145,6 +205,25 @@ impl Layers {
         let values = written.values.iter().map(|value| file.relative(arg, value));
         Some(setting(values.collect(), Origin::File(file.path.clone(), written.line)))
     }
+}
+
+/// Whether one of two flags excludes the other.
+fn contradict(command: &Command, arg: &Arg, other_command: &Command, other: &Arg) -> bool {
+    let excludes = |command: &Command, arg: &Arg, id: &Id| {
+        command.get_arg_conflicts_with(arg).iter().any(|conflict| conflict.get_id() == id)
+    };
+    command.get_name() == other_command.get_name()
+        && (excludes(command, arg, other.get_id()) || excludes(command, other, arg.get_id()))
+}
+
+/// A setting as it stands on a command line.
+fn words(arg: &Arg, setting: &Setting) -> Vec<OsString> {
+    let flag = format!("--{}", setting.flag);
+    if matches!(arg.get_action(), ArgAction::SetTrue) {
+        let is_on = setting.values.iter().all(|value| value == "true");
+        return if is_on { vec![flag.into()] } else { vec![] };
+    }
+    setting.values.iter().map(|value| format!("{flag}={value}").into()).collect()
 }
 
 /// The tables that a command looks into: its own, those of the commands that it belongs to, and the top of the file.
@@ -283,6 +362,8 @@ mod tests {
                     .arg(flag("product").required(true))
                     .arg(path("base").action(clap::ArgAction::Append))
                     .arg(flag("key"))
+                    .arg(flag("signer").requires("signer-key").conflicts_with("key"))
+                    .arg(flag("signer-key"))
                     .arg(flag("check").action(clap::ArgAction::SetTrue)),
             )
             .subcommand(
@@ -304,8 +385,9 @@ mod tests {
         let layers = Layers::read(Some(&path), room.path(), variables, &commands());
         let layers = layers
             .map_err(|error| error.to_string().replace(&room.path().display().to_string(), "."))?;
-        let (commands, settings) = layers.apply(commands());
-        let line = ["whittle"].iter().chain(line);
+        let line: Vec<_> = ["whittle"].iter().chain(line).map(OsString::from).collect();
+        let commands = commands();
+        let (line, settings) = layers.complete(&line, &commands);
         Ok((commands.try_get_matches_from(line).map_err(|error| error.to_string())?, settings))
     }
 
@@ -331,6 +413,20 @@ mod tests {
         assert_eq!(of(&variable, &["build", "--product", "mine"]).as_deref(), Some("mine"));
         let missing = parsed("", &[], &["build"]).expect_err("nothing says which product");
         assert!(missing.contains("--product"), "{missing}");
+    }
+
+    #[test]
+    fn what_contradicts_a_stronger_word_is_left_out_and_what_is_wanted_is_there() {
+        let file = "[build]\nproduct = 1\nkey = \"a\"\nsigner-key = \"b\"\n";
+        let of = |variables: &[_], line: &[&str]| {
+            let (matches, _) = parsed(file, variables, line).expect("it parses");
+            let (_, build) = matches.subcommand().expect("a command");
+            ["key", "signer", "signer-key"].map(|flag| build.get_one::<String>(flag).is_some())
+        };
+        assert_eq!(of(&[], &["build"]), [true, false, true]);
+        assert_eq!(of(&[], &["build", "--signer", "c"]), [false, true, true]);
+        assert_eq!(of(&[("WHITTLE_SIGNER", "c")], &["build"]), [false, true, true]);
+        assert_eq!(of(&[("WHITTLE_SIGNER", "c")], &["build", "--key", "d"]), [true, false, true]);
     }
 
     #[test]

@@ -15,10 +15,10 @@ mod words;
 
 pub use exit::Exit;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use commands::Command;
@@ -73,8 +73,8 @@ fn run() -> ExitCode {
         };
     }
     let (printer, result) = match configured() {
-        Ok((commands, settings)) => {
-            let cli = parsed(commands, &settings);
+        Ok((line, settings, taken)) => {
+            let cli = parsed(line, &taken);
             let printer = Printer::new(cli.format, cli.quiet);
             let result = commands::run(&cli.command, &settings, &printer);
             (printer, result)
@@ -98,14 +98,16 @@ fn run() -> ExitCode {
     }
 }
 
-/// The commands, with what the project's file and the environment say as their defaults.
-fn configured() -> error::Result<(clap::Command, Vec<Setting>)> {
+/// The command line with what the project's file and the environment add to it, all that these say, and what was added.
+fn configured() -> error::Result<(Vec<OsString>, Vec<Setting>, Vec<Setting>)> {
     let commands = Cli::command();
     let here = std::env::current_dir().unwrap_or_default();
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let layers = Layers::read(named_file().as_deref(), &here, variables, &commands)?;
-    Ok(layers.apply(commands))
+    let given: Vec<_> = std::env::args_os().collect();
+    let (line, taken) = layers.complete(&given, &commands);
+    Ok((line, layers.settings(&commands), taken))
 }
 
 /// The file that the command line names: it must be known before that is parsed.
@@ -122,22 +124,22 @@ fn named_file() -> Option<PathBuf> {
     None
 }
 
-/// Parses the command line; where it is not one, says so and ends the process.
-fn parsed(commands: clap::Command, settings: &[Setting]) -> Cli {
+/// Parses a command line; where it is not one, says so, with where its parts come from, and ends the process.
+fn parsed(line: Vec<OsString>, taken: &[Setting]) -> Cli {
     let failed = |error: clap::Error| -> ! {
-        let wrong = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
-        let flag = wrong.split(' ').next().unwrap_or_default().trim_start_matches('-');
-        let is_default =
-            error.kind() == ErrorKind::ValueValidation || error.kind() == ErrorKind::InvalidValue;
         let _ = error.print();
-        if let Some(setting) = settings.iter().find(|setting| is_default && setting.flag == flag) {
-            eprintln!(
-                "hint: unless the command line gives it, `--{flag}` is what {} says",
-                setting.origin
-            );
+        let told = error.to_string();
+        let is_named = |setting: &&Setting| {
+            let flag = format!("--{}", setting.flag);
+            told.split(|c: char| !(c.is_alphanumeric() || c == '-')).any(|word| word == flag)
+        };
+        if error.use_stderr() {
+            for Setting { flag, origin, .. } in taken.iter().filter(is_named) {
+                eprintln!("hint: `--{flag}` is what {origin} says");
+            }
         }
         std::process::exit(error.exit_code());
     };
-    let matches = commands.try_get_matches().unwrap_or_else(|error| failed(error));
+    let matches = Cli::command().try_get_matches_from(line).unwrap_or_else(|error| failed(error));
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| failed(error))
 }

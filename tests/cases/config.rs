@@ -35,12 +35,7 @@ fn a_project_says_once_what_its_commands_need() {
     };
     let (code, told) = with_variable(&build, "much");
     assert_eq!(code, Some(2), "{told}");
-    assert!(
-        told.contains(
-            "hint: unless the command line gives it, `--device-ram` is what WHITTLE_DEVICE_RAM says"
-        ),
-        "{told}"
-    );
+    assert!(told.contains("hint: `--device-ram` is what WHITTLE_DEVICE_RAM says"), "{told}");
     let (code, told) = with_variable(&["config", "show"], "32K");
     assert_eq!(code, Some(0), "{told}");
 }
@@ -56,6 +51,62 @@ fn a_file_with_a_mistake_stops_everything_but_help() {
     shop.whittle(&["--version"]).ok();
     shop.write("other.toml", b"");
     shop.whittle(&["--config", "other.toml", "config", "show"]).ok();
+}
+
+#[test]
+fn a_project_begins_with_a_key_that_nothing_in_the_field_trusts() {
+    let shop = Workshop::new();
+    let begin = ["init", "project", "--product", "thermostat", "--ci", "github"];
+    shop.whittle(&begin).ok();
+    let again = shop.whittle(&begin);
+    assert_eq!(again.code, 2, "nothing is overwritten: {again:?}");
+    let inside = |args: &[&str]| {
+        let run = command(&shop.path("project"), args).output().expect("runs");
+        (run.status.code(), String::from_utf8_lossy(&run.stderr).into_owned())
+    };
+    let build = [
+        "build",
+        "--target",
+        "../3.bin",
+        "--target-version",
+        "3",
+        "--base",
+        "../2.bin",
+        "--out",
+        "release",
+    ];
+    assert_eq!(inside(&build).0, Some(0), "{}", inside(&build).1);
+    assert_eq!(inside(&["verify", "release"]).0, Some(0));
+    let (code, told) = inside(&["publish", "release", "--to", "public"]);
+    assert_eq!(code, Some(5), "{told}");
+    assert!(told.contains("development key"), "{told}");
+    let ignored = String::from_utf8(shop.read("project/.gitignore")).expect("text");
+    assert_eq!(ignored, "keys/*.key.pem\n");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let data = std::fs::metadata(shop.path("project/keys/development.key.pem")).expect("a key");
+        assert_eq!(data.permissions().mode() & 0o077, 0, "its owner's alone");
+    }
+    shop.whittle(&["init", "other", "--product", "thermostat", "--ci", "gitlab"]).ok();
+    assert!(!shop.read("other/.gitlab-ci.yml").is_empty());
+}
+
+#[test]
+fn every_page_of_the_book_is_listed_and_there() {
+    let docs = crate::support::root().join("docs");
+    let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).expect("a summary");
+    let listed: std::collections::BTreeSet<_> = summary
+        .lines()
+        .filter_map(|line| Some(line.split_once("](")?.1.trim_end_matches(')').to_owned()))
+        .collect();
+    let pages =
+        std::fs::read_dir(&docs).expect("pages").map(|page| page.expect("a page").file_name());
+    let pages: std::collections::BTreeSet<_> = pages
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| name.ends_with(".md") && name != "SUMMARY.md")
+        .collect();
+    assert_eq!(listed, pages);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) const POLICY_TARGET: &str = "wasm32-unknown-unknown";
 type Tool = (&'static str, &'static str);
 
 /// Programs that the tests run.
-const TEST_TOOLS: [Tool; 18] = [
+const TEST_TOOLS: &[Tool] = &[
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
     ("bsdiff", "bsdiff"),
@@ -67,7 +67,7 @@ const PEER_REQUIREMENTS: [&str; 3] =
 pub(crate) fn run() -> Result<()> {
     let add = ["target", "add", POLICY_TARGET];
     shell::run("rustup", &[&add[..], &TARGETS, &bare_device::TARGETS].concat())?;
-    install_missing(&TEST_TOOLS)?;
+    install_missing(TEST_TOOLS)?;
     // Where `tests/cases/support.rs` looks for it.
     python_environment("test-tools", &TEST_REQUIREMENTS)?;
     // Where `fleet/tests/it/aws.rs` and `publish/tests/it/server.rs` look for it.

@@ -13,6 +13,7 @@ mod diff;
 mod explain;
 mod flags;
 mod gc;
+mod init;
 mod inspect;
 mod keygen;
 mod keys;
@@ -35,7 +36,6 @@ use whittle_delta::compact::{CodeHint, InstructionSet};
 use whittle_format::Label;
 use whittle_release::device_id::DeviceId;
 use whittle_release::flags::DeviceFacts;
-use whittle_release::keys::{self, Keyring};
 use whittle_release::keys::{Keyring, read_public};
 use whittle_release::{Image, InputFormat, InputOptions};
 
@@ -47,6 +47,7 @@ use crate::{values, words};
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Demo(demo::Args),
+    Init(init::Args),
     Keygen(keygen::Args),
     Pubkey(pubkey::Args),
     #[command(subcommand)]
@@ -84,6 +85,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
     let whole = <crate::Cli as clap::CommandFactory>::command;
     match command {
         Command::Demo(args) => demo::run(args, printer),
+        Command::Init(args) => init::run(args, printer),
         Command::Keygen(args) => keygen::run(args, printer),
         Command::Pubkey(args) => pubkey::run(args, printer),
         Command::Base(command) => base::run(command, printer),

@@ -10,7 +10,6 @@ use whittle_release::{Sha256Digest, flags, percent};
 
 use super::signing::SignerArgs;
 use super::{DeviceArgs, InputArgs, TrustArgs};
-use super::{DeviceArgs, TrustArgs};
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped};
 use crate::values;

@@ -24,7 +24,7 @@ pub use whittle_patcher_nostd::{KeyId, PublicKey, key_id};
 use zeroize::Zeroizing;
 
 use crate::files::Readable;
-use crate::{Error, Result, files};
+use crate::{Error, Result, development_key, files};
 
 pub use command::{CommandSigner, DEFAULT_TIMEOUT};
 pub use detached::DetachedSigner;
@@ -43,6 +43,9 @@ pub const MINISIGN_PRIVATE_KEY_FILE: &str = "release.key";
 
 /// The same in minisign's format.
 pub const MINISIGN_PUBLIC_KEY_FILE: &str = "release.pub";
+
+/// File names of a development key, the private one first.
+pub const DEVELOPMENT_KEY_FILES: [&str; 2] = ["development.key.pem", "development.pub.pem"];
 
 /// Length of an Ed25519 signature.
 pub(crate) const SIGNATURE_LEN: usize = whittle_format::envelope::SIGNATURE_LEN;
@@ -164,13 +167,7 @@ impl PrivateKey {
             KeyFormat::Pkcs8 => (PRIVATE_KEY_FILE, PUBLIC_KEY_FILE),
             KeyFormat::Minisign => (MINISIGN_PRIVATE_KEY_FILE, MINISIGN_PUBLIC_KEY_FILE),
         };
-        std::fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
         let (private, public) = (directory.join(private_file), directory.join(public_file));
-        for path in [&private, &public] {
-            if path.exists() {
-                return Err(Error::KeyExists(path.clone()));
-            }
-        }
         let (private_text, public_text) = match format {
             KeyFormat::Pkcs8 => {
                 (pkcs8::emit(&self.0, passphrase, &private)?, public_pem(&self.public_key()))
@@ -182,11 +179,38 @@ impl PrivateKey {
         };
         let unusable = || Error::BadKey { path: public.clone(), wanted: "encodable key" };
         let public_text = public_text.ok_or_else(unusable)?;
-        files::write_new(&private, private_text.as_bytes(), Readable::ByOwner)
-            .map_err(key_exists)?;
-        files::write_new(&public, public_text.as_bytes(), Readable::ByAll).map_err(key_exists)?;
+        write_new_pair((&private, &private_text), (&public, &public_text))?;
         Ok((private, public))
     }
+
+    /// The same in PKCS#8, marked as a key that nothing in the field may trust (see [`development_key`]).
+    ///
+    /// # Errors
+    /// As of [`write_pair`](Self::write_pair).
+    pub fn write_development_pair(&self, directory: &Path) -> Result<(PathBuf, PathBuf)> {
+        let [private, public] = DEVELOPMENT_KEY_FILES.map(|file| directory.join(file));
+        let private_text =
+            Zeroizing::new(development_key::mark(&pkcs8::emit(&self.0, None, &private)?));
+        let unusable = || Error::BadKey { path: public.clone(), wanted: "encodable key" };
+        let public_text = public_pem(&self.public_key()).ok_or_else(unusable)?;
+        let public_text = development_key::mark(&public_text);
+        write_new_pair((&private, &private_text), (&public, &public_text))?;
+        Ok((private, public))
+    }
+}
+
+/// Writes two files, of which neither must be there.
+fn write_new_pair(private: (&Path, &str), public: (&Path, &str)) -> Result<()> {
+    if let Some(directory) = private.0.parent() {
+        std::fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+    }
+    if let Some((path, _)) = [private, public].into_iter().find(|(path, _)| path.exists()) {
+        return Err(Error::KeyExists(path.to_owned()));
+    }
+    for ((path, text), readable) in [(private, Readable::ByOwner), (public, Readable::ByAll)] {
+        files::write_new(path, text.as_bytes(), readable).map_err(key_exists)?;
+    }
+    Ok(())
 }
 
 impl Signer for PrivateKey {

@@ -143,6 +143,11 @@ fn pair(
     start: u32,
     place: u32,
 ) -> Option<(u32, u32)> {
+    // Words at other places are pointers by chance, and a function and its pointer are to fall into the same entry.
+    if matches!(form, Form::Pointer | Form::RamPointer) {
+        let odd = u32::from(references.set.has_odd_functions());
+        return (place & 3 == 0).then_some((old.own & !odd, new.own & !odd));
+    }
     let counts = form.teaches() && form.agree(old, new);
     counts.then(|| {
         let before = target_of(references, form, old, true, start);

@@ -174,6 +174,7 @@ impl InstructionSet {
     }
 
     /// Whether odd addresses name the function at the even address below.
+    #[cfg(feature = "encode")]
     pub(super) fn has_odd_functions(self) -> bool {
         cfg!(feature = "thumb") && self.known() == Self::Thumb
     }
