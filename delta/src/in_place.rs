@@ -82,14 +82,26 @@ impl<'a> InPlace<'a> {
     }
 
     /// What of the base cannot be read while the target byte at this offset is made.
+    #[cfg(feature = "in-place")]
     pub(crate) fn gone(self, target_offset: u32) -> Gone<'a> {
         Gone { in_place: Some(self), seat: self.sector(target_offset) }
+    }
+
+    #[cfg(not(feature = "in-place"))]
+    pub(crate) fn gone(self, _: u32) -> Gone<'a> {
+        Gone::NOTHING
     }
 
     /// Whether a byte of the base cannot be read while the target byte at an offset is made.
     #[must_use]
     pub fn is_gone(self, base_offset: u32, target_offset: u32) -> bool {
-        self.gone(target_offset).has(base_offset)
+        self.is_taken(base_offset, self.sector(target_offset))
+    }
+
+    /// Whether a byte of the base lies in the target's seat at hand or in front of it.
+    fn is_taken(self, base_offset: u32, seat: u32) -> bool {
+        let taken = self.seats.get(self.sector(base_offset) as usize);
+        taken.is_some_and(|taken| u32::from(*taken) <= seat)
     }
 
     /// The sector that an offset lies in.
@@ -175,14 +187,36 @@ impl Iterator for Moves<'_> {
     }
 }
 
-/// What of a base cannot be read any more.
+/// What of a base cannot be read any more: nothing, in a build without updates in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gone<'a> {
+    #[cfg(feature = "in-place")]
     in_place: Option<InPlace<'a>>,
     /// The seat that the target's sector at hand takes.
+    #[cfg(feature = "in-place")]
     seat: u32,
+    #[cfg(not(feature = "in-place"))]
+    seats: core::marker::PhantomData<&'a [u16]>,
 }
 
+#[cfg(not(feature = "in-place"))]
+impl Gone<'_> {
+    pub(crate) const NOTHING: Self = Self { seats: core::marker::PhantomData };
+
+    pub(crate) fn seat(self) -> u32 {
+        0
+    }
+
+    pub(crate) fn has(self, _: u32) -> bool {
+        false
+    }
+
+    pub(crate) fn in_sector(self, _: u32) -> u32 {
+        4
+    }
+}
+
+#[cfg(feature = "in-place")]
 impl Gone<'_> {
     /// All can be read.
     pub(crate) const NOTHING: Self = Self { in_place: None, seat: 0 };
@@ -194,10 +228,7 @@ impl Gone<'_> {
 
     /// Whether a byte at this offset is gone.
     pub(crate) fn has(self, offset: u32) -> bool {
-        self.in_place.is_some_and(|in_place| {
-            let seat = in_place.seats.get(in_place.sector(offset) as usize);
-            seat.is_some_and(|seat| u32::from(*seat) <= self.seat)
-        })
+        self.in_place.is_some_and(|in_place| in_place.is_taken(offset, self.seat))
     }
 
     /// How many bytes from an offset on, less than four, lie in its sector; four if that has more.

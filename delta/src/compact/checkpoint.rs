@@ -6,7 +6,7 @@
 //!       | machine: mode, places and numbers, what has just been coded, diagonals
 //!       | references: instruction set, RAM, global pointers, layouts
 //!       | map: number of entries (4 bytes), entries
-//!       | numbers | model: tables, then what no class changes | learned: cells, words, trust
+//!       | numbers | model: tables, then what no class changes | exceptions, trust
 //! ```
 //!
 //! Each part is passed on by a method `pass_state` beside its fields. Numbers are little-endian, flags take a byte. What
@@ -19,9 +19,8 @@ use super::layout::Layout;
 use super::map::PackedEntry;
 use super::mixer::{Flag, Slot};
 use super::model::{self, ByteWeights, FlagWeights};
-use super::predict;
+use super::predict::{Exception, Trust};
 use super::stream::{Machine, Numbers};
-use super::words;
 use crate::state::{self, Passing};
 use crate::{Resume, StateBytes, StateError};
 
@@ -35,18 +34,18 @@ const OTHER_BYTES: usize = 1
     + 2 * Layout::STATE_BYTES
     + size_of::<Numbers>()
     + size_of::<model::Fixed>()
-    + size_of::<predict::Fixed>();
+    + size_of::<Trust>();
 
 impl Shape {
     const fn state_bytes(self) -> usize {
         self.slots as usize * size_of::<Slot>()
             + self.map as usize * size_of::<PackedEntry>()
-            + self.flag_count() * size_of::<Flag>()
+            + self.flags as usize * size_of::<Flag>()
             + self.flag_sets as usize * size_of::<FlagWeights>()
-            + (self.family_sets as usize + self.path_sets()) * size_of::<ByteWeights>()
-            + self.recent_count()
+            + (self.family_sets as usize + self.path_sets as usize) * size_of::<ByteWeights>()
+            + self.recent as usize
             + self.substitutions as usize * 3
-            + self.cells as usize * size_of::<words::Cell>()
+            + self.exceptions as usize * size_of::<Exception>()
             + OTHER_BYTES
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(feature = "encode")]
 use super::decoder::Memory;
 use super::decoder::Tables;
-use super::model::{self, FAMILY_SETS, FLAG_SETS};
+use super::model::{FAMILY_SETS, FLAG_SETS};
 #[cfg(feature = "encode")]
 use alloc::boxed::Box;
 
@@ -22,162 +22,151 @@ pub enum Class {
     Huge,
 }
 
-/// How many elements the tables of a class have: powers of two, but for `map` and `paths`.
+/// How many elements the tables of a class have: powers of two, but for `map` and `path_sets`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     /// Contexts of bytes.
     pub(super) slots: u32,
     /// Entries of the address map.
     pub(super) map: u16,
-    /// Counters in each part of the hit flag's contexts.
+    /// Counters of the hit flag's contexts, in all parts.
     pub(super) flags: u16,
     /// Mixer sets of the hit flag, and of bytes by what is coded.
     pub(super) flag_sets: u16,
     pub(super) family_sets: u16,
-    /// Paths through a byte that its mixer tells apart: those of the first bits, and one for each of eight places.
-    pub(super) paths: u16,
-    /// Bytes last seen, in each table of them.
+    /// Mixer sets of bytes by path, in all groups: in each those of the first bits, and one for each of eight places.
+    pub(super) path_sets: u16,
+    /// Bytes last seen, in all tables of them.
     pub(super) recent: u16,
     /// Halfwords whose substitution is remembered.
     pub(super) substitutions: u16,
-    /// What has been seen of references and words.
-    pub(super) cells: u16,
+    /// Old targets where the map is wrong.
+    pub(super) exceptions: u16,
 }
 
 const TINY: Shape = Shape {
     slots: 64,
     map: 72,
-    flags: 32,
+    flags: 128,
     flag_sets: 8,
     family_sets: 4,
-    paths: 4,
-    recent: 16,
+    path_sets: 16,
+    recent: 32,
     substitutions: 8,
-    cells: 1,
+    exceptions: 1,
 };
 const SMALL: Shape = Shape {
     slots: 512,
     map: 248,
-    flags: 64,
+    flags: 256,
     flag_sets: FLAG_SETS,
     family_sets: 32,
-    paths: 8,
-    recent: 128,
+    path_sets: 32,
+    recent: 256,
     substitutions: 32,
-    cells: 8,
+    exceptions: 8,
 };
 const MEDIUM: Shape = Shape {
     slots: 1024,
     map: 496,
-    flags: 128,
+    flags: 512,
     flag_sets: FLAG_SETS,
     family_sets: FAMILY_SETS,
-    paths: 16,
-    recent: 512,
+    path_sets: 64,
+    recent: 1024,
     substitutions: 256,
-    cells: 32,
+    exceptions: 32,
 };
 const LARGE: Shape = Shape {
     slots: 16384,
     map: 1536,
-    flags: 128,
+    flags: 512,
     flag_sets: FLAG_SETS,
     family_sets: FAMILY_SETS,
-    paths: 136,
-    recent: 1024,
+    path_sets: 544,
+    recent: 2048,
     substitutions: 1024,
-    cells: 64,
+    exceptions: 64,
 };
 const HUGE: Shape = Shape {
     slots: 1 << 17,
     map: 16384,
-    flags: 8192,
+    flags: 32768,
     flag_sets: FLAG_SETS,
     family_sets: FAMILY_SETS,
-    paths: 264,
-    recent: 8192,
+    path_sets: 1056,
+    recent: 16384,
     substitutions: 4096,
-    cells: 1024,
+    exceptions: 1024,
 };
 
 /// Tables of the class [`Class::Tiny`].
 pub type TinyTables = Tables<
     { TINY.slots as usize },
     { TINY.map as usize },
-    { TINY.flag_count() },
+    { TINY.flags as usize },
     { TINY.flag_sets as usize },
     { TINY.family_sets as usize },
-    { TINY.path_sets() },
-    { TINY.recent_count() },
+    { TINY.path_sets as usize },
+    { TINY.recent as usize },
     { TINY.substitutions as usize },
-    { TINY.cells as usize },
+    { TINY.exceptions as usize },
 >;
 
 /// Tables of the class [`Class::Small`].
 pub type SmallTables = Tables<
     { SMALL.slots as usize },
     { SMALL.map as usize },
-    { SMALL.flag_count() },
+    { SMALL.flags as usize },
     { SMALL.flag_sets as usize },
     { SMALL.family_sets as usize },
-    { SMALL.path_sets() },
-    { SMALL.recent_count() },
+    { SMALL.path_sets as usize },
+    { SMALL.recent as usize },
     { SMALL.substitutions as usize },
-    { SMALL.cells as usize },
+    { SMALL.exceptions as usize },
 >;
 
 /// Tables of the class [`Class::Medium`].
 pub type MediumTables = Tables<
     { MEDIUM.slots as usize },
     { MEDIUM.map as usize },
-    { MEDIUM.flag_count() },
+    { MEDIUM.flags as usize },
     { MEDIUM.flag_sets as usize },
     { MEDIUM.family_sets as usize },
-    { MEDIUM.path_sets() },
-    { MEDIUM.recent_count() },
+    { MEDIUM.path_sets as usize },
+    { MEDIUM.recent as usize },
     { MEDIUM.substitutions as usize },
-    { MEDIUM.cells as usize },
+    { MEDIUM.exceptions as usize },
 >;
 
 /// Tables of the class [`Class::Large`].
 pub type LargeTables = Tables<
     { LARGE.slots as usize },
     { LARGE.map as usize },
-    { LARGE.flag_count() },
+    { LARGE.flags as usize },
     { LARGE.flag_sets as usize },
     { LARGE.family_sets as usize },
-    { LARGE.path_sets() },
-    { LARGE.recent_count() },
+    { LARGE.path_sets as usize },
+    { LARGE.recent as usize },
     { LARGE.substitutions as usize },
-    { LARGE.cells as usize },
+    { LARGE.exceptions as usize },
 >;
 
 /// Tables of the class [`Class::Huge`].
 pub type HugeTables = Tables<
     { HUGE.slots as usize },
     { HUGE.map as usize },
-    { HUGE.flag_count() },
+    { HUGE.flags as usize },
     { HUGE.flag_sets as usize },
     { HUGE.family_sets as usize },
-    { HUGE.path_sets() },
-    { HUGE.recent_count() },
+    { HUGE.path_sets as usize },
+    { HUGE.recent as usize },
     { HUGE.substitutions as usize },
-    { HUGE.cells as usize },
+    { HUGE.exceptions as usize },
 >;
 
-impl Shape {
-    pub(super) const fn flag_count(self) -> usize {
-        self.flags as usize * model::FLAG_PARTS
-    }
-
-    pub(super) const fn path_sets(self) -> usize {
-        self.paths as usize * model::PATH_GROUPS
-    }
-
-    pub(super) const fn recent_count(self) -> usize {
-        self.recent as usize * model::RECENT_TABLES
-    }
-}
+/// By class, in their order.
+const SHAPES: [Shape; 5] = [TINY, SMALL, MEDIUM, LARGE, HUGE];
 
 impl Class {
     /// All classes, the smallest first.
@@ -186,13 +175,7 @@ impl Class {
     /// The byte that names it.
     #[must_use]
     pub fn code(self) -> u8 {
-        match self {
-            Self::Tiny => 0,
-            Self::Small => 1,
-            Self::Medium => 2,
-            Self::Large => 3,
-            Self::Huge => 4,
-        }
+        self as u8
     }
 
     /// Its name.
@@ -210,7 +193,7 @@ impl Class {
     /// The class that a byte names.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.code() == code)
+        Self::ALL.get(usize::from(code)).copied()
     }
 
     /// RAM of the tables and the decoder, in bytes; the stack comes on top.
@@ -227,13 +210,8 @@ impl Class {
     }
 
     pub(super) const fn shape(self) -> &'static Shape {
-        match self {
-            Self::Tiny => &TINY,
-            Self::Small => &SMALL,
-            Self::Medium => &MEDIUM,
-            Self::Large => &LARGE,
-            Self::Huge => &HUGE,
-        }
+        #[allow(clippy::indexing_slicing, reason = "as many as there are classes")]
+        &SHAPES[self as usize]
     }
 }
 

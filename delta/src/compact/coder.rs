@@ -10,6 +10,14 @@ use crate::state::Passing;
 
 /// Codes binary decisions: writes the one that it is given, or reads one and ignores what it is given.
 pub(super) trait BitCoder {
+    /// Whether what it is given counts.
+    const IS_TOLD: bool;
+
+    /// What it shall code, if that counts: a decoder works nothing of it out.
+    fn told<T: Default>(&self, what: impl FnOnce() -> T) -> T {
+        if Self::IS_TOLD { what() } else { T::default() }
+    }
+
     /// Codes a decision; `p` is the probability of `true` in 1/65536, from 1 to 65535.
     fn bit(&mut self, bit: bool, p: u16) -> bool;
 }
@@ -22,7 +30,8 @@ pub(super) struct Interval {
 }
 
 impl Interval {
-    pub(super) fn new() -> Self {
+    #[cfg(feature = "encode")]
+    fn new() -> Self {
         Self { low: 0, high: u32::MAX }
     }
 
@@ -68,20 +77,21 @@ pub(super) struct BitReader {
 const RING: usize = 256;
 
 /// Bytes that must be at hand before a step begins: a decision needs two at most in the long run, and up to four of what
-/// others before it have left open; a step makes at most [`super::stream::MAX_DECISIONS`].
-const LOOKAHEAD: u32 = 2 * super::stream::MAX_DECISIONS + 8;
+/// others before it have left open, and the first four are taken in late; a step makes at most [`super::stream::MAX_DECISIONS`].
+const LOOKAHEAD: u32 = 2 * super::stream::MAX_DECISIONS + 12;
 
 // More than the lookahead: a decoder that is done must see that more comes.
 const _: () = assert!((LOOKAHEAD as usize) < RING);
 
 /// Trailing zeros that the encoder leaves out at most. The decoder reads that far ahead, and where it needs more, the payload
 /// is cut.
-const MAX_PADDING: u32 = 8;
+const MAX_PADDING: i32 = 8;
 
 impl BitReader {
     pub(super) fn new() -> Self {
         Self {
-            interval: Interval::new(),
+            // A point: the first four bytes make it the whole range.
+            interval: Interval { low: 0, high: 0 },
             code: 0,
             ring: [0; RING],
             taken: 0,
@@ -114,12 +124,8 @@ impl BitReader {
     }
 
     /// Whether a whole step can be decoded.
-    pub(super) fn is_ready(&mut self) -> bool {
-        let is_ready = self.ended || self.taken.wrapping_sub(self.used) >= LOOKAHEAD;
-        if is_ready && self.used == 0 {
-            (0..4).for_each(|_| self.shift());
-        }
-        is_ready
+    pub(super) fn is_ready(&self) -> bool {
+        self.ended || self.taken.wrapping_sub(self.used) >= LOOKAHEAD
     }
 
     /// Tells that no input follows.
@@ -129,38 +135,33 @@ impl BitReader {
 
     /// Whether more has been read than an honest encoder leaves out.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.used.wrapping_sub(self.taken) <= u32::MAX / 2
-            && self.used.wrapping_sub(self.taken) > MAX_PADDING
-    }
-
-    /// Whether what has been taken in could be read by a decoder that is nearly done.
-    pub(super) fn is_within_lookahead(&self) -> bool {
-        self.taken.wrapping_sub(self.used) <= LOOKAHEAD
+        self.used.wrapping_sub(self.taken).cast_signed() > MAX_PADDING
     }
 
     /// Whether input is left that nothing has looked at.
     pub(super) fn has_unread(&self) -> bool {
-        let unread = self.taken.wrapping_sub(self.used);
-        unread <= u32::MAX / 2 && unread > 0
+        self.taken.wrapping_sub(self.used).cast_signed() > 0
     }
 
-    /// Takes in the next byte of the point in the interval; behind the payload's end, zeros.
-    fn shift(&mut self) {
-        let byte = super::peek(&self.ring, self.used as usize % RING);
-        let byte = if self.used < self.taken { byte } else { 0 };
-        self.used = self.used.wrapping_add(1);
-        self.code = (self.code << 8) | u32::from(byte);
+    /// Takes in bytes for those that the ends of the interval agree on; behind the payload's end, zeros.
+    pub(super) fn settle(&mut self) {
+        while self.interval.settled().is_some() {
+            let byte = super::peek(&self.ring, self.used as usize % RING);
+            let byte = if self.used < self.taken { byte } else { 0 };
+            self.used = self.used.wrapping_add(1);
+            self.code = (self.code << 8) | u32::from(byte);
+        }
     }
 }
 
 impl BitCoder for BitReader {
+    const IS_TOLD: bool = false;
+
     fn bit(&mut self, _: bool, p: u16) -> bool {
+        self.settle();
         let split = self.interval.split(p);
         let bit = self.code <= split;
         self.interval.narrow(bit, split);
-        while self.interval.settled().is_some() {
-            self.shift();
-        }
         bit
     }
 }
@@ -190,7 +191,7 @@ impl BitWriter {
         let point = shortest.into_iter().find(|point| (low..=high).contains(point)).unwrap_or(low);
         self.bytes.extend(point.to_be_bytes());
         let zeros = self.bytes.iter().rev().take_while(|byte| **byte == 0).count();
-        let kept = self.bytes.len() - zeros.min(MAX_PADDING as usize);
+        let kept = self.bytes.len() - zeros.min(MAX_PADDING.unsigned_abs() as usize);
         self.bytes.truncate(kept);
         self.bytes
     }
@@ -198,6 +199,8 @@ impl BitWriter {
 
 #[cfg(feature = "encode")]
 impl BitCoder for BitWriter {
+    const IS_TOLD: bool = true;
+
     fn bit(&mut self, bit: bool, p: u16) -> bool {
         let split = self.interval.split(p);
         self.interval.narrow(bit, split);

@@ -7,11 +7,10 @@ use super::lines::{Cached, Flash, Lines, Which};
 use super::map::{AddressMap, Entry, PackedEntry};
 use super::mixer::{Flag, Slot};
 use super::model::{self, ByteWeights, FlagWeights};
-use super::predict::{self, Learned, Predictor};
+use super::predict::{Exception, Predictor, Trust};
 use super::stream::{Corrupt, Machine, Numbers, Segment, Side};
 use super::sweep::{Cell, Sweep};
 use super::view::{Look, Rest, Source, Unit, View, unit_code};
-use super::words;
 use crate::in_place::Gone;
 use crate::{DecodeError, Decoder, Images, InPlace, Sizes, Wants};
 
@@ -28,7 +27,7 @@ pub struct Tables<
     const PATH_SETS: usize,
     const RECENT: usize,
     const SUBSTITUTIONS: usize,
-    const CELLS: usize,
+    const EXCEPTIONS: usize,
 > {
     slots: [Slot; SLOTS],
     map: [PackedEntry; MAP],
@@ -39,9 +38,11 @@ pub struct Tables<
     recent: [u8; RECENT],
     substitutions: [[u8; 3]; SUBSTITUTIONS],
     fixed: model::Fixed,
-    cells: [words::Cell; CELLS],
-    learned: predict::Fixed,
+    exceptions: [Exception; EXCEPTIONS],
+    trust: Trust,
     numbers: Numbers,
+    references: References,
+    sweep: Sweep,
     lines: [Lines; 2],
 }
 
@@ -54,8 +55,8 @@ impl<
     const PATH_SETS: usize,
     const RECENT: usize,
     const SUBSTITUTIONS: usize,
-    const CELLS: usize,
-> Tables<SLOTS, MAP, FLAGS, FLAG_SETS, FAMILY_SETS, PATH_SETS, RECENT, SUBSTITUTIONS, CELLS>
+    const EXCEPTIONS: usize,
+> Tables<SLOTS, MAP, FLAGS, FLAG_SETS, FAMILY_SETS, PATH_SETS, RECENT, SUBSTITUTIONS, EXCEPTIONS>
 {
     /// Tables of zeros, which a static of a firmware does not pay for in flash.
     pub const NEW: Self = Self {
@@ -68,18 +69,19 @@ impl<
         recent: [0; RECENT],
         substitutions: [[0; 3]; SUBSTITUTIONS],
         fixed: model::Fixed::NEW,
-        cells: [words::Cell::NEW; CELLS],
-        learned: predict::Fixed::NEW,
+        exceptions: [[0; 2]; EXCEPTIONS],
+        trust: Trust::NEW,
         numbers: Numbers::NEW,
+        references: References::NEW,
+        sweep: Sweep::EMPTY,
         lines: [Lines::EMPTY; 2],
     };
 
     /// Lends the tables to one decoder, which forgets what they hold.
-    #[inline(never)]
     pub fn lend(&mut self) -> Memory<'_> {
         const {
             assert!(SLOTS.is_power_of_two() && FLAGS.is_power_of_two() && RECENT.is_power_of_two());
-            assert!(SUBSTITUTIONS.is_power_of_two() && CELLS.is_power_of_two());
+            assert!(SUBSTITUTIONS.is_power_of_two() && EXCEPTIONS.is_power_of_two());
         };
         *self = Self::NEW;
         let model = model::Model {
@@ -92,16 +94,14 @@ impl<
             recent: &mut self.recent,
             substitutions: &mut self.substitutions,
         };
-        let learned = Learned { cells: &mut self.cells, fixed: &mut self.learned };
-        let predictor = Predictor {
-            map: AddressMap::new(&mut self.map),
-            learned,
-            references: None,
-            base_size: 0,
-        };
         Memory {
-            ram_bytes: (size_of::<Self>() + DECODER_BYTES) as u64,
-            machine: Machine::new(model, predictor, &mut self.numbers),
+            model,
+            map: AddressMap::new(&mut self.map),
+            exceptions: &mut self.exceptions,
+            trust: &mut self.trust,
+            numbers: &mut self.numbers,
+            references: &mut self.references,
+            sweep: &mut self.sweep,
             lines: &mut self.lines,
         }
     }
@@ -109,29 +109,45 @@ impl<
 
 /// Tables of some size, lent to a decoder.
 pub struct Memory<'a> {
-    /// RAM of the tables and the decoder.
-    ram_bytes: u64,
-    /// Uses all of the tables.
-    machine: Machine<'a>,
+    model: model::Model<'a>,
+    map: AddressMap<'a>,
+    exceptions: &'a mut [Exception],
+    trust: &'a mut Trust,
+    numbers: &'a mut Numbers,
+    references: &'a mut References,
+    sweep: &'a mut Sweep,
     /// What the images are read with.
     lines: &'a mut [Lines; 2],
 }
 
 impl<'a> Memory<'a> {
-    /// The machine for images of these sizes, and what they are read with.
-    pub(super) fn into_machine(
-        self,
-        sizes: Sizes,
-        in_place: Option<InPlace<'a>>,
-    ) -> (Machine<'a>, &'a mut [Lines; 2]) {
-        let Self { mut machine, lines, .. } = self;
-        machine.begin(sizes, in_place);
-        (machine, lines)
+    /// The machine for images of these sizes.
+    #[cfg(feature = "encode")]
+    pub(super) fn into_machine(self, sizes: Sizes, in_place: Option<InPlace<'a>>) -> Machine<'a> {
+        self.split(sizes, in_place).0
+    }
+
+    fn split(self, sizes: Sizes, in_place: Option<InPlace<'a>>) -> (Machine<'a>, Reading<'a>) {
+        let Self { model, map, exceptions, trust, numbers, references, sweep, lines } = self;
+        references.begin(sizes);
+        let (is_known, base_size) = (false, sizes.base);
+        let predictor = Predictor { map, exceptions, trust, references, is_known, base_size };
+        let in_place = in_place.filter(|_| cfg!(feature = "in-place"));
+        let machine = Machine::new(model, predictor, numbers, sizes.target, in_place);
+        (machine, Reading { lines, sweep, seat: 0 })
     }
 }
 
-/// Largest image, in bytes: places in base and target together stay far below 2^32.
-const MAX_IMAGE: u32 = 1 << 30;
+/// What the images are read with.
+struct Reading<'a> {
+    lines: &'a mut [Lines; 2],
+    sweep: &'a mut Sweep,
+    /// The seat that the target had reached for the sweep.
+    seat: u32,
+}
+
+/// Bits of an image's length: places in base and target together stay far below 2^32.
+const MAX_LEN_BITS: u32 = 30;
 
 /// RAM of the decoder besides its tables.
 pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
@@ -141,14 +157,9 @@ pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
 #[repr(C)]
 pub struct CompactDecoder<'a> {
     pub(super) machine: Machine<'a>,
-    /// RAM of the tables that are lent, with the decoder.
-    ram_bytes: u64,
     pub(super) stage: Stage,
     pub(super) reader: BitReader,
-    lines: &'a mut [Lines; 2],
-    /// The seat that the target had reached for the sweep.
-    seat: u32,
-    sweep: Sweep,
+    reading: Reading<'a>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,12 +186,9 @@ impl<'a> CompactDecoder<'a> {
         Self::with(sizes, memory, Some(in_place))
     }
 
-    #[inline(never)]
     fn with(sizes: Sizes, memory: Memory<'a>, in_place: Option<InPlace<'a>>) -> Self {
-        let ram_bytes = memory.ram_bytes;
-        let (machine, lines) = memory.into_machine(sizes, in_place);
-        let (stage, reader, sweep, seat) = (Stage::Waiting, BitReader::new(), Sweep::empty(), 0);
-        Self { machine, ram_bytes, stage, reader, lines, sweep, seat }
+        let (machine, reading) = memory.split(sizes, in_place);
+        Self { machine, stage: Stage::Waiting, reader: BitReader::new(), reading }
     }
 
     /// Keeps as much of the tables as the class has that the first byte names.
@@ -190,14 +198,11 @@ impl<'a> CompactDecoder<'a> {
             return Err(DecodeError::Corrupt);
         }
         self.stage = Stage::Lost;
-        if self.machine.sizes().into_iter().any(|size| size > MAX_IMAGE) {
-            return Err(DecodeError::Corrupt);
-        }
-        let class = Class::from_code(code).ok_or(DecodeError::Corrupt)?;
-        if class.ram_bytes() > self.ram_bytes {
-            return Err(DecodeError::Memory);
-        }
-        self.machine.keep(class.shape());
+        let [base_size, target_size] = self.machine.sizes();
+        let class =
+            Class::from_code(code).filter(|_| (base_size | target_size) >> MAX_LEN_BITS == 0);
+        let class = class.ok_or(DecodeError::Corrupt)?;
+        self.machine.keep(class.shape()).ok_or(DecodeError::Memory)?;
         self.stage = Stage::Running(class);
         Ok(())
     }
@@ -208,19 +213,20 @@ impl<'a> CompactDecoder<'a> {
 
     /// Steps as long as a whole step's input is at hand, and there is room.
     fn run<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
-        let Self { machine, reader, lines, sweep, seat, .. } = self;
-        let ([base_size, _], written) = (machine.sizes(), machine.written());
-        let flash = Flash { images, failure: None };
-        let gone = machine.gone();
-        let mut view = ImageView { flash, base_size, written, gone, lines, sweep };
+        let Self { machine, reader, reading: Reading { lines, sweep, seat }, .. } = self;
+        let [base_size, _] = machine.sizes();
+        let lens = [base_size, machine.written()];
+        let flash = Flash { images, lines, lens, failure: None };
+        let mut view = ImageView { flash, gone: machine.gone(), sweep };
         while !machine.is_done() && reader.is_ready() {
             if view.flash.images.room() < machine.step_bytes() {
                 return Ok(Wants::Room);
             }
             view.gone = machine.gone();
             // What bytes are part of may depend on those that have gone.
-            if view.gone.seat() != *seat {
-                (*seat, *view.sweep) = (view.gone.seat(), Sweep::empty());
+            if cfg!(feature = "in-place") && view.gone.seat() != *seat {
+                *seat = view.gone.seat();
+                view.sweep.forget();
             }
             let stepped = machine.step(reader, &mut view);
             if let Some(cause) = view.flash.failure {
@@ -247,25 +253,28 @@ impl Decoder for CompactDecoder<'_> {
             *input = rest;
         }
         loop {
-            if !input.is_empty() && self.machine.is_done() && !self.reader.is_within_lookahead() {
-                return Err(DecodeError::TrailingBytes);
-            }
             *input = self.reader.fill(input);
             let wants = self.run(images)?;
             if wants == Wants::Room || input.is_empty() {
                 return Ok(wants);
             }
+            // More is held than could have been looked at.
+            if self.machine.is_done() {
+                return Err(DecodeError::TrailingBytes);
+            }
         }
     }
 
     fn finish<I: Images>(&mut self, images: &mut I) -> Result<Wants, DecodeError<I::Error>> {
-        if self.is_running() {
-            self.reader.end();
-            if self.run(images)? == Wants::Room {
-                return Ok(Wants::Room);
-            }
+        if !self.is_running() {
+            return Err(DecodeError::Incomplete);
         }
-        if !self.is_running() || !self.machine.is_done() {
+        self.reader.end();
+        if self.run(images)? == Wants::Room {
+            return Ok(Wants::Room);
+        }
+        self.reader.settle();
+        if !self.machine.is_done() || self.reader.is_exhausted() {
             return Err(DecodeError::Incomplete);
         }
         if self.reader.has_unread() { Err(DecodeError::TrailingBytes) } else { Ok(Wants::Nothing) }
@@ -278,8 +287,8 @@ impl Side for BitReader {
         0
     }
 
-    fn segment(&mut self, n: u32) -> Segment {
-        Segment { start: n, len: 1, source: None }
+    fn segment(&mut self, _: u32) -> Segment {
+        Segment { start: 0, len: 1, source: None }
     }
 
     fn map_entry(&self, _: usize) -> Entry {
@@ -297,32 +306,25 @@ impl Side for BitReader {
 
 struct ImageView<'x, I: Images> {
     flash: Flash<'x, I>,
-    base_size: u32,
-    /// Target bytes that are appended.
-    written: u32,
     /// What of the base is gone while the step at hand is made.
     gone: Gone<'x>,
-    /// Lines of the base and of the target.
-    lines: &'x mut [Lines; 2],
     sweep: &'x mut Sweep,
 }
 
 impl<'x, I: Images> ImageView<'x, I> {
     /// The image that a source lies in; of the target, as much as is written.
     fn image(&mut self, source: Source) -> (Rest<'x, Cached<'_, 'x, I>>, &mut Sweep) {
-        let Self { flash, base_size, written, gone, lines: [base, target], sweep } = self;
-        let (lines, which, len, gone) = match source {
-            Source::Base(_) => (base, Which::Base, *base_size, *gone),
-            Source::Target(_) => (target, Which::Target, *written, Gone::NOTHING),
+        let (which, gone) = match source {
+            Source::Base(_) => (Which::Base, self.gone),
+            Source::Target(_) => (Which::Target, Gone::NOTHING),
         };
-        (Rest { bytes: Cached { flash, lines, which, len }, gone }, sweep)
+        (Rest { bytes: self.flash.image(which), gone }, self.sweep)
     }
 }
 
 impl<I: Images> View for ImageView<'_, I> {
-    fn look(&mut self, references: Option<&References>, source: Source) -> Look {
-        let unit = self.unit(references, source);
-        Look::at(&mut self.image(source).0, source.offset(), unit)
+    fn look(&mut self, source: Source) -> Look {
+        Look::at(&mut self.image(source).0, source.offset())
     }
 
     fn unit(&mut self, references: Option<&References>, source: Source) -> Unit {
@@ -349,6 +351,5 @@ impl<I: Images> View for ImageView<'_, I> {
 
     fn append(&mut self, bytes: &[u8]) {
         self.flash.append(bytes);
-        self.written += u32::try_from(bytes.len()).unwrap_or(0);
     }
 }

@@ -31,8 +31,14 @@ pub(super) struct Layout {
 
 impl Layout {
     /// An image of `len` bytes with no pieces yet.
-    pub(super) fn new(len: u32) -> Self {
-        Self { pieces: [Piece::default(); MAX_PIECES], used: 0, len }
+    pub(super) const fn new(len: u32) -> Self {
+        const NONE: Piece = Piece { start: 0, address: 0, is_code: false };
+        Self { pieces: [NONE; MAX_PIECES], used: 0, len }
+    }
+
+    /// Has this length, before it has pieces.
+    pub(super) fn begin(&mut self, len: u32) {
+        self.len = len;
     }
 
     /// Most bytes of its state.
@@ -80,15 +86,6 @@ impl Layout {
         self.pieces.get(..self.used).unwrap_or_default()
     }
 
-    /// The piece that begins the stretch with this number; a stretch is pieces whose addresses go on.
-    pub(super) fn stretch(&self, number: usize) -> Option<&Piece> {
-        let begins = |piece: &&Piece| {
-            let before = piece.start.checked_sub(1);
-            before.is_none_or(|before| self.address(before).wrapping_add(1) != piece.address)
-        };
-        self.pieces().iter().filter(begins).nth(number)
-    }
-
     /// The same addresses in as few pieces as can be; what is code is not told any more.
     #[cfg(any(feature = "encode", test))]
     pub(super) fn merged(&self) -> Self {
@@ -124,10 +121,15 @@ impl Layout {
 
     /// The first offset whose address this is.
     pub(super) fn offset(&self, address: u32) -> Option<u32> {
+        self.find(address, 0)
+    }
+
+    /// The first offset whose address this is, in pieces that are taken to be so much longer.
+    fn find(&self, address: u32, slack: u32) -> Option<u32> {
         let (mut found, mut end) = (None, self.len);
         for piece in self.pieces().iter().rev() {
             let inside = address.wrapping_sub(piece.address);
-            if inside < end - piece.start {
+            if inside < end - piece.start + slack {
                 found = Some(piece.start + inside);
             }
             end = piece.start;
@@ -140,20 +142,14 @@ impl Layout {
         self.len
     }
 
-    /// The offset whose address this is, or that right behind the piece that ends there.
+    /// The first offset whose address this is, where pieces end, too.
     pub(super) fn offset_or_end(&self, address: u32) -> Option<u32> {
-        let before = || Some(self.offset(address.wrapping_sub(1))? + 1);
-        self.offset(address).or_else(before)
+        self.find(address, 1)
     }
 
     /// Whether an address lies in the image or right behind one of its pieces.
     pub(super) fn holds(&self, address: u32) -> bool {
-        let mut end = self.len;
-        self.pieces().iter().rev().any(|piece| {
-            let len = end - piece.start;
-            end = piece.start;
-            address.wrapping_sub(piece.address) <= len
-        })
+        self.offset_or_end(address).is_some()
     }
 }
 

@@ -32,8 +32,9 @@ pub(super) fn squash(x: i32) -> u16 {
     let from = u32::from(SQUASH.get(index).copied().unwrap_or(u16::MAX));
     let to = u32::from(SQUASH.get(index + 1).copied().unwrap_or(u16::MAX));
     let upper = from + (((to - from) * fraction) >> 6);
+    // No entry is above 65535, nor is what lies between two of them.
     let p = if x < 0 { 65536 - upper } else { upper };
-    u16::try_from(p.clamp(1, 65535)).unwrap_or(u16::MAX)
+    u16::try_from(p).unwrap_or(u16::MAX)
 }
 
 /// `ln(p / (1 - p))` in 1/256.
@@ -140,8 +141,8 @@ pub(super) fn pass_slots(slots: &mut [Slot], state: &mut Passing<'_>) {
     slots.iter_mut().for_each(|slot| slot.pass_state(state));
 }
 
-/// 1.0 as a weight.
-const ONE: i32 = 8192;
+/// 1.0 as a weight, as a power of two.
+const ONE_LOG2: u32 = 13;
 
 /// Mixes inputs of the logistic domain with the sum of the weights in some sets; codes a decision with what comes of it;
 /// and moves the weights of all sets but the first along the gradient of the coding cost.
@@ -158,7 +159,7 @@ pub(super) fn mix(
     };
     // |x| < 2^12 and |weight| <= 2^15: six inputs of three sets stay below 2^31.
     let sum = sets.iter().fold(dot(first), |sum, set| sum + dot(set));
-    let p = squash(sum / ONE);
+    let p = squash(sum >> ONE_LOG2);
     let bit = coder.bit(bit, p);
     // |error| <= 2^16 and rate <= 2^5, so the step's product with |x| < 2^12 stays below 2^28.
     let error = (if bit { 65536 } else { 0 }) - i32::from(p);
@@ -177,7 +178,7 @@ pub(super) fn mix(
 pub(super) struct Number {
     /// Numbers are lengths and distances: more often long than short.
     length: [Flag; 19],
-    /// By length: of the bits behind the leading one, the first, the second by the first, and the last.
+    /// Of the bits behind the leading one, the first and the second by the length, and the others by their place.
     behind: [[Slot; 4]; 16],
 }
 
@@ -199,8 +200,8 @@ impl Number {
 
     /// Codes a number below 2^26.
     pub(super) fn code(&mut self, coder: &mut impl BitCoder, value: u32) -> u32 {
-        let shifted = value.min((1 << MAX_BITS) - 2) + 1;
-        let bits = shifted.ilog2();
+        let shifted = coder.told(|| value.min((1 << MAX_BITS) - 2) + 1);
+        let bits = coder.told(|| shifted.ilog2());
         let mut length = 0;
         while length < MAX_BITS
             && pick(&mut self.length, length.min(18) as usize).code(coder, bits > length)
@@ -210,14 +211,10 @@ impl Number {
         let mut number = 1u32;
         for place in (0..length).rev() {
             let bit = (shifted >> place) & 1 == 1;
-            // The first two bits by the path to them, from 1 on; the last one by 0.
-            let path = if length - place <= 2 && place > 0 { number } else { 0 };
-            let bit = if path > 0 || place == 0 {
-                let known = length.min(if path > 0 { 15 } else { 7 });
-                pick(pick(&mut self.behind, known as usize), path as usize).code(coder, bit)
-            } else {
-                coder.bit(bit, EVEN)
-            };
+            // The first two bits by the length and the path to them, from 1 on; others by their place.
+            let (known, path) = if length - place <= 2 { (length, number) } else { (place, 0) };
+            let slots = pick(&mut self.behind, known.min(15) as usize);
+            let bit = pick(slots, path as usize).code(coder, bit);
             number = (number << 1) | u32::from(bit);
         }
         number - 1
@@ -233,6 +230,7 @@ pub(super) fn signed(
 ) -> i32 {
     // All bits of this are set if the number is negative; -1 is as short as 0.
     let flip = |negative: bool| -i32::from(negative);
+    let value = coder.told(|| value);
     let negative = sign.code(coder, value < 0);
     let magnitude = (value ^ flip(value < 0)).cast_unsigned();
     number.code(coder, magnitude).cast_signed() ^ flip(negative)

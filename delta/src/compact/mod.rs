@@ -12,7 +12,6 @@
 //! | `isa` | instruction sets: what bytes refer to, and what they would look like from elsewhere |
 //! | `sweep` | which unit each byte of the base is part of |
 //! | `map` | how addresses have moved |
-//! | `words` | how words of data have changed |
 //! | `predict` | the next byte, from a source byte |
 //! | `position` | where in an instruction the next byte stands |
 //! | `model` | whether that is right, and what it is if not |
@@ -45,7 +44,6 @@ mod predict;
 mod stream;
 mod sweep;
 mod view;
-mod words;
 
 pub use class::{
     Class, HugeTables, LargeTables, LargestTables, MediumTables, SmallTables, TinyTables,
@@ -76,22 +74,24 @@ fn within<const N: usize>(index: usize) -> usize {
     if N.is_power_of_two() { index % N } else { index.min(N - 1) }
 }
 
-/// Keeps the first `len` elements, or all if there are not as many.
-fn keep<T>(table: &mut &mut [T], len: usize) {
-    let all = core::mem::take(table);
-    let len = len.min(all.len());
-    *table = all.get_mut(..len).unwrap_or_default();
+/// Keeps the first `len` elements, if there are as many.
+// Once for all tables.
+#[inline(never)]
+fn keep<T>(table: &mut &mut [T], len: usize) -> Option<()> {
+    if len > table.len() {
+        return None;
+    }
+    *table = core::mem::take(table).get_mut(..len).unwrap_or_default();
+    Some(())
 }
 
 /// The element at an index, which wraps around in a table whose size is a power of two; `None` only of an empty table,
 /// which none that is lent is.
 fn fold<T>(table: &mut [T], index: usize) -> Option<&mut T> {
-    let len = table.len();
-    table.get_mut(if index < len { index } else { index & len.wrapping_sub(1) })
+    table.get_mut(index & table.len().wrapping_sub(1))
 }
 
 /// A copy of the element at an index, as [`fold`].
 fn folded<T: Copy>(table: &[T], index: usize) -> Option<T> {
-    let len = table.len();
-    table.get(if index < len { index } else { index & len.wrapping_sub(1) }).copied()
+    table.get(index & table.len().wrapping_sub(1)).copied()
 }

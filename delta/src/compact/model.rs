@@ -4,7 +4,7 @@ use super::class::Shape;
 use super::coder::BitCoder;
 use super::mixer::{Flag, Slot, mix, pass_flags, pass_slots, pass_weights, stretch};
 use super::position::Position;
-use super::predict::{KIND_PLAIN, Predicted};
+use super::predict::{KIND_PLAIN, KINDS, Predicted};
 use super::{fold, folded, keep, peek, pick};
 use crate::state::Passing;
 
@@ -14,85 +14,71 @@ const BYTE_RATE: i32 = 32;
 
 /// Inputs of the hit flag's mixer, and of the bytes'.
 const FLAG_INPUTS: usize = 4;
-const BYTE_INPUTS: usize = 6;
+const BYTE_INPUTS: usize = GUESSES + 2;
 
 /// Where a byte stands, as far as the models tell apart.
 mod spot {
     /// By itself: the index in its instruction or word, below 4.
-    pub(super) const SINGLE: u32 = 0;
+    pub(super) const SINGLE: usize = 0;
     /// The high byte of a halfword, and that of a long instruction's second one.
-    pub(super) const HIGH: u32 = 4;
+    pub(super) const HIGH: usize = 4;
     /// The low bytes of both, and that of a long instruction's first one.
-    pub(super) const LOW: u32 = 6;
-    pub(super) const COUNT: u32 = 9;
+    pub(super) const LOW: usize = 6;
+    pub(super) const COUNT: usize = 9;
 }
 
-/// Classes of bytes that were predicted wrongly: two for each half of a halfword, four for those by themselves.
-const CLASSES: usize = 8;
+/// Families of bytes: by their spot, new ones, wrong ones, and those of references.
+const FAMILIES: usize = 3 * spot::COUNT;
 
-/// Mixer sets of bytes, for new ones by their spot and for wrong ones by their class; each has one set for when the first
-/// prediction still stands and one for when not.
-const FAMILIES: usize = 3 * spot::COUNT as usize;
-
-/// Parts of equal size that the counters of the hit flag are divided into: each context folds its key into one, that of
-/// bytes into two.
-pub(super) const FLAG_PARTS: usize = 4;
-
-/// Groups of kinds of predictions; most kinds are one by themselves.
-const GROUPS: usize = 42;
-
-fn group(kind: u8) -> usize {
-    let group = match kind {
-        0..32 => kind,
-        // The parts of pairs have four bytes in each of two cases: two bytes go together.
-        32..48 => 32 + (kind - 32) / 2,
-        _ => 40 + (kind - 48).min(3) / 2,
-    };
-    group.into()
-}
+/// Parts of equal size that the counters of the hit flag are divided into, one for each context.
+pub(super) const FLAG_PARTS: usize = FLAG_INPUTS;
 
 /// Mixer sets of the hit flag.
 mod flag_set {
-    use super::GROUPS;
+    use super::KINDS;
 
-    /// Those of plain bytes, by parity and noise, then those of the references' groups.
+    /// Those of plain bytes, by parity and what has been hit, then those of references by kind.
     pub(super) const REFERENCE: usize = 8;
-    pub(super) const COUNT: usize = REFERENCE + GROUPS;
+    pub(super) const COUNT: usize = REFERENCE + KINDS;
 }
 
-/// Confidence counters of direct predictions.
+/// Most guesses at a byte.
+const GUESSES: usize = 4;
+
+/// Confidence counters of guesses.
 mod confidence {
-    use super::{CLASSES, GROUPS, spot};
+    use super::{FAMILIES, GUESSES, KINDS};
 
-    /// By class for plain bytes, then by group.
-    pub(super) const PREDICTED: usize = 0;
-    /// By class.
-    pub(super) const DELTA: usize = CLASSES + GROUPS;
-    pub(super) const RECENT: usize = DELTA + CLASSES;
-    pub(super) const CACHED: usize = RECENT + 2 * CLASSES;
-    /// Two for each spot.
-    pub(super) const LITERAL: usize = CACHED + CLASSES;
-    /// Of guesses that say nothing.
-    pub(super) const SAME: usize = LITERAL + 2 * spot::COUNT as usize;
-    pub(super) const NONE: usize = SAME + 1;
-    pub(super) const COUNT: usize = NONE + 1;
+    /// By kind, of predictions of references.
+    pub(super) const BY_KIND: usize = GUESSES * FAMILIES;
+    /// Of references as they stood; no prediction of one is plain.
+    pub(super) const RAW: usize = BY_KIND;
+    /// Of guesses that say nothing; of new bytes there are not as many.
+    pub(super) const SAME: usize = (GUESSES - 1) * FAMILIES;
+    pub(super) const COUNT: usize = BY_KIND + KINDS;
+
+    /// By family, of the guess with this number.
+    pub(super) const fn of(guess: usize, family: usize) -> usize {
+        guess * FAMILIES + family
+    }
 }
+
+/// A guess at a byte, and the counter of the confidence that its like have earned.
+type Guess = (u8, usize);
 
 /// The tables whose size does not depend on the memory class.
 #[derive(Clone, Debug)]
 pub(super) struct Fixed {
-    by_substitution: [Flag; 32],
     leave: [Slot; 64],
     confidence: [Flag; confidence::COUNT],
-    last_delta: [u8; CLASSES],
+    last_delta: [u8; 32],
 }
 
 impl Fixed {
     pub(super) const NEW: Self = Self {
-        by_substitution: [Flag::NEW; 32],
         leave: [Slot::NEW; 64],
         confidence: [Flag::NEW; confidence::COUNT],
-        last_delta: [0; CLASSES],
+        last_delta: [0; 32],
     };
 }
 
@@ -104,17 +90,18 @@ pub(super) type ByteWeights = [i16; BYTE_INPUTS];
 pub(super) const NEW_FLAG_WEIGHTS: FlagWeights = [0; FLAG_INPUTS];
 pub(super) const NEW_BYTE_WEIGHTS: ByteWeights = [0; BYTE_INPUTS];
 const FIRST_FLAG_WEIGHTS: FlagWeights = [1400; FLAG_INPUTS];
-const FIRST_BYTE_WEIGHTS: ByteWeights = [2500, 2500, 2500, 2500, 2500, 0];
+const FIRST_BYTE_WEIGHTS: ByteWeights = [2500; BYTE_INPUTS];
 
-/// Mixer sets of the hit flag, where none share one.
-#[allow(clippy::cast_possible_truncation, reason = "few")]
-pub(super) const FLAG_SETS: u16 = flag_set::COUNT as u16;
+/// Mixer sets of the hit flag, where none share one: a power of two.
+pub(super) const FLAG_SETS: u16 = 64;
 
-/// Mixer sets of bytes by family, where none share one.
-#[allow(clippy::cast_possible_truncation, reason = "few")]
-pub(super) const FAMILY_SETS: u16 = 2 * FAMILIES as u16;
+/// Mixer sets of bytes by family, where none share one: a power of two.
+pub(super) const FAMILY_SETS: u16 = 64;
 
-/// Groups of families, each of which has mixer sets of bytes by path: new bytes, and wrong ones by kind of spot.
+const _: () =
+    assert!(flag_set::COUNT <= FLAG_SETS as usize && 2 * FAMILIES <= FAMILY_SETS as usize);
+
+/// Groups of spots, each of which has mixer sets of bytes by path.
 pub(super) const PATH_GROUPS: usize = 4;
 
 /// Tables of bytes last seen.
@@ -127,41 +114,33 @@ pub(super) struct Past {
     pub(super) run: u32,
     /// One bit per byte, the last in bit 0: set for a miss.
     pub(super) history: u32,
-    /// Misses among the last eight bytes.
-    misses: u32,
     /// Decisions since the last jump.
     pub(super) age: u32,
     /// Whether a byte of the unit at hand has missed.
     pub(super) unit_missed: bool,
     /// The last target bytes, the last one in bits 0 to 7.
-    pub(super) recent: u64,
+    pub(super) recent: u32,
     /// Where in an instruction the next byte stands.
     pub(super) position: Position,
 }
 
 impl Past {
-    pub(super) const STATE_BYTES: usize = 3 * 4 + 1 + 8 + Position::STATE_BYTES;
+    pub(super) const STATE_BYTES: usize = 4 * 4 + 1 + Position::STATE_BYTES;
 
     pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
-        let Self { run, history, misses, age, unit_missed, recent, position } = self;
-        for number in [&mut *run, history, age] {
+        let Self { run, history, age, unit_missed, recent, position } = self;
+        for number in [&mut *run, history, age, recent] {
             state.u32(number);
         }
         // No image is as large.
         state.check((*run | *age) >> 31 == 0);
-        *misses = (*history & 0xff).count_ones();
         state.flag(unit_missed);
-        let mut bytes = recent.to_le_bytes();
-        state.bytes(&mut bytes);
-        *recent = u64::from_le_bytes(bytes);
         position.pass_state(state);
     }
 
     pub(super) fn note_hit(&mut self, hit: bool) {
         self.run = if hit { self.run + 1 } else { 0 };
         self.age += 1;
-        let forgotten = self.history >> 7 & 1;
-        self.misses = self.misses + u32::from(!hit) - forgotten;
         self.history = self.history << 1 | u32::from(!hit);
     }
 
@@ -171,8 +150,7 @@ impl Past {
         self.run += len;
         self.age += len;
         self.history = self.history.checked_shl(len).unwrap_or(0);
-        self.misses = 0;
-        let last = bytes.last_chunk().map_or(self.recent, |last| u64::from_be_bytes(*last));
+        let last = bytes.last_chunk().map_or(self.recent, |last| u32::from_be_bytes(*last));
         if self.position.is_followed() {
             bytes.iter().for_each(|byte| self.position.note(*byte));
         }
@@ -180,7 +158,7 @@ impl Past {
     }
 
     pub(super) fn note_byte(&mut self, byte: u8) {
-        self.recent = self.recent << 8 | u64::from(byte);
+        self.recent = self.recent << 8 | u32::from(byte);
         self.position.note(byte);
     }
 
@@ -214,12 +192,13 @@ impl Past {
             (true, 0 | 1) => (position.head(), position.head_before()),
             (true, _) => (position.head(), self.byte(1)),
         };
-        Spot { place: spot::SINGLE + (index & 3), leading, also }
+        Spot { place: spot::SINGLE + (index & 3) as usize, leading, also }
     }
 
     /// Where the high byte of a halfword stands.
+    #[inline(never)]
     pub(super) fn high(&self) -> Spot {
-        let place = spot::HIGH + u32::from(self.second_half());
+        let place = spot::HIGH + usize::from(self.second_half());
         Spot { place, leading: self.byte(1), also: self.byte(2) }
     }
 
@@ -232,8 +211,6 @@ impl Past {
 /// Where a byte of the source stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SourceContext {
-    /// The source byte before it.
-    pub(super) before: u8,
     /// The other byte of its halfword.
     pub(super) partner: u8,
     /// Its halfword.
@@ -243,7 +220,7 @@ pub(super) struct SourceContext {
 /// What is known of a byte before it is coded.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spot {
-    place: u32,
+    place: usize,
     /// The byte that tells most about it, and the one that tells next.
     leading: u8,
     also: u8,
@@ -251,7 +228,8 @@ pub(super) struct Spot {
 
 impl Spot {
     /// Where the low byte of the halfword stands whose high byte stood here.
-    pub(super) fn low(self, high: u8) -> Self {
+    #[inline(never)]
+    pub(super) fn low(&self, high: u8) -> Self {
         let place = match (self.place, high) {
             (spot::HIGH, 0xe8..) => spot::LOW + 2,
             (place, _) => place - spot::HIGH + spot::LOW,
@@ -260,10 +238,12 @@ impl Spot {
     }
 
     /// Contexts that know nothing else, the leading byte, or both.
-    fn contexts(self) -> [u32; 3] {
-        let Self { place, leading, also } = self;
-        [(50, 0), (51, u32::from(leading)), (52, u32::from(leading) | u32::from(also) << 8)]
-            .map(|(context, bytes)| hash(context, place | bytes << 4))
+    fn contexts(&self) -> [u32; 3] {
+        let Self { place, leading, also } = *self;
+        #[allow(clippy::cast_possible_truncation, reason = "few")]
+        let place = place as u32;
+        let (one, both) = (u32::from(leading), u32::from_le_bytes([leading, also, 0, 0]));
+        [hash(place), hash(1 << 20 | one << 4 | place), hash(2 << 20 | both << 4 | place)]
     }
 }
 
@@ -288,15 +268,15 @@ pub(super) struct Model<'a> {
 }
 
 impl Model<'_> {
-    /// Keeps as much of the tables as a class has.
-    pub(super) fn keep(&mut self, shape: &Shape) {
-        keep(&mut self.slots, shape.slots as usize);
-        keep(&mut self.flags, shape.flag_count());
-        keep(&mut self.flag_weights, shape.flag_sets.into());
-        keep(&mut self.family_weights, shape.family_sets.into());
-        keep(&mut self.path_weights, shape.path_sets());
-        keep(&mut self.recent, shape.recent_count());
-        keep(&mut self.substitutions, shape.substitutions.into());
+    /// Keeps as much of the tables as a class has; `None` if they are smaller.
+    pub(super) fn keep(&mut self, shape: &Shape) -> Option<()> {
+        keep(&mut self.slots, shape.slots as usize)?;
+        keep(&mut self.flags, shape.flags.into())?;
+        keep(&mut self.flag_weights, shape.flag_sets.into())?;
+        keep(&mut self.family_weights, shape.family_sets.into())?;
+        keep(&mut self.path_weights, shape.path_sets.into())?;
+        keep(&mut self.recent, shape.recent.into())?;
+        keep(&mut self.substitutions, shape.substitutions.into())
     }
 
     pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
@@ -307,8 +287,7 @@ impl Model<'_> {
         pass_weights(self.path_weights.as_flattened_mut(), state);
         state.bytes(self.recent);
         state.bytes(self.substitutions.as_flattened_mut());
-        let Fixed { by_substitution, leave, confidence, last_delta } = &mut *self.fixed;
-        pass_flags(by_substitution, state);
+        let Fixed { leave, confidence, last_delta } = &mut *self.fixed;
         pass_slots(leave, state);
         pass_flags(confidence, state);
         state.bytes(last_delta);
@@ -319,55 +298,44 @@ impl Model<'_> {
         &mut self,
         coder: &mut impl BitCoder,
         hit: bool,
-        predicted: Predicted,
+        predicted: &Predicted,
         odd: bool,
         source: SourceContext,
         past: &Past,
     ) -> bool {
-        let (group, parity) = (group(predicted.kind), usize::from(odd));
-        let missed = usize::from(past.unit_missed);
+        let (kind, parity) = (usize::from(predicted.kind), usize::from(odd));
+        let (missed, history) = (usize::from(past.unit_missed), past.history as usize);
         let substitution = match self.substituted(source, odd) {
             None => 0,
             Some(byte) if byte == predicted.byte => 1,
             Some(_) => 2,
         };
-        let (misses, history) = (past.misses as usize, past.history as usize);
         // Fields that matter most come lowest: small parts keep no others.
-        let by_unit = missed | group << 1 | misses << 7;
-        let by_age = past.age_bucket() as usize
-            | parity << 3
-            | usize::from(misses > 2) << 4
-            | (history & 7) << 5;
-        let by_byte = parity | usize::from(predicted.byte.reverse_bits()) << 1;
+        let keys = [
+            missed | kind << 1 | history << 7,
+            past.age_bucket() as usize | parity << 3 | history << 4,
+            parity | usize::from(predicted.byte.reverse_bits()) << 1,
+            substitution | parity << 2 | missed << 3,
+        ];
         let set = if predicted.kind != KIND_PLAIN {
-            flag_set::REFERENCE + group
-        } else if past.run > 32 {
-            parity * 4
+            flag_set::REFERENCE + kind
         } else {
-            parity * 4 + 1 + misses.div_ceil(2).min(2)
+            parity | usize::from(past.run > 32) << 1 | usize::from(history & 0xff != 0) << 2
         };
 
         let part = self.flags.len() / FLAG_PARTS;
-        let within = |key: usize, len: usize| key & len.wrapping_sub(1);
-        let places = [
-            within(by_unit, part),
-            part + within(by_age, part),
-            2 * part + within(by_byte, 2 * part),
-        ];
-        let by_substitution = pick(
-            &mut self.fixed.by_substitution,
-            (substitution * 2 + parity) * 4 + missed * 2 + usize::from(past.run > 8),
-        );
-        let mut inputs = [stretch(by_substitution.p()); FLAG_INPUTS];
-        for (input, place) in inputs.iter_mut().zip(places) {
-            *input = folded(self.flags, place).map_or(0, |flag| stretch(flag.p()));
+        let (mut places, mut inputs) = ([0; FLAG_PARTS], [0; FLAG_INPUTS]);
+        let mut start = 0;
+        for ((place, input), key) in places.iter_mut().zip(&mut inputs).zip(&keys) {
+            *place = start + (*key & part.wrapping_sub(1));
+            *input = folded(self.flags, *place).map_or(0, |flag| stretch(flag.p()));
+            start += part;
         }
         let Some(weights) = fold(self.flag_weights, set) else { return hit };
         let mut weights = [&mut weights[..]];
         let hit = mix(coder, hit, &inputs, &FIRST_FLAG_WEIGHTS, &mut weights, FLAG_RATE);
-        by_substitution.update(hit);
-        for place in places {
-            if let Some(flag) = fold(self.flags, place) {
+        for place in &places {
+            if let Some(flag) = fold(self.flags, *place) {
                 flag.update(hit);
             }
         }
@@ -379,13 +347,12 @@ impl Model<'_> {
         &mut self,
         coder: &mut impl BitCoder,
         leave: bool,
-        predicted: Predicted,
-        parity: bool,
+        predicted: &Predicted,
         run_bucket: usize,
     ) -> bool {
-        let unit = usize::from(predicted.kind != KIND_PLAIN) + 2 * usize::from(predicted.index > 0);
-        pick(&mut self.fixed.leave, (run_bucket.min(7) * 2 + usize::from(parity)) * 4 + unit)
-            .code(coder, leave)
+        let unit =
+            usize::from(predicted.kind != KIND_PLAIN) | usize::from(predicted.index > 0) << 1;
+        pick(&mut self.fixed.leave, run_bucket << 2 | unit).code(coder, leave)
     }
 
     /// Codes a byte that was predicted wrongly.
@@ -393,78 +360,58 @@ impl Model<'_> {
         &mut self,
         coder: &mut impl BitCoder,
         byte: u8,
-        predicted: Predicted,
+        predicted: &Predicted,
         odd: bool,
         source: SourceContext,
-        spot: Spot,
-        past: &Past,
+        spot: &Spot,
     ) -> u8 {
+        let kind = usize::from(predicted.kind);
         let is_reference = predicted.kind != KIND_PLAIN;
-        let class = match spot.place {
-            ..spot::HIGH => usize::from(odd) + 2 * usize::from(is_reference),
-            spot::HIGH..spot::LOW => 4 + usize::from(past.byte(1) != source.before),
-            _ => 6 + usize::from(past.unit_missed),
-        };
-        let [_, context, _] = spot.contexts();
-        let [place, _] = self.recent_places(spot);
-        let last_delta = *pick(&mut self.fixed.last_delta, class);
-        let by_kind = if is_reference { CLASSES + group(predicted.kind) } else { class };
-        let cached = match self.substituted(source, odd) {
-            // Says nothing beyond the prediction itself, which has missed: a counter of its own learns that.
-            Some(byte) if byte == predicted.byte => (byte, confidence::SAME),
-            Some(byte) => (byte, confidence::CACHED + class),
-            None => (0, confidence::NONE),
-        };
-        // A reference may stand as it did; a halfword as it did in its place.
-        let other = if spot.place < spot::HIGH {
-            let moves = usize::from(predicted.raw != predicted.byte);
-            (predicted.raw, confidence::RECENT + class + CLASSES * moves)
-        } else {
-            (self.recent_byte(place), confidence::RECENT + class)
-        };
-        let predictions = [
-            (predicted.byte, confidence::PREDICTED + by_kind),
-            (predicted.byte.wrapping_add(last_delta), confidence::DELTA + class),
-            other,
-            cached,
+        let family = spot.place + spot::COUNT * (1 + usize::from(is_reference));
+        let by_kind = confidence::BY_KIND + kind;
+        let delta = *pick(&mut self.fixed.last_delta, family);
+        let [recent, _] = self.recent_bytes(spot);
+        let guesses = [
+            (predicted.byte, if is_reference { by_kind } else { confidence::of(0, family) }),
+            (predicted.byte.wrapping_add(delta), confidence::of(1, family)),
+            // A reference may stand as it did; others as they did in their place.
+            if predicted.raw != predicted.byte {
+                (predicted.raw, confidence::RAW)
+            } else {
+                (recent, confidence::of(2, family))
+            },
+            match self.substituted(source, odd) {
+                Some(byte) if byte != predicted.byte => (byte, confidence::of(3, family)),
+                // Says nothing beyond the prediction itself, which has missed: a counter of its own learns that.
+                _ => (predicted.byte, confidence::SAME),
+            },
         ];
-        let family = (spot.place + spot::COUNT * (1 + u32::from(is_reference))) as usize;
-        let byte = self.byte(coder, byte, family, class / 2, &[context], &predictions);
-        self.note(spot, byte);
-        *pick(&mut self.fixed.last_delta, class) = byte.wrapping_sub(predicted.byte);
+        let byte = self.byte(coder, byte, spot, family, &guesses);
+        *pick(&mut self.fixed.last_delta, family) = byte.wrapping_sub(predicted.byte);
         byte
     }
 
     /// Codes a new byte.
-    pub(super) fn literal(&mut self, coder: &mut impl BitCoder, byte: u8, spot: Spot) -> u8 {
-        let [first, second] = self.recent_places(spot).map(|place| self.recent_byte(place));
-        let counter = confidence::LITERAL + 2 * spot.place as usize;
-        let predictions = [(first, counter), (second, counter + 1)];
-        let [c0, c1, _] = spot.contexts();
-        let contexts = [c0, c1];
-        let byte = self.byte(coder, byte, spot.place as usize, 0, &contexts, &predictions);
-        self.note(spot, byte);
-        byte
+    pub(super) fn literal(&mut self, coder: &mut impl BitCoder, byte: u8, spot: &Spot) -> u8 {
+        let [first, second] = self.recent_bytes(spot);
+        let counters = (confidence::of(0, spot.place), confidence::of(1, spot.place));
+        let guesses = [(first, counters.0), (second, counters.1)];
+        self.byte(coder, byte, spot, spot.place, &guesses)
     }
 
-    /// Remembers what byte stood in a spot.
-    pub(super) fn note(&mut self, spot: Spot, byte: u8) {
-        for place in self.recent_places(spot) {
-            if let Some(recent) = fold(self.recent, place) {
-                *recent = byte;
-            }
-        }
-    }
-
-    fn recent_byte(&self, place: usize) -> u8 {
-        folded(self.recent, place).unwrap_or_default()
+    /// What stood last in such a spot: by the leading byte, and by both.
+    fn recent_bytes(&self, spot: &Spot) -> [u8; RECENT_TABLES] {
+        let [first, second] = self.recent_places(spot);
+        let byte = |place| folded(self.recent, place).unwrap_or_default();
+        [byte(first), byte(second)]
     }
 
     /// Where the tables of recent bytes keep what stood in such a spot.
-    fn recent_places(&self, spot: Spot) -> [usize; RECENT_TABLES] {
+    fn recent_places(&self, spot: &Spot) -> [usize; RECENT_TABLES] {
         let size = self.recent.len() / RECENT_TABLES;
-        let [_, first, second] = spot.contexts().map(|context| context as usize >> 19);
-        [first & size.wrapping_sub(1), size + (second & size.wrapping_sub(1))]
+        let [_, first, second] = spot.contexts();
+        let within = |context: u32| context as usize >> 19 & size.wrapping_sub(1);
+        [within(first), size + within(second)]
     }
 
     /// Remembers what took the place of a source halfword, if something else did or this one is known already.
@@ -498,53 +445,56 @@ impl Model<'_> {
         &mut self,
         coder: &mut impl BitCoder,
         byte: u8,
+        spot: &Spot,
         family: usize,
-        group: usize,
-        contexts: &[u32],
-        predictions: &[(u8, usize)],
+        guesses: &[Guess],
     ) -> u8 {
-        let Self { fixed, slots, family_weights, path_weights, .. } = self;
+        let byte = coder.told(|| byte);
+        let [c0, c1, _] = spot.contexts();
+        let contexts = &[c0, c1];
+        let recent_places = self.recent_places(spot);
+        let Self { fixed, slots, family_weights, path_weights, recent, .. } = self;
         let paths = path_weights.len() / PATH_GROUPS;
+        let first_way = (spot.place >> 1) % PATH_GROUPS * paths;
         let mut path = 1u32;
         for place in (0..8).rev() {
             let bit = (byte >> place) & 1 == 1;
-            // A prediction stands while its leading bits are the path.
+            // A guess stands while its leading bits are the path.
             let stands = |guess: u8| (u32::from(guess) | 256) >> (place + 1) == path;
             let mut inputs = [0; BYTE_INPUTS];
-            let mut slot_of = [0; 2];
-            for ((context, input), index) in contexts.iter().zip(&mut inputs).zip(&mut slot_of) {
-                *index = slot_index(*context, path);
-                *input = folded(slots, *index).map_or(0, |slot| stretch(slot.p()));
+            let (of_guesses, of_slots) = inputs.split_at_mut(GUESSES);
+            for (input, context) in of_slots.iter_mut().zip(contexts) {
+                let slot = folded(slots, slot_index(*context, path));
+                *input = slot.map_or(0, |slot| stretch(slot.p()));
             }
-            let behind = inputs.iter_mut().skip(contexts.len());
-            for ((guess, counter), input) in predictions.iter().zip(behind) {
+            for ((guess, counter), input) in guesses.iter().zip(of_guesses) {
                 if stands(*guess) {
                     let p = stretch(peek(&fixed.confidence, *counter).p());
                     *input = if (guess >> place) & 1 == 1 { p } else { -p };
                 }
             }
-            if let Some(bias) = inputs.last_mut() {
-                *bias = 256;
-            }
-            let alive = usize::from(predictions.first().is_some_and(|(guess, _)| stands(*guess)));
-            let way = group * paths + way(path, place, paths);
+            let alive = usize::from(guesses.first().is_some_and(|(guess, _)| stands(*guess)));
             let by_family = fold(family_weights, family * 2 + alive);
-            let (Some(by_family), Some(by_path)) = (by_family, fold(path_weights, way)) else {
-                break;
-            };
+            let by_path = path_weights.get_mut(first_way + way(path, place, paths));
+            let (Some(by_family), Some(by_path)) = (by_family, by_path) else { break };
             let mut weights = [&mut by_family[..], &mut by_path[..]];
             let bit = mix(coder, bit, &inputs, &FIRST_BYTE_WEIGHTS, &mut weights, BYTE_RATE);
-            for index in slot_of.into_iter().take(contexts.len()) {
-                if let Some(slot) = fold(slots, index) {
+            for context in contexts {
+                if let Some(slot) = fold(slots, slot_index(*context, path)) {
                     slot.update(bit);
                 }
             }
-            for (guess, counter) in predictions.iter().filter(|(guess, _)| stands(*guess)) {
+            for (guess, counter) in guesses.iter().filter(|(guess, _)| stands(*guess)) {
                 pick(&mut fixed.confidence, *counter).update(((guess >> place) & 1 == 1) == bit);
             }
             path = path << 1 | u32::from(bit);
         }
         let [byte, ..] = path.to_le_bytes();
+        for place in &recent_places {
+            if let Some(recent) = fold(recent, *place) {
+                *recent = byte;
+            }
+        }
         byte
     }
 
@@ -563,12 +513,11 @@ fn substitution_key(half: u16) -> (usize, u8) {
 fn way(path: u32, place: u32, room: usize) -> usize {
     let told_apart = room.saturating_sub(8);
     let path = path as usize;
-    if path < told_apart { path } else { told_apart + place as usize }
+    if path < told_apart { path } else { (told_apart + place as usize).min(room.wrapping_sub(1)) }
 }
 
-fn hash(context: u32, value: u32) -> u32 {
-    let mixed = value.wrapping_add(context.wrapping_mul(0x0100_0193)).wrapping_mul(0x9e37_79b1);
-    mixed ^ context.wrapping_mul(0x85eb_ca6b)
+fn hash(context: u32) -> u32 {
+    context.wrapping_mul(0x9e37_79b1)
 }
 
 fn slot_index(context: u32, path: u32) -> usize {

@@ -41,9 +41,14 @@ impl Position {
         self.index = index;
     }
 
+    /// The set, if its instructions are followed: never in a build where no set's are.
+    fn set(&self) -> Option<InstructionSet> {
+        self.set.filter(|_| cfg!(any(feature = "riscv", feature = "xtensa")))
+    }
+
     /// Notes the next byte.
     pub(super) fn note(&mut self, byte: u8) {
-        let Some(set) = self.set else { return };
+        let Some(set) = self.set() else { return };
         if self.index == 0 {
             let [head, _] = self.heads;
             self.heads = [byte, head];
@@ -54,7 +59,7 @@ impl Position {
 
     /// Whether instructions are followed at all.
     pub(super) fn is_followed(&self) -> bool {
-        self.set.is_some()
+        self.set().is_some()
     }
 
     /// The index of the byte at target offset `n` in its instruction, or in its word where none are followed.

@@ -18,6 +18,8 @@
 //! Thumb code is coded in halfwords, the high byte first, wherever source and target are both even: the high byte
 //! holds most of the opcode and tells much about the low one.
 
+use core::slice::from_mut;
+
 use super::class::Shape;
 use super::coder::BitCoder;
 use super::header::{Header, Part};
@@ -29,11 +31,11 @@ use super::model::{Model, Past, SourceContext, Spot};
 use super::position::Position;
 use super::predict::{KIND_PLAIN, Predicted, Predictor};
 use super::sweep::Cell;
-use super::view::{Look, Source, Unit, View};
+use super::view::{Source, Unit, View};
 use super::{peek, pick};
+use crate::InPlace;
 use crate::in_place::Gone;
 use crate::state::Passing;
-use crate::{InPlace, Sizes};
 
 /// Most decisions that one step makes: two numbers, one of them of either sign, of an entry of the map.
 pub(super) const MAX_DECISIONS: u32 = 2 * NUMBER_DECISIONS + 1;
@@ -72,9 +74,6 @@ const _: () = assert!(STRIDE as u32 <= crate::MAX_STEP_BYTES);
 
 /// Hits in a row before that.
 const CALM: u32 = 16;
-
-/// The bucket of such a run: buckets count by powers of two.
-const CALM_BUCKET: usize = CALM.ilog2() as usize + 1;
 
 /// Stands for the hits in a row within a stride that is known to miss, up to that miss. No run grows as long byte by byte,
 /// so the models tell these decisions apart without a context more.
@@ -151,8 +150,8 @@ pub(super) struct Numbers {
     in_base: Number,
     /// Changes of the map's shift; then distances of jumps into the target.
     in_target: Number,
-    signs: [Slot; 3],
-    is_literal: [Slot; 2],
+    signs: [Slot; 2],
+    is_literal: Slot,
     is_raw: Slot,
     jump_kind: [[Slot; 8]; 4],
     /// Whether a stride is hit, by the hits in a row so far and the references in it.
@@ -164,8 +163,8 @@ impl Numbers {
         counts: Number::NEW,
         in_base: Number::NEW,
         in_target: Number::NEW,
-        signs: [Slot::NEW; 3],
-        is_literal: [Slot::NEW; 2],
+        signs: [Slot::NEW; 2],
+        is_literal: Slot::NEW,
         is_raw: Slot::NEW,
         jump_kind: [[Slot::NEW; 8]; 4],
         stride: [Flag::NEW; 32],
@@ -176,7 +175,7 @@ impl Numbers {
         for number in [counts, in_base, in_target] {
             number.pass_state(state);
         }
-        for slots in [&mut signs[..], is_literal, core::slice::from_mut(is_raw)] {
+        for slots in [&mut signs[..], from_mut(is_literal), from_mut(is_raw)] {
             pass_slots(slots, state);
         }
         pass_slots(self.jump_kind.as_flattened_mut(), state);
@@ -202,12 +201,10 @@ enum Mode {
 
 impl Mode {
     /// All of them, by the byte that stands for each in a state.
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 11] = [
         Self::Header(Part::Set),
         Self::Header(Part::GlobalPointers),
-        Self::Header(Part::Count(Which::Base)),
         Self::Header(Part::Piece(Which::Base)),
-        Self::Header(Part::Count(Which::Target)),
         Self::Header(Part::Piece(Which::Target)),
         Self::Header(Part::Done),
         Self::Map,
@@ -238,7 +235,7 @@ pub(super) struct Machine<'a> {
     fresh: bool,
     /// Bytes that are left of a stride that is known to miss, as long as it has not.
     doubted: u8,
-    /// How many pieces, entries of the map or bytes of the literal are to come.
+    /// How many entries of the map or bytes of the literal are to come.
     left: u32,
     /// Target bytes that are coded.
     n: u32,
@@ -254,8 +251,8 @@ pub(super) struct Machine<'a> {
     /// Those of the last copies from the base, the last one first.
     diagonals: [u32; DIAGONALS],
     pub(super) numbers: &'a mut Numbers,
-    pub(super) model: Model<'a>,
     pub(super) predictor: Predictor<'a>,
+    pub(super) model: Model<'a>,
     /// Whether the target takes the room of the base.
     in_place: Option<InPlace<'a>>,
 }
@@ -265,6 +262,8 @@ impl<'a> Machine<'a> {
         model: Model<'a>,
         predictor: Predictor<'a>,
         numbers: &'a mut Numbers,
+        target_size: u32,
+        in_place: Option<InPlace<'a>>,
     ) -> Self {
         Self {
             mode: Mode::Header(Part::Set),
@@ -272,7 +271,7 @@ impl<'a> Machine<'a> {
             doubted: 0,
             left: 0,
             n: 0,
-            target_size: 0,
+            target_size,
             source: 0,
             segment: 0,
             past: Past::default(),
@@ -282,20 +281,14 @@ impl<'a> Machine<'a> {
             numbers,
             model,
             predictor,
-            in_place: None,
+            in_place,
         }
     }
 
-    /// Is for images of these sizes.
-    pub(super) fn begin(&mut self, sizes: Sizes, in_place: Option<InPlace<'a>>) {
-        (self.predictor.base_size, self.target_size) = (sizes.base, sizes.target);
-        self.in_place = in_place;
-    }
-
-    /// Keeps as much of the tables as a class has.
-    pub(super) fn keep(&mut self, shape: &Shape) {
-        self.model.keep(shape);
-        self.predictor.keep(shape);
+    /// Keeps as much of the tables as a class has; `None` if they are smaller.
+    pub(super) fn keep(&mut self, shape: &Shape) -> Option<()> {
+        self.model.keep(shape)?;
+        self.predictor.keep(shape)
     }
 
     /// Sizes of base and target.
@@ -342,15 +335,15 @@ impl<'a> Machine<'a> {
         state.check(!is_literal || to_come.contains(&self.left));
         self.past.pass_state(state);
         self.diagonals.iter_mut().for_each(|diagonal| state.u32(diagonal));
-        let sizes = self.sizes();
-        let Predictor { map, learned, references, .. } = &mut self.predictor;
-        References::pass_state(references, sizes, state);
-        let set = references.as_ref().map(|known| known.set);
-        self.past.position = self.past.position.within(set);
-        map.pass_state(state);
+        state.flag(&mut self.predictor.is_known);
+        if self.predictor.is_known {
+            self.predictor.references.pass_state(state);
+        }
+        self.past.position = self.past.position.within(self.predictor.set());
+        self.predictor.map.pass_state(state);
         self.numbers.pass_state(state);
         self.model.pass_state(state);
-        learned.pass_state(state);
+        self.predictor.pass_learned(state);
     }
 
     /// How the target takes the room of the base; never in a build without such targets.
@@ -385,41 +378,38 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    #[inline(never)]
     fn header(&mut self, side: &mut impl Side, part: Part) -> Result<(), Corrupt> {
-        let sizes = self.sizes();
         if part == Part::Done {
             self.left = self.numbers.counts.code(side, side.map_len());
-            if self.left as usize > self.predictor.map.len() {
-                return Err(Corrupt);
-            }
-            self.predictor.map.keep(self.left as usize);
+            self.predictor.map.keep(self.left as usize).ok_or(Corrupt)?;
             self.mode = Mode::Map;
         } else {
             let known = side.references().copied();
-            let Self { predictor, left, .. } = self;
-            let references = &mut predictor.references;
-            let Numbers { counts, in_base: starts, signs: [sign, ..], .. } = &mut *self.numbers;
-            let mut header = Header { counts, starts, sign, references, left };
-            let next = header.step(side, known.as_ref(), part, sizes).ok_or(Corrupt)?;
+            let Numbers { in_base: starts, signs: [sign, ..], .. } = &mut *self.numbers;
+            let Predictor { references, is_known, .. } = &mut self.predictor;
+            let mut header = Header { starts, sign, references, is_known };
+            let next = header.step(side, known.as_ref(), part).ok_or(Corrupt)?;
             self.mode = Mode::Header(next);
         }
         side.coded(Event::Map);
         Ok(())
     }
 
+    #[inline(never)]
     fn map_entry(&mut self, side: &mut impl Side) -> Result<(), Corrupt> {
         if self.left == 0 {
             *self.numbers = Numbers::NEW;
-            let set = self.predictor.references.as_ref().map(|known| known.set);
-            self.past.position = Position::new(set);
+            self.past.position = Position::new(self.predictor.set());
             self.mode = Mode::Switch { after_literal: false };
             return Ok(());
         }
         let (index, Entry { from, shift }) = (self.map_index as usize, self.next_entry);
         let entry = side.map_entry(index);
         let Numbers { in_base, in_target, signs: [sign, ..], .. } = &mut *self.numbers;
-        let from = from + in_base.code(side, entry.from.wrapping_sub(from));
-        let change = entry.shift.wrapping_sub(shift);
+        let later = side.told(|| entry.from.wrapping_sub(from));
+        let from = from + in_base.code(side, later);
+        let change = side.told(|| entry.shift.wrapping_sub(shift));
         let shift = shift.wrapping_add(signed(in_target, sign, side, change));
         if !self.predictor.map.set(index, Entry { from, shift }) {
             return Err(Corrupt);
@@ -431,12 +421,11 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    #[inline(never)]
     fn switch(&mut self, side: &mut impl Side, after_literal: bool) -> Result<(), Corrupt> {
         let next = side.segment(self.n);
         if !after_literal {
-            let first = usize::from(self.n > 0);
-            let is_literal =
-                pick(&mut self.numbers.is_literal, first).code(side, next.source.is_none());
+            let is_literal = self.numbers.is_literal.code(side, next.source.is_none());
             if is_literal {
                 let len = self.numbers.counts.code(side, next.len.wrapping_sub(1)) + 1;
                 if len > self.target_size - self.n {
@@ -460,7 +449,7 @@ impl<'a> Machine<'a> {
         self.source = place;
         self.segment = self.n;
         self.fresh = true;
-        self.past.run = self.past.run.min(4);
+        self.past.run = 0;
         self.doubted = 0;
         self.past.age = 0;
         self.mode = Mode::Copy;
@@ -468,6 +457,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Codes where the next copy reads.
+    #[inline(never)]
     fn jump(&mut self, side: &mut impl Side, after_literal: bool, goal: u32) -> Option<u32> {
         let (n, base_size) = (self.n, self.predictor.base_size);
         let last_written = (base_size + n).wrapping_sub(1);
@@ -476,16 +466,8 @@ impl<'a> Machine<'a> {
         // As if the last copy from the base had gone on until here.
         let [last, ..] = self.diagonals;
         let expected = n.wrapping_sub(last);
-        let from_last = goal.wrapping_sub(expected).cast_signed();
-        let near = from_last.unsigned_abs() < 8 && goal < base_size;
-        let known = self.diagonals.iter().position(|diagonal| n.wrapping_sub(*diagonal) == goal);
-        let kind = match (by_map, known) {
-            (Some(place), _) if place == goal => JUMP_BY_MAP,
-            (_, Some(0)) => JUMP_BACK,
-            (_, Some(index)) if !near => JUMP_BACK + u32::try_from(index).unwrap_or(0),
-            _ if goal < base_size => JUMP_IN_BASE,
-            _ => JUMP_IN_TARGET,
-        };
+        let from_last = side.told(|| goal.wrapping_sub(expected).cast_signed());
+        let kind = side.told(|| self.jump_kind(goal, from_last, by_map));
         let context = usize::from(after_literal) * 2 + usize::from(in_target);
         let kinds = pick(&mut self.numbers.jump_kind, context);
         let mut coded = 0;
@@ -496,13 +478,14 @@ impl<'a> Machine<'a> {
         let place = match coded {
             JUMP_BY_MAP => by_map?,
             JUMP_IN_BASE => {
-                let sign = pick(&mut self.numbers.signs, 1 + usize::from(after_literal));
+                let sign = pick(&mut self.numbers.signs, after_literal.into());
                 let moved = signed(&mut self.numbers.in_base, sign, side, from_last);
                 distance = moved.unsigned_abs();
                 expected.wrapping_add_signed(moved)
             }
             JUMP_IN_TARGET => {
-                distance = self.numbers.in_target.code(side, last_written.wrapping_sub(goal));
+                let back = side.told(|| last_written.wrapping_sub(goal));
+                distance = self.numbers.in_target.code(side, back);
                 last_written.wrapping_sub(distance)
             }
             index => n.wrapping_sub(peek(&self.diagonals, (index - JUMP_BACK) as usize)),
@@ -511,13 +494,28 @@ impl<'a> Machine<'a> {
         Some(place)
     }
 
+    #[inline(never)]
+    /// The kind of jump that leads to a goal, which lies that far from where the last copy would be.
+    fn jump_kind(&self, goal: u32, from_last: i32, by_map: Option<u32>) -> u32 {
+        let is_in_base = goal < self.predictor.base_size;
+        let near = from_last.unsigned_abs() < 8 && is_in_base;
+        let is_there = |diagonal: &u32| self.n.wrapping_sub(*diagonal) == goal;
+        match (by_map, self.diagonals.iter().position(is_there)) {
+            (Some(place), _) if place == goal => JUMP_BY_MAP,
+            (_, Some(0)) => JUMP_BACK,
+            (_, Some(index)) if !near => JUMP_BACK + u32::try_from(index).unwrap_or(0),
+            _ if is_in_base => JUMP_IN_BASE,
+            _ => JUMP_IN_TARGET,
+        }
+    }
+
     fn literal(&mut self, side: &mut impl Side, view: &mut impl View, raw: bool) {
         let (n, left) = (self.n, self.left);
         let is_half = self.pairs() && !raw && n & 1 == 0 && left >= 2;
         let taken = if is_half {
             let spot = self.past.high();
-            let high = self.model.literal(side, side.target(n + 1), spot);
-            let low = self.model.literal(side, side.target(n), spot.low(high));
+            let high = self.model.literal(side, side.target(n + 1), &spot);
+            let low = self.model.literal(side, side.target(n), &spot.low(high));
             self.append(view, &[low, high]);
             2
         } else {
@@ -525,7 +523,7 @@ impl<'a> Machine<'a> {
             let byte = if raw {
                 raw_byte(side, byte)
             } else {
-                self.model.literal(side, byte, self.past.single(n))
+                self.model.literal(side, byte, &self.past.single(n))
             };
             self.append(view, &[byte]);
             1
@@ -537,6 +535,7 @@ impl<'a> Machine<'a> {
         }
     }
 
+    #[inline(never)]
     fn copy(&mut self, side: &mut impl Side, view: &mut impl View) {
         let n = self.n;
         let crosses = self.source == self.predictor.base_size && !self.fresh;
@@ -545,17 +544,21 @@ impl<'a> Machine<'a> {
             self.mode = Mode::Switch { after_literal: false };
             return;
         };
-        if self.past.run >= CALM && self.doubted == 0 && self.has_stride(source) {
+        let left = self.left(source);
+        let is_calm = self.past.run >= CALM && self.doubted == 0;
+        if is_calm && left >= STRIDE.into() && self.may_stride(source) {
             return self.stride(side, view, source);
         }
-        let ends = !self.fresh && side.segment(n).start == n;
-        let look = self.look(view, source);
+        let begins = side.segment(n).start == n;
+        let ends = side.told(|| !self.fresh && begins);
+        let unit = view.unit(self.predictor.references(), source);
+        let look = view.look(source);
         if source.is_base() {
-            self.past.position.correct(look.unit.cell.index);
+            self.past.position.correct(unit.cell.index);
         }
-        let predicted = self.predictor.predict(&look, source, n);
-        if self.is_pair(source, predicted) {
-            return self.copy_half(side, view, look.context, predicted, ends);
+        let predicted = self.predictor.predict(&unit, &look, source, n);
+        if left >= 2 && self.is_pair(source, &predicted) {
+            return self.copy_half(side, view, look.context, &predicted, ends);
         }
         let [predicted, _] = predicted;
         if predicted.index == 0 {
@@ -563,7 +566,8 @@ impl<'a> Machine<'a> {
         }
         let odd = self.past.position.index(n) & 1 == 1;
         let (context, spot) = (look.context, self.past.single(n));
-        let Some(byte) = self.copy_byte(side, n, Some(ends), predicted, odd, context, spot) else {
+        let Some(byte) = self.copy_byte(side, n, Some(ends), &predicted, odd, context, &spot)
+        else {
             return;
         };
         self.append(view, &[byte]);
@@ -572,38 +576,39 @@ impl<'a> Machine<'a> {
             let missed = self.past.history & 3 != 0;
             self.model.note_substitution(context, [low, high], missed);
         }
-        if let Some((start, place)) = self.predictor.ended(look.unit.cell, source, n, self.segment)
-        {
-            self.learn(view, &look.unit, start, place);
+        if let Some((start, place)) = self.predictor.ended(unit.cell, source, n, self.segment) {
+            self.learn(view, &unit, start, place);
         }
         self.source += 1;
         self.fresh = false;
     }
 
-    /// Whether a whole stride can be copied from here.
-    fn has_stride(&self, source: Source) -> bool {
+    /// How many bytes can be copied from here at most.
+    fn left(&self, source: Source) -> u32 {
         let end = if source.is_base() { self.predictor.base_size } else { self.n };
-        let left = (end - source.offset()).min(self.target_size - self.n);
+        (end - source.offset()).min(self.target_size - self.n)
+    }
+
+    /// Whether a stride, for which there is room, may be copied from here.
+    fn may_stride(&self, source: Source) -> bool {
         let last = u32::from(STRIDE) - 1;
         let is_gone_on_the_way = source.is_base()
             && self.in_place().is_some_and(|in_place| {
                 let gone = in_place.gone(self.n + last);
                 gone.has(source.offset()) || gone.has(source.offset() + last)
             });
-        // Words do not reach over its ends.
-        self.n & 3 == 0 && left >= u32::from(STRIDE) && !is_gone_on_the_way
+        !is_gone_on_the_way
     }
 
     /// Codes whether a whole stride is hit. If it is not, its bytes follow one by one.
+    #[inline(never)]
     fn stride(&mut self, side: &mut impl Side, view: &mut impl View, source: Source) {
         let n = self.n;
         let mut bytes = [0; STRIDE as usize];
         view.read(source, &mut bytes);
-        // Words are learned from once they are known to be right; references that are right teach nothing.
-        let mut words = [(Form::Plain, 0); STRIDE as usize / 4];
         let (mut references, mut changes, mut at) = (0, false, 0);
         while at < u32::from(STRIDE) {
-            let (source, known) = (source.behind(at), self.predictor.references.as_ref());
+            let (source, known) = (source.behind(at), self.predictor.references());
             let unit = view.unit(known, source);
             let Cell { form, index, .. } = unit.cell;
             if form == Form::Plain {
@@ -611,25 +616,22 @@ impl<'a> Machine<'a> {
                 continue;
             }
             references += 1;
-            if form.is_word() && index == 0 && at & 3 == 0 && source.is_base() {
-                *pick(&mut words, at as usize / 4) = (form, unit.code.own);
-            }
-            let predicted = self.predictor.unit(&unit, source, n + at);
+            let old = unit.code.own;
+            let new = self.predictor.unit(&unit, source, n + at).map_or(old, |unit| unit.new);
+            changes |= new != old;
             for index in index..form.len() {
                 let Some(byte) = bytes.get_mut(at as usize) else { break };
-                if let Some(predicted) = predicted.filter(|_| form.moves(index)) {
-                    let new = predicted.byte(*byte, index).byte;
-                    changes |= new != *byte;
-                    *byte = new;
-                }
+                [*byte, ..] = (new >> (8 * u32::from(index))).to_le_bytes();
                 at += 1;
             }
         }
         let segment = side.segment(n);
-        let stays = segment.start < n && segment.end() >= n + u32::from(STRIDE);
-        let hit = stays && (n..).zip(bytes).all(|(n, byte)| side.target(n) == byte);
-        let calm = Model::run_bucket(&self.past).saturating_sub(CALM_BUCKET).min(3);
-        let context = calm * 8 + usize::from(changes) * 4 + references.min(3);
+        let hit = side.told(|| {
+            let stays = segment.start < n && segment.end() >= n + u32::from(STRIDE);
+            stays && (n..).zip(bytes).all(|(n, byte)| side.target(n) == byte)
+        });
+        let calm = (self.past.run / (2 * CALM)).min(3) as usize;
+        let context = references.min(3) | usize::from(changes) << 2 | calm << 3;
         let flag = pick(&mut self.numbers.stride, context);
         let hit = side.bit(hit, flag.p());
         flag.update(hit);
@@ -644,64 +646,49 @@ impl<'a> Machine<'a> {
         self.n += u32::from(STRIDE);
         self.source += u32::from(STRIDE);
         self.past.note_stride(&bytes);
-        let (chunks, _) = bytes.as_chunks();
-        for ((place, new), (form, old)) in (n..).step_by(4).zip(chunks).zip(words) {
-            if form != Form::Plain {
-                self.predictor.learn_word(form, old, u32::from_le_bytes(*new), place);
-            }
-        }
     }
 
     /// Learns from a unit that stands in the target.
     fn learn(&mut self, view: &mut impl View, unit: &Unit, start: u32, place: u32) {
-        if let Some(references) = &self.predictor.references {
+        if let Some(references) = self.predictor.references() {
             let new = view.written_code(references, place, unit.cell);
             self.predictor.learn(unit, new, start, place);
         }
     }
 
-    fn look(&self, view: &mut impl View, source: Source) -> Look {
-        view.look(self.predictor.references.as_ref(), source)
-    }
-
     /// Whether code is coded in halfwords.
     fn pairs(&self) -> bool {
-        self.predictor.references.is_some_and(|known| known.set == InstructionSet::Thumb)
+        cfg!(feature = "thumb") && self.predictor.set() == Some(InstructionSet::Thumb)
     }
 
-    /// Whether this byte and the next are coded as a pair: both are there, and neither is part of a four-byte reference.
-    fn is_pair(&self, source: Source, [low, high]: [Predicted; 2]) -> bool {
+    /// Whether this byte and the next, if they are there, are coded as a pair: neither is part of a four-byte reference.
+    fn is_pair(&self, source: Source, [low, high]: &[Predicted; 2]) -> bool {
         let is_even = (self.n | source.offset()) & 1 == 0;
-        let end = if source.is_base() { self.predictor.base_size } else { self.n };
-        let is_there = self.n + 1 < self.target_size && source.offset() + 1 < end;
-        self.pairs() && is_even && is_there && low.pairs_as_low() && high.kind == KIND_PLAIN
+        self.pairs() && is_even && low.pairs_as_low() && high.kind == KIND_PLAIN
     }
 
+    #[inline(never)]
     fn copy_half(
         &mut self,
         side: &mut impl Side,
         view: &mut impl View,
         source: SourceContext,
-        [low, high]: [Predicted; 2],
+        [low, high]: &[Predicted; 2],
         ends: bool,
     ) {
         let n = self.n;
         self.past.unit_missed = false;
         let high_spot = self.past.high();
-        let high_byte = self.copy_byte(side, n + 1, Some(ends), high, true, source, high_spot);
+        let high_byte = self.copy_byte(side, n + 1, Some(ends), high, true, source, &high_spot);
         let Some(high_byte) = high_byte else { return };
         // Behind a wrong opcode, the low byte is no reference either.
-        let low = if self.past.unit_missed { Predicted::plain(low.raw) } else { low };
+        let low = if self.past.unit_missed { Predicted::plain(low.raw) } else { *low };
         let spot = high_spot.low(high_byte);
-        let low_byte = self.copy_byte(side, n, None, low, false, source, spot);
+        let low_byte = self.copy_byte(side, n, None, &low, false, source, &spot);
         let low_byte = low_byte.unwrap_or(low.byte);
 
         let missed = self.past.history & 3 != 0;
         self.model.note_substitution(source, [low_byte, high_byte], missed);
-        if missed {
-            self.model.note(high_spot, high_byte);
-            self.model.note(spot, low_byte);
-        }
         self.append(view, &[low_byte, high_byte]);
         self.source += 2;
         self.fresh = false;
@@ -714,14 +701,14 @@ impl<'a> Machine<'a> {
         side: &mut impl Side,
         n: u32,
         ends: Option<bool>,
-        predicted: Predicted,
+        predicted: &Predicted,
         odd: bool,
         context: SourceContext,
-        spot: Spot,
+        spot: &Spot,
     ) -> Option<u8> {
         let (byte, Past { history, .. }) = (side.target(n), self.past);
         let bucket = Model::run_bucket(&self.past);
-        let hit = ends != Some(true) && predicted.byte == byte;
+        let hit = side.told(|| ends != Some(true) && predicted.byte == byte);
         let hit = self.model.hit(side, hit, predicted, odd, context, &self.past);
         side.coded(if self.doubted > 0 {
             Event::Doubted { hit }
@@ -735,14 +722,14 @@ impl<'a> Machine<'a> {
         }
         // A copy has at least one byte.
         if let Some(ends) = ends.filter(|_| !self.fresh) {
-            let leave = self.model.leave(side, ends, predicted, odd, bucket);
+            let leave = self.model.leave(side, ends, predicted, bucket);
             side.coded(Event::Leave { leave });
             if leave {
                 self.mode = Mode::Switch { after_literal: false };
                 return None;
             }
         }
-        let byte = self.model.substitute(side, byte, predicted, odd, context, spot, &self.past);
+        let byte = self.model.substitute(side, byte, predicted, odd, context, spot);
         self.past.unit_missed = true;
         side.coded(Event::Substitute { kind: predicted.kind, odd });
         Some(byte)
@@ -758,6 +745,7 @@ impl<'a> Machine<'a> {
 }
 
 fn raw_byte(side: &mut impl Side, byte: u8) -> u8 {
+    let byte = side.told(|| byte);
     (0..8)
         .rev()
         .fold(0, |all, place| all << 1 | u8::from(side.bit(byte >> place & 1 == 1, 1 << 15)))

@@ -81,17 +81,16 @@ impl Unit {
     }
 }
 
-/// A byte of the source and what is known of it.
+/// A byte of the source and its neighbours.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
     pub(super) raw: u8,
     pub(super) context: SourceContext,
-    pub(super) unit: Unit,
 }
 
 impl Look {
-    /// Looks at a byte and its neighbours.
-    pub(super) fn at(bytes: &mut impl Bytes, offset: u32, unit: Unit) -> Self {
+    /// Looks at a byte.
+    pub(super) fn at(bytes: &mut impl Bytes, offset: u32) -> Self {
         // The byte in front of it and the one behind it; what is not there is zero.
         let around = match offset.checked_sub(1) {
             Some(first) => bytes.up_to_four(first),
@@ -100,8 +99,8 @@ impl Look {
         let [before, raw, next, _] = around.to_le_bytes();
         let (half, partner) =
             if offset & 1 == 0 { ([raw, next], next) } else { ([before, raw], before) };
-        let context = SourceContext { before, partner, half: u16::from_le_bytes(half) };
-        Self { raw, context, unit }
+        let context = SourceContext { partner, half: u16::from_le_bytes(half) };
+        Self { raw, context }
     }
 }
 
@@ -138,14 +137,14 @@ impl<B: Bytes> Bytes for Rest<'_, B> {
 
     fn up_to_four(&mut self, offset: u32) -> u32 {
         let next = offset.saturating_add(3);
-        match [offset, next].map(|offset| self.gone.has(offset)) {
-            [false, false] => self.bytes.up_to_four(offset),
-            [true, true] => 0,
-            [true, false] => {
+        match (self.gone.has(offset), self.gone.has(next)) {
+            (false, false) => self.bytes.up_to_four(offset),
+            (true, true) => 0,
+            (true, false) => {
                 let gone = self.gone.in_sector(offset);
                 self.bytes.up_to_four(offset + gone) << (8 * gone)
             }
-            [false, true] => {
+            (false, true) => {
                 let gone = 4 - self.gone.in_sector(offset);
                 self.bytes.up_to_four(offset - gone) >> (8 * gone)
             }
@@ -158,7 +157,7 @@ impl<B: Bytes> Bytes for Rest<'_, B> {
 /// A view that fails answers anything from then on; whoever runs the machine asks it after each step.
 pub(super) trait View {
     /// Looks at a source; of the target, only what is written is there.
-    fn look(&mut self, references: Option<&References>, source: Source) -> Look;
+    fn look(&mut self, source: Source) -> Look;
 
     /// The unit that a source byte is part of.
     fn unit(&mut self, references: Option<&References>, source: Source) -> Unit;

@@ -143,10 +143,10 @@ fn pair(
     start: u32,
     place: u32,
 ) -> Option<(u32, u32)> {
-    if form.is_word() {
+    // Words at other places are pointers by chance, and a function and its pointer are to fall into the same entry.
+    if matches!(form, Form::Pointer | Form::RamPointer) {
         let odd = u32::from(references.set.has_odd_functions());
-        let is_address = form != Form::Value && place & 3 == 0;
-        return is_address.then_some((old.own & !odd, new.own & !odd));
+        return (place & 3 == 0).then_some((old.own & !odd, new.own & !odd));
     }
     let counts = form.teaches() && form.agree(old, new);
     counts.then(|| {

@@ -36,7 +36,7 @@ use side::{EncoderSide, SliceView};
 use units::Units;
 
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
-const REVISION: u16 = 4;
+const REVISION: u16 = 5;
 
 /// What is known of the images' code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -264,7 +264,7 @@ fn code(job: &Job<'_>, segments: &[Segment], map: &[Entry]) -> Option<(Vec<u8>, 
     let mut side = EncoderSide::new(job, segments, map);
     let mut view = SliceView::new(job);
     class::with_memory(job.class, |memory| {
-        let (mut machine, _): (Machine<'_>, _) = memory.into_machine(job.sizes(), job.in_place);
+        let mut machine: Machine<'_> = memory.into_machine(job.sizes(), job.in_place);
         machine.keep(job.class.shape());
         while !machine.is_done() {
             machine.step(&mut side, &mut view).ok()?;

@@ -7,13 +7,13 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::super::isa;
 use super::super::map::{AddressMap, Entry, PackedEntry};
-use super::super::predict::{self, KIND_PLAIN, Learned, Predicted, Predictor};
+use super::super::predict::{KIND_PLAIN, Predicted, Predictor, Trust};
 use super::super::stream::{
     DIAGONALS, JUMP_BACK, JUMP_BY_MAP, JUMP_IN_BASE, JUMP_IN_TARGET, Segment, move_to_front,
 };
 use super::super::view::Source;
-use super::super::words;
 use super::Job;
 use super::anchors::Anchors;
 use super::costs::Costs;
@@ -89,11 +89,14 @@ pub(super) fn parse(
         address_map.set(index, *entry);
     }
     let sizes = job.sizes();
-    let (mut fixed, mut cells) = (predict::Fixed::NEW, [words::Cell::NEW]);
+    let mut trust = Trust::NEW;
+    let mut known = job.references().copied().unwrap_or(isa::References::NEW);
     let predictor = Predictor {
         map: address_map,
-        learned: Learned { cells: &mut cells, fixed: &mut fixed },
-        references: job.references().copied(),
+        exceptions: &mut [[0; 2]],
+        trust: &mut trust,
+        references: &mut known,
+        is_known: job.references().is_some(),
         base_size: sizes.base,
     };
     let inverse = match job.references() {
@@ -238,8 +241,9 @@ impl Search<'_> {
         match self.view.plain_byte(source, n) {
             Some(raw) => Predicted::plain(raw),
             None => {
-                let look = self.view.look_at(self.predictor.references.as_ref(), source, n);
-                let [predicted, _] = self.predictor.predict(&look, source, n);
+                let unit = self.view.unit_at(self.predictor.references(), source, n);
+                let look = self.view.look_at(source, n);
+                let [predicted, _] = self.predictor.predict(&unit, &look, source, n);
                 predicted
             }
         }

@@ -45,6 +45,8 @@ impl<'a> EncoderSide<'a> {
 }
 
 impl BitCoder for EncoderSide<'_> {
+    const IS_TOLD: bool = true;
+
     fn bit(&mut self, bit: bool, p: u16) -> bool {
         let p_of_bit = if bit { f64::from(p) } else { 65536.0 - f64::from(p) };
         self.spent += 16.0 - p_of_bit.log2();
@@ -131,17 +133,11 @@ impl<'a> SliceView<'a> {
         image.get(source.offset() as usize).copied().filter(|_| is_plain)
     }
 
-    pub(super) fn look_at(
-        &self,
-        references: Option<&References>,
-        source: Source,
-        written: u32,
-    ) -> Look {
-        let unit = self.unit_at(references, source, written);
+    pub(super) fn look_at(&self, source: Source, written: u32) -> Look {
         let offset = source.offset();
         match source {
-            Source::Base(_) => Look::at(&mut self.job.rest(written), offset, unit),
-            Source::Target(_) => Look::at(&mut self.written(written), offset, unit),
+            Source::Base(_) => Look::at(&mut self.job.rest(written), offset),
+            Source::Target(_) => Look::at(&mut self.written(written), offset),
         }
     }
 
@@ -151,7 +147,12 @@ impl<'a> SliceView<'a> {
         Slice(target.get(..written as usize).unwrap_or(target))
     }
 
-    fn unit_at(&self, references: Option<&References>, source: Source, written: u32) -> Unit {
+    pub(super) fn unit_at(
+        &self,
+        references: Option<&References>,
+        source: Source,
+        written: u32,
+    ) -> Unit {
         let (Self { job, .. }, Some(references)) = (self, references) else {
             return Unit::default();
         };
@@ -175,8 +176,8 @@ impl<'a> SliceView<'a> {
 }
 
 impl View for SliceView<'_> {
-    fn look(&mut self, references: Option<&References>, source: Source) -> Look {
-        self.look_at(references, source, self.written)
+    fn look(&mut self, source: Source) -> Look {
+        self.look_at(source, self.written)
     }
 
     fn unit(&mut self, references: Option<&References>, source: Source) -> Unit {

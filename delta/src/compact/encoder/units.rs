@@ -49,7 +49,7 @@ impl Units {
 
 /// What each byte of a base is part of.
 pub(super) fn swept(base: &[u8], references: &References) -> Vec<Cell> {
-    let mut sweep = Sweep::empty();
+    let mut sweep = Sweep::EMPTY;
     let cell = |offset| sweep.cell(references, &mut Slice(base), offset);
     (0..len_of(base)).map(cell).collect()
 }
@@ -71,7 +71,7 @@ fn later(
         let end = (start + sector_bytes).min(len_of(base));
         let cells = |time: u16| {
             let gone = in_place.gone(u32::from(time) * sector_bytes);
-            let (mut sweep, mut rest) = (Sweep::empty(), Rest { bytes: Slice(base), gone });
+            let (mut sweep, mut rest) = (Sweep::EMPTY, Rest { bytes: Slice(base), gone });
             let cell = |offset| sweep.cell(references, &mut rest, offset);
             (u32::from(time), (start..end).map(cell).collect())
         };

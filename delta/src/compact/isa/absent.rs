@@ -29,7 +29,7 @@ impl Form {
         match self {}
     }
 
-    pub(super) fn moves(self, _: u8) -> bool {
+    pub(super) fn moving(self) -> u8 {
         match self {}
     }
 

@@ -106,8 +106,8 @@ impl Form {
         }
     }
 
-    pub(super) fn moves(self, index: u8) -> bool {
-        self != Self::Literal || index < 2
+    pub(super) fn moving(self) -> u8 {
+        if self == Self::Literal { 0b0011 } else { 0b1111 }
     }
 
     pub(super) fn target(self, code: Code, at: u32) -> u32 {

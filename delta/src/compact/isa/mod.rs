@@ -49,6 +49,7 @@ use absent as xtensa;
 
 use super::layout::{Layout, Ram};
 use super::lines::Which;
+use crate::Sizes;
 use crate::state::Passing;
 
 /// Whose code an image is.
@@ -87,7 +88,10 @@ impl InstructionSet {
 
     /// The set of a stream, if this decoder can read its instructions.
     pub(super) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.iter().copied().find(|set| set.code() == code && set.is_included())
+        match Self::SOLE {
+            Some(set) => (set.code() == code).then_some(set),
+            None => Self::ALL.into_iter().find(|set| set.code() == code && set.is_included()),
+        }
     }
 
     /// Whether this build reads its instructions.
@@ -101,22 +105,24 @@ impl InstructionSet {
         }
     }
 
+    /// The set, where only one is included.
+    const SOLE: Option<Self> = match (
+        cfg!(feature = "aarch64"),
+        cfg!(feature = "arm"),
+        cfg!(feature = "riscv"),
+        cfg!(feature = "thumb"),
+        cfg!(feature = "xtensa"),
+    ) {
+        (true, false, false, false, false) => Some(Self::Aarch64),
+        (false, true, false, false, false) => Some(Self::Arm),
+        (false, false, false, true, false) => Some(Self::Thumb),
+        (false, false, false, false, true) => Some(Self::Xtensa),
+        _ => None,
+    };
+
     /// Itself; where only one set is included, the compiler knows which.
-    fn known(self) -> Self {
-        const SOLE: Option<InstructionSet> = match (
-            cfg!(feature = "aarch64"),
-            cfg!(feature = "arm"),
-            cfg!(feature = "riscv"),
-            cfg!(feature = "thumb"),
-            cfg!(feature = "xtensa"),
-        ) {
-            (true, false, false, false, false) => Some(InstructionSet::Aarch64),
-            (false, true, false, false, false) => Some(InstructionSet::Arm),
-            (false, false, false, true, false) => Some(InstructionSet::Thumb),
-            (false, false, false, false, true) => Some(InstructionSet::Xtensa),
-            _ => None,
-        };
-        SOLE.unwrap_or(self)
+    pub(super) fn known(self) -> Self {
+        Self::SOLE.unwrap_or(self)
     }
 
     /// Its usual name.
@@ -168,6 +174,7 @@ impl InstructionSet {
     }
 
     /// Whether odd addresses name the function at the even address below.
+    #[cfg(feature = "encode")]
     pub(super) fn has_odd_functions(self) -> bool {
         cfg!(feature = "thumb") && self.known() == Self::Thumb
     }
@@ -203,8 +210,6 @@ pub(super) enum Form {
     Pointer,
     /// A word that is an address in RAM.
     RamPointer,
-    /// A word that is a small number, of either sign.
-    Value,
     Thumb(thumb::Form),
     Riscv(riscv::Form),
     Xtensa(xtensa::Form),
@@ -228,6 +233,10 @@ pub(super) enum Family {
     Jump,
     /// Short conditional jumps.
     Branch,
+    /// Words that are addresses in the image.
+    Pointer,
+    /// Words that are addresses in RAM.
+    RamPointer,
 }
 
 /// A reference: the instruction's bytes as a little-endian number, and those of the other half of a pair.
@@ -240,10 +249,12 @@ pub(super) struct Code {
 }
 
 impl Form {
-    /// What the models take it for; `None` for words and plain bytes.
+    /// What the models take it for; `None` for plain bytes.
     pub(super) fn family(self) -> Option<Family> {
         match self {
-            Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => None,
+            Self::Plain => None,
+            Self::Pointer => Some(Family::Pointer),
+            Self::RamPointer => Some(Family::RamPointer),
             Self::Thumb(form) => Some(form.family()),
             Self::Riscv(form) => Some(form.family()),
             Self::Xtensa(form) => Some(form.family()),
@@ -253,15 +264,11 @@ impl Form {
         }
     }
 
-    pub(super) fn is_word(self) -> bool {
-        matches!(self, Self::Pointer | Self::RamPointer | Self::Value)
-    }
-
     /// Length in bytes; of a plain unit, that of a byte.
     pub(super) fn len(self) -> u8 {
         match self {
             Self::Plain => 1,
-            Self::Pointer | Self::RamPointer | Self::Value => 4,
+            Self::Pointer | Self::RamPointer => 4,
             Self::Aarch64(_) | Self::Arm(_) | Self::Distance(_) => 4,
             Self::Thumb(form) => form.len(),
             Self::Riscv(form) => form.len(),
@@ -269,13 +276,13 @@ impl Form {
         }
     }
 
-    /// Whether the byte with this index depends on what is referred to.
-    pub(super) fn moves(self, index: u8) -> bool {
+    /// One bit for each byte that depends on what is referred to.
+    pub(super) fn moving(self) -> u8 {
         match self {
-            Self::Plain => false,
-            Self::Thumb(form) => form.moves(index),
-            Self::Arm(form) => form.moves(index),
-            _ => true,
+            Self::Plain => 0,
+            Self::Thumb(form) => form.moving(),
+            Self::Arm(form) => form.moving(),
+            _ => 0b1111 >> (4 - self.len()),
         }
     }
 
@@ -288,7 +295,7 @@ impl Form {
             Self::Aarch64(form) => form.target(code, at),
             Self::Arm(form) => form.target(code, at),
             Self::Distance(form) => form.target(code, at),
-            Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => code.own,
+            Self::Plain | Self::Pointer | Self::RamPointer => code.own,
         }
     }
 
@@ -301,7 +308,7 @@ impl Form {
             Self::Aarch64(form) => form.with_target(code, at, target),
             Self::Arm(form) => form.with_target(code, at, target),
             Self::Distance(form) => form.with_target(code, at, target),
-            Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => Some(target),
+            Self::Plain | Self::Pointer | Self::RamPointer => Some(target),
         }
     }
 
@@ -314,7 +321,7 @@ impl Form {
             Self::Aarch64(form) => form.agree(old, new),
             Self::Arm(form) => form.agree(old, new),
             Self::Distance(_) => true,
-            Self::Plain | Self::Pointer | Self::RamPointer | Self::Value => true,
+            Self::Plain | Self::Pointer | Self::RamPointer => true,
         }
     }
 
@@ -337,7 +344,7 @@ impl Form {
     #[cfg(feature = "encode")]
     pub(super) fn blanked(self, own: u32) -> Option<u32> {
         match self {
-            Self::Plain | Self::Value => None,
+            Self::Plain => None,
             Self::Pointer => Some(0x0200_0000),
             Self::RamPointer => Some(0x0300_0000),
             Self::Thumb(form) => form.blanked(own),
@@ -410,6 +417,21 @@ pub(super) struct References {
 }
 
 impl References {
+    /// Before anything is known of the images, in zeros.
+    pub(super) const NEW: Self = Self {
+        set: InstructionSet::Thumb,
+        base: Layout::new(0),
+        target: Layout::new(0),
+        ram: Ram { start: 0, len: 0 },
+        global_pointers: [0; 2],
+    };
+
+    /// Is for images of these sizes.
+    pub(super) fn begin(&mut self, sizes: Sizes) {
+        self.base.begin(sizes.base);
+        self.target.begin(sizes.target);
+    }
+
     pub(super) fn layout(&self, of: Which) -> &Layout {
         match of {
             Which::Base => &self.base,
@@ -417,34 +439,21 @@ impl References {
         }
     }
 
-    /// Passes on what is known of images of these sizes, if anything is: the set's code first.
-    pub(super) fn pass_state(
-        known: &mut Option<Self>,
-        [base_size, target_size]: [u32; 2],
-        state: &mut Passing<'_>,
-    ) {
-        let mut code = known.as_ref().map_or(0, |known| known.set.code());
+    pub(super) fn layout_mut(&mut self, of: Which) -> &mut Layout {
+        match of {
+            Which::Base => &mut self.base,
+            Which::Target => &mut self.target,
+        }
+    }
+
+    pub(super) fn pass_state(&mut self, state: &mut Passing<'_>) {
+        let mut code = self.set.code();
         state.small(&mut code, u8::MAX);
-        if code == 0 {
-            *known = None;
-            return;
+        match InstructionSet::from_code(code) {
+            Some(set) => self.set = set,
+            None => state.check(false),
         }
-        let Some(set) = InstructionSet::from_code(code) else { return state.check(false) };
-        state.check(known.as_ref().is_none_or(|known| known.set == set));
-        if known.is_none() {
-            *known = Some(Self {
-                set,
-                base: Layout::new(base_size),
-                target: Layout::new(target_size),
-                ram: Ram::default(),
-                global_pointers: [0; 2],
-            });
-        }
-        let Some(Self { ram: Ram { start, len }, global_pointers, base, target, .. }) = known
-        else {
-            return;
-        };
-        let [old, new] = global_pointers;
+        let Self { ram: Ram { start, len }, global_pointers: [old, new], base, target, .. } = self;
         for number in [start, len, old, new] {
             state.u32(number);
         }
@@ -472,21 +481,19 @@ impl References {
         self.ram.holds(address) || self.target.holds(address)
     }
 
-    /// The form of an aligned word of data.
+    /// The form of an aligned word: plain for what is no address.
     fn word_form(&self, word: u32) -> Form {
         if word >= 0x1000 && self.base.holds(word) {
             Form::Pointer
         } else if self.ram.holds(word) {
             Form::RamPointer
-        } else if !(0x1_0000..0xffff_0000).contains(&word) {
-            Form::Value
         } else {
             Form::Plain
         }
     }
 
     fn is_pointer(&self, word: u32) -> bool {
-        matches!(self.word_form(word), Form::Pointer | Form::RamPointer)
+        self.word_form(word) != Form::Plain
     }
 }
 
@@ -512,6 +519,11 @@ pub(super) fn step_code(
     }
 }
 
+/// Whether a word that is no address may still be data: a small number, of either sign.
+fn is_small(word: u32) -> bool {
+    !(0x1_0000..0xffff_0000).contains(&word)
+}
+
 /// What stands at offset `at` of the base, which is data.
 pub(super) fn step_data(references: &References, bytes: &mut impl Bytes, at: u32) -> Step {
     if at & 3 != 0 {
@@ -519,7 +531,7 @@ pub(super) fn step_data(references: &References, bytes: &mut impl Bytes, at: u32
     }
     let Some(word) = bytes.word(at) else { return Step::plain(1) };
     let form = references.word_form(word);
-    if matches!(form, Form::Pointer | Form::RamPointer) {
+    if form != Form::Plain {
         return Step::of(form, 4);
     }
     let distance = distances::distance_at(references, bytes, at, word);
@@ -692,7 +704,8 @@ mod tests {
         while at < len {
             let mut bytes = Slice(image);
             let step = step_code(&references, &mut bytes, at, len, &mut last);
-            if step.form.family().is_some() {
+            let is_word = matches!(step.form, Form::Pointer | Form::RamPointer);
+            if step.form.family().is_some() && !is_word {
                 let own = bytes.up_to_four(at);
                 let other = bytes.up_to_four(at.wrapping_add_signed(step.distance.into()));
                 let other = if step.form.is_global() { 0x1000 } else { other };

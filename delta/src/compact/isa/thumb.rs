@@ -4,11 +4,13 @@ use core::num::NonZeroU32;
 
 use super::{Bytes, Code, Family, Field, Group, LastHigh, References, Step};
 
+const FIRST: isize = 3;
+
 /// Which instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// BL and B (T4), four bytes.
-    Call,
+    /// BL and B (T4), four bytes. Its number follows those of the forms that hold none of Thumb, so that zeros are plain.
+    Call = FIRST,
     /// B (T3), conditional, four bytes.
     FarBranch,
     /// B (T2), two bytes.
@@ -98,11 +100,6 @@ pub(crate) fn call(own: u32) -> Option<Form> {
     (own & 0x9000_f800 == 0x9000_f000).then_some(Form::Call)
 }
 
-/// The form of an instruction that is told by itself.
-fn alone(own: u32) -> Option<Form> {
-    if is_long(own) { call(own).or_else(|| long(own)) } else { short(own) }
-}
-
 /// That of an instruction of two bytes.
 fn short(own: u32) -> Option<Form> {
     first_fit(&SHORT, own)
@@ -151,21 +148,15 @@ pub(super) fn step(
         return Step::of(super::Form::Thumb(Form::Call), 4);
     }
     if at & 3 == 0 && at + 4 <= end {
-        let word = references.word_form(own);
-        if word.is_word()
-            && !(word == super::Form::Value && is_long)
-            && is_data(references, bytes, at, own)
-        {
-            return Step::of(word, 4);
+        let form = references.word_form(own);
+        let may_be_data = form != super::Form::Plain || super::is_small(own) && !is_long;
+        if may_be_data && is_data(references, bytes, at, own) {
+            return Step::of(form, 4);
         }
     }
     if !is_long {
         let form = short(own).map_or(super::Form::Plain, super::Form::Thumb);
-        // Two that are nothing are passed over at once.
-        let next = own >> 16;
-        let is_pair = at & 3 == 0 && at + 4 <= end && !self::is_long(next);
-        let skips = is_pair && form == super::Form::Plain && short(next).is_none();
-        return Step::of(form, if skips { 4 } else { 2 });
+        return Step::of(form, 2);
     }
     if is_movw(own) {
         return step_movw(references, bytes, at, end, own, last);
@@ -208,7 +199,7 @@ fn is_data(references: &References, bytes: &mut impl Bytes, at: u32, word: u32) 
         0x8000..=0xbfff => before & 0xffff == 0xe8bd || before & 0x9000_f800 == 0x9000_f000,
         _ => false,
     };
-    if ends_flow || references.word_form(before).is_word() {
+    if ends_flow || super::is_small(before) || references.is_pointer(before) {
         return true;
     }
     references.is_pointer(bytes.up_to_four(at + 4))
@@ -248,7 +239,7 @@ fn step_movw(
 
 impl Form {
     fn row(self) -> &'static Row {
-        let index = (self as usize).min(ROWS.len() - 1);
+        let index = (self as usize).wrapping_sub(FIRST as usize).min(ROWS.len() - 1);
         #[allow(clippy::indexing_slicing, reason = "in range by the line above")]
         &ROWS[index]
     }
@@ -261,8 +252,8 @@ impl Form {
         self.row().len
     }
 
-    pub(super) fn moves(self, index: u8) -> bool {
-        self.row().moving >> (index & 7) & 1 == 1
+    pub(super) fn moving(self) -> u8 {
+        self.row().moving
     }
 
     pub(super) fn teaches(self) -> bool {
@@ -275,47 +266,42 @@ impl Form {
         if self.family() == Family::Literal { from & !3 } else { from }
     }
 
+    /// Where the half that a MOVW or MOVT sets begins in its address.
+    fn half(self) -> Option<u32> {
+        match self {
+            Self::MoveLow => Some(0),
+            Self::MoveHigh => Some(16),
+            _ => None,
+        }
+    }
+
+    /// A distance as the instruction holds it, and back.
+    fn turned(self, distance: u32) -> u32 {
+        let is_inverted = self == Self::Call && distance & 1 << 24 == 0;
+        if is_inverted { distance ^ 0xc0_0000 } else { distance }
+    }
+
     pub(super) fn target(self, code: Code, at: u32) -> u32 {
         let (field, Code { own, other, .. }) = (&self.row().field, code);
-        match self {
-            Self::Call => {
-                let distance = super::sign_extend(inverted(field.raw(own)), field.bits);
-                self.from(at).wrapping_add_signed(distance)
-            }
-            Self::MoveLow => field.raw(own) | field.raw(other) << 16,
-            Self::MoveHigh => field.raw(other) | field.raw(own) << 16,
-            _ => self.from(at).wrapping_add(field.number(own)),
+        match self.half() {
+            Some(half) => field.raw(own) << half | field.raw(other) << (16 - half),
+            None => self.from(at).wrapping_add(self.turned(field.number(own))),
         }
     }
 
     pub(super) fn with_target(self, code: Code, at: u32, target: u32) -> Option<u32> {
         let (field, own) = (&self.row().field, code.own);
-        let distance = target.wrapping_sub(self.from(at));
-        match self {
-            // Far ones wrap.
-            Self::Call => Some(field.with_raw(own, inverted(distance))),
-            Self::MoveLow => Some(field.with_raw(own, target)),
-            Self::MoveHigh => Some(field.with_raw(own, target >> 16)),
-            // Only the low byte is predicted.
-            Self::CompareBranch => {
-                field.with_number(own, distance).filter(|new| (new ^ own) & 0xff00 == 0)
-            }
-            _ => field.with_number(own, distance),
+        match self.half() {
+            Some(half) => Some(field.with_raw(own, target >> half)),
+            None => field.with_number(own, self.turned(target.wrapping_sub(self.from(at)))),
         }
     }
 
     pub(super) fn agree(self, old: Code, new: Code) -> bool {
-        match self {
-            Self::MoveLow => {
-                is_movw(new.own) && is_movt(new.other) && register(new.own) == register(new.other)
-            }
-            Self::MoveHigh => {
-                is_movt(new.own) && is_movw(new.other) && register(new.own) == register(new.other)
-            }
-            Self::FarLiteral | Self::FloatLiteral => (old.own ^ new.own) & 0xf000_ffff == 0,
-            Self::Literal | Self::CompareBranch | Self::Branch => (old.own ^ new.own) & 0xff00 == 0,
-            _ => alone(new.own) == Some(self),
-        }
+        let Row { len, field, .. } = self.row();
+        let instruction = if *len == 4 { u32::MAX } else { 0xffff };
+        let differing = old.own ^ new.own | old.other ^ new.other;
+        differing & instruction & !field.mask() == 0
     }
 
     #[cfg(feature = "encode")]
@@ -326,9 +312,4 @@ impl Form {
             _ => None,
         }
     }
-}
-
-/// The distance of a call as its instruction holds it, and back.
-fn inverted(distance: u32) -> u32 {
-    if distance & 1 << 24 == 0 { distance ^ 0xc0_0000 } else { distance }
 }
