@@ -524,7 +524,11 @@ fn words_that_read_otherwise_at_each_look_take_no_record_back() {
                 let is_kept = found == seen || found == after(next + 1);
                 assert!(is_kept, "{found:?} after {seen:?}: {}", what());
 
-                // Of a bank whose erasure is cut short, the front is left.
+                // Of a bank whose erasure is cut short, the front is left. A mark that is torn may itself read as erased
+                // again, which nothing tells from one that was never begun.
+                if second.at % 1024 == 0 {
+                    continue;
+                }
                 for cut in (0..2).filter_map(|step| cut_while_opening(&now, step)) {
                     let [mut torn, erased] = cut.readings;
                     let Some(at) = (0..torn.len()).find(|at| erased[*at] & !torn[*at] != 0) else {

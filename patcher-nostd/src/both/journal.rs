@@ -150,13 +150,16 @@ impl Found {
     ///
     /// A snapshot that a rotation has not ended is no match for a bank that counts: what it holds may have been in doubt.
     fn goes_beyond(&self, other: &Self) -> bool {
-        let sequence = |place: &Option<Place>| place.map(|place| place.head.sequence);
-        let kinds = || self.latest.iter().map(sequence).zip(other.latest.iter().map(sequence));
-        !self.counts()
-            && (self.is_begun || !other.counts())
-            && self.is_undoubted
-            && kinds().all(|(own, other)| own >= other)
-            && kinds().any(|(own, other)| own > other)
+        // No record has the number 0.
+        let sequence = |place: &Option<Place>| place.map_or(0, |place| place.head.sequence);
+        let mut has_more = false;
+        for (own, other) in self.latest.iter().zip(&other.latest) {
+            if sequence(own) < sequence(other) {
+                return false;
+            }
+            has_more |= sequence(own) > sequence(other);
+        }
+        has_more && !self.counts() && (self.is_begun || !other.counts()) && self.is_undoubted
     }
 }
 
