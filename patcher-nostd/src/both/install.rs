@@ -97,7 +97,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Installation<'_, '_, J, F, V
         // The envelope with what makes a trailer of it.
         let mut trailer = [ERASED; TRAILER_LEN];
         let envelope = read_envelope(region, &mut trailer)?;
-        self.slot.begin().await.map_err(failed)?;
+        unseal(self.slot.slot).await.map_err(failed)?;
 
         let mut slots = Slots { base: self.base, target: &mut self.slot };
         let mut patcher = Patcher::new(self.device, self.verifier.clone(), buffers);
@@ -122,8 +122,9 @@ fn failed(kind: NorFlashErrorKind) -> PatchError {
     PatchError::Flash(FlashError::Target(kind))
 }
 
-/// The target slot without its trailer: what was written before a power cut is compared, and what is written now is
-/// counted in the journal, sector by sector.
+/// The target slot without its trailer: what was written before a power cut is left to be compared, and what is written
+/// now is counted in the journal, sector by sector. The trailer's sector, into which the image may reach, is never counted:
+/// no sector behind it is begun.
 struct TargetSlot<'x, J, F> {
     slot: &'x mut F,
     journal: &'x mut Journal<J>,
@@ -131,16 +132,6 @@ struct TargetSlot<'x, J, F> {
     /// Where the last write ended; everything in front of it has been read back.
     end: u32,
     watch: &'x mut dyn FnMut(u32),
-}
-
-#[both]
-impl<J: NorFlash, F: NorFlash> TargetSlot<'_, J, F> {
-    /// Takes away what makes the slot boot.
-    async fn begin(&mut self) -> Result<(), NorFlashErrorKind> {
-        // The image may reach into the trailer's sector.
-        self.progress.written = self.progress.written.min(last_sector(self.slot, F::ERASE_SIZE));
-        unseal(self.slot).await
-    }
 }
 
 impl<J, F> ErrorType for TargetSlot<'_, J, F> {
@@ -184,8 +175,8 @@ impl<J: NorFlash, F: NorFlash> NorFlash for TargetSlot<'_, J, F> {
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
         let old =
             usize::try_from(self.progress.written.saturating_sub(offset)).unwrap_or(usize::MAX);
+        // The patcher compares all of it.
         let (old, new) = bytes.split_at_checked(old).unwrap_or((bytes, &[]));
-        read_back(self.slot, offset, old).map_err(|_| NorFlashErrorKind::Other)?;
         if !new.is_empty() {
             let at = offset.wrapping_add(u32::try_from(old.len()).unwrap_or(u32::MAX));
             self.slot.write(at, new).await.map_err(|error| error.kind())?;

@@ -6,9 +6,10 @@
 //!
 //! A **record** is written twice, and read if either copy's CRC is right. The **bank** whose bank record has the higher
 //! epoch counts; that record is written last, so a bank that counts begins with a whole snapshot of the latest record of
-//! each kind. When a bank is full, or when anything in it shows that power failed while it was written (a torn record, a
-//! record with one good copy, bytes that are not erased behind the last record), the journal **rotates** into the other
-//! bank before anybody acts on what was read: a cell that was torn may read differently next time.
+//! each kind. One whose snapshot is not whole does not count: an erasure that was cut short may leave its bank record. When a
+//! bank is full, or when anything in it shows that power failed while it was written (a torn record, a record with one good
+//! copy, bytes that are not erased behind the last record), the journal **rotates** into the other bank before anybody acts
+//! on what was read: a cell that was torn may read differently next time.
 //!
 //! These rules make every cut harmless, whatever it leaves, and every read that fails for a while:
 //!
@@ -120,6 +121,8 @@ struct Found {
     clean: bool,
     /// Both copies of each record are good.
     is_undoubted: bool,
+    /// Something was written where its bank record belongs.
+    is_begun: bool,
     /// Nobody can come to another view of its bank record.
     certain: bool,
     /// Nothing stands behind the snapshot.
@@ -138,14 +141,25 @@ impl Found {
         (self.counts(), self.certain, self.epoch, self.sequence)
     }
 
+    /// Whether it counts, and holds all that the other one does.
+    fn makes_needless(&self, other: &Self) -> bool {
+        self.counts() && self.sequence >= other.sequence
+    }
+
     /// Whether it holds all that the other one does, and more, beyond doubt.
+    ///
+    /// A snapshot that a rotation has not ended is no match for a bank that counts: what it holds may have been in doubt.
     fn goes_beyond(&self, other: &Self) -> bool {
-        let sequence = |place: &Option<Place>| place.map(|place| place.head.sequence);
-        let mut kinds = self.latest.iter().zip(&other.latest);
-        !self.counts()
-            && self.is_undoubted
-            && self.sequence > other.sequence
-            && kinds.all(|(own, other)| sequence(own) >= sequence(other))
+        // No record has the number 0.
+        let sequence = |place: &Option<Place>| place.map_or(0, |place| place.head.sequence);
+        let mut has_more = false;
+        for (own, other) in self.latest.iter().zip(&other.latest) {
+            if sequence(own) < sequence(other) {
+                return false;
+            }
+            has_more |= sequence(own) > sequence(other);
+        }
+        has_more && !self.counts() && (self.is_begun || !other.counts()) && self.is_undoubted
     }
 }
 
@@ -192,8 +206,10 @@ impl<F: NorFlash> Journal<F> {
         let a = self.examine(0, drop_doubtful);
         let b = self.examine(self.bank_len(), drop_doubtful);
         if patience >= LOOKS / 2 {
-            for found in [&a, &b] {
-                found.front?;
+            for (found, other) in [(&a, &b), (&b, &a)] {
+                if !other.makes_needless(found) {
+                    found.front?;
+                }
                 found.broken.map_or(Ok(()), Err)?;
             }
         }
@@ -464,6 +480,7 @@ impl<F: NorFlash> Journal<F> {
             latest: Latest::default(),
             clean: both,
             is_undoubted: true,
+            is_begun: !self.is_erased(head_at, records_at),
             certain: both
                 || !self.is_erased(second_at, records_at)
                 || !self.is_erased(bank, head_at)
@@ -491,14 +508,21 @@ impl<F: NorFlash> Journal<F> {
             }
         }
         found.is_fresh = found.end <= snapshot_end;
+        if found.end < snapshot_end {
+            // An erasure that power cut short has left its bank record.
+            found.front = found.front.map(|_| false);
+        }
         found
     }
 
-    /// Whether there is what a power cut leaves of a record: one word that cannot be read, and nothing behind it.
+    /// Whether there is what a power cut leaves of a record: one word of its first copy that cannot be read, and nothing
+    /// behind it. What stands in front of a torn word further on is a record that cannot be read just now.
     fn is_torn(&mut self, at: u32, bank_end: u32) -> bool {
         let word = to_u32(F::WRITE_SIZE).max(1);
+        let copy_len = self.head(at).map_or(to_u32(HEAD_LEN), |head| head.copy_len());
+        let end = at.wrapping_add(copy_len).min(bank_end);
         let mut from = at;
-        while from < bank_end {
+        while from < end {
             let next = from.wrapping_add(word);
             if self.check_readable(from, next).is_err() {
                 return self.is_erased(next, bank_end);

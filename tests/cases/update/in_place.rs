@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_patcher_nostd::{
-    ArrangementBuffers, Boot, Culprit, Ending, InPlaceBuffers, InPlaceDecoder, Partition,
-    PatchError, Phase, ResetCause, Status, UpdateError, Updater, compact, trailer,
+    ArrangementBuffers, Boot, Culprit, Ending, FlashError, InPlaceBuffers, InPlaceDecoder,
+    Partition, PatchError, Phase, ResetCause, Status, UpdateError, Updater, compact, trailer,
 };
 use whittle_release::InPlaceRoom;
 
@@ -275,9 +275,9 @@ fn power_cuts_do_not_brick_a_single_slot_that_takes_a_full_image() {
 }
 
 #[test]
-fn power_cuts_do_not_brick_a_single_slot_where_nothing_is_moved() {
+fn power_cuts_do_not_brick_a_single_slot_whose_image_shrinks() {
     let releases = InPlaceReleases::shrunk(1500, 7, ROOM);
-    sweep_of::<16>(&releases, "delta without moves, plain", Chip::PLAIN, 16, |releases| {
+    sweep_of::<16>(&releases, "delta to a smaller image, plain", Chip::PLAIN, 16, |releases| {
         &releases.delta
     });
 }
@@ -373,6 +373,110 @@ fn tables_that_are_too_small_are_found_before_anything_is_changed() {
     assert!(before[..region::SLOT.1] == world.chip.bytes()[..region::SLOT.1]);
     let life = world.with(|updater, _, _| Ok(*updater.life())).expect("opens");
     assert_eq!((life.phase, life.ending), (Phase::Idle, Ending::Abandoned));
+}
+
+/// A device that has fetched the package and wants it installed.
+fn about_to_install<'r>(releases: &'r InPlaceReleases, package: &'r Package) -> World<'r, 8> {
+    let mut world = World::new(Chip::PLAIN, releases, package);
+    world.fetch().expect("fetched");
+    world.with(|updater, _, _| updater.request_in_place()).expect("wanted");
+    world
+}
+
+#[test]
+fn a_staged_block_that_went_bad_is_found_before_anything_is_changed() {
+    let releases = InPlaceReleases::new(1200, 6, ROOM);
+    let slot = ..region::SLOT.1;
+    for package in [&releases.delta, &releases.new_full] {
+        let world = about_to_install(&releases, package);
+        // The envelope takes whole words.
+        let blocks = region::STAGING.0 + package.envelope_len.next_multiple_of(8);
+        for offset in (0..package.bytes.len() - package.envelope_len).step_by(19) {
+            let mut world = world.clone();
+            world.chip.break_cell((blocks + offset) as u32, 3);
+            let before = world.chip.bytes();
+            let refused = world.go_on();
+            assert!(matches!(refused, Err(UpdateError::Patch(_))), "byte {offset}: {refused:?}");
+            assert!(before[slot] == world.chip.bytes()[slot], "byte {offset}");
+            let boot = world.with(|updater, _, _| updater.boot(ResetCause::PowerOn));
+            assert!(matches!(boot, Ok(Boot::Slot(..))), "byte {offset}: {boot:?}");
+        }
+    }
+}
+
+#[test]
+fn a_package_for_another_room_is_refused_before_anything_is_changed() {
+    let larger = InPlaceRoom { sectors: ROOM.sectors + 1, ..ROOM };
+    let finer = InPlaceRoom { sector_bytes: ROOM.sector_bytes / 2, sectors: 2 * ROOM.sectors };
+    for room in [larger, finer] {
+        let releases = InPlaceReleases::new(1200, 7, room);
+        let mut world = about_to_install(&releases, &releases.delta);
+        world.lent.seats = room.sectors.into();
+        let before = world.chip.bytes();
+        let refused = world.go_on();
+        assert_eq!(refused, Err(UpdateError::Patch(PatchError::TargetTooLarge)), "{room:?}");
+        assert!(before[..region::SLOT.1] == world.chip.bytes()[..region::SLOT.1], "{room:?}");
+    }
+}
+
+/// The state that was kept last goes bad while the power is off: nothing is made from it.
+#[test]
+fn a_state_that_went_bad_is_not_taken_up() {
+    let releases = InPlaceReleases::new(1200, 7, ROOM);
+    let mut refused = 0;
+    for step in [1000, 1700, 2200] {
+        let mut world = about_to_install(&releases, &releases.delta);
+        world.supply.arm(Cut { step, outcome: Outcome::Nothing }, step);
+        world.go_on().expect_err("the cut comes");
+        world.supply.restore();
+        let flip = |world: &mut World<'_, 8>, offset: usize| {
+            let mut bytes = world.chip.bytes();
+            bytes[offset] ^= 4;
+            world.chip = SimFlash::holding(&bytes).on(&world.supply);
+        };
+        let (states, end) = region::STATES;
+        for offset in (states..states + end).step_by(29) {
+            let mut world = world.clone();
+            flip(&mut world, offset);
+            let before = world.chip.bytes();
+            let outcome = world.go_on();
+            if outcome.is_err() {
+                let wanted = Err(UpdateError::Patch(PatchError::Flash(FlashError::State)));
+                assert_eq!(outcome, wanted, "step {step}, byte {offset}");
+                assert!(before[..region::SLOT.1] == world.chip.bytes()[..region::SLOT.1]);
+                flip(&mut world, offset);
+                refused += 1;
+            }
+            world.end();
+        }
+    }
+    assert!(refused > 100, "{refused} states were refused");
+}
+
+/// A full image needs nothing of the old one, so no move tells that the old one is gone.
+#[test]
+fn a_package_that_goes_bad_once_the_first_sector_is_begun_ends_no_installation() {
+    let releases = InPlaceReleases::new(1200, 7, ROOM);
+    let world = about_to_install(&releases, &releases.new_full);
+    let old = world.chip.bytes();
+    let mut begun = 0;
+    for step in 0..60 {
+        let mut world = world.clone();
+        world.supply.arm(Cut { step, outcome: Outcome::Nothing }, step);
+        world.go_on().expect_err("the cut comes");
+        world.supply.restore();
+        if world.chip.bytes()[..SECTOR] == old[..SECTOR] {
+            continue;
+        }
+        begun += 1;
+        let last = region::STAGING.0 + releases.new_full.bytes.len() - 16;
+        world.chip.break_cell(last as u32, 3);
+        let refused = world.go_on();
+        assert!(matches!(refused, Err(UpdateError::Patch(_))), "step {step}: {refused:?}");
+        let life = world.with(|updater, _, _| Ok(*updater.life())).expect("opens");
+        assert_eq!(life.phase, Phase::Verified, "step {step}");
+    }
+    assert!(begun > 20, "{begun} times the first sector was gone");
 }
 
 #[test]

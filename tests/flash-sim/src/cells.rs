@@ -125,9 +125,14 @@ impl Cells {
         let bits: Vec<_> = bits.collect();
         let draw = usize::from(u16::from_be_bytes([random.byte(), random.byte()]));
         if let Some((at, bit)) = draw.checked_rem(bits.len()).map(|at| bits[at]) {
-            self.unstable[from + at] |= bit;
-            self.words[(from + at) / self.word_len] = Word::Wavering;
+            self.waver(from + at, bit);
         }
+    }
+
+    /// Lets these bits of a byte read differently each time.
+    pub(crate) fn waver(&mut self, at: usize, bits: u8) {
+        self.unstable[at] |= bits;
+        self.words[at / self.word_len] = Word::Wavering;
     }
 
     pub(crate) fn erase(&mut self, from: usize, len: usize) {

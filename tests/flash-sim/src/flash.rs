@@ -148,6 +148,11 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> SimFlash<READ, W
         self.stuck_bits.push((offset, bit));
     }
 
+    /// Weakens one cell: until it is erased, bit `bit` of the byte at `offset` reads differently each time.
+    pub fn weaken_cell(&mut self, offset: u32, bit: u8) {
+        self.cells.waver(offset as usize, 1 << bit);
+    }
+
     /// Makes the access after the next `accesses` writes and erases fail.
     pub fn fail_after(&mut self, accesses: usize) {
         self.accesses_until_fault = Some(accesses);

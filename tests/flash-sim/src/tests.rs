@@ -87,6 +87,17 @@ fn inverted_flash_erases_to_zeros() {
 }
 
 #[test]
+fn a_weak_cell_reads_differently_each_time_until_it_is_erased() {
+    let mut flash = Flash::used(16);
+    let old = flash.bytes()[5];
+    flash.weaken_cell(5, 2);
+    let seen: Vec<_> = (0..64).map(|_| read(&mut flash).expect("reads")[5]).collect();
+    assert!(seen.contains(&old) && seen.contains(&(old ^ 4)), "{seen:02x?}");
+    flash.erase(0, 16).expect("erased");
+    assert!((0..64).all(|_| read(&mut flash) == Ok([0xff; 16])), "it is erased");
+}
+
+#[test]
 fn the_story_names_regions_cuts_and_notes() {
     let supply = Supply::telling();
     let mut flash = Flash::used(16).named("slot").on(&supply);
