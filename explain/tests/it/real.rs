@@ -81,7 +81,7 @@ fn what_an_order_saves_is_what_a_linker_would_save() {
     // The linker also puts data and variables in the order of their files.
     let measured = advice.saving_bytes;
     assert!(
-        measured <= saved + 8.0 && measured >= saved / 2.0,
+        measured <= saved + 8.0 && measured >= saved / 3.0,
         "{measured} measured, {saved} saved by the linker"
     );
     let by_map = explained([BASE, TARGET], Some([BASE_MAP, TARGET_MAP]));
