@@ -260,7 +260,7 @@ mod tests {
             CacheKey::of(Some(&base), &target.clone().with_source(of_target), &usual)
         };
         let at = |address| Source { load_address: Some(address), ..Source::default() };
-        let thumb = Some(compact::InstructionSet::Thumb);
+        let thumb = Some(InstructionSet::Thumb);
         let thumb = Source { instruction_set: thumb, ..Source::default() };
         keys.push(told(Source::default(), at(4096)));
         keys.push(told(at(8192), at(4096)));

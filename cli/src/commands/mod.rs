@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Pubkey(pubkey::Args),
     #[command(subcommand)]
     Base(base::Command),
-    Build(build::Args),
+    Build(Box<build::Args>),
     Completions(completions::Args),
     #[command(subcommand)]
     Config(config::Command),

@@ -17,7 +17,7 @@ use crate::values;
 /// Open a rollout to a share of the fleet; devices tell by themselves whether they are in.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    Sign(SignArgs),
+    Sign(Box<SignArgs>),
     Check(CheckArgs),
 }
 
