@@ -32,10 +32,25 @@ pub(crate) const FILE: &str = "whittle.toml";
 const PREFIX: &str = "WHITTLE_";
 
 /// Flags that may name a file, but need not.
-const MAYBE_PATHS: [&str; 5] = ["cache", "key", "pubkey", "store", "to"];
+const MAYBE_PATHS: [&str; 9] =
+    ["cache", "drop", "from", "key", "pubkey", "retire", "revoke", "store", "to"];
 
 /// Flags that make no sense as a habit.
 const NEVER: [&str; 4] = ["help", "version", "config", "origin"];
+
+/// Variables that are read elsewhere.
+const OTHER_VARIABLES: [&str; 2] = ["WHITTLE_OPERATOR", "WHITTLE_STORE"];
+
+/// What the text of a key begins with, which must not get into a message.
+const KEY_TEXT: &str = "-----BEGIN ";
+
+fn variable_of(flag: &str) -> String {
+    format!("{PREFIX}{}", flag.to_uppercase().replace('-', "_"))
+}
+
+fn flag_of(variable: &str) -> String {
+    variable.trim_start_matches(PREFIX).to_lowercase().replace('_', "-")
+}
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +103,7 @@ pub(crate) struct Layers {
     file: Option<File>,
     /// By name.
     variables: BTreeMap<String, String>,
+    cautions: Vec<String>,
 }
 
 /// The values of a file by table and key.
@@ -104,20 +120,45 @@ struct Written {
 }
 
 impl Layers {
-    /// Reads the file that is named, or else the next one above `here`, and takes the variables that are ours.
+    /// Reads the file that is named, or else the project's, and takes the variables that are ours.
     ///
     /// # Errors
-    /// If a file cannot be read, is no TOML, or has a key that no command has; then nothing is taken for granted.
+    /// If a file cannot be read, is no TOML, or has a key that no command has, or if a variable holds a key itself; then nothing is
+    /// taken for granted.
     pub(crate) fn read(
         named: Option<&Path>,
         here: &Path,
         variables: impl Iterator<Item = (String, String)>,
         commands: &Command,
     ) -> Result<Self> {
-        let path = named.map(Path::to_owned).or_else(|| find(here));
+        let mut cautions = vec![];
+        let path = named.map(Path::to_owned).or_else(|| find(here).filter(|path| {
+            let is_ours = belongs_to_us(path);
+            if !is_ours {
+                let path = path.display();
+                cautions.push(format!("`{path}` belongs to somebody else and counts for nothing; name it with `--config` if you trust it"));
+            }
+            is_ours
+        }));
         let file = path.map(|path| File::read(&path, commands)).transpose()?;
         let ours = |(name, value): &(String, String)| name.starts_with(PREFIX) && !value.is_empty();
-        Ok(Self { file, variables: variables.filter(ours).collect() })
+        let variables: BTreeMap<_, _> = variables.filter(ours).collect();
+        for (name, value) in &variables {
+            if value.contains(KEY_TEXT) {
+                return Err(Error::KeyInVariable(name.clone()));
+            }
+            let is_known =
+                OTHER_VARIABLES.contains(&name.as_str()) || has_flag(commands, &flag_of(name));
+            if !is_known {
+                cautions.push(format!("`{name}` is no flag of any command"));
+            }
+        }
+        Ok(Self { file, variables, cautions })
+    }
+
+    /// What has been passed over, and might surprise.
+    pub(crate) fn cautions(&self) -> &[String] {
+        &self.cautions
     }
 
     /// All that is set, by command.
@@ -135,14 +176,17 @@ impl Layers {
 
     /// A command line with what it leaves out, and which settings those are: nothing that it gives itself, and nothing that
     /// contradicts what it gives, or what the environment gives if it is of the file.
+    ///
+    /// # Errors
+    /// If two settings of the same file, or two variables, contradict each other, or a switch is neither on nor off.
     pub(crate) fn complete(
         &self,
         line: &[OsString],
         commands: &Command,
-    ) -> (Vec<OsString>, Vec<Setting>) {
+    ) -> Result<(Vec<OsString>, Vec<Setting>)> {
         let lenient = commands.clone().ignore_errors(true).try_get_matches_from(line);
         // Help, and what is no command line at all, is not ours.
-        let Ok(matches) = lenient else { return (line.to_vec(), vec![]) };
+        let Ok(matches) = lenient else { return Ok((line.to_vec(), vec![])) };
         let (mut matches, mut command, mut place) = (&matches, commands, String::new());
         let mut levels = vec![(place.clone(), command, matches)];
         while let Some((name, inner)) = matches.subcommand() {
@@ -170,21 +214,31 @@ impl Layers {
             }
         }
         wanted.sort_by_key(|(rank, ..)| *rank);
-        let mut taken = vec![];
-        for (_, command, arg, setting) in wanted {
-            if !given
-                .iter()
-                .any(|(other_command, other)| contradict(command, arg, other_command, other))
-            {
-                given.push((command, arg));
-                taken.push((arg, setting));
+        let mut taken: Vec<(&Command, &Arg, Setting)> = vec![];
+        let mut added = vec![];
+        for (rank, command, arg, setting) in wanted {
+            // A switch that is off excludes nothing.
+            let Some(words) = words(arg, &setting)? else { continue };
+            if given.iter().any(|(above, other)| contradict(command, arg, above, other)) {
+                continue;
+            }
+            let against = |(above, other, taken): &&(&Command, &Arg, Setting)| {
+                contradict(command, arg, above, other) && taken.origin.rank() == rank
+            };
+            if let Some((_, _, other)) = taken.iter().find(against) {
+                return Err(Error::Contradiction(
+                    [setting, other.clone()].map(|setting| (setting.flag, setting.origin)),
+                ));
+            }
+            if !taken.iter().any(|(above, other, _)| contradict(command, arg, above, other)) {
+                added.extend(words);
+                taken.push((command, arg, setting));
             }
         }
-        let words = taken.iter().flat_map(|(arg, setting)| words(arg, setting));
-        let (front, rest) =
-            line.split_at(line.iter().position(|word| word == "--").unwrap_or(line.len()));
-        let line = front.iter().cloned().chain(words).chain(rest.iter().cloned()).collect();
-        (line, taken.into_iter().map(|(_, setting)| setting).collect())
+        let end = line.iter().position(|word| word == "--").unwrap_or(line.len());
+        let (front, rest) = line.split_at(end);
+        let line = front.iter().cloned().chain(added).chain(rest.iter().cloned()).collect();
+        Ok((line, taken.into_iter().map(|(_, _, setting)| setting).collect()))
     }
 
     /// What a flag is set to; none if it is not.
@@ -196,7 +250,7 @@ impl Layers {
             values,
             origin,
         };
-        let variable = format!("{PREFIX}{}", flag.to_uppercase().replace('-', "_"));
+        let variable = variable_of(flag);
         if let Some(value) = self.variables.get(&variable) {
             return Some(setting(vec![value.clone()], Origin::Variable(variable)));
         }
@@ -216,14 +270,18 @@ fn contradict(command: &Command, arg: &Arg, other_command: &Command, other: &Arg
         && (excludes(command, arg, other.get_id()) || excludes(command, other, arg.get_id()))
 }
 
-/// A setting as it stands on a command line.
-fn words(arg: &Arg, setting: &Setting) -> Vec<OsString> {
+/// A setting as it stands on a command line; none if it is a switch that is off.
+fn words(arg: &Arg, setting: &Setting) -> Result<Option<Vec<OsString>>> {
     let flag = format!("--{}", setting.flag);
-    if matches!(arg.get_action(), ArgAction::SetTrue) {
-        let is_on = setting.values.iter().all(|value| value == "true");
-        return if is_on { vec![flag.into()] } else { vec![] };
+    if !matches!(arg.get_action(), ArgAction::SetTrue) {
+        let word = |value: &String| format!("{flag}={value}").into();
+        return Ok(Some(setting.values.iter().map(word).collect()));
     }
-    setting.values.iter().map(|value| format!("{flag}={value}").into()).collect()
+    match setting.values.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["true" | "1" | "yes" | "on"] => Ok(Some(vec![flag.into()])),
+        ["false" | "0" | "no" | "off"] => Ok(None),
+        _ => Err(Error::BadSwitch { flag: setting.flag.clone(), origin: setting.origin.clone() }),
+    }
 }
 
 /// The tables that a command looks into: its own, those of the commands that it belongs to, and the top of the file.
@@ -241,19 +299,30 @@ fn join(place: &str, name: &str) -> String {
     if place.is_empty() { name.to_owned() } else { format!("{place} {name}") }
 }
 
-/// The next file upwards; a repository's root is where the search ends.
+/// The file here, or the next one upwards within the repository, if this is one.
 fn find(here: &Path) -> Option<PathBuf> {
-    for directory in here.ancestors() {
-        let path = directory.join(FILE);
-        if path.is_file() {
-            let is_here = directory == here;
-            return Some(if is_here { PathBuf::from(FILE) } else { path });
-        }
-        if directory.join(".git").exists() {
-            return None;
-        }
+    if here.join(FILE).is_file() {
+        return Some(PathBuf::from(FILE));
     }
-    None
+    let root = here.ancestors().find(|directory| directory.join(".git").exists())?;
+    let within = here.ancestors().take_while(|directory| directory.starts_with(root));
+    within.map(|directory| directory.join(FILE)).find(|path| path.is_file())
+}
+
+/// Whether a file is this user's or the system's: others' would choose keys and programs for us.
+fn belongs_to_us(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        const ROOT: u32 = 0;
+        let us = rustix::process::geteuid().as_raw();
+        std::fs::metadata(path).is_ok_and(|data| [ROOT, us].contains(&data.uid()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        true
+    }
 }
 
 impl File {
@@ -360,11 +429,11 @@ mod tests {
             .subcommand(
                 Command::new("build")
                     .arg(flag("product").required(true))
-                    .arg(path("base").action(clap::ArgAction::Append))
+                    .arg(path("base").action(ArgAction::Append))
                     .arg(flag("key"))
                     .arg(flag("signer").requires("signer-key").conflicts_with("key"))
                     .arg(flag("signer-key"))
-                    .arg(flag("check").action(clap::ArgAction::SetTrue)),
+                    .arg(flag("check").action(ArgAction::SetTrue)),
             )
             .subcommand(
                 Command::new("rollout").subcommand(Command::new("start").arg(flag("product"))),
@@ -376,7 +445,7 @@ mod tests {
         text: &str,
         variables: &[(&str, &str)],
         line: &[&str],
-    ) -> Result<(clap::ArgMatches, Vec<Setting>), String> {
+    ) -> Result<(ArgMatches, Vec<Setting>), String> {
         let room = tempfile::tempdir().expect("there is room");
         let path = room.path().join(FILE);
         std::fs::write(&path, text).expect("it can be written");
@@ -387,11 +456,13 @@ mod tests {
             .map_err(|error| error.to_string().replace(&room.path().display().to_string(), "."))?;
         let line: Vec<_> = ["whittle"].iter().chain(line).map(OsString::from).collect();
         let commands = commands();
-        let (line, settings) = layers.complete(&line, &commands);
+        let completed = layers.complete(&line, &commands).map_err(|error| error.to_string());
+        let (line, settings) =
+            completed.map_err(|error| error.replace(&room.path().display().to_string(), "."))?;
         Ok((commands.try_get_matches_from(line).map_err(|error| error.to_string())?, settings))
     }
 
-    fn product(matches: &clap::ArgMatches) -> Option<&String> {
+    fn product(matches: &ArgMatches) -> Option<&String> {
         let mut matches = matches;
         while let Some((_, inner)) = matches.subcommand() {
             matches = inner;
@@ -473,15 +544,60 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_is_on_or_off_and_nothing_else() {
+        let is_on = |file: &str, value: &str| {
+            let parsed =
+                parsed(&format!("product = 1\n{file}"), &[("WHITTLE_CHECK", value)], &["build"])?;
+            Ok::<_, String>(parsed.0.subcommand().is_some_and(|(_, build)| build.get_flag("check")))
+        };
+        assert_eq!(
+            ["1", "yes", "true", "on"].map(|value| is_on("", value)),
+            [const { Ok(true) }; 4]
+        );
+        assert_eq!(
+            ["0", "no", "false", "off"].map(|value| is_on("", value)),
+            [const { Ok(false) }; 4]
+        );
+        assert_eq!(
+            is_on("", "2"),
+            Err("`--check` is neither `true` nor `false` in WHITTLE_CHECK".to_owned())
+        );
+        assert_eq!(
+            is_on("[build]\ncheck = \"so\"\n", ""),
+            Err("`--check` is neither `true` nor `false` in ./whittle.toml:3".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_told_and_what_is_a_key_is_not_shown() {
+        let file = "product = 1\nkey = \"a\"\nsigner = \"b\"\nsigner-key = \"c\"\n";
+        let told = parsed(file, &[], &["build"]).expect_err("two that exclude each other");
+        assert!(
+            told.contains("`--key` of ./whittle.toml:2")
+                && told.contains("`--signer` of ./whittle.toml:3"),
+            "{told}"
+        );
+        let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n";
+        let told = parsed("", &[("WHITTLE_KEY", key)], &["build"]).expect_err("no name");
+        assert!(!told.contains("MC4CAQ") && told.contains("WHITTLE_KEY"), "{told}");
+        let variables = [("WHITTLE_CHEKC".to_owned(), "1".to_owned())].into_iter();
+        let layers = Layers::read(None, Path::new("/"), variables, &commands()).expect("reads");
+        assert_eq!(layers.cautions(), ["`WHITTLE_CHEKC` is no flag of any command"]);
+    }
+
+    #[test]
     fn a_file_is_found_upwards_as_far_as_the_repository_goes() {
         let room = tempfile::tempdir().expect("there is room");
-        let (inner, other) = (room.path().join("a/b"), room.path().join("a/c"));
-        for directory in [&inner, &other.join(".git")] {
+        let (inner, outside) = (room.path().join("repository/a/b"), room.path().join("c"));
+        for directory in [&inner, &outside, &room.path().join("repository/.git")] {
             std::fs::create_dir_all(directory).expect("there is room");
         }
-        std::fs::write(room.path().join(FILE), "").expect("there is room");
-        assert_eq!(find(&inner), Some(room.path().join(FILE)));
-        assert_eq!(find(&other), None);
+        let write = |path: &str| std::fs::write(room.path().join(path), "").expect("there is room");
+        write(FILE);
+        assert_eq!(find(&inner), None, "it is not of the repository");
+        assert_eq!(find(&outside), None, "there is no repository");
         assert_eq!(find(room.path()), Some(PathBuf::from(FILE)));
+        write("repository/whittle.toml");
+        assert_eq!(find(&inner), Some(room.path().join("repository").join(FILE)));
     }
 }

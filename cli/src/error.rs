@@ -11,6 +11,7 @@ use whittle_publish::Error as PublishError;
 use whittle_release::{Error as ReleaseError, WayOut};
 use whittle_rollout_store::{SessionError, StoreError};
 
+use crate::config::Origin;
 use crate::exit::Exit;
 
 pub(crate) type Result<T = (), E = Error> = std::result::Result<T, E>;
@@ -46,6 +47,17 @@ pub(crate) enum Error {
     /// A file that should be the report of a build.
     #[error("`{}` has no measured deltas", path.display())]
     BadBuildReport { path: PathBuf, source: whittle_calculators::BadReport },
+    /// A variable that should name a key, and holds one.
+    #[error(
+        "`{0}` holds the text of a key, where a file's name is wanted or `env:` and a variable's"
+    )]
+    KeyInVariable(String),
+    /// A setting of a switch, and where it stands.
+    #[error("`--{flag}` is neither `true` nor `false` in {origin}")]
+    BadSwitch { flag: String, origin: Origin },
+    /// Two flags that exclude each other, and where they stand.
+    #[error("`--{}` of {} and `--{}` of {} contradict each other", .0[0].0, .0[0].1, .0[1].0, .0[1].1)]
+    Contradiction([(String, Origin); 2]),
     /// A file that describes a rollout, and what is wrong with it.
     #[error("`{}` is not a rollout: {why}", path.display())]
     BadRollout { path: PathBuf, why: String },
@@ -113,6 +125,8 @@ impl Error {
             Self::BadJson { .. }
             | Self::TooLarge { .. }
             | Self::BadConfig { .. }
+            | Self::BadSwitch { .. }
+            | Self::Contradiction(_)
             | Self::NotBuilt(..)
             | Self::BadBuildReport { .. }
             | Self::BadRollout { .. }
@@ -122,6 +136,7 @@ impl Error {
                 Exit::Budget
             }
             Self::Explain(_) | Self::Program { .. } => Exit::BadInput,
+            Self::KeyInVariable(_) => Exit::Key,
             Self::SelfCheck(_) | Self::Replay(_) => Exit::SelfCheck,
             Self::DoesNotGoOn { .. } => Exit::Paused,
             Self::Usage(_) => Exit::Usage,

@@ -73,9 +73,10 @@ fn run() -> ExitCode {
         };
     }
     let (printer, result) = match configured() {
-        Ok((line, settings, taken)) => {
+        Ok(Configured { line, settings, taken, cautions }) => {
             let cli = parsed(line, &taken);
             let printer = Printer::new(cli.format, cli.quiet);
+            cautions.iter().for_each(|caution| printer.note(&format!("caution: {caution}")));
             let result = commands::run(&cli.command, &settings, &printer);
             (printer, result)
         }
@@ -86,7 +87,7 @@ fn run() -> ExitCode {
             {
                 help.exit();
             }
-            (Printer::new(Format::Human, false), Err(error))
+            (Printer::new(wanted_format(), false), Err(error))
         }
     };
     match result {
@@ -98,27 +99,50 @@ fn run() -> ExitCode {
     }
 }
 
-/// The command line with what the project's file and the environment add to it, all that these say, and what was added.
-fn configured() -> error::Result<(Vec<OsString>, Vec<Setting>, Vec<Setting>)> {
+/// A command line, and what the project's file and the environment say.
+struct Configured {
+    /// With what is added to it.
+    line: Vec<OsString>,
+    /// All that they say.
+    settings: Vec<Setting>,
+    /// What of that was added.
+    taken: Vec<Setting>,
+    cautions: Vec<String>,
+}
+
+fn configured() -> error::Result<Configured> {
     let commands = Cli::command();
     let here = std::env::current_dir().unwrap_or_default();
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let layers = Layers::read(named_file().as_deref(), &here, variables, &commands)?;
     let given: Vec<_> = std::env::args_os().collect();
-    let (line, taken) = layers.complete(&given, &commands);
-    Ok((line, layers.settings(&commands), taken))
+    let (line, taken) = layers.complete(&given, &commands)?;
+    let settings = layers.settings(&commands);
+    Ok(Configured { line, settings, taken, cautions: layers.cautions().to_vec() })
 }
 
 /// The file that the command line names: it must be known before that is parsed.
 fn named_file() -> Option<PathBuf> {
+    value_of("--config").map(PathBuf::from)
+}
+
+/// How results are wanted, where the command line cannot be parsed yet.
+fn wanted_format() -> Format {
+    let is_json = value_of("--format").is_some_and(|format| format == "json");
+    if is_json { Format::Json } else { Format::Human }
+}
+
+/// What a flag of all commands is given, before the command line is parsed.
+fn value_of(flag: &str) -> Option<OsString> {
     let mut words = std::env::args_os().skip(1);
     while let Some(word) = words.next() {
-        if word == "--config" {
-            return words.next().map(PathBuf::from);
+        if word == flag {
+            return words.next();
         }
-        if let Some(path) = word.to_str().and_then(|word| word.strip_prefix("--config=")) {
-            return Some(path.into());
+        let value = word.to_str().and_then(|word| word.strip_prefix(flag)?.strip_prefix('='));
+        if let Some(value) = value {
+            return Some(value.into());
         }
     }
     None

@@ -81,7 +81,7 @@ fn a_project_begins_with_a_key_that_nothing_in_the_field_trusts() {
     assert_eq!(code, Some(5), "{told}");
     assert!(told.contains("development key"), "{told}");
     let ignored = String::from_utf8(shop.read("project/.gitignore")).expect("text");
-    assert_eq!(ignored, "keys/*.key.pem\n");
+    assert_eq!(ignored, "keys/*.key.pem\nkeys/*.key\n");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -54,8 +54,8 @@ impl Service {
 /// Where the keys lie.
 const KEYS: &str = "keys";
 
-/// What must not be committed.
-const SECRET: &str = "keys/*.key.pem";
+/// What must not be committed: private keys in PEM, and in minisign's format.
+const SECRETS: [&str; 2] = ["keys/*.key.pem", "keys/*.key"];
 
 #[derive(Serialize)]
 struct Begun {
@@ -80,15 +80,15 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     if let Some((path, _)) = planned.iter().find(|(path, _)| path.exists()) {
         return Err(Error::Usage(format!("`{}` exists already", path.display())));
     }
-    // The key first: it refuses to replace one.
+    // First of all, so that no private key is ever committed by mistake.
+    let mut written: Vec<_> = ignore_secrets(&at(".gitignore"))?.into_iter().collect();
     let (private, public) = PrivateKey::generate()?.write_development_pair(&at(KEYS))?;
-    let mut written = vec![private, public];
+    written.extend([private, public]);
     for (path, text) in planned {
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
         files::write_atomically(&path, text.as_bytes())?;
         written.push(path);
     }
-    written.extend(ignore_secrets(&at(".gitignore"))?);
     let begun = Begun { product: product.to_string(), written };
     printer.result(&begun, page)
 }
@@ -109,13 +109,17 @@ fn ignore_secrets(path: &Path) -> Result<Option<PathBuf>> {
             return Err(ReleaseError::Io { action: "read", path: path.to_owned(), source }.into());
         }
     };
-    if text.lines().any(|line| line.trim() == SECRET) {
+    let is_missing = |secret: &&str| !text.lines().any(|line| line.trim() == *secret);
+    let missing: Vec<_> = SECRETS.into_iter().filter(is_missing).collect();
+    if missing.is_empty() {
         return Ok(None);
     }
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    let _ = writeln!(text, "{SECRET}");
+    missing.iter().for_each(|secret| {
+        let _ = writeln!(text, "{secret}");
+    });
     files::write_atomically(path, text.as_bytes())?;
     Ok(Some(path.to_owned()))
 }
