@@ -16,6 +16,7 @@ use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::builder::ValueParser;
@@ -128,7 +129,7 @@ impl Layers {
     pub(crate) fn read(
         named: Option<&Path>,
         here: &Path,
-        variables: impl Iterator<Item = (String, String)>,
+        variables: impl Iterator<Item = (OsString, OsString)>,
         commands: &Command,
     ) -> Result<Self> {
         let mut cautions = vec![];
@@ -141,8 +142,16 @@ impl Layers {
             is_ours
         }));
         let file = path.map(|path| File::read(&path, commands)).transpose()?;
-        let ours = |(name, value): &(String, String)| name.starts_with(PREFIX) && !value.is_empty();
-        let variables: BTreeMap<_, _> = variables.filter(ours).collect();
+        let ours = |(name, value): (OsString, OsString)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
+            (!value.is_empty()).then_some((name, value))
+        };
+        let text = |(name, value): (String, OsString)| match value.into_string() {
+            Ok(value) => Ok((name, value)),
+            Err(_) => Err(Error::Usage(format!("the value of `{name}` is not UTF-8"))),
+        };
+        let variables: BTreeMap<_, _> =
+            variables.filter_map(ours).map(text).collect::<Result<_>>()?;
         for (name, value) in &variables {
             if value.contains(KEY_TEXT) {
                 return Err(Error::KeyInVariable(name.clone()));
@@ -327,12 +336,24 @@ fn belongs_to_us(path: &Path) -> bool {
 
 impl File {
     fn read(path: &Path, commands: &Command) -> Result<Self> {
+        const MOST_BYTES: u64 = 1 << 20;
         let io =
             |source| whittle_release::Error::Io { action: "read", path: path.to_owned(), source };
-        let text = std::fs::read_to_string(path).map_err(io)?;
+        let mut text = String::new();
+        let file = std::fs::File::open(path).map_err(io)?;
+        file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(io)?;
+        if text.len() as u64 > MOST_BYTES {
+            return Err(Error::TooLarge { path: path.to_owned(), limit: MOST_BYTES });
+        }
         let bad = |line, why: String| Error::BadConfig { path: path.to_owned(), line, why };
         let line_at =
             |offset: usize| 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+        if path.parent().is_some_and(|directory| directory.to_str().is_none()) {
+            return Err(bad(
+                1,
+                "the name of its directory is not UTF-8, and paths are relative to it".to_owned(),
+            ));
+        }
         let table = DeTable::parse(&text).map_err(|error| {
             let line = line_at(error.span().map_or(0, |span| span.start));
             bad(line, error.message().to_owned())
@@ -450,7 +471,7 @@ mod tests {
         let path = room.path().join(FILE);
         std::fs::write(&path, text).expect("it can be written");
         let variables =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            variables.iter().map(|(name, value)| (OsString::from(*name), OsString::from(*value)));
         let layers = Layers::read(Some(&path), room.path(), variables, &commands());
         let layers = layers
             .map_err(|error| error.to_string().replace(&room.path().display().to_string(), "."))?;
@@ -580,7 +601,7 @@ mod tests {
         let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n";
         let told = parsed("", &[("WHITTLE_KEY", key)], &["build"]).expect_err("no name");
         assert!(!told.contains("MC4CAQ") && told.contains("WHITTLE_KEY"), "{told}");
-        let variables = [("WHITTLE_CHEKC".to_owned(), "1".to_owned())].into_iter();
+        let variables = [(OsString::from("WHITTLE_CHEKC"), OsString::from("1"))].into_iter();
         let layers = Layers::read(None, Path::new("/"), variables, &commands()).expect("reads");
         assert_eq!(layers.cautions(), ["`WHITTLE_CHEKC` is no flag of any command"]);
     }

@@ -113,9 +113,7 @@ struct Configured {
 fn configured() -> error::Result<Configured> {
     let commands = Cli::command();
     let here = std::env::current_dir().unwrap_or_default();
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let layers = Layers::read(named_file().as_deref(), &here, variables, &commands)?;
+    let layers = Layers::read(named_file().as_deref(), &here, std::env::vars_os(), &commands)?;
     let given: Vec<_> = std::env::args_os().collect();
     let (line, taken) = layers.complete(&given, &commands)?;
     let settings = layers.settings(&commands);

@@ -93,6 +93,73 @@ fn a_project_begins_with_a_key_that_nothing_in_the_field_trusts() {
 }
 
 #[test]
+fn a_device_of_several_components_has_a_bundle() {
+    let shop = Workshop::new();
+    for (product, version) in [("hub-boot", "1.4.0"), ("hub-app", "2.0.0")] {
+        let out = format!("hub/{product}");
+        let build = [
+            "build",
+            "--product",
+            product,
+            "--target",
+            "3.bin",
+            "--target-version",
+            version,
+            "--base",
+            "2.bin",
+        ];
+        let rest = ["--key", "keys/release.key.pem", "--out", &out];
+        std::fs::create_dir_all(shop.path("hub")).expect("there is room");
+        shop.whittle(&[&build[..], &rest].concat()).ok();
+    }
+    let trust = ["--pubkey", "keys/release.pub.pem"];
+    let sign = [
+        "bundle",
+        "sign",
+        "hub",
+        "--product",
+        "hub",
+        "--bundle-version",
+        "7",
+        "--key",
+        "keys/release.key.pem",
+    ];
+    let components = [
+        "--component",
+        "hub-boot",
+        "--component",
+        "hub-app",
+        "--requires",
+        "hub-app:hub-boot@1.4.0",
+    ];
+    shop.whittle(&[&sign[..], &components, &trust].concat()).ok();
+    shop.whittle(&[&["bundle", "verify", "hub"][..], &trust].concat()).ok();
+    let steps = |installed: &str| {
+        let args = ["bundle", "steps", "hub", "--installed", installed, "--format", "json"];
+        let json = shop.whittle(&[&args[..], &trust].concat()).ok().json();
+        let steps = json["steps"].as_array().expect("a list").clone();
+        steps.iter().map(|step| step["install"] == true).collect::<Vec<_>>()
+    };
+    assert_eq!(steps("hub-boot=1.3.0"), [true, true]);
+    assert_eq!(steps("hub-boot=1.4.0"), [false, true]);
+    let unmet = [
+        &sign[..],
+        &[
+            "--component",
+            "hub-boot",
+            "--component",
+            "hub-app",
+            "--requires",
+            "hub-app:hub-boot@1.5.0",
+        ],
+        &trust,
+    ]
+    .concat();
+    let run = shop.whittle(&unmet);
+    assert_eq!(run.code, 4, "{run:?}");
+}
+
+#[test]
 fn every_page_of_the_book_is_listed_and_there() {
     let docs = crate::support::root().join("docs");
     let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).expect("a summary");

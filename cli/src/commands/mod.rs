@@ -5,6 +5,7 @@ mod approve;
 mod attach;
 mod base;
 mod build;
+mod bundle;
 mod calculated;
 mod completions;
 mod config;
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Base(base::Command),
     Build(Box<build::Args>),
+    #[command(subcommand)]
+    Bundle(bundle::Command),
     Completions(completions::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -90,6 +93,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Pubkey(args) => pubkey::run(args, printer),
         Command::Base(command) => base::run(command, printer),
         Command::Build(args) => build::run(args, printer),
+        Command::Bundle(command) => bundle::run(command, printer),
         Command::Completions(args) => completions::run(args, whole(), printer),
         Command::Config(command) => config::run(command, settings, printer),
         Command::Attach(args) => attach::run(args, printer),
