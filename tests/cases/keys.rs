@@ -136,7 +136,7 @@ fn a_release_is_signed_on_another_machine() {
                 crate::support::tool("openssl", "openssl", &args, &shop.path(".")).status.success()
             );
         }
-        assert_eq!(shop.path("attached").exists(), false, "round {round}");
+        assert!(!shop.path("attached").exists(), "round {round}");
         wanted = shop.whittle(&attach).ok().json();
     }
     assert_eq!(wanted["wanted"], serde_json::json!([]));
