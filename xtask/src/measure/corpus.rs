@@ -20,7 +20,7 @@ pub(super) struct Series {
     images: Vec<PathBuf>,
 }
 
-/// The series of a corpus; of the fixtures, the images lie one level deeper.
+/// The series of a corpus. Among the fixtures they are what has a directory `images`: there is more than series.
 ///
 /// # Errors
 /// If it holds no series of at least two images.
@@ -28,10 +28,12 @@ pub(super) fn series_in(corpus: &Path) -> Result<Vec<Series>> {
     // Other programs run in the root, wherever this one does.
     let corpus = std::path::absolute(corpus)?;
     let mut found = Vec::new();
-    for directory in sorted(&corpus)?.into_iter().filter(|path| path.is_dir()) {
+    let directories: Vec<_> = sorted(&corpus)?.into_iter().filter(|path| path.is_dir()).collect();
+    let is_deeper = directories.iter().any(|directory| directory.join("images").is_dir());
+    for directory in directories {
         let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let deeper = directory.join("images");
-        let images = sorted(if deeper.is_dir() { &deeper } else { &directory })?;
+        let place = if is_deeper { directory.join("images") } else { directory };
+        let images = if place.is_dir() { sorted(&place)? } else { vec![] };
         let images: Vec<_> = images
             .into_iter()
             .filter(|path| path.extension().is_some_and(|ext| ext == "bin"))
