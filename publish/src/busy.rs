@@ -20,6 +20,9 @@ use crate::{Error, Result};
 const GC: &str = "gc";
 const PUBLISH: &str = "publish-";
 
+/// Largest mark; those of ours are 16 digits.
+const MAX_MARK_BYTES: usize = 1024;
+
 /// How long somebody may remove; one that has been at it for longer was killed.
 const GC_S: u64 = 3600;
 
@@ -78,7 +81,8 @@ impl<'a> Removing<'a> {
 
     /// Takes the place of one that was killed.
     fn take_over(store: &'a Store, key: String) -> Result<Mark<'a>> {
-        let (Some(before), Some(entry)) = (store.get(&key)?, store.stat(&key)?) else {
+        let (Some(before), Some(entry)) = (store.get(&key, MAX_MARK_BYTES)?, store.stat(&key)?)
+        else {
             // It has just ended.
             return Err(Error::GcRunning(0));
         };

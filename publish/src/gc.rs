@@ -9,9 +9,12 @@
 //! be understood ends it before anything is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use whittle_format::limits::{MAX_INDEX_ENVELOPE_BYTES, MAX_STAGE_ENVELOPE_BYTES};
 use whittle_format::{Label, ShortDigest, Stage, shorten};
 use whittle_patcher_nostd::VerifiedStage;
 use whittle_release::directory::{ReleaseIndex, verify_index};
@@ -29,6 +32,9 @@ use crate::{Error, Result, workers};
 
 /// Indexes are small: so many are read at a time.
 const READERS: usize = 8;
+
+/// Largest list of releases to keep: a hundred thousand of them.
+const MAX_KEEP_FILE_BYTES: u64 = 16 << 20;
 
 /// Objects are removed in so many steps as this many make, between each of which the time is looked at.
 const BATCH: usize = 64;
@@ -79,7 +85,7 @@ impl Active {
     /// # Errors
     /// [`Error::Io`] or [`Error::KeepFile`].
     pub fn read_list(path: &Path) -> Result<Vec<Self>> {
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = read_limited(path).map_err(Error::io("read", path))?;
         let wrong = |source| Error::KeepFile { path: path.to_owned(), source };
         let file: KeepFile = serde_json::from_slice(&bytes).map_err(wrong)?;
         file.active.into_iter().map(TryInto::try_into).collect::<Result<_, _>>().map_err(
@@ -122,6 +128,17 @@ impl Active {
             }
         }
     }
+}
+
+/// Reads a file whose end may never come.
+fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_KEEP_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_KEEP_FILE_BYTES {
+        let why = format!("it has more than {MAX_KEEP_FILE_BYTES} bytes");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(bytes)
 }
 
 #[derive(Deserialize)]
@@ -215,6 +232,7 @@ pub fn gc(store: &Store, keys: &Keyring, options: &Options) -> Result<Collected>
     if options.keep == 0 {
         return Err(Error::KeepsNothing);
     }
+    store.must_exist()?;
     let busy = match options.dry_run {
         true => None,
         false => Some(Removing::begin(store, options.grace_s)?),
@@ -287,7 +305,7 @@ fn read_indexes(store: &Store, keys: &Keyring) -> Result<Indexes> {
         }
     }
     let read = workers::for_each(&known, READERS, |(entry, place)| {
-        let found = store.get(&entry.key)?;
+        let found = store.get(&entry.key, MAX_INDEX_ENVELOPE_BYTES)?;
         let found = found.ok_or_else(|| Error::Absent(entry.key.clone()))?;
         let index = verify_index(&found.bytes, keys)
             .map_err(|error| Error::damaged(&entry.key, chain(&error)))?;
@@ -305,7 +323,8 @@ fn read_indexes(store: &Store, keys: &Keyring) -> Result<Indexes> {
 }
 
 fn read_stage(store: &Store, key: &str, keys: &Keyring) -> Result<Active> {
-    let found = store.get(key)?.ok_or_else(|| Error::Absent(key.to_owned()))?;
+    let found =
+        store.get(key, MAX_STAGE_ENVELOPE_BYTES)?.ok_or_else(|| Error::Absent(key.to_owned()))?;
     let stage = VerifiedStage::authenticate(&found.bytes, keys);
     let stage = stage.map_err(|error| Error::damaged(key, error.to_string()))?;
     Ok(Active::of_stage(&stage))

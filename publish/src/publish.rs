@@ -186,7 +186,11 @@ impl Publisher<'_> {
         if !self.options.read_back {
             return Ok(self.store.stat(key)?.is_some_and(|entry| size_fits(entry.size)));
         }
-        let found = self.store.get(key)?;
+        let found = match self.store.get(key, file.size as usize) {
+            // It is too large, so it is not this one.
+            Err(Error::Damaged { .. }) => None,
+            found => found?,
+        };
         Ok(found.is_some_and(|found| Sha256Digest::of(&found.bytes) == file.digest))
     }
 
@@ -248,7 +252,8 @@ impl Publisher<'_> {
     /// Checks that the version is not taken by another index; tells whether this one is there.
     fn check_version(&self, release: &VerifiedRelease) -> Result<bool> {
         let head = &release.index().release;
-        match self.store.get(&release_key(&head.product, &head.target_version))? {
+        let key = release_key(&head.product, &head.target_version);
+        match self.store.get(&key, MAX_INDEX_ENVELOPE_BYTES)? {
             None => return Ok(false),
             Some(found) if found.bytes == release.index_bytes() => return Ok(true),
             Some(_) => {}
@@ -261,12 +266,11 @@ impl Publisher<'_> {
     fn check_channel(&self, release: &VerifiedRelease) -> Result<Option<Channel>> {
         let head = &release.index().release;
         let key = channel_key(&head.product, &self.options.channel);
-        let Some(object) = self.store.get(&key)? else { return Ok(None) };
+        let Some(object) = self.store.get(&key, MAX_INDEX_ENVELOPE_BYTES)? else {
+            return Ok(None);
+        };
         if object.bytes == release.index_bytes() {
             return Ok(Some(Channel { object, other: None }));
-        }
-        if object.bytes.len() > MAX_INDEX_ENVELOPE_BYTES {
-            return Err(Error::damaged(&key, "it is too large for an index"));
         }
         let current = verify_index(&object.bytes, self.keys)?.release;
         if current.product != head.product {

@@ -10,12 +10,12 @@ use futures_util::TryStreamExt as _;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, BackoffConfig, ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode,
-    PutOptions, PutPayload, RetryConfig, UpdateVersion,
+    Attribute, Attributes, BackoffConfig, ClientConfigKey, GetOptions, ObjectStore, ObjectStoreExt,
+    PutMode, PutOptions, PutPayload, RetryConfig, UpdateVersion,
 };
 use tokio::runtime::Runtime;
 
-use super::http_client::Connector;
+use super::http_client::{Connector, MaxAnswer};
 use super::{Backend, Condition, Entry, Lifetime, Object, Tag, Written, bad_location};
 use crate::{Error, Result};
 
@@ -113,9 +113,11 @@ fn check_encryption(builder: &AmazonS3Builder) -> Result<(), &'static str> {
 }
 
 impl Backend for S3 {
-    fn get(&self, key: &str) -> Result<Option<Object>> {
+    fn get(&self, key: &str, limit: u64) -> Result<Option<Object>> {
+        let path = self.path(key);
         let get = async {
-            let found = self.store.get(&self.path(key)).await?;
+            let options = at_most(limit.saturating_add(1), GetOptions::default());
+            let found = self.store.get_opts(&path, options).await?;
             let tag = Tag(found.meta.e_tag.clone().unwrap_or_default());
             Ok(Object { bytes: found.bytes().await?.to_vec(), tag })
         };
@@ -124,7 +126,10 @@ impl Backend for S3 {
 
     fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Vec<u8>>> {
         let path = self.path(key);
-        let get = async { Ok(self.store.get_range(&path, range).await?.to_vec()) };
+        let len = range.end.saturating_sub(range.start);
+        let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
+        let options = at_most(len, options);
+        let get = async { Ok(self.store.get_opts(&path, options).await?.bytes().await?.to_vec()) };
         found(self.runtime.block_on(get), "read", key)
     }
 
@@ -180,6 +185,12 @@ impl Backend for S3 {
         let path = self.path(key);
         found(self.runtime.block_on(self.store.delete(&path)), "remove", key).map(|_| ())
     }
+}
+
+/// Tells the client to read no more of an answer.
+fn at_most(bytes: u64, mut options: GetOptions) -> GetOptions {
+    options.extensions.insert(MaxAnswer(bytes));
+    options
 }
 
 fn attributes(key: &str, lifetime: Lifetime) -> Attributes {

@@ -251,3 +251,76 @@ fn who_was_killed_is_forgotten() {
     assert!(!place.root().join("by-sha256/.whittle-abc").exists());
     assert!(place.under("busy/").is_empty());
 }
+
+#[cfg(unix)]
+#[test]
+fn what_lies_behind_a_link_is_not_taken_for_unneeded() {
+    let room = TempDir::new().expect("there is room");
+    let place = Place::directory();
+    publish(&place.store(), &releases(&room)).expect("publishes");
+    let elsewhere = room.path().join("elsewhere");
+    let shard = place.under("by-sha256/")[0][.."by-sha256/00".len()].to_owned();
+    for moved in ["products/thermostat", "products/thermostat/channels", &shard, "by-sha256"] {
+        let before = place.keys();
+        let inside = place.root().join(moved);
+        std::fs::rename(&inside, &elsewhere).expect("moved");
+        std::os::unix::fs::symlink(&elsewhere, &inside).expect("linked");
+        for dry_run in [true, false] {
+            let refused = gc(&place.store(), &keyring(), &Options { dry_run, ..options(1) });
+            assert!(matches!(refused, Err(Error::Damaged { .. })), "{moved}: {refused:?}");
+        }
+        std::fs::remove_file(&inside).expect("unlinked");
+        std::fs::rename(&elsewhere, &inside).expect("moved back");
+        assert_eq!(place.keys(), before, "{moved}: nothing is removed");
+    }
+    std::os::unix::fs::symlink("/nowhere", place.root().join(".hidden")).expect("linked");
+    std::os::unix::fs::symlink("/nowhere", place.root().join("index.html")).expect("linked");
+    assert!(!collect(&place, &options(1)).removed.is_empty(), "links elsewhere do no harm");
+}
+
+#[test]
+fn a_place_that_is_not_there_is_not_made() {
+    for dry_run in [true, false] {
+        let place = Place::directory();
+        let refused = gc(&place.store(), &keyring(), &Options { dry_run, ..options(1) });
+        let refused = refused.expect_err("there is nothing to collect");
+        assert!(matches!(refused, Error::Io { action: "read", .. }), "{refused:?}");
+        assert_eq!(refused.culprit(), whittle_release::Culprit::Io);
+        assert!(!place.root().exists());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_or_has_no_end_is_not_read() {
+    let room = TempDir::new().expect("there is room");
+    let list = room.path().join("active.json");
+    std::os::unix::fs::symlink("/dev/zero", &list).expect("linked");
+    assert!(matches!(Active::read_list(&list), Err(Error::Io { .. })));
+
+    let request = Request {
+        product: label("thermostat"),
+        which: Which::Channel(label("stable")),
+        base: None,
+        security_counter: 0,
+        piece_log2: 12,
+    };
+    let out = room.path().join("update.pkg");
+    let fetch = |place: &Place| pull(&place.source(), &keyring(), &request, &out, &|_, _| {});
+    let release = Plan::new("1.0", 1).write(room.path());
+    let channel = "products/thermostat/channels/stable.cose";
+    for place in Place::each() {
+        publish(&place.store(), from_ref(&release)).expect("publishes");
+        place.put(channel, &vec![0xd2; 1 << 20]);
+        assert!(matches!(fetch(&place), Err(Error::Damaged { .. })));
+        let refused = gc(&place.store(), &keyring(), &options(1));
+        assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+        if !place.is_s3() {
+            place.take_away(channel);
+            crate::support::pipe(&place.root().join(channel));
+            assert!(matches!(fetch(&place), Err(Error::Io { .. })));
+            let refused = gc(&place.store(), &keyring(), &options(1));
+            assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+        }
+    }
+}

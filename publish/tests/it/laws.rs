@@ -252,3 +252,23 @@ fn caches_are_told_what_changes() {
         assert!(head["ChecksumSHA256"].is_string(), "{key}: the server has compared a digest");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_place_of_the_lock_harms_nothing() {
+    let room = TempDir::new().expect("there is room");
+    let victim = room.path().join("victim");
+    std::fs::write(&victim, "mine").expect("written");
+    let [first, second] = ["1.0", "1.1"].map(|version| [Plan::new(version, 1).write(room.path())]);
+    let place = Place::directory();
+    publish(&place.store(), &first).expect("publishes");
+    let lock = place.root().join(".whittle.lock");
+    std::os::unix::fs::symlink(&victim, &lock).expect("linked");
+    let refused = publish(&place.store(), &second);
+    assert!(matches!(refused, Err(Error::Io { action: "lock", .. })), "{refused:?}");
+    assert_eq!(std::fs::read_to_string(&victim).expect("there"), "mine");
+    std::fs::remove_file(&lock).expect("removed");
+    std::fs::write(&lock, "left by somebody").expect("written");
+    publish(&place.store(), &second).expect("publishes");
+    assert_eq!(std::fs::read_to_string(&lock).expect("there"), "left by somebody");
+}
