@@ -1,7 +1,7 @@
 //! Publishes releases: what never changes first, the small index that names it last.
 //!
 //! ```text
-//! verify ─▶ may the channel have it? ─▶ objects, several at once ─▶ index of the release ─▶ index of the channel
+//! verify ─▶ may the channel have it? ─▶ objects, several at once ─▶ still there? ─▶ index of the release ─▶ index of the channel
 //! ```
 //!
 //! A reader begins at an index, so it finds everything that an index names, whenever it looks and wherever the publisher was
@@ -114,10 +114,16 @@ pub fn publish(
             publisher.check_channel(release)?;
         }
     }
-    let _busy = Publishing::begin(store)?;
-    let mut published = publisher.send_objects(&releases, progress)?;
+    let busy = Publishing::begin(store)?;
+    let mut published = publisher.send_objects(&releases, &busy, progress)?;
+    publisher.make_sure(&releases, &busy)?;
     for (number, release) in releases.iter().enumerate() {
+        busy.keep_up()?;
         published.releases.push(publisher.name(release, is_newest(&releases, number))?);
+    }
+    if busy.may_have_lapsed() {
+        // A write that took so long may name what somebody has removed in between.
+        publisher.make_sure(&releases, &busy)?;
     }
     Ok(published)
 }
@@ -127,6 +133,17 @@ fn is_newest(releases: &[VerifiedRelease], number: usize) -> bool {
     let product = |release: &VerifiedRelease| release.index().release.product;
     let later = releases.iter().skip(number + 1);
     releases.get(number).is_some_and(|this| !later.map(product).any(|other| other == product(this)))
+}
+
+/// All files of the releases, each once.
+fn all_files(releases: &[VerifiedRelease]) -> Vec<(&VerifiedRelease, ListedFile)> {
+    let files = releases
+        .iter()
+        .flat_map(|release| release.index().files().into_iter().map(move |file| (release, file)));
+    let mut files: Vec<_> = files.collect();
+    files.sort_by_key(|(_, file)| file.digest);
+    files.dedup_by_key(|(_, file)| file.digest);
+    files
 }
 
 struct Publisher<'a> {
@@ -146,17 +163,14 @@ impl Publisher<'_> {
     fn send_objects(
         &self,
         releases: &[VerifiedRelease],
+        busy: &Publishing<'_>,
         progress: Progress<'_>,
     ) -> Result<Published> {
-        let files = releases.iter().flat_map(|release| {
-            release.index().files().into_iter().map(move |file| (release, file))
-        });
-        let mut files: Vec<_> = files.collect();
-        files.sort_by_key(|(_, file)| file.digest);
-        files.dedup_by_key(|(_, file)| file.digest);
+        let files = all_files(releases);
         progress(Event::Begin { objects: files.len() });
         let sent = workers::for_each(&files, self.options.threads, |(release, file)| {
-            let uploaded = self.send_object(release, file)?;
+            busy.keep_up()?;
+            let uploaded = self.send_object(release, file, self.options.read_back)?;
             progress(Event::Object { bytes: file.size, uploaded });
             Ok::<_, Error>((uploaded, u64::from(file.size)))
         })?;
@@ -169,10 +183,25 @@ impl Publisher<'_> {
         })
     }
 
+    /// Makes sure that nobody removes, and sends again what somebody has removed until now, who took this publisher for killed.
+    fn make_sure(&self, releases: &[VerifiedRelease], busy: &Publishing<'_>) -> Result<()> {
+        busy.renew()?;
+        workers::for_each(&all_files(releases), self.options.threads, |(release, file)| {
+            busy.keep_up()?;
+            self.send_object(release, file, false)
+        })?;
+        Ok(())
+    }
+
     /// Sends an object unless it is there as it should be; tells whether it was sent.
-    fn send_object(&self, release: &VerifiedRelease, file: &ListedFile) -> Result<bool> {
+    fn send_object(
+        &self,
+        release: &VerifiedRelease,
+        file: &ListedFile,
+        read_back: bool,
+    ) -> Result<bool> {
         let key = object_key(&file.digest);
-        if self.is_there(&key, file)? {
+        if self.is_there(&key, file, read_back)? {
             return Ok(false);
         }
         // Read again, and compared with the index again: the directory may have changed.
@@ -181,9 +210,9 @@ impl Publisher<'_> {
         Ok(true)
     }
 
-    fn is_there(&self, key: &str, file: &ListedFile) -> Result<bool> {
+    fn is_there(&self, key: &str, file: &ListedFile, read_back: bool) -> Result<bool> {
         let size_fits = |size: u64| size == u64::from(file.size);
-        if !self.options.read_back {
+        if !read_back {
             return Ok(self.store.stat(key)?.is_some_and(|entry| size_fits(entry.size)));
         }
         let found = match self.store.get(key, file.size as usize) {

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::slice::from_ref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use whittle_format::{Seed, Share, Stage, shorten};
 use whittle_publish::Error;
 use whittle_publish::gc::{Active, Collected, Options, Why, gc};
+use whittle_publish::publish::Event;
 use whittle_publish::pull::{Request, Which, pull};
 use whittle_release::directory::VerifiedRelease;
 use whittle_release::stage;
@@ -217,6 +219,58 @@ fn publishing_and_collecting_keep_apart() {
             assert!(matches!(refused, Err(Error::Publishing(_))), "{refused:?}");
         }
         assert_eq!(place.under("busy/"), ["busy/publish-0123456789abcdef"]);
+    }
+}
+
+/// Publishes, and does something when the last object is there.
+fn publish_and(
+    place: &Place,
+    releases: &[PathBuf],
+    objects: usize,
+    then: impl Fn() + Sync,
+) -> Result<(), Error> {
+    let done = AtomicUsize::new(0);
+    let progress = |event| {
+        let is_object = matches!(event, Event::Object { .. });
+        if is_object && done.fetch_add(1, Ordering::SeqCst) + 1 == objects {
+            then();
+        }
+    };
+    let (keys, options) = (crate::support::release_keys(), crate::support::options());
+    whittle_publish::publish::publish(&place.store(), releases, &keys, &options, &progress)
+        .map(|_| ())
+}
+
+#[test]
+fn who_was_taken_for_killed_sends_again_what_was_removed() {
+    let room = TempDir::new().expect("there is room");
+    let plan = Plan::new("1.0", 1);
+    let release = plan.write(room.path());
+    for place in Place::each() {
+        // Somebody took the publisher for killed, and was done before it went on.
+        publish_and(&place, from_ref(&release), plan.objects(), || {
+            for key in place.under("busy/").iter().chain(&place.under("by-sha256/")) {
+                place.take_away(key);
+            }
+        })
+        .expect("publishes");
+        let there: BTreeSet<_> = place.under("by-sha256/").into_iter().collect();
+        assert_eq!(there, object_keys(&release), "all that the index names");
+        assert!(place.under("busy/").is_empty());
+    }
+}
+
+#[test]
+fn who_was_taken_for_killed_gives_way() {
+    let room = TempDir::new().expect("there is room");
+    let plan = Plan::new("1.0", 1);
+    let release = plan.write(room.path());
+    for place in Place::each() {
+        let refused = publish_and(&place, from_ref(&release), plan.objects(), || {
+            place.put("busy/gc", b"it removes while the publisher is slow");
+        });
+        assert!(matches!(refused, Err(Error::GcRunning(_))), "{refused:?}");
+        assert!(place.under("products/").is_empty(), "no index names what may be gone");
     }
 }
 
