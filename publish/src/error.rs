@@ -99,6 +99,9 @@ pub enum Error {
     /// Somebody is publishing, so nothing can be removed.
     #[error("somebody has been publishing for {0} s, or was killed then")]
     Publishing(u64),
+    /// Somebody else is fetching the same package into the same file.
+    #[error("somebody else is fetching into `{}`", .0.display())]
+    Fetching(PathBuf),
     /// A release that must be kept is not in the store.
     #[error("{0} is to be kept, but is not in the store")]
     NoSuchRelease(String),
@@ -148,6 +151,7 @@ impl Error {
             | Self::Contended { .. }
             | Self::GcRunning(_)
             | Self::Publishing(_)
+            | Self::Fetching(_)
             | Self::Io { .. }
             | Self::NoRandomness(_) => Culprit::Io,
             Self::Denied { .. } | Self::DevelopmentKey(_) => Culprit::Key,
