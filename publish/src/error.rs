@@ -56,6 +56,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// What is in a store is signed by a key that was not named.
+    #[error("`{key}`, which is published already, is signed by a key that was not named")]
+    UnknownSigner {
+        /// Of which object.
+        key: String,
+        /// Which key that is.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The version is published already, with another index.
     #[error("{product} {version} is already published, with another index")]
     VersionTaken {
@@ -154,7 +162,9 @@ impl Error {
             | Self::Fetching(_)
             | Self::Io { .. }
             | Self::NoRandomness(_) => Culprit::Io,
-            Self::Denied { .. } | Self::DevelopmentKey(_) => Culprit::Key,
+            Self::Denied { .. } | Self::DevelopmentKey(_) | Self::UnknownSigner { .. } => {
+                Culprit::Key
+            }
             Self::Damaged { .. }
             | Self::VersionTaken { .. }
             | Self::Older { .. }
@@ -170,6 +180,9 @@ impl Error {
         Some(match self {
             Self::DevelopmentKey(_) => {
                 "sign the release with a key that is looked after: `whittle keygen` makes one"
+            }
+            Self::UnknownSigner { .. } => {
+                "after a change of keys, `--former-pubkey` names the one before: it counts for what is published already, and for nothing else"
             }
             Self::VersionTaken { .. } => "what is published never changes: take another version",
             Self::Older { .. } => "`--allow-older` takes the channel back on purpose",
@@ -194,7 +207,23 @@ impl Error {
         move |source| Self::Io { action, path, source }
     }
 
+    /// Of an index in a store.
+    pub(crate) fn of_stored(key: &str, error: whittle_release::Error) -> Self {
+        match error {
+            whittle_release::Error::Refused { culprit: Culprit::Key, .. } => {
+                Self::UnknownSigner { key: key.to_owned(), source: error.into() }
+            }
+            error => Self::damaged(key, chain(&error)),
+        }
+    }
+
     pub(crate) fn damaged(key: &str, why: impl Into<String>) -> Self {
         Self::Damaged { key: key.to_owned(), why: why.into() }
     }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

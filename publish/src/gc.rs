@@ -16,7 +16,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use whittle_format::limits::{MAX_INDEX_ENVELOPE_BYTES, MAX_STAGE_ENVELOPE_BYTES};
 use whittle_format::{Label, ShortDigest, Stage, shorten};
-use whittle_patcher_nostd::VerifiedStage;
+use whittle_patcher_nostd::{DocumentError, VerifiedStage};
 use whittle_release::directory::{ReleaseIndex, verify_index};
 use whittle_release::keys::Keyring;
 use whittle_release::{Sha256Digest, stage};
@@ -308,7 +308,7 @@ fn read_indexes(store: &Store, keys: &Keyring) -> Result<Indexes> {
         let found = store.get(&entry.key, MAX_INDEX_ENVELOPE_BYTES)?;
         let found = found.ok_or_else(|| Error::Absent(entry.key.clone()))?;
         let index = verify_index(&found.bytes, keys)
-            .map_err(|error| Error::damaged(&entry.key, chain(&error)))?;
+            .map_err(|error| Error::of_stored(&entry.key, error))?;
         check_place(&entry.key, place, &index)?;
         Ok::<_, Error>(index)
     })?;
@@ -326,14 +326,13 @@ fn read_stage(store: &Store, key: &str, keys: &Keyring) -> Result<Active> {
     let found =
         store.get(key, MAX_STAGE_ENVELOPE_BYTES)?.ok_or_else(|| Error::Absent(key.to_owned()))?;
     let stage = VerifiedStage::authenticate(&found.bytes, keys);
-    let stage = stage.map_err(|error| Error::damaged(key, error.to_string()))?;
+    let stage = stage.map_err(|error| match error {
+        DocumentError::UnknownKey => {
+            Error::UnknownSigner { key: key.to_owned(), source: Box::new(error) }
+        }
+        error => Error::damaged(key, error.to_string()),
+    })?;
     Ok(Active::of_stage(&stage))
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// An index stands where its product and its version say.

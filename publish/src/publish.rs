@@ -107,7 +107,7 @@ pub fn publish(
         releases.push(release);
     }
     releases.sort_by_key(|release| ReleaseOrder::of(&release.index().release));
-    let publisher = Publisher { store, keys: keys.keyring(), options };
+    let publisher = Publisher { store, stored_keys: keys.stored(), options };
     for (number, release) in releases.iter().enumerate() {
         publisher.check_version(release)?;
         if is_newest(&releases, number) {
@@ -148,7 +148,8 @@ fn all_files(releases: &[VerifiedRelease]) -> Vec<(&VerifiedRelease, ListedFile)
 
 struct Publisher<'a> {
     store: &'a Store,
-    keys: &'a Keyring,
+    /// What is in the store may be signed by these.
+    stored_keys: &'a Keyring,
     options: &'a Options,
 }
 
@@ -301,7 +302,9 @@ impl Publisher<'_> {
         if object.bytes == release.index_bytes() {
             return Ok(Some(Channel { object, other: None }));
         }
-        let current = verify_index(&object.bytes, self.keys)?.release;
+        let current = verify_index(&object.bytes, self.stored_keys)
+            .map_err(|error| Error::of_stored(&key, error))?
+            .release;
         if current.product != head.product {
             return Err(Error::damaged(&key, format!("it is of product `{}`", current.product)));
         }

@@ -27,9 +27,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PLACE")]
     to: String,
 
-    /// Public key that the releases must be signed by, in PEM; may be given several times. Development keys are refused.
+    /// Public key that the releases must be signed by, in PEM, minisign's format or 32 bytes; may be given several times. Development
+    /// keys are refused.
     #[arg(long = "pubkey", value_name = "FILE", required = true)]
     pubkeys: Vec<PathBuf>,
+
+    /// Public key that counts besides, but only for what is published already, as after a change of keys; may be given several times.
+    #[arg(long = "former-pubkey", value_name = "FILE")]
+    former_pubkeys: Vec<PathBuf>,
 
     /// Channel that shall have the release.
     #[arg(long, value_name = "NAME", value_parser = values::label, default_value = "stable")]
@@ -49,7 +54,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let keys = ReleaseKeys::read(&args.pubkeys)?;
+    let keys = ReleaseKeys::read(&args.pubkeys)?.with_former(&args.former_pubkeys)?;
     let store = Store::open(&args.to, super::variables())?;
     let options = Options {
         channel: args.channel,

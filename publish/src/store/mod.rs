@@ -264,5 +264,12 @@ mod tests {
         let plain = [("AWS_ENDPOINT_URL", "http://10.0.0.1:9000"), ("AWS_ACCESS_KEY_ID", "a")];
         let shown = why("s3://bucket", &[plain[0], plain[1], ("AWS_SECRET_ACCESS_KEY", "hunter2")]);
         assert!(shown.contains("https") && !shown.contains("hunter2"), "{shown}");
+        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3"] {
+            for address in ["https://anna:hunter2@host", "anna:hunter2@host", "https://hunter2@h/x"]
+            {
+                let shown = why("s3://bucket", &[plain[1], (name, address)]);
+                assert!(shown.contains(name) && !shown.contains("hunter2"), "{shown}");
+            }
+        }
     }
 }

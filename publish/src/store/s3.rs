@@ -61,6 +61,8 @@ impl S3 {
             ));
         }
         let prefix = Path::parse(prefix).map_err(|_| bad("the prefix is no path"))?;
+        let variables: Vec<_> = variables.into_iter().collect();
+        check_secrets(&variables).map_err(|why| bad_location(location, why))?;
         let builder = configure(variables).with_bucket_name(bucket);
         check_encryption(&builder).map_err(bad)?;
         let store = builder.build().map_err(|error| bad_location(location, told(&error)))?;
@@ -97,6 +99,18 @@ fn configure(variables: impl IntoIterator<Item = (String, String)>) -> AmazonS3B
         .with_retry(retry)
         .with_checksum_algorithm(Checksum::SHA256);
     known.fold(usual, |builder, (key, value)| builder.with_config(key, value))
+}
+
+/// Addresses are shown in errors, so they must hold no credentials.
+fn check_secrets(variables: &[(String, String)]) -> Result<(), String> {
+    let is_address = |name: &str| {
+        name.starts_with("AWS_")
+            && ["ENDPOINT", "URL", "URI"].iter().any(|part| name.contains(part))
+    };
+    match variables.iter().find(|(name, value)| is_address(name) && value.contains('@')) {
+        Some((name, _)) => Err(format!("{name} has credentials in it, which do not belong there")),
+        None => Ok(()),
+    }
 }
 
 /// Credentials and releases go over an encrypted way, unless somebody says that they need not.
