@@ -72,6 +72,27 @@ pub enum Error {
         /// The version.
         version: String,
     },
+    /// The approval in a release directory is of something else.
+    #[error("`{}` approves another release than the one beside it", .0.display())]
+    OtherApproval(PathBuf),
+    /// The keys file is of a product that is not published with it.
+    #[error("`{}` is of product `{product}`, of which no release is named", path.display())]
+    OtherKeys {
+        /// The file.
+        path: PathBuf,
+        /// Name of its product.
+        product: String,
+    },
+    /// There is a newer keys file.
+    #[error("`{key}` has version {current}, which is newer than {version}")]
+    OlderKeys {
+        /// Of which object.
+        key: String,
+        /// Version that is there.
+        current: u32,
+        /// Version that was to be published.
+        version: u32,
+    },
     /// The channel has a newer release.
     #[error(
         "channel `{channel}` of `{product}` has {current} with security counter {current_counter}, which is newer than \
@@ -167,6 +188,9 @@ impl Error {
             }
             Self::Damaged { .. }
             | Self::VersionTaken { .. }
+            | Self::OtherApproval(_)
+            | Self::OtherKeys { .. }
+            | Self::OlderKeys { .. }
             | Self::Older { .. }
             | Self::NoSuchRelease(_)
             | Self::KeepFile { .. }

@@ -23,8 +23,8 @@ use whittle_release::{Sha256Digest, stage};
 
 use crate::busy::Removing;
 use crate::layout::{
-    IndexPlace, OBJECTS, PRODUCTS, RolloutFile, object_key, parse_index, parse_object,
-    parse_rollout_file, release_key,
+    IndexPlace, OBJECTS, PRODUCTS, ProductFile, object_key, parse_approval, parse_index,
+    parse_object, parse_product_file, release_key,
 };
 use crate::order::ReleaseOrder;
 use crate::store::{Entry, Store};
@@ -256,6 +256,16 @@ pub fn gc(store: &Store, keys: &Keyring, options: &Options) -> Result<Collected>
             collected.young += 1;
         }
     }
+    for (entry, release) in &indexes.approvals {
+        if chosen.kept.contains_key(release) {
+            // Devices may ask for it.
+        } else if is_old(entry) {
+            collected.bytes += entry.size;
+            collected.objects.push(entry.key.clone());
+        } else {
+            collected.young += 1;
+        }
+    }
     let kept = chosen.kept.into_iter();
     collected.kept = kept.map(|(release, why)| Kept { release, why }).collect();
     collected.removed = chosen.removed.iter().map(|(named, _)| named.clone()).collect();
@@ -291,16 +301,24 @@ struct Indexes {
     channels: Vec<ReleaseIndex>,
     /// What rollouts are about whose stages lie in the store.
     rollouts: Vec<Active>,
+    /// With the releases that they approve.
+    approvals: Vec<(Entry, Named)>,
     unknown: Vec<String>,
 }
 
 fn read_indexes(store: &Store, keys: &Keyring) -> Result<Indexes> {
     let (mut known, mut rollouts, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    let mut approvals = Vec::new();
     for entry in store.list(PRODUCTS)? {
-        match (parse_index(&entry.key), parse_rollout_file(&entry.key)) {
+        if let Some((product, version)) = parse_approval(&entry.key) {
+            let release = Named { product: product.to_string(), version: version.to_string() };
+            approvals.push((entry, release));
+            continue;
+        }
+        match (parse_index(&entry.key), parse_product_file(&entry.key)) {
             (Some(place), _) => known.push((entry, place)),
-            (None, Some(RolloutFile::Stage)) => rollouts.push(read_stage(store, &entry.key, keys)?),
-            (None, Some(RolloutFile::Flags)) => {}
+            (None, Some(ProductFile::Stage)) => rollouts.push(read_stage(store, &entry.key, keys)?),
+            (None, Some(ProductFile::Other)) => {}
             (None, None) => unknown.push(entry.key),
         }
     }
@@ -319,7 +337,7 @@ fn read_indexes(store: &Store, keys: &Keyring) -> Result<Indexes> {
             IndexPlace::Channel { .. } => channels.push(index),
         }
     }
-    Ok(Indexes { releases, channels, rollouts, unknown })
+    Ok(Indexes { releases, channels, rollouts, approvals, unknown })
 }
 
 fn read_stage(store: &Store, key: &str, keys: &Keyring) -> Result<Active> {

@@ -7,17 +7,20 @@
 //! A reader begins at an index, so it finds everything that an index names, whenever it looks and wherever the publisher was
 //! killed. What is there already is not sent again, so publishing once more goes on where it was interrupted.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use whittle_format::Label;
-use whittle_format::limits::MAX_INDEX_ENVELOPE_BYTES;
+use whittle_format::limits::{MAX_INDEX_ENVELOPE_BYTES, MAX_KEYS_FILE_BYTES};
 use whittle_release::Sha256Digest;
+use whittle_release::approval::{APPROVAL_FILE, Approval, SignedApproval};
 use whittle_release::directory::{ListedFile, VerifiedRelease, verify_index};
 use whittle_release::keys::Keyring;
+use whittle_release::keys_file::KeysFile;
 
 use crate::busy::Publishing;
-use crate::layout::{channel_key, object_key, release_key};
+use crate::layout::{approval_key, channel_key, keys_key, object_key, release_key};
 use crate::order::ReleaseOrder;
 use crate::store::{Condition, Lifetime, Object, Store, Written};
 use crate::{Error, ReleaseKeys, Result, workers};
@@ -34,6 +37,8 @@ pub struct Options {
     pub threads: usize,
     /// Whether a channel may be taken back to an older release.
     pub allow_older: bool,
+    /// A keys file, which devices of its product shall find beside their channels; none to leave there what is there.
+    pub keys_file: Option<PathBuf>,
     /// Whether objects that are there are read back and compared; otherwise their sizes are.
     pub read_back: bool,
 }
@@ -100,10 +105,11 @@ pub fn publish(
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<Published> {
-    let mut releases = Vec::new();
+    let (mut releases, mut documents) = (Vec::new(), BTreeMap::new());
     for directory in directories {
         let release = VerifiedRelease::open(directory, keys.keyring())?;
         release.verify_files()?;
+        documents.extend(read_approval(directory, &release)?);
         releases.push(release);
     }
     releases.sort_by_key(|release| ReleaseOrder::of(&release.index().release));
@@ -114,9 +120,13 @@ pub fn publish(
             publisher.check_channel(release)?;
         }
     }
+    if let Some(file) = &options.keys_file {
+        documents.extend(publisher.read_keys(file, &releases)?);
+    }
     let busy = Publishing::begin(store)?;
     let mut published = publisher.send_objects(&releases, &busy, progress)?;
     publisher.make_sure(&releases, &busy)?;
+    publisher.send_documents(&documents)?;
     for (number, release) in releases.iter().enumerate() {
         busy.keep_up()?;
         published.releases.push(publisher.name(release, is_newest(&releases, number))?);
@@ -126,6 +136,23 @@ pub fn publish(
         publisher.make_sure(&releases, &busy)?;
     }
     Ok(published)
+}
+
+/// Documents that devices read besides the indexes, by their keys.
+type Documents = BTreeMap<String, Vec<u8>>;
+
+/// Reads the approval that lies in a release directory, if there is one, and checks what it is about; devices check who signed it.
+fn read_approval(directory: &Path, release: &VerifiedRelease) -> Result<Option<(String, Vec<u8>)>> {
+    let path = directory.join(APPROVAL_FILE);
+    if !path.try_exists().map_err(Error::io("read", &path))? {
+        return Ok(None);
+    }
+    let signed = SignedApproval::read(&path)?;
+    if signed.approval != Approval(release.index().release) {
+        return Err(Error::OtherApproval(path));
+    }
+    let Approval(head) = &signed.approval;
+    Ok(Some((approval_key(&head.product, &head.target_version), signed.emit()?)))
 }
 
 /// Whether no later one is of the same product: a channel gets the newest.
@@ -191,6 +218,40 @@ impl Publisher<'_> {
             busy.keep_up()?;
             self.send_object(release, file, false)
         })?;
+        Ok(())
+    }
+
+    /// Reads a keys file, which must be of a product that is published, and not older than the one that is there.
+    fn read_keys(
+        &self,
+        path: &Path,
+        releases: &[VerifiedRelease],
+    ) -> Result<Option<(String, Vec<u8>)>> {
+        let file = KeysFile::read(path)?;
+        let head = &file.newest().head;
+        if !releases.iter().any(|release| release.index().release.product == head.product) {
+            let (path, product) = (path.to_owned(), head.product.to_string());
+            return Err(Error::OtherKeys { path, product });
+        }
+        let key = keys_key(&head.product);
+        if let Some(found) = self.store.get(&key, MAX_KEYS_FILE_BYTES)? {
+            let current = KeysFile::parse(&format!("`{key}`"), &found.bytes)?.newest().head.version;
+            if head.version < current {
+                return Err(Error::OlderKeys { key, current, version: head.version });
+            }
+        }
+        Ok(Some((key, file.emit()?)))
+    }
+
+    /// Writes what devices read besides the indexes, unless it is there.
+    fn send_documents(&self, documents: &Documents) -> Result<()> {
+        for (key, bytes) in documents {
+            let found = self.store.stat(key)?.filter(|found| found.size == bytes.len() as u64);
+            let found = found.map(|_| self.store.get(key, bytes.len())).transpose()?.flatten();
+            if found.is_none_or(|found| found.bytes != *bytes) {
+                self.store.put(key, bytes, Condition::Always, Lifetime::UntilTheNext)?;
+            }
+        }
         Ok(())
     }
 

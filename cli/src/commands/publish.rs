@@ -48,6 +48,10 @@ pub(crate) struct Args {
     #[arg(long)]
     allow_older: bool,
 
+    /// Keys file that devices of the product shall find beside their channels, in `products/<product>/keys.bin`.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+
     /// Read what is there already and compare it; otherwise sizes are compared.
     #[arg(long)]
     read_back: bool,
@@ -60,6 +64,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         channel: args.channel,
         threads: args.jobs.get(),
         allow_older: args.allow_older,
+        keys_file: args.keys.clone(),
         read_back: args.read_back,
     };
     let bar = indicatif::ProgressBar::new(0);

@@ -12,7 +12,10 @@ use whittle_publish::Error;
 use whittle_publish::gc::{Active, Collected, Options, Why, gc};
 use whittle_publish::publish::Event;
 use whittle_publish::pull::{Request, Which, pull};
+use whittle_release::approval::{APPROVAL_FILE, SignedApproval};
 use whittle_release::directory::VerifiedRelease;
+use whittle_release::keys::Signer as _;
+use whittle_release::keys_file::{KeyDocument, KeysFile};
 use whittle_release::stage;
 
 use crate::place::Place;
@@ -376,5 +379,63 @@ fn what_is_no_file_or_has_no_end_is_not_read() {
             let refused = gc(&place.store(), &keyring(), &options(1));
             assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
         }
+    }
+}
+
+#[test]
+fn approvals_and_keys_lie_where_devices_look_and_go_with_their_releases() {
+    let room = TempDir::new().expect("there is room");
+    let [first, second] = ["1.0", "1.1"].map(|version| Plan::new(version, 1).write(room.path()));
+    let approve = |of: &Path, into: &Path| {
+        let release = VerifiedRelease::open(of, &keyring()).expect("opens");
+        let mut approval = SignedApproval::of(release.index()).expect("fits");
+        approval
+            .sign(&key())
+            .and_then(|()| approval.write(&into.join(APPROVAL_FILE)))
+            .expect("signed");
+        approval.emit().expect("signed")
+    };
+    let keys_file = |product: &str, version: u32| {
+        let [path, out] = ["keys.json", "keys.bin"].map(|name| room.path().join(name));
+        let public: String = whittle_release::image::hex(&key().public_key());
+        let json = format!(
+            r#"{{"product": "{product}", "version": {version}, "keys": [{{"public_key": "{public}", "roles": ["all"]}}]}}"#
+        );
+        std::fs::write(&path, json).expect("written");
+        let document = KeyDocument::read(&path).expect("a document");
+        let mut file = KeysFile::new(document).expect("fits");
+        file.sign(&key()).and_then(|()| file.write(&out)).expect("signed");
+        out
+    };
+    for place in Place::each() {
+        let publish = |release: &PathBuf, keys_file: Option<PathBuf>| {
+            let options =
+                whittle_publish::publish::Options { keys_file, ..crate::support::options() };
+            let keys = crate::support::release_keys();
+            let publish = whittle_publish::publish::publish;
+            publish(&place.store(), from_ref(release), &keys, &options, &|_| {})
+        };
+        approve(&second, &first);
+        let refused = publish(&first, None).expect_err("it approves the other one");
+        assert!(matches!(refused, Error::OtherApproval(_)), "{refused:?}");
+        let bytes = approve(&first, &first);
+        approve(&second, &second);
+        let refused = publish(&first, Some(keys_file("toaster", 1))).expect_err("another product");
+        assert!(matches!(refused, Error::OtherKeys { .. }), "{refused:?}");
+        assert!(place.keys().is_empty(), "nothing was written");
+        publish(&first, Some(keys_file("thermostat", 2))).expect("publishes");
+        let refused = publish(&first, Some(keys_file("thermostat", 1))).expect_err("an older one");
+        assert!(matches!(refused, Error::OlderKeys { .. }), "{refused:?}");
+        publish(&second, Some(keys_file("thermostat", 3))).expect("publishes");
+        let approvals =
+            ["products/thermostat/approvals/1.0.cose", "products/thermostat/approvals/1.1.cose"];
+        assert_eq!(place.under("products/thermostat/approvals/"), approvals);
+        assert_eq!(place.keys()[approvals[0]], bytes.len() as u64);
+
+        let done = collect(&place, &options(1));
+        assert!(done.unknown.is_empty(), "{done:?}");
+        assert!(done.objects.iter().any(|key| key == approvals[0]));
+        assert_eq!(place.under("products/thermostat/approvals/"), approvals[1..]);
+        assert_eq!(place.under("products/thermostat/keys.bin").len(), 1);
     }
 }

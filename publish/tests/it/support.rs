@@ -119,7 +119,13 @@ pub(crate) fn pipe(path: &Path) {
 }
 
 pub(crate) fn options() -> Options {
-    Options { channel: label("stable"), threads: 4, allow_older: false, read_back: false }
+    Options {
+        channel: label("stable"),
+        threads: 4,
+        allow_older: false,
+        keys_file: None,
+        read_back: false,
+    }
 }
 
 pub(crate) fn publish(store: &Store, releases: &[PathBuf]) -> Result<Published> {
