@@ -28,6 +28,10 @@ pub const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 /// What temporary files begin with.
 const TEMPORARY_PREFIX: &str = ".whittle-";
 
+/// How many digits name a shard, and an entry.
+const SHARD_DIGITS: usize = 2;
+const KEY_DIGITS: usize = 64;
+
 /// Artifacts in a directory. Any number of processes may share it.
 #[derive(Debug)]
 pub struct DirectoryCache {
@@ -65,17 +69,28 @@ impl DirectoryCache {
         self.prune()
     }
 
-    /// Removes the longest unused entries until the others are small enough together.
+    /// Removes the longest unused entries until the others are small enough together. What is not the cache's own neither counts nor
+    /// goes: the directory may be one that somebody named by a slip of the pen.
     fn prune(&self) -> std::io::Result<()> {
         let mut entries = Vec::new();
         for shard in fs::read_dir(&self.directory)? {
-            let shard = shard?.path();
-            // Not ours, or gone by now.
-            let Ok(files) = fs::read_dir(&shard) else { continue };
+            let shard = shard?;
+            let is_shard = |name: &str| is_digits(name, SHARD_DIGITS);
+            let Some(name) = shard.file_name().into_string().ok().filter(|name| is_shard(name))
+            else {
+                continue;
+            };
+            // A link leads elsewhere, and is not followed.
+            if !shard.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            // Gone by now, perhaps.
+            let Ok(files) = fs::read_dir(shard.path()) else { continue };
             for file in files {
                 let Ok(file) = file else { continue };
                 let Ok(data) = file.metadata() else { continue };
-                if data.is_file() {
+                let is_own = file.file_name().to_str().is_some_and(|file| is_entry(&name, file));
+                if is_own && data.is_file() {
                     entries.push((data.modified()?, data.len(), file.path()));
                 }
             }
@@ -93,9 +108,21 @@ impl DirectoryCache {
     }
 }
 
+/// Whether a file of this name in this shard is the cache's: an entry, or one that was being written.
+fn is_entry(shard: &str, file: &str) -> bool {
+    file.starts_with(TEMPORARY_PREFIX) || (file.starts_with(shard) && is_digits(file, KEY_DIGITS))
+}
+
+fn is_digits(name: &str, count: usize) -> bool {
+    name.len() == count && name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 impl ArtifactCache for DirectoryCache {
     fn load(&self, key: &CacheKey) -> Option<Vec<u8>> {
-        let file = File::open(self.path(key)).ok()?;
+        let path = self.path(key);
+        // Looked at before it is opened: a pipe would be waited for.
+        fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        let file = File::open(path).ok()?;
         // Where this fails, the entry looks older than it is.
         let _ = file.set_modified(SystemTime::now());
         let mut entry = Vec::new();
@@ -151,7 +178,12 @@ impl ArtifactCache for SharedCache {
         if self.trouble().is_some() {
             return None;
         }
-        Some(self.check(self.store.get(&artifact_key(&key.to_string())))??.bytes)
+        let max_bytes = usize::try_from(MAX_ENTRY_BYTES).unwrap_or(usize::MAX);
+        match self.store.get(&artifact_key(&key.to_string()), max_bytes) {
+            // What is no entry is made anew.
+            Err(crate::Error::Damaged { .. }) => None,
+            found => Some(self.check(found)??.bytes),
+        }
     }
 
     fn store(&self, key: &CacheKey, entry: &[u8]) {

@@ -56,6 +56,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// What is in a store is signed by a key that was not named.
+    #[error("`{key}`, which is published already, is signed by a key that was not named")]
+    UnknownSigner {
+        /// Of which object.
+        key: String,
+        /// Which key that is.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The version is published already, with another index.
     #[error("{product} {version} is already published, with another index")]
     VersionTaken {
@@ -63,6 +71,27 @@ pub enum Error {
         product: String,
         /// The version.
         version: String,
+    },
+    /// The approval in a release directory is of something else.
+    #[error("`{}` approves another release than the one beside it", .0.display())]
+    OtherApproval(PathBuf),
+    /// The keys file is of a product that is not published with it.
+    #[error("`{}` is of product `{product}`, of which no release is named", path.display())]
+    OtherKeys {
+        /// The file.
+        path: PathBuf,
+        /// Name of its product.
+        product: String,
+    },
+    /// There is a newer keys file.
+    #[error("`{key}` has version {current}, which is newer than {version}")]
+    OlderKeys {
+        /// Of which object.
+        key: String,
+        /// Version that is there.
+        current: u32,
+        /// Version that was to be published.
+        version: u32,
     },
     /// The channel has a newer release.
     #[error(
@@ -99,6 +128,9 @@ pub enum Error {
     /// Somebody is publishing, so nothing can be removed.
     #[error("somebody has been publishing for {0} s, or was killed then")]
     Publishing(u64),
+    /// Somebody else is fetching the same package into the same file.
+    #[error("somebody else is fetching into `{}`", .0.display())]
+    Fetching(PathBuf),
     /// A release that must be kept is not in the store.
     #[error("{0} is to be kept, but is not in the store")]
     NoSuchRelease(String),
@@ -148,11 +180,17 @@ impl Error {
             | Self::Contended { .. }
             | Self::GcRunning(_)
             | Self::Publishing(_)
+            | Self::Fetching(_)
             | Self::Io { .. }
             | Self::NoRandomness(_) => Culprit::Io,
-            Self::Denied { .. } | Self::DevelopmentKey(_) => Culprit::Key,
+            Self::Denied { .. } | Self::DevelopmentKey(_) | Self::UnknownSigner { .. } => {
+                Culprit::Key
+            }
             Self::Damaged { .. }
             | Self::VersionTaken { .. }
+            | Self::OtherApproval(_)
+            | Self::OtherKeys { .. }
+            | Self::OlderKeys { .. }
             | Self::Older { .. }
             | Self::NoSuchRelease(_)
             | Self::KeepFile { .. }
@@ -166,6 +204,9 @@ impl Error {
         Some(match self {
             Self::DevelopmentKey(_) => {
                 "sign the release with a key that is looked after: `whittle keygen` makes one"
+            }
+            Self::UnknownSigner { .. } => {
+                "after a change of keys, `--former-pubkey` names the one before: it counts for what is published already, and for nothing else"
             }
             Self::VersionTaken { .. } => "what is published never changes: take another version",
             Self::Older { .. } => "`--allow-older` takes the channel back on purpose",
@@ -190,7 +231,23 @@ impl Error {
         move |source| Self::Io { action, path, source }
     }
 
+    /// Of an index in a store.
+    pub(crate) fn of_stored(key: &str, error: whittle_release::Error) -> Self {
+        match error {
+            whittle_release::Error::Refused { culprit: Culprit::Key, .. } => {
+                Self::UnknownSigner { key: key.to_owned(), source: error.into() }
+            }
+            error => Self::damaged(key, chain(&error)),
+        }
+    }
+
     pub(crate) fn damaged(key: &str, why: impl Into<String>) -> Self {
         Self::Damaged { key: key.to_owned(), why: why.into() }
     }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -9,19 +9,22 @@
 //! be understood ends it before anything is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use whittle_format::limits::{MAX_INDEX_ENVELOPE_BYTES, MAX_STAGE_ENVELOPE_BYTES};
 use whittle_format::{Label, ShortDigest, Stage, shorten};
-use whittle_patcher_nostd::VerifiedStage;
+use whittle_patcher_nostd::{DocumentError, VerifiedStage};
 use whittle_release::directory::{ReleaseIndex, verify_index};
 use whittle_release::keys::Keyring;
 use whittle_release::{Sha256Digest, stage};
 
 use crate::busy::Removing;
 use crate::layout::{
-    IndexPlace, OBJECTS, PRODUCTS, RolloutFile, object_key, parse_index, parse_object,
-    parse_rollout_file, release_key,
+    IndexPlace, OBJECTS, PRODUCTS, ProductFile, object_key, parse_approval, parse_index,
+    parse_object, parse_product_file, release_key,
 };
 use crate::order::ReleaseOrder;
 use crate::store::{Entry, Store};
@@ -29,6 +32,9 @@ use crate::{Error, Result, workers};
 
 /// Indexes are small: so many are read at a time.
 const READERS: usize = 8;
+
+/// Largest list of releases to keep: a hundred thousand of them.
+const MAX_KEEP_FILE_BYTES: u64 = 16 << 20;
 
 /// Objects are removed in so many steps as this many make, between each of which the time is looked at.
 const BATCH: usize = 64;
@@ -79,7 +85,7 @@ impl Active {
     /// # Errors
     /// [`Error::Io`] or [`Error::KeepFile`].
     pub fn read_list(path: &Path) -> Result<Vec<Self>> {
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = read_limited(path).map_err(Error::io("read", path))?;
         let wrong = |source| Error::KeepFile { path: path.to_owned(), source };
         let file: KeepFile = serde_json::from_slice(&bytes).map_err(wrong)?;
         file.active.into_iter().map(TryInto::try_into).collect::<Result<_, _>>().map_err(
@@ -122,6 +128,17 @@ impl Active {
             }
         }
     }
+}
+
+/// Reads a file whose end may never come.
+fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_KEEP_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_KEEP_FILE_BYTES {
+        let why = format!("it has more than {MAX_KEEP_FILE_BYTES} bytes");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(bytes)
 }
 
 #[derive(Deserialize)]
@@ -215,6 +232,7 @@ pub fn gc(store: &Store, keys: &Keyring, options: &Options) -> Result<Collected>
     if options.keep == 0 {
         return Err(Error::KeepsNothing);
     }
+    store.must_exist()?;
     let busy = match options.dry_run {
         true => None,
         false => Some(Removing::begin(store, options.grace_s)?),
@@ -234,6 +252,16 @@ pub fn gc(store: &Store, keys: &Keyring, options: &Options) -> Result<Collected>
         } else if is_old(&entry) {
             collected.bytes += entry.size;
             collected.objects.push(entry.key);
+        } else {
+            collected.young += 1;
+        }
+    }
+    for (entry, release) in &indexes.approvals {
+        if chosen.kept.contains_key(release) {
+            // Devices may ask for it.
+        } else if is_old(entry) {
+            collected.bytes += entry.size;
+            collected.objects.push(entry.key.clone());
         } else {
             collected.young += 1;
         }
@@ -273,24 +301,32 @@ struct Indexes {
     channels: Vec<ReleaseIndex>,
     /// What rollouts are about whose stages lie in the store.
     rollouts: Vec<Active>,
+    /// With the releases that they approve.
+    approvals: Vec<(Entry, Named)>,
     unknown: Vec<String>,
 }
 
 fn read_indexes(store: &Store, keys: &Keyring) -> Result<Indexes> {
     let (mut known, mut rollouts, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    let mut approvals = Vec::new();
     for entry in store.list(PRODUCTS)? {
-        match (parse_index(&entry.key), parse_rollout_file(&entry.key)) {
+        if let Some((product, version)) = parse_approval(&entry.key) {
+            let release = Named { product: product.to_string(), version: version.to_string() };
+            approvals.push((entry, release));
+            continue;
+        }
+        match (parse_index(&entry.key), parse_product_file(&entry.key)) {
             (Some(place), _) => known.push((entry, place)),
-            (None, Some(RolloutFile::Stage)) => rollouts.push(read_stage(store, &entry.key, keys)?),
-            (None, Some(RolloutFile::Flags)) => {}
+            (None, Some(ProductFile::Stage)) => rollouts.push(read_stage(store, &entry.key, keys)?),
+            (None, Some(ProductFile::Other)) => {}
             (None, None) => unknown.push(entry.key),
         }
     }
     let read = workers::for_each(&known, READERS, |(entry, place)| {
-        let found = store.get(&entry.key)?;
+        let found = store.get(&entry.key, MAX_INDEX_ENVELOPE_BYTES)?;
         let found = found.ok_or_else(|| Error::Absent(entry.key.clone()))?;
         let index = verify_index(&found.bytes, keys)
-            .map_err(|error| Error::damaged(&entry.key, chain(&error)))?;
+            .map_err(|error| Error::of_stored(&entry.key, error))?;
         check_place(&entry.key, place, &index)?;
         Ok::<_, Error>(index)
     })?;
@@ -301,20 +337,20 @@ fn read_indexes(store: &Store, keys: &Keyring) -> Result<Indexes> {
             IndexPlace::Channel { .. } => channels.push(index),
         }
     }
-    Ok(Indexes { releases, channels, rollouts, unknown })
+    Ok(Indexes { releases, channels, rollouts, approvals, unknown })
 }
 
 fn read_stage(store: &Store, key: &str, keys: &Keyring) -> Result<Active> {
-    let found = store.get(key)?.ok_or_else(|| Error::Absent(key.to_owned()))?;
+    let found =
+        store.get(key, MAX_STAGE_ENVELOPE_BYTES)?.ok_or_else(|| Error::Absent(key.to_owned()))?;
     let stage = VerifiedStage::authenticate(&found.bytes, keys);
-    let stage = stage.map_err(|error| Error::damaged(key, error.to_string()))?;
+    let stage = stage.map_err(|error| match error {
+        DocumentError::UnknownKey => {
+            Error::UnknownSigner { key: key.to_owned(), source: Box::new(error) }
+        }
+        error => Error::damaged(key, error.to_string()),
+    })?;
     Ok(Active::of_stage(&stage))
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// An index stands where its product and its version say.

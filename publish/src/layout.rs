@@ -4,6 +4,8 @@
 //! by-sha256/<2 digits>/<64 digits>                packages and attachments by their content; never changed
 //! products/<product>/releases/<version>.cose      the signed index of a release; never changed
 //! products/<product>/channels/<channel>.cose      the same bytes: the release that devices of a channel shall have
+//! products/<product>/approvals/<version>.cose     who approves the release, where devices want several who do
+//! products/<product>/keys.bin                     which keys count, for devices that learn new ones
 //! products/<product>/{stage,flags,way-back-stage}.bin  what a rollout says to devices, where it is driven without a server
 //! artifacts/<2 digits>/<64 digits>                encoded artifacts that builds share, where a store is also their cache
 //! busy/…                                          who is at work, see `busy.rs`
@@ -23,6 +25,8 @@ pub(crate) const BUSY: &str = "busy/";
 const INDEX_SUFFIX: &str = ".cose";
 const RELEASES: &str = "releases";
 const CHANNELS: &str = "channels";
+const APPROVALS: &str = "approvals";
+const KEYS_FILE: &str = "keys.bin";
 
 /// The key of a package or an attachment.
 #[must_use]
@@ -42,6 +46,18 @@ pub fn channel_key(product: &Label, channel: &Label) -> String {
     format!("{PRODUCTS}{product}/{CHANNELS}/{channel}{INDEX_SUFFIX}")
 }
 
+/// The key of the approval of a release.
+#[must_use]
+pub fn approval_key(product: &Label, version: &Label) -> String {
+    format!("{PRODUCTS}{product}/{APPROVALS}/{version}{INDEX_SUFFIX}")
+}
+
+/// The key of the keys file of a product.
+#[must_use]
+pub fn keys_key(product: &Label) -> String {
+    format!("{PRODUCTS}{product}/{KEYS_FILE}")
+}
+
 /// The key of an encoded artifact; `name` has 64 digits.
 pub(crate) fn artifact_key(name: &str) -> String {
     sharded(ARTIFACTS, name)
@@ -58,21 +74,22 @@ pub(crate) fn parse_object(key: &str) -> Option<Sha256Digest> {
     (object_key(&digest) == key).then_some(digest)
 }
 
-/// What a rollout publishes, by its place.
+/// What a product has besides its indexes and approvals, by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RolloutFile {
+pub(crate) enum ProductFile {
     /// Names a release that devices have, or shall have.
     Stage,
-    Flags,
+    /// Names none, and stays: flags and keys.
+    Other,
 }
 
-/// The file of a rollout that a key names; none if it names none.
-pub(crate) fn parse_rollout_file(key: &str) -> Option<RolloutFile> {
+/// The file of a product that a key names; none if it names none.
+pub(crate) fn parse_product_file(key: &str) -> Option<ProductFile> {
     let (product, file) = key.strip_prefix(PRODUCTS)?.split_once('/')?;
     product.parse::<Label>().ok()?;
     match file {
-        "stage.bin" | "way-back-stage.bin" => Some(RolloutFile::Stage),
-        "flags.bin" => Some(RolloutFile::Flags),
+        "stage.bin" | "way-back-stage.bin" => Some(ProductFile::Stage),
+        "flags.bin" | KEYS_FILE => Some(ProductFile::Other),
         _ => None,
     }
 }
@@ -97,6 +114,13 @@ pub(crate) fn parse_index(key: &str) -> Option<IndexPlace> {
     }
 }
 
+/// The product and the version of which an approval with this key is; none if none belongs there.
+pub(crate) fn parse_approval(key: &str) -> Option<(Label, Label)> {
+    let (product, rest) = key.strip_prefix(PRODUCTS)?.split_once('/')?;
+    let version = rest.strip_prefix(APPROVALS)?.strip_prefix('/')?.strip_suffix(INDEX_SUFFIX)?;
+    Some((product.parse().ok()?, version.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +133,10 @@ mod tests {
         assert_eq!(place, Some(IndexPlace::Release { product, version }));
         let place = parse_index(&channel_key(&product, &version));
         assert_eq!(place, Some(IndexPlace::Channel { product, channel: version }));
+        assert_eq!(parse_index(&approval_key(&product, &version)), None);
+        assert_eq!(parse_approval(&approval_key(&product, &version)), Some((product, version)));
+        assert_eq!(parse_approval(&release_key(&product, &version)), None);
+        assert_eq!(parse_product_file(&keys_key(&product)), Some(ProductFile::Other));
         for other in
             ["products/p/releases/1.cose/x", "products/p/1.cose", "products/p/x/1.cose", "p"]
         {

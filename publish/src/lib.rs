@@ -38,7 +38,7 @@
 //! let store = Store::open(&address, std::env::vars())?;
 //! let keys = whittle_publish::ReleaseKeys::read(&[public])?;
 //! let options = publish::Options {
-//!     channel: "stable".parse()?, threads: 8, allow_older: false, read_back: false,
+//!     channel: "stable".parse()?, threads: 8, allow_older: false, keys_file: None, read_back: false,
 //! };
 //! let published = publish::publish(&store, &[release], &keys, &options, &|_| {})?;
 //! assert_eq!(published.releases[0].version, "1.2.2");

@@ -1,23 +1,26 @@
 //! Publishes releases: what never changes first, the small index that names it last.
 //!
 //! ```text
-//! verify ─▶ may the channel have it? ─▶ objects, several at once ─▶ index of the release ─▶ index of the channel
+//! verify ─▶ may the channel have it? ─▶ objects, several at once ─▶ still there? ─▶ index of the release ─▶ index of the channel
 //! ```
 //!
 //! A reader begins at an index, so it finds everything that an index names, whenever it looks and wherever the publisher was
 //! killed. What is there already is not sent again, so publishing once more goes on where it was interrupted.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use whittle_format::Label;
-use whittle_format::limits::MAX_INDEX_ENVELOPE_BYTES;
+use whittle_format::limits::{MAX_INDEX_ENVELOPE_BYTES, MAX_KEYS_FILE_BYTES};
 use whittle_release::Sha256Digest;
+use whittle_release::approval::{APPROVAL_FILE, Approval, SignedApproval};
 use whittle_release::directory::{ListedFile, VerifiedRelease, verify_index};
 use whittle_release::keys::Keyring;
+use whittle_release::keys_file::KeysFile;
 
 use crate::busy::Publishing;
-use crate::layout::{channel_key, object_key, release_key};
+use crate::layout::{approval_key, channel_key, keys_key, object_key, release_key};
 use crate::order::ReleaseOrder;
 use crate::store::{Condition, Lifetime, Object, Store, Written};
 use crate::{Error, ReleaseKeys, Result, workers};
@@ -34,6 +37,8 @@ pub struct Options {
     pub threads: usize,
     /// Whether a channel may be taken back to an older release.
     pub allow_older: bool,
+    /// A keys file, which devices of its product shall find beside their channels; none to leave there what is there.
+    pub keys_file: Option<PathBuf>,
     /// Whether objects that are there are read back and compared; otherwise their sizes are.
     pub read_back: bool,
 }
@@ -100,26 +105,54 @@ pub fn publish(
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<Published> {
-    let mut releases = Vec::new();
+    let (mut releases, mut documents) = (Vec::new(), BTreeMap::new());
     for directory in directories {
         let release = VerifiedRelease::open(directory, keys.keyring())?;
         release.verify_files()?;
+        documents.extend(read_approval(directory, &release)?);
         releases.push(release);
     }
     releases.sort_by_key(|release| ReleaseOrder::of(&release.index().release));
-    let publisher = Publisher { store, keys: keys.keyring(), options };
+    let publisher = Publisher { store, stored_keys: keys.stored(), options };
     for (number, release) in releases.iter().enumerate() {
         publisher.check_version(release)?;
         if is_newest(&releases, number) {
             publisher.check_channel(release)?;
         }
     }
-    let _busy = Publishing::begin(store)?;
-    let mut published = publisher.send_objects(&releases, progress)?;
+    if let Some(file) = &options.keys_file {
+        documents.extend(publisher.read_keys(file, &releases)?);
+    }
+    let busy = Publishing::begin(store)?;
+    let mut published = publisher.send_objects(&releases, &busy, progress)?;
+    publisher.make_sure(&releases, &busy)?;
+    publisher.send_documents(&documents)?;
     for (number, release) in releases.iter().enumerate() {
+        busy.keep_up()?;
         published.releases.push(publisher.name(release, is_newest(&releases, number))?);
     }
+    if busy.may_have_lapsed() {
+        // A write that took so long may name what somebody has removed in between.
+        publisher.make_sure(&releases, &busy)?;
+    }
     Ok(published)
+}
+
+/// Documents that devices read besides the indexes, by their keys.
+type Documents = BTreeMap<String, Vec<u8>>;
+
+/// Reads the approval that lies in a release directory, if there is one, and checks what it is about; devices check who signed it.
+fn read_approval(directory: &Path, release: &VerifiedRelease) -> Result<Option<(String, Vec<u8>)>> {
+    let path = directory.join(APPROVAL_FILE);
+    if !path.try_exists().map_err(Error::io("read", &path))? {
+        return Ok(None);
+    }
+    let signed = SignedApproval::read(&path)?;
+    if signed.approval != Approval(release.index().release) {
+        return Err(Error::OtherApproval(path));
+    }
+    let Approval(head) = &signed.approval;
+    Ok(Some((approval_key(&head.product, &head.target_version), signed.emit()?)))
 }
 
 /// Whether no later one is of the same product: a channel gets the newest.
@@ -129,9 +162,21 @@ fn is_newest(releases: &[VerifiedRelease], number: usize) -> bool {
     releases.get(number).is_some_and(|this| !later.map(product).any(|other| other == product(this)))
 }
 
+/// All files of the releases, each once.
+fn all_files(releases: &[VerifiedRelease]) -> Vec<(&VerifiedRelease, ListedFile)> {
+    let files = releases
+        .iter()
+        .flat_map(|release| release.index().files().into_iter().map(move |file| (release, file)));
+    let mut files: Vec<_> = files.collect();
+    files.sort_by_key(|(_, file)| file.digest);
+    files.dedup_by_key(|(_, file)| file.digest);
+    files
+}
+
 struct Publisher<'a> {
     store: &'a Store,
-    keys: &'a Keyring,
+    /// What is in the store may be signed by these.
+    stored_keys: &'a Keyring,
     options: &'a Options,
 }
 
@@ -146,17 +191,14 @@ impl Publisher<'_> {
     fn send_objects(
         &self,
         releases: &[VerifiedRelease],
+        busy: &Publishing<'_>,
         progress: Progress<'_>,
     ) -> Result<Published> {
-        let files = releases.iter().flat_map(|release| {
-            release.index().files().into_iter().map(move |file| (release, file))
-        });
-        let mut files: Vec<_> = files.collect();
-        files.sort_by_key(|(_, file)| file.digest);
-        files.dedup_by_key(|(_, file)| file.digest);
+        let files = all_files(releases);
         progress(Event::Begin { objects: files.len() });
         let sent = workers::for_each(&files, self.options.threads, |(release, file)| {
-            let uploaded = self.send_object(release, file)?;
+            busy.keep_up()?;
+            let uploaded = self.send_object(release, file, self.options.read_back)?;
             progress(Event::Object { bytes: file.size, uploaded });
             Ok::<_, Error>((uploaded, u64::from(file.size)))
         })?;
@@ -169,10 +211,59 @@ impl Publisher<'_> {
         })
     }
 
+    /// Makes sure that nobody removes, and sends again what somebody has removed until now, who took this publisher for killed.
+    fn make_sure(&self, releases: &[VerifiedRelease], busy: &Publishing<'_>) -> Result<()> {
+        busy.renew()?;
+        workers::for_each(&all_files(releases), self.options.threads, |(release, file)| {
+            busy.keep_up()?;
+            self.send_object(release, file, false)
+        })?;
+        Ok(())
+    }
+
+    /// Reads a keys file, which must be of a product that is published, and not older than the one that is there.
+    fn read_keys(
+        &self,
+        path: &Path,
+        releases: &[VerifiedRelease],
+    ) -> Result<Option<(String, Vec<u8>)>> {
+        let file = KeysFile::read(path)?;
+        let head = &file.newest().head;
+        if !releases.iter().any(|release| release.index().release.product == head.product) {
+            let (path, product) = (path.to_owned(), head.product.to_string());
+            return Err(Error::OtherKeys { path, product });
+        }
+        let key = keys_key(&head.product);
+        if let Some(found) = self.store.get(&key, MAX_KEYS_FILE_BYTES)? {
+            let current = KeysFile::parse(&format!("`{key}`"), &found.bytes)?.newest().head.version;
+            if head.version < current {
+                return Err(Error::OlderKeys { key, current, version: head.version });
+            }
+        }
+        Ok(Some((key, file.emit()?)))
+    }
+
+    /// Writes what devices read besides the indexes, unless it is there.
+    fn send_documents(&self, documents: &Documents) -> Result<()> {
+        for (key, bytes) in documents {
+            let found = self.store.stat(key)?.filter(|found| found.size == bytes.len() as u64);
+            let found = found.map(|_| self.store.get(key, bytes.len())).transpose()?.flatten();
+            if found.is_none_or(|found| found.bytes != *bytes) {
+                self.store.put(key, bytes, Condition::Always, Lifetime::UntilTheNext)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Sends an object unless it is there as it should be; tells whether it was sent.
-    fn send_object(&self, release: &VerifiedRelease, file: &ListedFile) -> Result<bool> {
+    fn send_object(
+        &self,
+        release: &VerifiedRelease,
+        file: &ListedFile,
+        read_back: bool,
+    ) -> Result<bool> {
         let key = object_key(&file.digest);
-        if self.is_there(&key, file)? {
+        if self.is_there(&key, file, read_back)? {
             return Ok(false);
         }
         // Read again, and compared with the index again: the directory may have changed.
@@ -181,12 +272,16 @@ impl Publisher<'_> {
         Ok(true)
     }
 
-    fn is_there(&self, key: &str, file: &ListedFile) -> Result<bool> {
+    fn is_there(&self, key: &str, file: &ListedFile, read_back: bool) -> Result<bool> {
         let size_fits = |size: u64| size == u64::from(file.size);
-        if !self.options.read_back {
+        if !read_back {
             return Ok(self.store.stat(key)?.is_some_and(|entry| size_fits(entry.size)));
         }
-        let found = self.store.get(key)?;
+        let found = match self.store.get(key, file.size as usize) {
+            // It is too large, so it is not this one.
+            Err(Error::Damaged { .. }) => None,
+            found => found?,
+        };
         Ok(found.is_some_and(|found| Sha256Digest::of(&found.bytes) == file.digest))
     }
 
@@ -248,7 +343,8 @@ impl Publisher<'_> {
     /// Checks that the version is not taken by another index; tells whether this one is there.
     fn check_version(&self, release: &VerifiedRelease) -> Result<bool> {
         let head = &release.index().release;
-        match self.store.get(&release_key(&head.product, &head.target_version))? {
+        let key = release_key(&head.product, &head.target_version);
+        match self.store.get(&key, MAX_INDEX_ENVELOPE_BYTES)? {
             None => return Ok(false),
             Some(found) if found.bytes == release.index_bytes() => return Ok(true),
             Some(_) => {}
@@ -261,14 +357,15 @@ impl Publisher<'_> {
     fn check_channel(&self, release: &VerifiedRelease) -> Result<Option<Channel>> {
         let head = &release.index().release;
         let key = channel_key(&head.product, &self.options.channel);
-        let Some(object) = self.store.get(&key)? else { return Ok(None) };
+        let Some(object) = self.store.get(&key, MAX_INDEX_ENVELOPE_BYTES)? else {
+            return Ok(None);
+        };
         if object.bytes == release.index_bytes() {
             return Ok(Some(Channel { object, other: None }));
         }
-        if object.bytes.len() > MAX_INDEX_ENVELOPE_BYTES {
-            return Err(Error::damaged(&key, "it is too large for an index"));
-        }
-        let current = verify_index(&object.bytes, self.keys)?.release;
+        let current = verify_index(&object.bytes, self.stored_keys)
+            .map_err(|error| Error::of_stored(&key, error))?
+            .release;
         if current.product != head.product {
             return Err(Error::damaged(&key, format!("it is of product `{}`", current.product)));
         }

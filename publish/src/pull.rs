@@ -5,9 +5,10 @@
 //! ```
 //!
 //! Pieces begin at multiples of their size, so that they line up with blocks of CoAP (RFC 7959) and with what caches keep. What has
-//! arrived and is authentic lies beside the file that is to be written, and is not fetched again.
+//! arrived and is authentic lies beside the file that is to be written, and is not fetched again. It is locked as long as somebody
+//! fetches.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -135,6 +136,40 @@ fn fetch_index(source: &Source, keys: &Keyring, request: &Request) -> Result<Rel
     Ok(index)
 }
 
+/// Opens a file that nobody else has open so, and makes it if need be.
+fn open_alone(path: &Path) -> Result<File> {
+    loop {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(Error::io("write", path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Fetching(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
+        }
+        if is_still(path, &file).map_err(Error::io("read", path))? {
+            return Ok(file);
+        }
+        // Whoever had it before was done with it, and gave it its final name.
+    }
+}
+
+/// Whether the open file still has this name.
+fn is_still(path: &Path, file: &File) -> std::io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let open = file.metadata()?;
+        let named = fs::symlink_metadata(path);
+        Ok(named.is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Ok(path.exists())
+    }
+}
+
 /// A package on its way.
 struct Download {
     key: String,
@@ -159,9 +194,7 @@ impl Download {
         if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
             return Err(whittle_release::Error::NotAFile(path).into());
         }
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(Error::io("write", &path))?;
+        let file = open_alone(&path)?;
         Ok(Self {
             key: object_key(&digest),
             digest,

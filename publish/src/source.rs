@@ -55,7 +55,7 @@ impl Source {
     /// Reads an object of at most `limit` bytes.
     pub(crate) fn get(&self, key: &str, limit: usize) -> Result<Vec<u8>> {
         let found = match &self.0 {
-            Kind::Store(store) => store.get(key)?.map(|found| found.bytes),
+            Kind::Store(store) => store.get(key, limit)?.map(|found| found.bytes),
             Kind::Web(web) => web.get(key, None, limit as u64)?.map(|piece| match piece {
                 Piece::Part(bytes) | Piece::Whole(bytes) => bytes,
             }),

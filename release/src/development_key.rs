@@ -15,7 +15,7 @@
 use std::path::Path;
 
 use crate::keys::read_text;
-use crate::{Error, Result};
+use crate::Result;
 
 /// What the line in front of a development key's PEM begins with.
 pub const MARK: &str = "whittle development key";
@@ -42,13 +42,12 @@ pub fn is_marked(text: &str) -> bool {
     comments.map(str::trim_start).any(|line| line.starts_with(MARK))
 }
 
-/// Reads a key file and tells whether it has the mark.
+/// Reads a key file and tells whether it has the mark. One that is no text, such as the 32 bytes of a raw key, has none.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::BadKey`] if it is no text.
+/// [`Error::Io`](crate::Error::Io).
 pub fn is_marked_file(path: &Path) -> Result<bool> {
-    let wrong = || Error::BadKey { path: path.to_owned(), wanted: "key in PEM" };
-    Ok(is_marked(&read_text(path)?.ok_or_else(wrong)?))
+    Ok(read_text(path)?.is_some_and(|text| is_marked(&text)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use whittle_publish::Store;
 use whittle_publish::gc::{self, Active, Collected, Options, Why};
 
-use super::TrustArgs;
+use super::{TrustArgs, keyring};
 use crate::error::Result;
 use crate::printer::{Printer, grouped, table};
 use crate::time;
@@ -21,6 +21,10 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     trust: TrustArgs,
+
+    /// Public key that counts besides for what is in the store, as after a change of keys; may be given several times.
+    #[arg(long = "former-pubkey", value_name = "FILE")]
+    former_pubkeys: Vec<PathBuf>,
 
     /// How many releases of each product stay, 1 or more.
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -52,7 +56,7 @@ struct Outcome {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let keys = args.trust.keyring()?;
+    let mut keys = args.trust.keyring()?;
     let mut active = Vec::new();
     for file in &args.keep_active {
         active.extend(Active::read_list(file)?);
@@ -60,6 +64,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     for file in &args.keep_stage {
         active.push(Active::read_stage(file, &keys)?);
     }
+    // Not sooner: a stage that is named here is none of the store's.
+    keys.0.extend(keyring(&args.former_pubkeys)?.0);
     let options = Options {
         keep: args.keep,
         active,

@@ -27,9 +27,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PLACE")]
     to: String,
 
-    /// Public key that the releases must be signed by, in PEM; may be given several times. Development keys are refused.
+    /// Public key that the releases must be signed by, in PEM, minisign's format or 32 bytes; may be given several times. Development
+    /// keys are refused.
     #[arg(long = "pubkey", value_name = "FILE", required = true)]
     pubkeys: Vec<PathBuf>,
+
+    /// Public key that counts besides, but only for what is published already, as after a change of keys; may be given several times.
+    #[arg(long = "former-pubkey", value_name = "FILE")]
+    former_pubkeys: Vec<PathBuf>,
 
     /// Channel that shall have the release.
     #[arg(long, value_name = "NAME", value_parser = values::label, default_value = "stable")]
@@ -43,18 +48,23 @@ pub(crate) struct Args {
     #[arg(long)]
     allow_older: bool,
 
+    /// Keys file that devices of the product shall find beside their channels, in `products/<product>/keys.bin`.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+
     /// Read what is there already and compare it; otherwise sizes are compared.
     #[arg(long)]
     read_back: bool,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let keys = ReleaseKeys::read(&args.pubkeys)?;
+    let keys = ReleaseKeys::read(&args.pubkeys)?.with_former(&args.former_pubkeys)?;
     let store = Store::open(&args.to, super::variables())?;
     let options = Options {
         channel: args.channel,
         threads: args.jobs.get(),
         allow_older: args.allow_older,
+        keys_file: args.keys.clone(),
         read_back: args.read_back,
     };
     let bar = indicatif::ProgressBar::new(0);

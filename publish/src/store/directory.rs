@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use whittle_release::Sha256Digest;
 
-use super::{Backend, Condition, Entry, Lifetime, Object, Tag, Written};
+use super::{Backend, Condition, Entry, Lifetime, MAX_CHANGING_BYTES, Object, Tag, Written};
 use crate::{Error, Result};
 
 /// What temporary files begin with.
@@ -33,15 +33,37 @@ impl Directory {
         self.root.join(key)
     }
 
+    /// Reads at most `len` bytes from `start` on; none if there is no such file.
+    fn read(&self, key: &str, start: u64, len: u64) -> Result<Option<Vec<u8>>> {
+        let path = self.path(key);
+        let read = || {
+            let mut file = open(&path)?;
+            file.seek(SeekFrom::Start(start))?;
+            let mut bytes = Vec::new();
+            file.take(len).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match read() {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(Error::io("read", &path)(error)),
+        }
+    }
+
     /// Keeps others from changing what changes; until it is dropped.
     fn lock(&self) -> Result<File> {
         let path = self.root.join(LOCK_FILE);
-        File::create(&path)
+        open_lock(&path)
             .and_then(|file| file.lock().map(|()| file))
             .map_err(Error::io("lock", &path))
     }
 
-    fn walk(&self, directory: &Path, found: &mut dyn FnMut(&Path, &fs::Metadata)) -> Result<()> {
+    /// Shows all that lies below, but directories; links are shown, and not followed.
+    fn walk(
+        &self,
+        directory: &Path,
+        found: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<()>,
+    ) -> Result<()> {
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) if is_absent(&error) => return Ok(()),
@@ -59,7 +81,7 @@ impl Directory {
             if data.is_dir() {
                 self.walk(&path, found)?;
             } else {
-                found(&path, &data);
+                found(&path, &data)?;
             }
         }
         Ok(())
@@ -67,38 +89,20 @@ impl Directory {
 }
 
 impl Backend for Directory {
-    fn get(&self, key: &str) -> Result<Option<Object>> {
-        let path = self.path(key);
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let tag = Tag(Sha256Digest::of(&bytes).to_string());
-                Ok(Some(Object { bytes, tag }))
-            }
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(Error::io("read", &path)(error)),
-        }
+    fn get(&self, key: &str, limit: u64) -> Result<Option<Object>> {
+        let bytes = self.read(key, 0, limit.saturating_add(1))?;
+        Ok(bytes.map(|bytes| Object { tag: Tag(Sha256Digest::of(&bytes).to_string()), bytes }))
     }
 
     fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Vec<u8>>> {
-        let path = self.path(key);
-        let read = || {
-            let mut file = File::open(&path)?;
-            file.seek(SeekFrom::Start(range.start))?;
-            let mut bytes = Vec::new();
-            file.take(range.end.saturating_sub(range.start)).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        match read() {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(Error::io("read", &path)(error)),
-        }
+        self.read(key, range.start, range.end.saturating_sub(range.start))
     }
 
     fn stat(&self, key: &str) -> Result<Option<Entry>> {
         let path = self.path(key);
         match fs::metadata(&path) {
-            Ok(data) => Ok(Some(entry(key.to_owned(), &data))),
+            Ok(data) if data.is_file() => Ok(Some(entry(key.to_owned(), &data))),
+            Ok(_) => Err(Error::io("read", &path)(no_file())),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(Error::io("read", &path)(error)),
         }
@@ -135,7 +139,7 @@ impl Backend for Directory {
             },
             Condition::Unchanged(tag) => {
                 let _lock = self.lock()?;
-                match self.get(key)? {
+                match self.get(key, MAX_CHANGING_BYTES)? {
                     Some(found) if found.tag == *tag => file.persist(&path).map(|_| Written::Now),
                     _ => Ok(Written::Not),
                 }
@@ -146,15 +150,36 @@ impl Backend for Directory {
         Ok(written)
     }
 
+    /// Reading follows links, and listing does not: what is behind one would seem to be needed by nobody, or would be another store's. So a
+    /// link is an error.
     fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        // Behind a slash it would be what a link leads to.
+        let top = self.path(prefix.trim_end_matches('/'));
+        if fs::symlink_metadata(&top).is_ok_and(|data| !data.is_dir()) {
+            return Err(Error::damaged(prefix, "it is no directory"));
+        }
         let mut entries = Vec::new();
-        self.walk(&self.path(prefix), &mut |path, data| {
-            let key = path.strip_prefix(&self.root).ok().and_then(Path::to_str);
-            // What is no text is no key, and what begins with a dot is not ours to show.
-            let key = key.filter(|key| !key.split('/').any(|part| part.starts_with('.')));
-            entries.extend(key.map(|key| entry(key.to_owned(), data)));
+        self.walk(&top, &mut |path, data| {
+            let below = path.strip_prefix(&self.root).unwrap_or(path);
+            let is_hidden = |part: &std::ffi::OsStr| part.as_encoded_bytes().starts_with(b".");
+            // What begins with a dot is not ours to show.
+            if below.iter().any(is_hidden) {
+                return Ok(());
+            }
+            if !data.is_file() {
+                let why = "it is neither a file nor a directory";
+                return Err(Error::damaged(&below.display().to_string(), why));
+            }
+            // What is no text is no key.
+            entries.extend(below.to_str().map(|key| entry(key.to_owned(), data)));
+            Ok(())
         })?;
         Ok(entries)
+    }
+
+    fn must_exist(&self) -> Result<()> {
+        let read = fs::read_dir(&self.root).map_err(Error::io("read", &self.root));
+        read.map(|_| ())
     }
 
     fn remove(&self, key: &str) -> Result<()> {
@@ -174,10 +199,32 @@ impl Backend for Directory {
             if name.starts_with(TEMPORARY_PREFIX) && data.is_file() && is_old {
                 old.push(path.to_owned());
             }
+            Ok(())
         })?;
         // Its writer may have finished in between.
         Ok(old.into_iter().filter(|path| fs::remove_file(path).is_ok()).count())
     }
+}
+
+/// Opens the file that is locked, makes it if need be, and leaves alone what is in it.
+fn open_lock(path: &Path) -> io::Result<File> {
+    match File::options().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made,
+    }
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(no_file());
+    }
+    File::options().write(true).open(path)
+}
+
+/// Opens what is to be read; a pipe would be waited for, and a device need have no end.
+fn open(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() { File::open(path) } else { Err(no_file()) }
+}
+
+fn no_file() -> io::Error {
+    io::Error::other("it is no regular file")
 }
 
 fn entry(key: String, data: &fs::Metadata) -> Entry {

@@ -22,6 +22,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer in bytes: an object of the largest package, and to spare.
 const MAX_ANSWER_BYTES: u64 = 2 << 30;
 
+/// What a request says about its answer: of an object, no more bytes than these are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MaxAnswer(pub(super) u64);
+
 /// Makes clients.
 #[derive(Debug)]
 pub(super) struct Connector;
@@ -67,6 +71,7 @@ impl HttpService for Client {
 fn send(agent: &Agent, request: HttpRequest) -> Result<HttpResponse, HttpError> {
     let (parts, body) = request.into_parts();
     let body = collect(body)?;
+    let max_object = parts.extensions.get().map_or(MAX_ANSWER_BYTES, |MaxAnswer(bytes)| *bytes);
     let wants_body = matches!(parts.method.as_str(), "POST" | "PUT" | "PATCH");
     let sent = if body.is_empty() && !wants_body {
         agent.run(Request::from_parts(parts, ()))
@@ -75,8 +80,10 @@ fn send(agent: &Agent, request: HttpRequest) -> Result<HttpResponse, HttpError> 
     };
     let (parts, body) = sent.map_err(failure)?.into_parts();
     let mut bytes = Vec::new();
-    let mut reader = body.into_with_config().limit(MAX_ANSWER_BYTES).reader();
-    let read = reader.read_to_end(&mut bytes);
+    // What is no object tells why not.
+    let max = if parts.status.is_success() { max_object } else { MAX_ANSWER_BYTES };
+    let reader = body.into_with_config().limit(MAX_ANSWER_BYTES).reader();
+    let read = reader.take(max).read_to_end(&mut bytes);
     read.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error))?;
     Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(bytes)))
 }

@@ -6,6 +6,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use whittle_format::limits::MAX_INDEX_ENVELOPE_BYTES;
+
 use crate::{Error, Result};
 
 mod directory;
@@ -58,8 +60,12 @@ pub(crate) enum Written {
     Not,
 }
 
+/// Largest object that changes: what is larger is none that was written here.
+const MAX_CHANGING_BYTES: u64 = MAX_INDEX_ENVELOPE_BYTES as u64;
+
 trait Backend: Send + Sync + std::fmt::Debug {
-    fn get(&self, key: &str) -> Result<Option<Object>>;
+    /// Of an object that is larger than `limit`, only the first `limit + 1` bytes.
+    fn get(&self, key: &str, limit: u64) -> Result<Option<Object>>;
     fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Vec<u8>>>;
     fn stat(&self, key: &str) -> Result<Option<Entry>>;
     fn put(
@@ -71,6 +77,10 @@ trait Backend: Send + Sync + std::fmt::Debug {
     ) -> Result<Written>;
     fn list(&self, prefix: &str) -> Result<Vec<Entry>>;
     fn remove(&self, key: &str) -> Result<()>;
+    /// An error if the store as a whole is not there, as far as that can be told without asking for anything in it.
+    fn must_exist(&self) -> Result<()> {
+        Ok(())
+    }
     /// Removes what killed writers left behind, if it is so old.
     fn remove_leftovers(&self, older_than_s: u64) -> Result<usize> {
         let _ = older_than_s;
@@ -122,9 +132,22 @@ impl Store {
         }
     }
 
-    /// Reads an object; none if there is none.
-    pub(crate) fn get(&self, key: &str) -> Result<Option<Object>> {
-        self.0.get(key)
+    /// Reads an object of at most `limit` bytes; none if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it is larger: it is not what belongs there.
+    pub(crate) fn get(&self, key: &str, limit: usize) -> Result<Option<Object>> {
+        match self.0.get(key, limit as u64)? {
+            Some(found) if found.bytes.len() > limit => {
+                Err(Error::damaged(key, format!("it has more than {limit} bytes")))
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// Makes sure that the store is there at all, since nothing is made by looking into it.
+    pub(crate) fn must_exist(&self) -> Result<()> {
+        self.0.must_exist()
     }
 
     /// Reads a part of an object, or as much of it as there is.
@@ -156,7 +179,7 @@ impl Store {
                 Err(error @ Error::Store { .. }) if condition != Condition::Always => Some(error),
                 other => return other,
             };
-            let found = self.0.get(key)?;
+            let found = self.0.get(key, MAX_CHANGING_BYTES.max(bytes.len() as u64))?;
             if found.as_ref().is_some_and(|found| found.bytes == bytes) {
                 return Ok(Written::Now);
             }
@@ -241,5 +264,12 @@ mod tests {
         let plain = [("AWS_ENDPOINT_URL", "http://10.0.0.1:9000"), ("AWS_ACCESS_KEY_ID", "a")];
         let shown = why("s3://bucket", &[plain[0], plain[1], ("AWS_SECRET_ACCESS_KEY", "hunter2")]);
         assert!(shown.contains("https") && !shown.contains("hunter2"), "{shown}");
+        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3"] {
+            for address in ["https://anna:hunter2@host", "anna:hunter2@host", "https://hunter2@h/x"]
+            {
+                let shown = why("s3://bucket", &[plain[1], (name, address)]);
+                assert!(shown.contains(name) && !shown.contains("hunter2"), "{shown}");
+            }
+        }
     }
 }

@@ -10,12 +10,12 @@ use futures_util::TryStreamExt as _;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, BackoffConfig, ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode,
-    PutOptions, PutPayload, RetryConfig, UpdateVersion,
+    Attribute, Attributes, BackoffConfig, ClientConfigKey, GetOptions, ObjectStore, ObjectStoreExt,
+    PutMode, PutOptions, PutPayload, RetryConfig, UpdateVersion,
 };
 use tokio::runtime::Runtime;
 
-use super::http_client::Connector;
+use super::http_client::{Connector, MaxAnswer};
 use super::{Backend, Condition, Entry, Lifetime, Object, Tag, Written, bad_location};
 use crate::{Error, Result};
 
@@ -61,6 +61,8 @@ impl S3 {
             ));
         }
         let prefix = Path::parse(prefix).map_err(|_| bad("the prefix is no path"))?;
+        let variables: Vec<_> = variables.into_iter().collect();
+        check_secrets(&variables).map_err(|why| bad_location(location, why))?;
         let builder = configure(variables).with_bucket_name(bucket);
         check_encryption(&builder).map_err(bad)?;
         let store = builder.build().map_err(|error| bad_location(location, told(&error)))?;
@@ -99,6 +101,18 @@ fn configure(variables: impl IntoIterator<Item = (String, String)>) -> AmazonS3B
     known.fold(usual, |builder, (key, value)| builder.with_config(key, value))
 }
 
+/// Addresses are shown in errors, so they must hold no credentials.
+fn check_secrets(variables: &[(String, String)]) -> Result<(), String> {
+    let is_address = |name: &str| {
+        name.starts_with("AWS_")
+            && ["ENDPOINT", "URL", "URI"].iter().any(|part| name.contains(part))
+    };
+    match variables.iter().find(|(name, value)| is_address(name) && value.contains('@')) {
+        Some((name, _)) => Err(format!("{name} has credentials in it, which do not belong there")),
+        None => Ok(()),
+    }
+}
+
 /// Credentials and releases go over an encrypted way, unless somebody says that they need not.
 fn check_encryption(builder: &AmazonS3Builder) -> Result<(), &'static str> {
     let value = |key| builder.get_config_value(&key);
@@ -113,9 +127,11 @@ fn check_encryption(builder: &AmazonS3Builder) -> Result<(), &'static str> {
 }
 
 impl Backend for S3 {
-    fn get(&self, key: &str) -> Result<Option<Object>> {
+    fn get(&self, key: &str, limit: u64) -> Result<Option<Object>> {
+        let path = self.path(key);
         let get = async {
-            let found = self.store.get(&self.path(key)).await?;
+            let options = at_most(limit.saturating_add(1), GetOptions::default());
+            let found = self.store.get_opts(&path, options).await?;
             let tag = Tag(found.meta.e_tag.clone().unwrap_or_default());
             Ok(Object { bytes: found.bytes().await?.to_vec(), tag })
         };
@@ -124,7 +140,10 @@ impl Backend for S3 {
 
     fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Vec<u8>>> {
         let path = self.path(key);
-        let get = async { Ok(self.store.get_range(&path, range).await?.to_vec()) };
+        let len = range.end.saturating_sub(range.start);
+        let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
+        let options = at_most(len, options);
+        let get = async { Ok(self.store.get_opts(&path, options).await?.bytes().await?.to_vec()) };
         found(self.runtime.block_on(get), "read", key)
     }
 
@@ -180,6 +199,12 @@ impl Backend for S3 {
         let path = self.path(key);
         found(self.runtime.block_on(self.store.delete(&path)), "remove", key).map(|_| ())
     }
+}
+
+/// Tells the client to read no more of an answer.
+fn at_most(bytes: u64, mut options: GetOptions) -> GetOptions {
+    options.extensions.insert(MaxAnswer(bytes));
+    options
 }
 
 fn attributes(key: &str, lifetime: Lifetime) -> Attributes {

@@ -1,5 +1,6 @@
 //! Builds that find what they made before.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -11,6 +12,8 @@ use whittle_release::{CodecChoice, DeviceProfile, Sha256Digest};
 
 use crate::place::Place;
 use crate::proxy::Fault;
+#[cfg(unix)]
+use crate::support::pipe;
 use crate::support::{Plan, key};
 
 const MIB: u64 = 1 << 20;
@@ -165,6 +168,66 @@ fn the_longest_unused_go_first() {
     small.store(&keys[1], &vec![0; 3000]);
     assert!(small.load(&keys[1]).is_none(), "too large for this cache");
     assert_eq!(entries.len(), 3);
+}
+
+#[test]
+fn what_is_not_the_caches_own_stays() {
+    let room = TempDir::new().expect("there is room");
+    let cache = Counting::new(DirectoryCache::new(&room.path().join("other"), MIB));
+    build(&cache);
+    let keys = cache.keys.lock().expect("no panic").clone();
+    let named = room.path().join("home");
+    let digits = |first: &str| format!("{first}{}", "0".repeat(62));
+    let elsewhere = room.path().join("elsewhere");
+    let foreign = [
+        named.join("photos/holiday.jpg"),
+        named.join("photos").join(digits("ab")),
+        named.join("ab/notes.txt"),
+        named.join("ab").join(digits("cd")),
+        named.join("ab").join(digits("AB")),
+        named.join("photos/.whittle-abc"),
+        elsewhere.join(digits("cd")),
+    ];
+    let own = [named.join("ab").join(digits("ab")), named.join("ab/.whittle-abc")];
+    for path in foreign.iter().chain(&own) {
+        std::fs::create_dir_all(path.parent().expect("one")).expect("made");
+        let mut file = std::fs::File::create(path).expect("made");
+        file.write_all(&[0; 2000]).expect("written");
+        let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        file.set_modified(hour_ago).expect("set");
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&elsewhere, named.join("cd")).expect("linked");
+    let small = DirectoryCache::new(&named, 1500);
+    small.store(&keys[0], &[0; 1000]);
+    assert!(small.load(&keys[0]).is_some() && small.trouble().is_none());
+    for path in foreign {
+        assert!(path.exists(), "{}", path.display());
+    }
+    for path in own {
+        assert!(!path.exists(), "{}", path.display());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_entry_that_is_no_file_is_a_miss() {
+    let room = TempDir::new().expect("there is room");
+    let cache = Counting::new(DirectoryCache::new(room.path(), MIB));
+    build(&cache);
+    let keys = cache.keys.lock().expect("no panic").clone();
+    let path = |key: &CacheKey| room.path().join(format!("{key:.2}")).join(key.to_string());
+    for (key, source) in keys.iter().zip(["/dev/zero", "a pipe"]) {
+        std::fs::remove_file(path(key)).expect("there");
+        if source == "a pipe" {
+            pipe(&path(key));
+        } else {
+            std::os::unix::fs::symlink(source, path(key)).expect("linked");
+        }
+        assert!(cache.inner.load(key).is_none(), "{source}");
+    }
+    assert!(build(&cache).0 == *plain());
+    assert!(keys.iter().all(|key| cache.inner.load(key).is_some()), "it is mended");
 }
 
 #[test]

@@ -3,14 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::slice::from_ref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use whittle_format::{Seed, Share, Stage, shorten};
 use whittle_publish::Error;
 use whittle_publish::gc::{Active, Collected, Options, Why, gc};
+use whittle_publish::publish::Event;
 use whittle_publish::pull::{Request, Which, pull};
+use whittle_release::approval::{APPROVAL_FILE, SignedApproval};
 use whittle_release::directory::VerifiedRelease;
+use whittle_release::keys::Signer as _;
+use whittle_release::keys_file::{KeyDocument, KeysFile};
 use whittle_release::stage;
 
 use crate::place::Place;
@@ -220,6 +225,58 @@ fn publishing_and_collecting_keep_apart() {
     }
 }
 
+/// Publishes, and does something when the last object is there.
+fn publish_and(
+    place: &Place,
+    releases: &[PathBuf],
+    objects: usize,
+    then: impl Fn() + Sync,
+) -> Result<(), Error> {
+    let done = AtomicUsize::new(0);
+    let progress = |event| {
+        let is_object = matches!(event, Event::Object { .. });
+        if is_object && done.fetch_add(1, Ordering::SeqCst) + 1 == objects {
+            then();
+        }
+    };
+    let (keys, options) = (crate::support::release_keys(), crate::support::options());
+    whittle_publish::publish::publish(&place.store(), releases, &keys, &options, &progress)
+        .map(|_| ())
+}
+
+#[test]
+fn who_was_taken_for_killed_sends_again_what_was_removed() {
+    let room = TempDir::new().expect("there is room");
+    let plan = Plan::new("1.0", 1);
+    let release = plan.write(room.path());
+    for place in Place::each() {
+        // Somebody took the publisher for killed, and was done before it went on.
+        publish_and(&place, from_ref(&release), plan.objects(), || {
+            for key in place.under("busy/").iter().chain(&place.under("by-sha256/")) {
+                place.take_away(key);
+            }
+        })
+        .expect("publishes");
+        let there: BTreeSet<_> = place.under("by-sha256/").into_iter().collect();
+        assert_eq!(there, object_keys(&release), "all that the index names");
+        assert!(place.under("busy/").is_empty());
+    }
+}
+
+#[test]
+fn who_was_taken_for_killed_gives_way() {
+    let room = TempDir::new().expect("there is room");
+    let plan = Plan::new("1.0", 1);
+    let release = plan.write(room.path());
+    for place in Place::each() {
+        let refused = publish_and(&place, from_ref(&release), plan.objects(), || {
+            place.put("busy/gc", b"it removes while the publisher is slow");
+        });
+        assert!(matches!(refused, Err(Error::GcRunning(_))), "{refused:?}");
+        assert!(place.under("products/").is_empty(), "no index names what may be gone");
+    }
+}
+
 #[test]
 fn who_was_killed_is_forgotten() {
     let room = TempDir::new().expect("there is room");
@@ -250,4 +307,135 @@ fn who_was_killed_is_forgotten() {
     collect(&place, &hour);
     assert!(!place.root().join("by-sha256/.whittle-abc").exists());
     assert!(place.under("busy/").is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_lies_behind_a_link_is_not_taken_for_unneeded() {
+    let room = TempDir::new().expect("there is room");
+    let place = Place::directory();
+    publish(&place.store(), &releases(&room)).expect("publishes");
+    let elsewhere = room.path().join("elsewhere");
+    let shard = place.under("by-sha256/")[0][.."by-sha256/00".len()].to_owned();
+    for moved in ["products/thermostat", "products/thermostat/channels", &shard, "by-sha256"] {
+        let before = place.keys();
+        let inside = place.root().join(moved);
+        std::fs::rename(&inside, &elsewhere).expect("moved");
+        std::os::unix::fs::symlink(&elsewhere, &inside).expect("linked");
+        for dry_run in [true, false] {
+            let refused = gc(&place.store(), &keyring(), &Options { dry_run, ..options(1) });
+            assert!(matches!(refused, Err(Error::Damaged { .. })), "{moved}: {refused:?}");
+        }
+        std::fs::remove_file(&inside).expect("unlinked");
+        std::fs::rename(&elsewhere, &inside).expect("moved back");
+        assert_eq!(place.keys(), before, "{moved}: nothing is removed");
+    }
+    std::os::unix::fs::symlink("/nowhere", place.root().join(".hidden")).expect("linked");
+    std::os::unix::fs::symlink("/nowhere", place.root().join("index.html")).expect("linked");
+    assert!(!collect(&place, &options(1)).removed.is_empty(), "links elsewhere do no harm");
+}
+
+#[test]
+fn a_place_that_is_not_there_is_not_made() {
+    for dry_run in [true, false] {
+        let place = Place::directory();
+        let refused = gc(&place.store(), &keyring(), &Options { dry_run, ..options(1) });
+        let refused = refused.expect_err("there is nothing to collect");
+        assert!(matches!(refused, Error::Io { action: "read", .. }), "{refused:?}");
+        assert_eq!(refused.culprit(), whittle_release::Culprit::Io);
+        assert!(!place.root().exists());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_or_has_no_end_is_not_read() {
+    let room = TempDir::new().expect("there is room");
+    let list = room.path().join("active.json");
+    std::os::unix::fs::symlink("/dev/zero", &list).expect("linked");
+    assert!(matches!(Active::read_list(&list), Err(Error::Io { .. })));
+
+    let request = Request {
+        product: label("thermostat"),
+        which: Which::Channel(label("stable")),
+        base: None,
+        security_counter: 0,
+        piece_log2: 12,
+    };
+    let out = room.path().join("update.pkg");
+    let fetch = |place: &Place| pull(&place.source(), &keyring(), &request, &out, &|_, _| {});
+    let release = Plan::new("1.0", 1).write(room.path());
+    let channel = "products/thermostat/channels/stable.cose";
+    for place in Place::each() {
+        publish(&place.store(), from_ref(&release)).expect("publishes");
+        place.put(channel, &vec![0xd2; 1 << 20]);
+        assert!(matches!(fetch(&place), Err(Error::Damaged { .. })));
+        let refused = gc(&place.store(), &keyring(), &options(1));
+        assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+        if !place.is_s3() {
+            place.take_away(channel);
+            crate::support::pipe(&place.root().join(channel));
+            assert!(matches!(fetch(&place), Err(Error::Io { .. })));
+            let refused = gc(&place.store(), &keyring(), &options(1));
+            assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+        }
+    }
+}
+
+#[test]
+fn approvals_and_keys_lie_where_devices_look_and_go_with_their_releases() {
+    let room = TempDir::new().expect("there is room");
+    let [first, second] = ["1.0", "1.1"].map(|version| Plan::new(version, 1).write(room.path()));
+    let approve = |of: &Path, into: &Path| {
+        let release = VerifiedRelease::open(of, &keyring()).expect("opens");
+        let mut approval = SignedApproval::of(release.index()).expect("fits");
+        approval
+            .sign(&key())
+            .and_then(|()| approval.write(&into.join(APPROVAL_FILE)))
+            .expect("signed");
+        approval.emit().expect("signed")
+    };
+    let keys_file = |product: &str, version: u32| {
+        let [path, out] = ["keys.json", "keys.bin"].map(|name| room.path().join(name));
+        let public: String = whittle_release::image::hex(&key().public_key());
+        let json = format!(
+            r#"{{"product": "{product}", "version": {version}, "keys": [{{"public_key": "{public}", "roles": ["all"]}}]}}"#
+        );
+        std::fs::write(&path, json).expect("written");
+        let document = KeyDocument::read(&path).expect("a document");
+        let mut file = KeysFile::new(document).expect("fits");
+        file.sign(&key()).and_then(|()| file.write(&out)).expect("signed");
+        out
+    };
+    for place in Place::each() {
+        let publish = |release: &PathBuf, keys_file: Option<PathBuf>| {
+            let options =
+                whittle_publish::publish::Options { keys_file, ..crate::support::options() };
+            let keys = crate::support::release_keys();
+            let publish = whittle_publish::publish::publish;
+            publish(&place.store(), from_ref(release), &keys, &options, &|_| {})
+        };
+        approve(&second, &first);
+        let refused = publish(&first, None).expect_err("it approves the other one");
+        assert!(matches!(refused, Error::OtherApproval(_)), "{refused:?}");
+        let bytes = approve(&first, &first);
+        approve(&second, &second);
+        let refused = publish(&first, Some(keys_file("toaster", 1))).expect_err("another product");
+        assert!(matches!(refused, Error::OtherKeys { .. }), "{refused:?}");
+        assert!(place.keys().is_empty(), "nothing was written");
+        publish(&first, Some(keys_file("thermostat", 2))).expect("publishes");
+        let refused = publish(&first, Some(keys_file("thermostat", 1))).expect_err("an older one");
+        assert!(matches!(refused, Error::OlderKeys { .. }), "{refused:?}");
+        publish(&second, Some(keys_file("thermostat", 3))).expect("publishes");
+        let approvals =
+            ["products/thermostat/approvals/1.0.cose", "products/thermostat/approvals/1.1.cose"];
+        assert_eq!(place.under("products/thermostat/approvals/"), approvals);
+        assert_eq!(place.keys()[approvals[0]], bytes.len() as u64);
+
+        let done = collect(&place, &options(1));
+        assert!(done.unknown.is_empty(), "{done:?}");
+        assert!(done.objects.iter().any(|key| key == approvals[0]));
+        assert_eq!(place.under("products/thermostat/approvals/"), approvals[1..]);
+        assert_eq!(place.under("products/thermostat/keys.bin").len(), 1);
+    }
 }

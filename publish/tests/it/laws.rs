@@ -1,14 +1,14 @@
 //! What holds in every place.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 use std::thread;
 
 use tempfile::TempDir;
 use whittle_publish::pull::{Pulled, Request, Which, pull};
-use whittle_publish::{Error, ReleaseKeys, layout};
-use whittle_release::keys::{Keyring, PrivateKey};
-use whittle_release::{Culprit, Sha256Digest, development_key};
+use whittle_publish::{Error, ReleaseKeys, gc, layout};
+use whittle_release::keys::{Keyring, PrivateKey, Signer as _};
+use whittle_release::{Culprit, Sha256Digest, build, development_key, directory};
 
 use crate::place::Place;
 use crate::proxy::Fault;
@@ -213,7 +213,12 @@ fn only_signed_releases_are_published_and_no_development_keys() {
     let place = Place::directory();
     let release = Plan::new("1.0", 1).write(room.path());
     let (_, public) = key().write_pair(&room.path().join("keys")).expect("writes");
-    assert!(ReleaseKeys::read(&[&public]).is_ok());
+    let raw = room.path().join("raw");
+    std::fs::write(&raw, key().public_key()).expect("written");
+    for file in [&public, &raw] {
+        let read = ReleaseKeys::read(&[file]).expect("a key");
+        assert_eq!(read.keyring().0, [key().public_key()]);
+    }
     let pem = std::fs::read_to_string(&public).expect("text");
     std::fs::write(&public, development_key::mark(&pem)).expect("written");
     let refused = ReleaseKeys::read(&[&public]).expect_err("marked");
@@ -250,5 +255,66 @@ fn caches_are_told_what_changes() {
         let media = head["ContentType"].as_str().expect("told");
         assert_eq!(media.starts_with("application/cose"), key.ends_with(".cose"), "{key}: {media}");
         assert!(head["ChecksumSHA256"].is_string(), "{key}: the server has compared a digest");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_place_of_the_lock_harms_nothing() {
+    let room = TempDir::new().expect("there is room");
+    let victim = room.path().join("victim");
+    std::fs::write(&victim, "mine").expect("written");
+    let [first, second] = ["1.0", "1.1"].map(|version| [Plan::new(version, 1).write(room.path())]);
+    let place = Place::directory();
+    publish(&place.store(), &first).expect("publishes");
+    let lock = place.root().join(".whittle.lock");
+    std::os::unix::fs::symlink(&victim, &lock).expect("linked");
+    let refused = publish(&place.store(), &second);
+    assert!(matches!(refused, Err(Error::Io { action: "lock", .. })), "{refused:?}");
+    assert_eq!(std::fs::read_to_string(&victim).expect("there"), "mine");
+    std::fs::remove_file(&lock).expect("removed");
+    std::fs::write(&lock, "left by somebody").expect("written");
+    publish(&place.store(), &second).expect("publishes");
+    assert_eq!(std::fs::read_to_string(&lock).expect("there"), "left by somebody");
+}
+
+#[test]
+fn a_former_key_counts_for_what_is_published_and_for_nothing_else() {
+    let room = TempDir::new().expect("there is room");
+    let new = PrivateKey::from_seed(&[9; 32]);
+    let [(_, old_file), (_, new_file)] = [(&key(), "old"), (&new, "new")]
+        .map(|(key, name)| key.write_pair(&room.path().join(name)).expect("writes"));
+    let signed = |version, key: &PrivateKey| {
+        let release = build::build(&Plan::new(version, 1).request(key), &|_| {}).expect("builds");
+        let directory = room.path().join(version);
+        directory::write(&directory, &release.files).expect("writes");
+        [directory]
+    };
+    let [first, second] =
+        [("1.0", &key()), ("1.1", &key())].map(|(version, key)| signed(version, key));
+    let third = signed("1.2", &new);
+    let current = ReleaseKeys::read(&[&new_file]).expect("keys");
+    let both = current.clone().with_former(&[&old_file]).expect("keys");
+    let gc_options = gc::Options { keep: 1, active: vec![], grace_s: 0, dry_run: false, now_s: 0 };
+    let publish = |place: &Place, release: &[PathBuf], keys: &ReleaseKeys| {
+        whittle_publish::publish::publish(&place.store(), release, keys, &options(), &|_| {})
+    };
+    for place in Place::each() {
+        publish(&place, &first, &release_keys()).expect("publishes");
+        let refused = publish(&place, &third, &current).expect_err("the key of 1.0 is unknown");
+        assert!(refused.to_string().contains("published already"), "{refused}");
+        assert!(refused.hint().is_some_and(|hint| hint.contains("--former-pubkey")));
+        assert_eq!(refused.culprit(), Culprit::Key);
+        let refused = publish(&place, &second, &both).expect_err("signed by a former key");
+        assert!(matches!(refused, Error::Release(_)) && refused.culprit() == Culprit::Key);
+        let published = publish(&place, &third, &both).expect("publishes");
+        assert_eq!(published.releases[0].replaces.as_deref(), Some("1.0"));
+
+        let before = place.keys();
+        let refused = gc::gc(&place.store(), current.keyring(), &gc_options);
+        assert!(matches!(refused, Err(Error::UnknownSigner { .. })), "{refused:?}");
+        assert_eq!(place.keys(), before);
+        let done = gc::gc(&place.store(), both.stored(), &gc_options).expect("collects");
+        assert_eq!(done.removed.len(), 1);
     }
 }

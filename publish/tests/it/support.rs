@@ -111,8 +111,21 @@ impl Plan {
     }
 }
 
+/// Makes a pipe, which whoever opens it waits for.
+#[cfg(unix)]
+pub(crate) fn pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status().expect("it starts");
+    assert!(made.success());
+}
+
 pub(crate) fn options() -> Options {
-    Options { channel: label("stable"), threads: 4, allow_older: false, read_back: false }
+    Options {
+        channel: label("stable"),
+        threads: 4,
+        allow_older: false,
+        keys_file: None,
+        read_back: false,
+    }
 }
 
 pub(crate) fn publish(store: &Store, releases: &[PathBuf]) -> Result<Published> {

@@ -138,6 +138,32 @@ fn servers_with_and_without_ranges_will_do() {
     );
 }
 
+/// What lies beside the file that was to be written.
+fn part(room: &TempDir) -> PathBuf {
+    let paths = std::fs::read_dir(room.path()).expect("lists").flatten().map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "part")).last().expect("one")
+}
+
+#[test]
+fn two_do_not_fetch_into_one_file() {
+    let room = TempDir::new().expect("there is room");
+    let (_place, web, _) = set_up(&room);
+    let out = room.path().join("update.pkg");
+    web.set(Habit::DeadFrom(4));
+    web.fetch(None, &out).expect_err("dead");
+    web.set(Habit::Ranges);
+    let part = part(&room);
+    let before = std::fs::read(&part).expect("there");
+    let other = std::fs::File::open(&part).expect("there");
+    other.lock().expect("locked");
+    let refused = web.fetch(None, &out).expect_err("somebody else does");
+    assert!(matches!(&refused, Error::Fetching(path) if *path == part), "{refused:?}");
+    assert_eq!(refused.culprit(), whittle_release::Culprit::Io);
+    assert!(std::fs::read(&part).expect("there") == before && !out.exists());
+    drop(other);
+    assert!(web.fetch(None, &out).expect("fetches").resumed_bytes > 0);
+}
+
 #[test]
 fn a_fetch_goes_on_where_it_ended() {
     let room = TempDir::new().expect("there is room");
@@ -157,9 +183,7 @@ fn a_fetch_goes_on_where_it_ended() {
     web.set(Habit::DeadFrom(4));
     std::fs::remove_file(&out).expect("removed");
     web.fetch(None, &out).expect_err("dead");
-    let part = std::fs::read_dir(room.path()).expect("lists").flatten().map(|entry| entry.path());
-    let part =
-        part.filter(|path| path.extension().is_some_and(|end| end == "part")).last().expect("one");
+    let part = part(&room);
     let mut bytes = std::fs::read(&part).expect("there");
     bytes[2500] ^= 1;
     std::fs::write(&part, bytes).expect("written");
