@@ -321,7 +321,7 @@ fn tell_budgets(args: &Args, checked: &Checked) -> Result {
     if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
         for line in checked.github_annotations() {
             // They are for GitHub, which reads standard error, too; `--quiet` is about talk to people.
-            let _ = writeln!(io::stderr(), "{line}");
+            let _ = writeln!(io::stderr(), "{}", line.replace(char::is_control, " "));
         }
     }
     Ok(())
