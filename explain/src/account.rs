@@ -63,12 +63,38 @@ pub fn explain(images: &Images<'_>, options: &Options, report: &dyn Fn(u32)) -> 
     let Images { base, target, .. } = *images;
     let half = |done: u32| report(done / 2);
     let explained = compact::encode_explained(Some(base), target, options.encoder, &half);
-    let explained = explained.map_err(Error::Encode)?;
+    let explained = without_debts(explained.map_err(Error::Encode)?);
     report(500);
     let account = Account::new(images, &explained);
     let advice = advice::all(&account, options)?;
     report(1000);
     Ok(account.report(options, advice))
+}
+
+/// The same with an end that costs something or nothing.
+///
+/// A payload has whole bytes without the zeros at its end, so that it may be shorter than what was told; nothing can be said to have
+/// cost less than nothing for that, and a small payload would show it. All costs are scaled to what there is.
+fn without_debts(mut explained: Explained) -> Explained {
+    let all = explained.total_bits();
+    let told = all - explained.end_bits;
+    if explained.end_bits >= 0.0 || told <= 0.0 {
+        return explained;
+    }
+    let scale = all / told;
+    explained.end_bits = 0.0;
+    explained.header_bits *= scale;
+    explained.moves.iter_mut().for_each(|entry| entry.bits *= scale);
+    for cost in &mut explained.bytes {
+        cost.start_bits = scaled(cost.start_bits, scale);
+        cost.byte_bits = scaled(cost.byte_bits, scale);
+    }
+    explained
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "as precise as before")]
+fn scaled(bits: f32, scale: f64) -> f32 {
+    (f64::from(bits) * scale) as f32
 }
 
 /// A stretch of the target that has a symbol, or none.

@@ -48,6 +48,9 @@ pub fn page(report: &Report, title: &str) -> String {
     html
 }
 
+/// The colour of what is of several kinds: that of none.
+const OF_SEVERAL_KINDS: &str = "#55606b";
+
 /// The colour of a kind, dark enough for white letters on it.
 fn colour(kind: Kind) -> &'static str {
     match kind {
@@ -120,18 +123,18 @@ fn treemap(report: &Report) -> String {
         let of = |region: &RegionCost| Area {
             name: format!("{:#x}", region.offset),
             bytes: region.bytes,
-            kind: region.kind,
+            kind: Some(region.kind),
         };
         ("regions", report.regions.iter().map(of).collect::<Vec<_>>())
     } else {
         let of = |symbol: &SymbolCost| Area {
             name: symbol.name.clone(),
             bytes: symbol.bytes,
-            kind: kind_of(symbol),
+            kind: Some(kind_of(symbol)),
         };
         let mut areas: Vec<Area> = report.symbols.iter().map(of).collect();
         let (count, bytes) = report.more_symbols;
-        areas.push(Area { name: format!("{count} more"), bytes, kind: Kind::Unchanged });
+        areas.push(Area { name: format!("{count} more"), bytes, kind: None });
         ("functions and constants", areas)
     };
     areas.retain(|area| area.bytes > 0.0);
@@ -149,7 +152,8 @@ fn treemap(report: &Report) -> String {
 struct Area {
     name: String,
     bytes: f64,
-    kind: Kind,
+    /// None for what is of several kinds.
+    kind: Option<Kind>,
 }
 
 fn kind_of(symbol: &SymbolCost) -> Kind {
@@ -189,10 +193,10 @@ fn lay_out(areas: &[Area], [x, y, width, height]: [f64; 4], svg: &mut String) {
     let _ = write!(
         svg,
         "<rect x=\"{x:.2}\" y=\"{y:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" fill=\"{}\"><title>{}: {} bytes, {}</title></rect>",
-        colour(area.kind),
+        area.kind.map_or(OF_SEVERAL_KINDS, colour),
         escaped(&area.name),
         figure(area.bytes),
-        area.kind.name(),
+        area.kind.map_or("of several kinds", Kind::name),
     );
     // Seven pixels for a letter.
     #[allow(

@@ -57,7 +57,7 @@ pub struct How {
     pub misses: f64,
     /// Bytes that nothing predicts.
     pub literals: f64,
-    /// What the end takes: whole bytes; negative where trailing zeros are left out.
+    /// What the end takes: whole bytes; nothing where trailing zeros are left out, which all other figures then share.
     pub end: f64,
 }
 

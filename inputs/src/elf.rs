@@ -4,7 +4,8 @@
 //! or a library of Linux above all, is delivered as the file that it is ([`Kept`] says why).
 //!
 //! Linkers make segments larger than what the sections in them need, by the file's own header for one. So a segment counts from
-//! its first section that is loaded to its last one, as `objcopy -O binary` has it.
+//! its first section that is loaded to its last one, as `objcopy -O binary` has it. A section that is loaded must then lie in a
+//! segment, whole: what lies across its end, or in none, would be missing from the image without a word.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,7 +16,7 @@ use object::{Endianness, ReadRef};
 use whittle_delta::compact::InstructionSet;
 
 use crate::memory::{Flat, Memory, Place};
-use crate::{Error, Options};
+use crate::{Error, MemoryError, Options};
 
 const MAGIC: &[u8] = b"\x7fELF";
 
@@ -83,6 +84,48 @@ pub enum ElfError {
         /// Size of the file in bytes.
         len: u64,
     },
+    /// A section that is loaded lies only partly in a segment that overlaps it.
+    #[error(
+        "section {section} of the ELF file lies from {from:#x} to {to:#x}, across an end of segment {segment} from {segment_from:#x} to {segment_to:#x}"
+    )]
+    SectionAcross {
+        /// Which section, among all section headers.
+        section: u32,
+        /// Offset of its first byte.
+        from: u64,
+        /// Offset behind its last byte.
+        to: u64,
+        /// Which segment, among all program headers.
+        segment: u32,
+        /// Offset of the segment's first byte.
+        segment_from: u64,
+        /// Offset behind its last byte.
+        segment_to: u64,
+    },
+    /// A section that is loaded lies in no loadable segment.
+    #[error(
+        "section {section} of the ELF file lies from {from:#x} to {to:#x}, in no loadable segment"
+    )]
+    SectionInNone {
+        /// Which one, among all section headers.
+        section: u32,
+        /// Offset of its first byte.
+        from: u64,
+        /// Offset behind its last byte.
+        to: u64,
+    },
+    /// A segment brings more bytes than it takes in memory.
+    #[error(
+        "segment {segment} of the ELF file has {in_file} bytes for {in_memory} bytes of memory"
+    )]
+    LargerThanMemory {
+        /// Which one, among all program headers.
+        segment: u32,
+        /// Bytes in the file.
+        in_file: u64,
+        /// Bytes in memory.
+        in_memory: u64,
+    },
     /// It loads nothing.
     #[error("ELF file has no loadable segment with bytes")]
     NothingToLoad,
@@ -136,16 +179,20 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
         let sections = self.sections()?;
         let mut memory = Memory::new(options.range.clone());
         let mut loads_anything = false;
-        for (number, segment) in self.loadable()? {
-            let (from, len) = (self.offset(segment), self.bytes_in_file(segment));
-            let to = from.saturating_add(len);
-            let Some(wanted) = within(&sections, from..to) else { continue };
+        let loadable = self.loadable()?;
+        for (number, segment) in &loadable {
+            self.check_segment(*number, segment)?;
+        }
+        if let Some(sections) = &sections {
+            self.check_sections(sections, &loadable)?;
+        }
+        for (number, segment) in loadable {
+            let Range { start: from, end: to } = self.place_in_file(segment);
+            let Some(wanted) = within(sections.as_deref(), from..to) else { continue };
             let data =
                 self.file.read_bytes_at(wanted.start, wanted.end.saturating_sub(wanted.start));
             let lies = ElfError::Segment { segment: number, from, to, len: self.file.len() as u64 };
-            // The whole segment must be there, even if sections want a part of it only.
-            let is_whole = to <= self.file.len() as u64;
-            let data = data.ok().filter(|_| is_whole).ok_or(lies)?;
+            let data = data.map_err(|()| lies)?;
             let inside = wanted.start.saturating_sub(from);
             let address = self.load_address(segment).saturating_add(inside);
             memory.put(address, data, Place::Segment(number))?;
@@ -156,6 +203,61 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
         }
         let flat = memory.flatten(options.fill)?;
         Ok(Contents::Firmware { flat, instruction_set: self.instruction_set() })
+    }
+
+    /// Whether a segment is in the file, whole even if sections want a part of it only, and memory has room for it.
+    fn check_segment(&self, number: u32, segment: &Elf::ProgramHeader) -> Result<(), Error> {
+        let (Range { start: from, end: to }, len) =
+            (self.place_in_file(segment), self.file.len() as u64);
+        if to > len {
+            return Err(ElfError::Segment { segment: number, from, to, len }.into());
+        }
+        let in_file = self.bytes_in_file(segment);
+        let in_memory: u64 = segment.p_memsz(self.endian).into();
+        if in_file > in_memory {
+            return Err(ElfError::LargerThanMemory { segment: number, in_file, in_memory }.into());
+        }
+        let last = if self.header.is_class_64() { u64::MAX } else { u32::MAX.into() };
+        // What is loaded may end with the last address, which is one less than where it ends.
+        let ends_at = self.load_address(segment).checked_add(in_file.saturating_sub(1));
+        if ends_at.is_none_or(|end| end > last) {
+            return Err(MemoryError::BehindTheEnd(Place::Segment(number)).into());
+        }
+        Ok(())
+    }
+
+    /// Whether each section that is loaded lies in a segment, and across the end of none.
+    fn check_sections(
+        &self,
+        sections: &[(u32, Range<u64>)],
+        loadable: &[(u32, &Elf::ProgramHeader)],
+    ) -> Result<(), ElfError> {
+        for (number, Range { start, end }) in sections {
+            let (section, from, to) = (*number, *start, *end);
+            let mut is_in_one = false;
+            for (segment, header) in loadable {
+                let Range { start: segment_from, end: segment_to } = self.place_in_file(header);
+                let overlaps = from < segment_to && to > segment_from;
+                let is_inside = from >= segment_from && to <= segment_to;
+                if overlaps && !is_inside {
+                    let segment = *segment;
+                    let across = ElfError::SectionAcross {
+                        section,
+                        from,
+                        to,
+                        segment,
+                        segment_from,
+                        segment_to,
+                    };
+                    return Err(across);
+                }
+                is_in_one |= is_inside;
+            }
+            if !is_in_one {
+                return Err(ElfError::SectionInNone { section, from, to });
+            }
+        }
+        Ok(())
     }
 
     /// Why the file is no firmware, if it is none.
@@ -200,8 +302,8 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
         Ok((0..).zip(self.segments()?).filter(brings_bytes).collect())
     }
 
-    /// Where the sections lie that are loaded; `None` if the file has no table of sections.
-    fn sections(&self) -> Result<Option<Vec<Range<u64>>>, Error> {
+    /// Where the sections lie that are loaded, with their numbers; `None` if the file has no table of sections.
+    fn sections(&self) -> Result<Option<Vec<(u32, Range<u64>)>>, Error> {
         let sections = self.header.section_headers(self.endian, self.file).map_err(damaged)?;
         let mut loaded = Vec::new();
         for (number, section) in (0..).zip(sections.iter()) {
@@ -215,9 +317,9 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
             if to > len {
                 return Err(ElfError::Section { section: number, from, to, len }.into());
             }
-            loaded.push(from..to);
+            loaded.push((number, from..to));
         }
-        loaded.retain(|section| !section.is_empty());
+        loaded.retain(|(_, section)| !section.is_empty());
         Ok((!sections.is_empty()).then_some(loaded))
     }
 
@@ -241,6 +343,11 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
         segment.p_offset(self.endian).into()
     }
 
+    fn place_in_file(&self, segment: &Elf::ProgramHeader) -> Range<u64> {
+        let from = self.offset(segment);
+        from..from.saturating_add(self.bytes_in_file(segment))
+    }
+
     fn bytes_in_file(&self, segment: &Elf::ProgramHeader) -> u64 {
         segment.p_filesz(self.endian).into()
     }
@@ -251,10 +358,11 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
 }
 
 /// What of a segment its sections want: all of it if sections are not told, nothing if none lies in it.
-fn within(sections: &Option<Vec<Range<u64>>>, segment: Range<u64>) -> Option<Range<u64>> {
+fn within(sections: Option<&[(u32, Range<u64>)]>, segment: Range<u64>) -> Option<Range<u64>> {
     let Some(sections) = sections else { return Some(segment) };
     let inside = sections
         .iter()
+        .map(|(_, section)| section)
         .filter(|section| section.start >= segment.start && section.end <= segment.end);
     inside.cloned().reduce(|all, one| all.start.min(one.start)..all.end.max(one.end))
 }

@@ -49,7 +49,7 @@ pub enum LineError {
         wanted: usize,
     },
     /// It is longer or shorter than it says.
-    #[error("it holds {got} bytes where its count says {says}")]
+    #[error("it holds {got} {} where its count says {says}", if *got == 1 { "byte" } else { "bytes" })]
     Count {
         /// What its count says.
         says: usize,

@@ -52,26 +52,31 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::GapsFilled { gaps: 1, bytes, fill } => {
-                write!(f, "a gap of {bytes} bytes is filled with {fill:#04x}")
+                write!(f, "a gap of {} is filled with {fill:#04x}", counted(*bytes, "byte"))
             }
             Self::GapsFilled { gaps, bytes, fill } => {
                 write!(f, "{gaps} gaps of {bytes} bytes in all are filled with {fill:#04x}")
             }
             Self::OutsideRange { bytes } => {
-                write!(f, "{bytes} bytes outside the range of addresses are left out")
+                let (what, are) = (counted(*bytes, "byte"), are(*bytes));
+                write!(f, "{what} outside the range of addresses {are} left out")
             }
             Self::ElfKept(why) => write!(f, "the ELF file is delivered as it is: {why}"),
             Self::RepeatedBlocks(count) => {
-                write!(f, "{count} blocks stand there again, with the same bytes")
+                let (what, stand) = (counted(*count, "block"), if *count == 1 { "stands" } else { "stand" });
+                write!(f, "{what} {stand} there again, with the same bytes")
             }
             Self::NotMainFlash(count) => {
-                write!(f, "{count} blocks are not for the main flash and are left out")
+                let (what, are) = (counted(*count, "block"), are(*count));
+                write!(f, "{what} {are} not for the main flash and {are} left out")
             }
             Self::IgnoredBlocks(count) => {
-                write!(f, "{count} blocks for a fault of the boot loader are left out")
+                let (what, are) = (counted(*count, "block"), are(*count));
+                write!(f, "{what} for a fault of the boot loader {are} left out")
             }
             Self::OtherFamilies(count) => {
-                write!(f, "{count} blocks of other families are left out")
+                let (what, are) = (counted(*count, "block"), are(*count));
+                write!(f, "{what} of other families {are} left out")
             }
             Self::UnknownFamily(family) => {
                 write!(f, "the instruction set of family {family:#010x} is not known")
@@ -85,7 +90,45 @@ impl fmt::Display for Note {
             Self::PaddedToSlot => f.write_str(
                 "the image is padded to its slot and ends in a record of MCUboot: sign without `--pad` for updates",
             ),
+            Self::BytesBehind(1) => f.write_str("1 byte follows the image"),
             Self::BytesBehind(count) => write!(f, "{count} bytes follow the image"),
+        }
+    }
+}
+
+/// So many of something.
+fn counted(count: impl Into<u64>, what: &str) -> String {
+    match count.into() {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
+fn are(count: impl Into<u64>) -> &'static str {
+    if count.into() == 1 { "is" } else { "are" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        for (note, text) in [
+            (Note::BytesBehind(1), "1 byte follows the image"),
+            (Note::BytesBehind(2), "2 bytes follow the image"),
+            (
+                Note::GapsFilled { gaps: 1, bytes: 1, fill: 0xff },
+                "a gap of 1 byte is filled with 0xff",
+            ),
+            (Note::OutsideRange { bytes: 1 }, "1 byte outside the range of addresses is left out"),
+            (Note::RepeatedBlocks(1), "1 block stands there again, with the same bytes"),
+            (Note::NotMainFlash(1), "1 block is not for the main flash and is left out"),
+            (Note::NotMainFlash(2), "2 blocks are not for the main flash and are left out"),
+            (Note::IgnoredBlocks(1), "1 block for a fault of the boot loader is left out"),
+            (Note::OtherFamilies(1), "1 block of other families is left out"),
+        ] {
+            assert_eq!(note.to_string(), text);
         }
     }
 }

@@ -115,7 +115,7 @@ pub enum Uf2Error {
         families: Vec<Option<u32>>,
     },
     /// All blocks are for other memory.
-    #[error("none of the {0} blocks of the UF2 file is for the main flash")]
+    #[error("none of the blocks of the UF2 file ({0}) is for the main flash")]
     NoMainFlash(u32),
 }
 

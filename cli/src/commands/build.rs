@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -10,8 +11,9 @@ use whittle_publish::Store;
 use whittle_publish::cache::{DEFAULT_MAX_BYTES, DirectoryCache, SharedCache, TieredCache};
 use whittle_release::archive::Archive;
 use whittle_release::artifact_cache::{ArtifactCache, NoCache};
-use whittle_release::budget::{self, Budgets, Checked};
+use whittle_release::budget::{self, Budget, Budgets, Check, Checked, Figure};
 use whittle_release::build::{self, AttachedFile, Base, Built, Event, Progress, Report, Request};
+use whittle_release::files::write_atomically;
 use whittle_release::keys::Signer;
 use whittle_release::{
     CodecChoice, DeviceProfile, Error as ReleaseError, Image, InPlaceRoom, detached, directory,
@@ -190,6 +192,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     if !compare_only {
         directory::check_free(out)?;
     }
+    tell_overfull_slot(args, &request)?;
     // What is compared with what is there must be made for that.
     let cache = if compare_only { Cache::None } else { Cache::open(args)? };
     let built = with_progress(&request, printer, |request, progress| {
@@ -199,7 +202,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         printer.note(&trouble);
     }
     // Nothing is written of a release that takes more than it may.
-    let checked = check_budgets(args, &request.profile, &built.report, printer)?;
+    let checked = check_budgets(args, &request.profile, &built.report)?;
     if compare_only {
         directory::compare(out, &built.files)?;
     } else if args.check {
@@ -224,6 +227,7 @@ fn emit_tbs(args: &Args, request: &Request<'_>, printer: &Printer) -> Result {
         return Err(Error::Usage("`--out` is wanted".to_owned()));
     };
     directory::check_free(directory)?;
+    tell_overfull_slot(args, request)?;
     let cache = Cache::open(args)?;
     let unsigned = with_progress(request, printer, |request, progress| {
         build::prepare(request, cache.as_dyn(), progress)
@@ -231,7 +235,7 @@ fn emit_tbs(args: &Args, request: &Request<'_>, printer: &Printer) -> Result {
     if let Some(trouble) = cache.trouble() {
         printer.note(&trouble);
     }
-    check_budgets(args, &request.profile, unsigned.report(), printer)?;
+    check_budgets(args, &request.profile, unsigned.report())?;
     tell(unsigned.report(), printer);
     tell_wanted(&detached::emit(&unsigned, args.signer.public_key()?, directory)?, printer)
 }
@@ -271,12 +275,7 @@ fn request<'a>(args: &Args, signer: &'a dyn Signer, printer: &Printer) -> Result
 }
 
 /// Holds the release against its budgets, if there are any, and tells everybody who wants to know.
-fn check_budgets(
-    args: &Args,
-    profile: &DeviceProfile,
-    report: &Report,
-    printer: &Printer,
-) -> Result<Option<Checked>> {
+fn check_budgets(args: &Args, profile: &DeviceProfile, report: &Report) -> Result<Option<Checked>> {
     let Args { max_delta_bytes, max_ratio, max_patcher_ram, budget_markdown, .. } = args;
     let is_wanted = max_delta_bytes.or(*max_patcher_ram).is_some() || max_ratio.is_some();
     if !is_wanted && budget_markdown.is_none() {
@@ -290,19 +289,44 @@ fn check_budgets(
         max_patcher_ram: *max_patcher_ram,
     };
     let checked = budget::check(report, profile, &budgets);
-    if let Some(path) = budget_markdown {
-        let failed = |source| ReleaseError::Io { action: "write", path: path.clone(), source };
-        std::fs::write(path, checked.markdown()).map_err(failed)?;
-    }
-    // GitHub reads them wherever they are said.
-    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
-        checked.github_annotations().iter().for_each(|line| printer.note(line));
-    }
+    tell_budgets(args, &checked)?;
     checked.enforce()?;
     Ok(Some(checked))
 }
 
-/// Builds a second time with one thread, which must not matter.
+/// Tells of a target that is larger than its slot, which is refused before there is a release to hold against any budget.
+fn tell_overfull_slot(args: &Args, request: &Request<'_>) -> Result {
+    let checked = overfull_slot(request.profile.slot_bytes, request.target.size().into());
+    checked.map_or(Ok(()), |checked| tell_budgets(args, &checked))
+}
+
+fn overfull_slot(slot_bytes: Option<u64>, target_bytes: u64) -> Option<Checked> {
+    let limit = slot_bytes.filter(|slot| target_bytes > *slot)?;
+    let check = Check {
+        budget: Budget::SlotSize,
+        artifact: "image".to_owned(),
+        base: None,
+        limit: Figure::Bytes(limit),
+        actual: Figure::Bytes(target_bytes),
+        passed: false,
+    };
+    Some(Checked { profile: None, passed: false, checks: vec![check] })
+}
+
+/// Writes the table of budgets, and annotations where GitHub reads them.
+fn tell_budgets(args: &Args, checked: &Checked) -> Result {
+    if let Some(path) = &args.budget_markdown {
+        write_atomically(path, checked.markdown().as_bytes())?;
+    }
+    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+        for line in checked.github_annotations() {
+            // They are for GitHub, which reads standard error, too; `--quiet` is about talk to people.
+            let _ = writeln!(io::stderr(), "{}", line.replace(char::is_control, " "));
+        }
+    }
+    Ok(())
+}
+
 /// Where artifacts are kept.
 enum Cache {
     None,
@@ -412,6 +436,7 @@ fn bases(args: &Args, target: &Image, printer: &Printer) -> Result<Vec<Base>> {
                 args.product,
                 directory.display()
             ),
+            1 => format!("1 base from `{}`", directory.display()),
             count => format!("{count} bases from `{}`", directory.display()),
         });
     }
@@ -504,5 +529,20 @@ impl From<CodecArg> for CodecChoice {
             CodecArg::Bsdiff => Self::Bsdiff,
             CodecArg::Stored => Self::Stored,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_that_does_not_fit_its_slot_is_a_budget_that_is_exceeded() {
+        assert!(overfull_slot(None, 1 << 30).is_none());
+        assert!(overfull_slot(Some(4096), 4096).is_none());
+        let checked = overfull_slot(Some(4096), 4097).unwrap();
+        let row = "| ❌ | slot_size | - | 4096 bytes | 4097 bytes | `image` |";
+        assert!(checked.markdown().lines().any(|line| line == row), "{}", checked.markdown());
+        assert_eq!(checked.github_annotations().len(), 1);
     }
 }

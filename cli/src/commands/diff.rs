@@ -4,7 +4,7 @@ use serde::Serialize;
 use whittle_delta::compact::{self, Class, CodeHint};
 use whittle_delta::{EncodeError, Encoded, bsdiff40, zstd};
 use whittle_format::manifest::Codec;
-use whittle_release::{Alternative, DeviceProfile, Error as ReleaseError, Image, apply};
+use whittle_release::{Alternative, DeviceProfile, Error as ReleaseError, Image, Source, apply};
 
 use super::{CodeArgs, InputArgs};
 use crate::error::Result;
@@ -53,6 +53,7 @@ struct Row {
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let [base, target] = [&args.base, &args.target].map(|path| args.input.read(path, printer));
     let (base, target) = (base?, target?);
+    tell_mismatch(&base, &target, args.code, printer);
     let mut comparison =
         Comparison { base_bytes: base.size(), target_bytes: target.size(), codecs: Vec::new() };
     for image in [Some(&base), None] {
@@ -80,6 +81,34 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         }
     }
     printer.result(&comparison, human)
+}
+
+/// Tells what `build` refuses or warns of: that two files are for different processors, or for different addresses.
+pub(super) fn tell_mismatch(base: &Image, target: &Image, code: CodeArgs, printer: &Printer) {
+    let notes = mismatches(base.source(), target.source(), code);
+    notes.iter().for_each(|note| printer.note(note));
+}
+
+fn mismatches(base: &Source, target: &Source, code: CodeArgs) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let (Some(got), Some(wanted)) = (base.instruction_set, target.instruction_set)
+        && got != wanted
+        && code.instruction_set.is_none()
+    {
+        let (got, wanted) = (got.name(), wanted.name());
+        notes.push(format!(
+            "the base is code of {got}, the target of {wanted}: `whittle build` refuses such a base"
+        ));
+    }
+    if let (Some(got), Some(wanted)) = (base.load_address, target.load_address)
+        && got != wanted
+        && code.load_address.is_none()
+    {
+        notes.push(format!(
+            "the base lies at {got:#x}, the target at {wanted:#x}: right only for devices that run images from several slots"
+        ));
+    }
+    notes
 }
 
 /// Decoder RAM and hint of each encoding that is tried.
@@ -117,4 +146,34 @@ fn human(comparison: &Comparison) -> String {
     };
     let header = ["kind", "codec", "class", "code", "payload", "decoder RAM"];
     table(&header, comparison.codecs.iter().map(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use whittle_delta::compact::InstructionSet;
+
+    use super::*;
+    use crate::commands::InstructionSetArg;
+
+    #[test]
+    fn what_build_would_not_take_is_told() {
+        let source = |set, address| Source {
+            load_address: Some(address),
+            instruction_set: Some(set),
+            ..Source::default()
+        };
+        let base = source(InstructionSet::Thumb, 0x0800_4000);
+        let target = source(InstructionSet::Riscv32, 0x0802_0000);
+        let nothing_said = CodeArgs { load_address: None, instruction_set: None };
+        let notes = mismatches(&base, &target, nothing_said);
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(notes.iter().any(|note| note.contains("thumb") && note.contains("riscv32")));
+        assert!(notes.iter().any(|note| note.contains("0x8004000") && note.contains("0x8020000")));
+        let said = CodeArgs {
+            load_address: Some(0x0800_4000),
+            instruction_set: Some(InstructionSetArg::Thumb),
+        };
+        assert!(mismatches(&base, &target, said).is_empty());
+        assert!(mismatches(&base, &base, nothing_said).is_empty());
+    }
 }

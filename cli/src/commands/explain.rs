@@ -1,11 +1,12 @@
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use whittle_delta::compact;
 use whittle_explain::{Images, Options, Program, Report, explain, html, text};
-use whittle_release::Image;
+use whittle_release::files::write_atomically;
+use whittle_release::{DeviceProfile, Image};
 
-use super::CodeArgs;
+use super::diff::tell_mismatch;
+use super::{CodeArgs, InputArgs};
 use crate::error::{Error, Result};
 use crate::printer::Printer;
 use crate::values;
@@ -45,6 +46,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     code: CodeArgs,
 
+    #[command(flatten)]
+    input: InputArgs,
+
     /// How many functions and stretches are listed.
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
@@ -55,7 +59,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let (base, target) = (Image::read(&args.base)?, Image::read(&args.target)?);
+    let base = args.input.read(&args.base, printer)?;
+    let target = args.input.read(&args.target, printer)?;
+    tell_mismatch(&base, &target, args.code, printer);
     let base_program = program(args.base_elf.as_ref().or(args.base_map.as_ref()), &base)?;
     let target_program = program(args.target_elf.as_ref().or(args.target_map.as_ref()), &target)?;
     let images = Images {
@@ -64,16 +70,13 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         base_program: base_program.as_ref(),
         target_program: target_program.as_ref(),
     };
-    let encoder = compact::Options {
-        decoder_ram_bytes: args.device_ram,
-        load_address: args.code.load_address,
-        code: args.code.hint(),
-        ..Options::default().encoder
-    };
+    let (load_address, code) = (args.code.load_address, args.code.hint());
+    let profile = DeviceProfile { load_address, code, ..DeviceProfile::default() };
+    let encoder = profile.compact_options(Some(&base), &target, args.device_ram);
     let report = explain_with_progress(&images, &Options { encoder, top: args.top }, printer)?;
     if let Some(path) = &args.html {
         let title = format!("{} → {}", args.base.display(), args.target.display());
-        write(path, &html::page(&report, &title))?;
+        write_atomically(path, html::page(&report, &title).as_bytes())?;
     }
     if printer.is_json() {
         // The report has its own `schema`.
@@ -103,12 +106,6 @@ fn explain_with_progress(
     let report = explain(images, options, &|done| bar.set_position(done.into()));
     bar.finish_and_clear();
     report.map_err(Error::Explain)
-}
-
-fn write(path: &Path, text: &str) -> Result {
-    let error =
-        |source| whittle_release::Error::Io { action: "write", path: path.to_owned(), source };
-    Ok(std::fs::write(path, text).map_err(error)?)
 }
 
 /// Columns of the terminal; in a log or a pull request, as many as still read well.

@@ -106,9 +106,13 @@ impl<'a> MapReader<'a> {
         const NOT_STORED: [&str; 7] =
             ["bss", "noinit", "uninit", "heap", "stack", "persist", "COMMON"];
         /// Beginnings of names of sections that are for tools.
-        const FOR_TOOLS: [&str; 10] = [
+        const FOR_TOOLS: [&str; 14] = [
             ".debug",
             ".comment",
+            ".GCC.command.line",
+            ".gnu.build.attributes",
+            ".gnu.attributes",
+            ".mdebug",
             ".ARM.attributes",
             ".riscv.attributes",
             ".symtab",
@@ -153,6 +157,7 @@ impl<'a> MapReader<'a> {
         if self.sections.len() > MAX_SECTIONS || self.sections.is_empty() {
             return Err(Error::BadMap { line: 1 });
         }
+        leave_out_sections_at_0(&mut self.sections);
         self.symbols.sort_by_key(|(_, address, ..)| *address);
         let whole: Vec<(String, &InputSection<'a>, usize)> =
             self.inputs.iter().map(|(input, section)| (own_name(input), input, *section)).collect();
@@ -209,6 +214,42 @@ impl<'a> MapReader<'a> {
         }
         inside.len()
     }
+}
+
+/// Leaves out sections at address 0 that no code adjoins: linkers put there what has no address, such as what only tools read.
+///
+/// Code adjoins where it follows, perhaps behind other sections, as it follows vectors at the beginning of flash.
+fn leave_out_sections_at_0(sections: &mut [Described<'_>]) {
+    /// Erase units of flash that begins at 0 are not longer, and vectors may have one of their own.
+    const MAX_GAP_BYTES: u32 = 64 << 10;
+    let is_at_0 = |section: &Described<'_>| section.is_stored && section.load_address == 0;
+    if sections.iter().any(|section| is_at_0(section) && section.is_code) {
+        return;
+    }
+    let mut others: Vec<(u32, u32, bool)> = sections
+        .iter()
+        .filter(|section| section.is_stored && section.load_address > 0)
+        .map(|section| (section.load_address, section.len, section.is_code))
+        .collect();
+    others.sort_unstable();
+    for section in sections.iter_mut().filter(|section| is_at_0(section)) {
+        section.is_stored = is_followed_by_code(section.len, &others, MAX_GAP_BYTES);
+    }
+}
+
+/// Whether sections in the order of their addresses lead from an address to code, without a longer gap than this one.
+fn is_followed_by_code(from: u32, sections: &[(u32, u32, bool)], max_gap: u32) -> bool {
+    let mut end = from;
+    for (address, len, is_code) in sections {
+        if address.saturating_sub(end) > max_gap {
+            return false;
+        }
+        if *is_code {
+            return true;
+        }
+        end = end.max(address.saturating_add(*len));
+    }
+    false
 }
 
 /// What an input section is called where no symbol names it: the compiler's name for it, or that of its file.

@@ -96,11 +96,12 @@ impl Program {
         if file.starts_with(b"\x7fELF") {
             return elf::parse(file, image);
         }
-        let text = std::str::from_utf8(file).map_err(|_| Error::NoProgram)?;
-        if lld_map::is_map(text) {
-            lld_map::parse(text, image)
-        } else if gnu_map::is_map(text) {
-            gnu_map::parse(text, image)
+        // Names of files are whatever bytes their directory holds; what is no map is none in any encoding.
+        let text = String::from_utf8_lossy(file);
+        if lld_map::is_map(&text) {
+            lld_map::parse(&text, image)
+        } else if gnu_map::is_map(&text) {
+            gnu_map::parse(&text, image)
         } else {
             Err(Error::NoProgram)
         }

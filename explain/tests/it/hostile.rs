@@ -119,6 +119,52 @@ fn maps_with_lying_numbers_end_somewhere() {
     assert_eq!(program.sections().len(), 1);
 }
 
+fn with_sections(map: &[u8], sections: &str) -> Vec<u8> {
+    [map, sections.as_bytes()].concat()
+}
+
+/// What only tools read has no address, and 0 in the map.
+#[test]
+fn sections_for_tools_at_0_are_left_out() {
+    let whole = parse(TARGET_MAP).expect("describes the image");
+    for name in [
+        ".GCC.command.line",
+        ".gnu.build.attributes",
+        ".gnu.attributes",
+        ".mdebug.abi32",
+        ".of_a_tool",
+    ] {
+        let section = format!("\n{name}\n                0x00000000       0x64\n");
+        let program = parse(&with_sections(TARGET_MAP, &section));
+        assert_eq!(program.expect("describes the image"), whole, "{name}");
+    }
+}
+
+/// Vectors at 0 belong to an image that begins there.
+#[test]
+fn sections_at_0_that_code_follows_are_kept() {
+    let sections = "Linker script and memory map\n\n.vectors        0x00000000       0x40\n\
+                    .config         0x00000100       0x10\n.text           0x00000110      0x100\n";
+    let program = parse(sections.as_bytes()).expect("describes the image");
+    let names: Vec<&str> = program.sections().iter().map(|section| section.name.as_str()).collect();
+    assert_eq!(names, [".vectors", ".config", ".text"]);
+    assert_eq!(program.sections()[2].range, 0x110..0x210);
+}
+
+/// Names of files need not be UTF-8.
+#[test]
+fn maps_with_other_bytes_are_read() {
+    for map in [TARGET_MAP, LLD_TARGET_MAP] {
+        let image = if map == TARGET_MAP { TARGET } else { LLD_TARGET };
+        let whole = Program::parse(map, image).expect("describes the image");
+        let at = map.windows(9).position(|window| window == b"startup.o").expect("is named");
+        let mut other = map.to_vec();
+        other[at] = 0xe4;
+        let program = Program::parse(&other, image).expect("describes the image");
+        assert_eq!(program.sections(), whole.sections());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 

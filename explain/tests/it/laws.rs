@@ -32,6 +32,17 @@ fn assert_adds_up(report: &Report) {
             "sections: {sections} of {payload}"
         );
     }
+    let how = [
+        report.how.header,
+        report.how.address_map,
+        report.how.starts,
+        report.how.hits,
+        report.how.misses,
+        report.how.literals,
+        report.how.end,
+    ];
+    assert!(how.iter().all(|bytes| *bytes >= 0.0), "{how:?}");
+    assert!(report.kinds.iter().all(|cost| cost.bytes >= 0.0), "{:?}", report.kinds);
     let symbols: f64 = report.symbols.iter().map(|symbol| symbol.bytes).sum();
     assert!(symbols + report.more_symbols.1 <= regions + ROUNDING);
     assert!(report.runs.iter().all(|run| run.offset + run.size <= report.target_bytes));
@@ -44,6 +55,18 @@ fn sums_are_the_payload() {
     }
     assert_adds_up(&explained([TARGET, BASE], Some([TARGET_ELF, BASE_ELF])));
     assert_adds_up(&explained([LLD_BASE, LLD_TARGET], Some([LLD_BASE_MAP, LLD_TARGET_MAP])));
+}
+
+/// Small payloads end with zeros that are left out, which must not make anything cost less than nothing.
+#[test]
+fn small_payloads_have_no_negative_costs() {
+    for edit in 0..40 {
+        let mut target = BASE.to_vec();
+        target[100 + 40 * edit] ^= 1;
+        assert_adds_up(&explained([BASE, &target], None));
+    }
+    assert_adds_up(&explained([BASE, BASE], None));
+    assert_adds_up(&explained([BASE, &[]], None));
 }
 
 #[test]

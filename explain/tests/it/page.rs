@@ -58,3 +58,12 @@ fn names_are_escaped() {
     assert!(html.matches(shown).count() >= 7);
     assert!(is_well_formed(&html));
 }
+
+/// What stands for many symbols is not said to be of one kind.
+#[test]
+fn the_rest_is_of_no_kind() {
+    let mut report = report();
+    report.more_symbols = (7, 40.0);
+    let html = page(&report, "1.0.0 to 2.0.0");
+    assert!(html.contains("<title>7 more: 40.0 bytes, of several kinds</title>"));
+}

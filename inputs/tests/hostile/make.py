@@ -66,6 +66,17 @@ write("elf-nothing-to-load.elf", elf([(1, 84, 0x20000000, 0x20000000, 0, 64, 6, 
 write("elf-no-segments.elf", elf([]))
 section = (0, 1, 2, 0x08000000, 84, 0xFFFFFFF0, 0, 0, 4, 0)
 write("elf-section-lies.elf", elf([one], [(0,) * 10, section]))
+# Sections of a segment from 84 to 148: name, type, flags, address, offset, size.
+def loaded(offset, size):
+    return (0, 1, 2, 0x08000000, offset, size, 0, 0, 4, 0)
+
+
+write("elf-section-across-end.elf", elf([one], [(0,) * 10, loaded(84, 12), loaded(96, 64)]))
+write("elf-section-across-start.elf", elf([one], [(0,) * 10, loaded(80, 12), loaded(92, 56)]))
+write("elf-section-around.elf", elf([one], [(0,) * 10, loaded(52, 128)]))
+write("elf-section-in-none.elf", elf([one], [(0,) * 10, loaded(84, 52), loaded(148, 12)]))
+write("elf-larger-than-memory.elf", elf([(1, 84, 0x20000000, 0x08000000, 64, 63, 5, 4)]))
+write("elf-behind-4-gib.elf", elf([(1, 84, 0x20000000, 0xFFFFFFC1, 64, 64, 5, 4)]))
 write("elf-no-class.elf", b"\x7fELF\0\1\1" + elf([one])[7:])
 write("elf-three-bytes-endian.elf", b"\x7fELF\1\3\1" + elf([one])[7:])
 write("elf-cut-in-magic.elf", elf([one])[:4])

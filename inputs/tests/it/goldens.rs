@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use whittle_inputs::elf::Kept;
-use whittle_inputs::{Format, Header, Note, Options, mcuboot, read};
+use whittle_inputs::elf::{ElfError, Kept};
+use whittle_inputs::{Error, Format, Header, MemoryError, Note, Options, Place, mcuboot, read};
 
 use crate::support::{files, fixture, fixtures, line};
 
@@ -141,4 +141,55 @@ fn segments_count_where_sections_are_stripped() {
     let input = read(stripped, &Options::default()).unwrap();
     assert_eq!(input.format, Format::Elf);
     assert!(input.bytes.ends_with(b"settings"));
+}
+
+/// A length that is wrong by a few bytes must not take the vectors from an image that is then signed.
+#[test]
+fn a_section_that_lies_is_refused() {
+    let file = fixture("firmware.elf");
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+    let (table, count) = (word(32) as usize, usize::from(file[48]));
+    let is_loaded = |header: &usize| {
+        word(header + 4) == 1 && word(header + 8) & 2 != 0 && word(header + 20) > 0
+    };
+    let headers: Vec<usize> = (0..count).map(|n| table + 40 * n).filter(is_loaded).collect();
+    assert!(headers.len() > 2);
+    let whole = read(file.clone(), &Options::default()).unwrap();
+    let mut refused = 0;
+    for header in headers {
+        for more in [64, 0x1000] {
+            let mut lies = file.clone();
+            let size = (word(header + 20) + more).to_le_bytes();
+            lies[header + 20..header + 24].copy_from_slice(&size);
+            match read(lies, &Options::default()) {
+                Err(Error::Elf(ElfError::SectionAcross { .. } | ElfError::Section { .. })) => {
+                    refused += 1
+                }
+                // A section may be said to reach over the next ones of its segment.
+                other => assert_eq!(other.unwrap().bytes, whole.bytes),
+            }
+        }
+    }
+    assert!(refused > 2);
+}
+
+/// The last address of 32 bits is one that may be loaded.
+#[test]
+fn a_segment_may_end_with_the_last_address() {
+    let mut file = fixture("firmware.elf");
+    file[32..36].fill(0);
+    file[48..52].fill(0);
+    let count = file[44];
+    let len = u32::from_le_bytes(file[52 + 16..52 + 20].try_into().unwrap());
+    // Only the first segment stays.
+    assert!(count > 1 && len > 0);
+    file[44] = 1;
+    let last = |past: u32| {
+        let mut file = file.clone();
+        file[52 + 12..52 + 16].copy_from_slice(&(0u32.wrapping_sub(len) + past).to_le_bytes());
+        read(file, &Options::default())
+    };
+    assert_eq!(last(0).unwrap().load_address, Some((1 << 32) - u64::from(len)));
+    let behind = MemoryError::BehindTheEnd(Place::Segment(0));
+    assert_eq!(last(1).unwrap_err(), Error::Memory(behind));
 }
