@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_format::keys::Head;
 use whittle_patcher_nostd::{
-    Boot, Device, DeviceKeys, DocumentError, Ed25519, FactoryKeys, KeyChecker, PatchError,
+    Boot, Buffers, Device, DeviceKeys, DocumentError, Ed25519, FactoryKeys, KeyChecker, PatchError,
     PublicKey, ResetCause, Roles, SlotId, TrustedKey, UpdateError, Updater, VerifyError, trailer,
 };
 use whittle_release::approval::SignedApproval;
@@ -212,6 +212,20 @@ impl Unit {
         })
     }
 
+    fn install(&mut self, package: &[u8]) {
+        self.download(package).expect("trusted");
+        let installed = self.with(|updater, staging| {
+            let (mut block, mut page) = ([0; 4096], [0; 256]);
+            let buffers = Buffers { block: &mut block, page: &mut page, compact: None };
+            updater.install(staging, buffers, &mut |_| {}).map(|_| ())
+        });
+        installed.expect("trusted");
+    }
+
+    fn activate(&mut self) -> Result<(), UpdateError> {
+        self.with(|updater, _| updater.activate())
+    }
+
     fn boots(&mut self) -> Option<SlotId> {
         let boot = self.with(|updater, _| updater.boot(ResetCause::PowerOn)).expect("boots");
         match boot {
@@ -253,8 +267,7 @@ fn what_a_revoked_key_signs_is_refused_and_what_it_has_signed_boots() {
     assert_eq!(unit.with(|updater, _| updater.stage().map(|_| ())), Err(unknown));
     let installed = unit.with(|updater, staging| {
         let (mut block, mut page) = ([0; 4096], [0; 256]);
-        let buffers =
-            whittle_patcher_nostd::Buffers { block: &mut block, page: &mut page, compact: None };
+        let buffers = Buffers { block: &mut block, page: &mut page, compact: None };
         updater.install(staging, buffers, &mut |_| {}).map(|_| ())
     });
     assert_eq!(refused(installed), PatchError::UnknownKey);
@@ -262,6 +275,77 @@ fn what_a_revoked_key_signs_is_refused_and_what_it_has_signed_boots() {
     unit.download(&package(3, NEW)).expect("the new key is trusted");
     unit.with(|updater, _| updater.accept_flags(&flags(NEW))).expect("trusted");
     unit.with(|updater, _| updater.accept_stage(&stage_of(NEW))).expect("trusted");
+}
+
+/// A device that trusts the new key besides the old one.
+fn unit_of_two_keys() -> Unit {
+    let mut unit = Unit::new(Chip::PLAIN);
+    let mut document = document(1);
+    document.trust(key(NEW).public_key(), WORK);
+    unit.accept(&signed(document, &ROOTS[..2])).expect("signed by two of three");
+    unit
+}
+
+/// The new key revoked, and perhaps dropped.
+fn without_the_new_key(version: u32, is_dropped: bool) -> Vec<u8> {
+    let mut document = document(version);
+    document.trust(key(NEW).public_key(), WORK);
+    document.revoke(id(NEW)).expect("it is there");
+    if is_dropped {
+        document.forget(id(NEW));
+    }
+    signed(document, &ROOTS[..2])
+}
+
+/// Once the trial is committed, the image of before may be below the security counter.
+#[test]
+fn no_document_takes_the_key_of_an_image_that_runs_on_trial() {
+    let mut unit = unit_of_two_keys();
+    unit.install(&package(2, NEW));
+    unit.activate().expect("installed");
+    assert_eq!(unit.boots(), Some(SlotId::B), "on trial");
+    let dropped = without_the_new_key(2, true);
+    assert_eq!(unit.accept(&dropped), Err(DocumentError::ImageNotTrusted));
+    let mut without_the_old = document(2);
+    without_the_old.trust(key(NEW).public_key(), WORK);
+    without_the_old.forget(id(OLD));
+    let without_the_old = signed(without_the_old, &ROOTS[..2]);
+    assert_eq!(unit.accept(&without_the_old), Err(DocumentError::ImageNotTrusted), "the way back");
+    unit.with(|updater, _| updater.healthy()).expect("on trial");
+    assert_eq!(unit.boots(), Some(SlotId::B));
+    unit.accept(&without_the_old).expect("nothing runs of it any more");
+    assert_eq!(unit.boots(), Some(SlotId::B));
+}
+
+#[test]
+fn an_image_of_a_revoked_key_that_has_not_started_never_does() {
+    for is_dropped in [false, true] {
+        let mut unit = unit_of_two_keys();
+        unit.install(&package(2, NEW));
+        let mut pending = unit.clone();
+        unit.accept(&without_the_new_key(2, is_dropped)).expect("the old image boots");
+        assert_eq!(refused(unit.activate()), PatchError::UnknownKey);
+        assert_eq!(unit.boots(), Some(SlotId::A));
+        unit.install(&package(2, OLD));
+        unit.activate().expect("of a key that is trusted");
+        assert_eq!(unit.boots(), Some(SlotId::B));
+
+        pending.activate().expect("trusted");
+        pending.accept(&without_the_new_key(2, is_dropped)).expect("the old image boots");
+        assert_eq!(pending.boots(), Some(SlotId::A));
+        assert_eq!(pending.boots(), Some(SlotId::A));
+    }
+}
+
+#[test]
+fn a_trial_goes_back_to_the_image_of_a_revoked_key() {
+    let mut unit = Unit::new(Chip::PLAIN);
+    unit.accept(&signed(rotated(1), &ROOTS[..2])).expect("signed by two of three");
+    unit.install(&package(2, NEW));
+    unit.activate().expect("installed");
+    assert_eq!(unit.boots(), Some(SlotId::B), "on trial");
+    unit.with(|updater, _| updater.unhealthy()).expect("on trial");
+    assert_eq!(unit.boots(), Some(SlotId::A));
 }
 
 #[test]
