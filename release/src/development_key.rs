@@ -34,6 +34,12 @@ pub fn mark(pem: &str) -> String {
     if is_marked(pem) { pem.to_owned() } else { format!("{LINE}{pem}") }
 }
 
+/// A key file of minisign with the mark in its comment.
+#[must_use]
+pub fn mark_minisign(file: &str) -> String {
+    file.replacen(MINISIGN_COMMENT, &format!("{MINISIGN_COMMENT} {MARK},"), 1)
+}
+
 /// Whether the text of a key file has the mark.
 #[must_use]
 pub fn is_marked(text: &str) -> bool {
