@@ -44,6 +44,9 @@ mod field {
 /// A raw Ed25519 public key.
 pub type PublicKey = [u8; 32];
 
+/// Bytes that a key takes in the payload.
+pub const KEY_LEN: usize = field::KEY_LEN;
+
 const KEY_ID_LEN: usize = size_of::<KeyId>();
 
 /// First bytes of the payload: three letters and the format version.

@@ -40,13 +40,17 @@ pub fn check_slot<F: ReadNorFlash>(
     device: &Device<'_>,
     verifier: &impl Verifier,
 ) -> Result<VerifiedManifest, PatchError> {
-    if !is_readable::<F>() {
-        return Err(PatchError::Flash(FlashError::ReadSize));
-    }
-    let unreadable = |kind| PatchError::Flash(FlashError::Target(kind));
-    let mut trailer = [0; TRAILER_LEN];
-    read_unaligned(slot, trailer_at(slot), &mut trailer).map_err(unreadable)?;
-    let manifest = verify_manifest(envelope_in(&trailer)?, Purpose::Installed, verifier)?;
+    check_slot_for(Purpose::Installed, slot, device, verifier)
+}
+
+/// The same where it matters what for.
+pub(crate) fn check_slot_for<F: ReadNorFlash>(
+    purpose: Purpose,
+    slot: &mut F,
+    device: &Device<'_>,
+    verifier: &impl Verifier,
+) -> Result<VerifiedManifest, PatchError> {
+    let manifest = check_trailer(purpose, slot, verifier)?;
     device.check(&manifest)?;
     let room = to_u32(image_room(slot));
     if manifest.target_size > room {
@@ -54,6 +58,21 @@ pub fn check_slot<F: ReadNorFlash>(
     }
     check_image(slot, &manifest)?;
     Ok(manifest)
+}
+
+/// Checks that a trusted key signed the image that a slot claims to hold; the image is not looked at.
+pub(crate) fn check_trailer<F: ReadNorFlash>(
+    purpose: Purpose,
+    slot: &mut F,
+    verifier: &impl Verifier,
+) -> Result<VerifiedManifest, PatchError> {
+    if !is_readable::<F>() {
+        return Err(PatchError::Flash(FlashError::ReadSize));
+    }
+    let unreadable = |kind| PatchError::Flash(FlashError::Target(kind));
+    let mut trailer = [0; TRAILER_LEN];
+    read_unaligned(slot, trailer_at(slot), &mut trailer).map_err(unreadable)?;
+    verify_manifest(envelope_in(&trailer)?, purpose, verifier)
 }
 
 /// The slot with the highest security counter among those that hold a signed image, whole; A if both are alike.

@@ -15,7 +15,9 @@ pub use whittle_format::envelope::KeyId;
 pub enum Purpose {
     /// Something new is to be taken in.
     Arriving,
-    /// What is installed already is to boot.
+    /// What is installed, and was never committed, is to boot for the first time.
+    Starting,
+    /// What was committed is to boot.
     Installed,
 }
 

@@ -5,12 +5,13 @@ use std::path::Path;
 use whittle_format::approval;
 pub use whittle_format::approval::Approval;
 use whittle_format::limits::MAX_APPROVAL_ENVELOPE_BYTES;
-use whittle_patcher_nostd::KeyId;
+use whittle_patcher_nostd::{KeyId, PublicKey, key_id};
 
 use crate::directory::ReleaseIndex;
+use crate::image::hex;
 use crate::joint::Joint;
 use crate::keys::Signer;
-use crate::{Error, Result, files};
+use crate::{Culprit, Error, Result, files};
 
 /// Name of an approval beside the release that it is about.
 pub const APPROVAL_FILE: &str = "approval.cose";
@@ -50,6 +51,22 @@ impl SignedApproval {
         }
         let approval = Approval::parse(&joint.payload).map_err(Error::format(what))?;
         Ok(Self { approval, joint })
+    }
+
+    /// Checks the signatures of these keys; those of others count for nobody who does not know them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for one that is damaged.
+    pub fn check(&self, keys: &[PublicKey]) -> Result<()> {
+        for key in keys {
+            if !self.joint.is_whole(key)? {
+                let id = hex(&key_id(key));
+                let (what, culprit) = ("the approval".to_owned(), Culprit::Key);
+                let why = format!("it has a damaged signature of key {id}");
+                return Err(Error::Refused { what, why, culprit });
+            }
+        }
+        Ok(())
     }
 
     /// Adds a signature.

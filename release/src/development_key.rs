@@ -14,8 +14,8 @@
 
 use std::path::Path;
 
-use crate::keys::read_text;
 use crate::Result;
+use crate::keys::read_text;
 
 /// What the line in front of a development key's PEM begins with.
 pub const MARK: &str = "whittle development key";
@@ -32,6 +32,12 @@ const MINISIGN_COMMENT: &str = "untrusted comment:";
 #[must_use]
 pub fn mark(pem: &str) -> String {
     if is_marked(pem) { pem.to_owned() } else { format!("{LINE}{pem}") }
+}
+
+/// A key file of minisign with the mark in its comment.
+#[must_use]
+pub fn mark_minisign(file: &str) -> String {
+    file.replacen(MINISIGN_COMMENT, &format!("{MINISIGN_COMMENT} {MARK},"), 1)
 }
 
 /// Whether the text of a key file has the mark.

@@ -4,8 +4,18 @@ use whittle_format::envelope::SIGNATURE_LEN;
 use whittle_format::joint::{self, ENTRY_LEN, JointEnvelope, OVERHEAD, Signature, TBS_OVERHEAD};
 use whittle_patcher_nostd::{KeyId, key_id};
 
-use crate::keys::Signer;
+use crate::keys::{PublicKey, Signer, check_signature};
 use crate::{Error, Result};
+
+/// Bytes of the envelope around a payload of this length, with this many signatures.
+pub(crate) fn envelope_len(payload: usize, signatures: usize) -> usize {
+    let saved = match payload {
+        0..=23 => 2,
+        24..=255 => 1,
+        _ => 0,
+    };
+    OVERHEAD - saved + payload + signatures * ENTRY_LEN
+}
 
 /// A payload and the signatures that it has so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +47,22 @@ impl Joint {
         self.signatures.push((id, signature));
         self.signatures.sort_by_key(|(id, _)| *id);
         Ok(())
+    }
+
+    /// Whether what this key is said to have signed is its signature; also if it has not signed.
+    pub(crate) fn is_whole(&self, key: &PublicKey) -> Result<bool> {
+        let id = key_id(key);
+        let found = self.signatures.iter().find(|(signed, _)| *signed == id);
+        let Some((_, signature)) = found else { return Ok(true) };
+        let mut tbs = vec![0; self.payload.len() + TBS_OVERHEAD];
+        let len = joint::tbs(&id, &self.payload, &mut tbs)
+            .map_err(Error::format("what is said to be signed"))?;
+        Ok(check_signature(key, &tbs[..len], signature))
+    }
+
+    /// Bytes of the envelope with this many signatures.
+    pub(crate) fn len_with(&self, signatures: usize) -> usize {
+        envelope_len(self.payload.len(), signatures)
     }
 
     /// Who is said to have signed.

@@ -5,13 +5,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use whittle_format::Label;
 use whittle_format::keys::{self, Head, Keys, PublicKey};
-use whittle_format::limits::MAX_KEYS_FILE_BYTES;
+use whittle_format::limits::{MAX_KEYS, MAX_KEYS_FILE_BYTES};
 use whittle_patcher_nostd::{Ed25519, FactoryKeys, KeyId, KeySet, Roles, TrustedKey, key_id};
 
 use crate::image::{from_hex, hex};
-use crate::joint::Joint;
-use crate::keys::{Signer, parse_public, read_public};
-use crate::{Error, Result, files};
+use crate::joint::{Joint, envelope_len};
+use crate::keys::{Signer, parse_public, read_public_for_use};
+use crate::{Culprit, Error, Result, files};
 
 const MAX_SOURCE_BYTES: u64 = 1 << 20;
 
@@ -81,13 +81,14 @@ impl KeyDocument {
     /// Reads a document as people write it; files of keys are beside it.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::FileTooLarge`], [`Error::Json`], [`Error::BadKeys`] or [`Error::BadKey`].
-    pub fn read(path: &Path) -> Result<Self> {
+    /// [`Error::Io`], [`Error::FileTooLarge`], [`Error::Json`], [`Error::BadKeys`] or [`Error::BadKey`]; [`Error::Refused`] for a
+    /// file of a development key, unless such are allowed.
+    pub fn read(path: &Path, allow_development: bool) -> Result<Self> {
         let too_large = || Error::FileTooLarge { path: path.to_owned(), limit: MAX_SOURCE_BYTES };
         let json = files::read_at_most(path, MAX_SOURCE_BYTES)?.ok_or_else(too_large)?;
         let source: Source =
             serde_json::from_slice(&json).map_err(Error::json(format!("`{}`", path.display())))?;
-        source.document(files::parent(path))
+        source.document(files::parent(path), allow_development)
     }
 
     /// Trusts a key for these roles, besides those that it has.
@@ -105,32 +106,36 @@ impl KeyDocument {
     /// [`Error::BadKeys`] for a key that is not there.
     pub fn retire(&mut self, id: KeyId) -> Result<()> {
         let key = self.keys.iter_mut().find(|key| key_id(&key.public_key) == id);
-        let key = key.ok_or_else(|| Error::BadKeys(format!("there is no key {}", hex(&id))))?;
+        let key = key.ok_or_else(|| missing(id))?;
         let was_for_packages = key.roles.has_any(Roles::PACKAGES.and(Roles::INSTALLED));
         if was_for_packages {
             key.roles = Roles::INSTALLED;
         } else {
-            self.forget(id);
+            self.forget(id)?;
         }
         Ok(())
     }
 
     /// Takes a key out.
-    pub fn forget(&mut self, id: KeyId) {
+    ///
+    /// # Errors
+    /// [`Error::BadKeys`] for a key that is not there.
+    pub fn forget(&mut self, id: KeyId) -> Result<()> {
+        let before = self.keys.len();
         self.keys.retain(|key| key_id(&key.public_key) != id);
+        if self.keys.len() < before { Ok(()) } else { Err(missing(id)) }
     }
 
     /// Never trusts a key again, whatever a later document says; what it has signed and is installed goes on booting.
     ///
-    /// # Errors
-    /// [`Error::BadKeys`] for a key that is not there.
-    pub fn revoke(&mut self, id: KeyId) -> Result<()> {
-        self.retire(id)?;
+    /// Returns whether the key was trusted: one that was not, since it had been dropped, cannot come back from then on.
+    pub fn revoke(&mut self, id: KeyId) -> bool {
+        let was_trusted = self.retire(id).is_ok();
         if !self.revoked.contains(&id) {
             self.revoked.push(id);
             self.revoked.sort_unstable();
         }
-        Ok(())
+        was_trusted
     }
 
     /// How many signatures a document wants that follows this one.
@@ -148,7 +153,30 @@ impl KeyDocument {
         })
     }
 
+    /// The keys with this role.
+    fn holders(&self, role: Roles) -> impl Iterator<Item = &PublicKey> {
+        self.keys.iter().filter(move |key| key.roles.has_any(role)).map(|key| &key.public_key)
+    }
+
+    fn check_thresholds(&self) -> Result<()> {
+        let Head { key_threshold, package_threshold, .. } = self.head;
+        for (threshold, role, what) in [
+            (key_threshold, Roles::KEYS, "sign the next document"),
+            (package_threshold, Roles::PACKAGES, "approve a target"),
+        ] {
+            let holders = self.holders(role).count();
+            if threshold == 0 || usize::from(threshold) > holders {
+                let role = role_names(role).next().unwrap_or_default();
+                return Err(Error::Usage(format!(
+                    "{threshold} keys cannot {what}: 1 to as many as have the role `{role}` can, and {holders} have"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn emit(&self) -> Result<Vec<u8>> {
+        self.check_thresholds()?;
         let is_revived = |key: &&TrustedKey| {
             key.roles != Roles::INSTALLED && self.revoked.contains(&key_id(&key.public_key))
         };
@@ -164,20 +192,21 @@ impl KeyDocument {
     }
 
     fn is_signed_alike(&self, other: &Self) -> bool {
-        let signs = |document: &Self| -> Vec<PublicKey> {
-            let keys = document.keys.iter().filter(|key| key.roles.has_any(Roles::KEYS));
-            keys.map(|key| key.public_key).collect()
-        };
-        self.head.key_threshold == other.head.key_threshold && signs(self) == signs(other)
+        self.head.key_threshold == other.head.key_threshold
+            && self.holders(Roles::KEYS).eq(other.holders(Roles::KEYS))
     }
 }
 
+fn missing(id: KeyId) -> Error {
+    Error::BadKeys(format!("there is no key {}", hex(&id)))
+}
+
 impl Source {
-    fn document(self, directory: &Path) -> Result<KeyDocument> {
+    fn document(self, directory: &Path, allow_development: bool) -> Result<KeyDocument> {
         let product: Label = self.product.parse().map_err(Error::format("the product's name"))?;
         let mut keys = Vec::new();
         for key in &self.keys {
-            keys.push(key.trusted(directory)?);
+            keys.push(key.trusted(directory, allow_development)?);
         }
         keys.sort_by_key(|key: &TrustedKey| key.public_key);
         let ids = self.revoked.iter().map(|id| parse_id(id));
@@ -191,10 +220,10 @@ impl Source {
 }
 
 impl KeySource {
-    fn trusted(&self, directory: &Path) -> Result<TrustedKey> {
+    fn trusted(&self, directory: &Path, allow_development: bool) -> Result<TrustedKey> {
         let unclear = || Error::BadKeys("a key wants either `file` or `public_key`".to_owned());
         let public_key = match (&self.file, &self.public_key) {
-            (Some(file), None) => read_public(&directory.join(file))?,
+            (Some(file), None) => read_public_for_use(&directory.join(file), allow_development)?,
             (None, Some(text)) => parse_public(text.as_bytes())
                 .ok_or_else(|| Error::BadKeys(format!("`{text}` is no Ed25519 public key")))?,
             _ => return Err(unclear()),
@@ -280,7 +309,8 @@ impl KeysFile {
     /// What devices do not need any more to believe it is left out: documents that leave those who sign as they were.
     ///
     /// # Errors
-    /// [`Error::ProductChanged`], [`Error::VersionNotAbove`] or [`Error::BadKeys`]: no device would take it.
+    /// [`Error::ProductChanged`], [`Error::VersionNotAbove`] or [`Error::BadKeys`]: no device would take it. [`Error::BadKeys`] for
+    /// other signers, too, if no revocation would fit behind them: the last room is for one.
     pub fn then(mut self, document: KeyDocument, origin: Option<&KeySet>) -> Result<Self> {
         let newest = self.newest();
         let (got, previous) = (&document.head, &newest.head);
@@ -295,16 +325,104 @@ impl KeysFile {
             return Err(Error::BadKeys(format!("key {} is revoked, and must stay so", hex(id))));
         }
         let joint = Joint::new(document.emit()?);
-        let is_superfluous = match self.documents.as_slice() {
-            [only] => origin.is_some_and(|origin| signs_alike(origin, &only.0)),
-            [.., before, last] => before.0.is_signed_alike(&last.0),
-            [] => false,
-        };
-        if is_superfluous {
+        let revokes = document.revoked.len() > newest.revoked.len();
+        let changes_signers = !newest.is_signed_alike(&document);
+        if self.newest_is_superfluous(origin) {
             self.documents.pop();
         }
         self.documents.push((document, joint));
+        if changes_signers && !revokes && self.changes_that_fit(origin) == 0 {
+            return Err(Error::BadKeys(format!(
+                "no revocation would fit behind these signers: a keys file has at most {MAX_KEYS_FILE_BYTES} bytes. \
+                 Change no signers but to revoke one, until firmware comes with the newest keys and begins a new file"
+            )));
+        }
         Ok(self)
+    }
+
+    /// Whether devices that come with these keys need not see the newest document once there is another one.
+    fn newest_is_superfluous(&self, origin: Option<&KeySet>) -> bool {
+        match self.documents.as_slice() {
+            [only] => origin.is_some_and(|origin| signs_alike(origin, &only.0)),
+            [.., before, last] => before.0.is_signed_alike(&last.0),
+            [] => false,
+        }
+    }
+
+    /// How many documents fit behind the newest one if each changes the signers, and the last one revokes a key and brings another
+    /// in its place. `origin` are the keys of the firmware, if they are known.
+    ///
+    /// It counts as many signatures as are wanted, and as many keys as there are.
+    #[must_use]
+    pub fn changes_that_fit(&self, origin: Option<&KeySet>) -> usize {
+        let mut taken = 0;
+        let mut wanted = origin.map_or(1, KeySet::key_threshold);
+        let mut last = 0;
+        for (document, joint) in &self.documents {
+            last = joint.len_with(joint.signers().count().max(wanted.into()));
+            taken += last;
+            wanted = document.head.key_threshold;
+        }
+        let Some((_, newest)) = self.documents.last() else { return 0 };
+        if self.newest_is_superfluous(origin) {
+            taken -= last;
+        }
+        let next = newest.len_with(wanted.into());
+        let has_room_for_a_key = self.newest().keys.len() < MAX_KEYS;
+        let replacement = if has_room_for_a_key { keys::KEY_LEN } else { 0 };
+        let payload = newest.payload.len() + size_of::<KeyId>() + replacement;
+        let revocation = envelope_len(payload, wanted.into());
+        let left = MAX_KEYS_FILE_BYTES.checked_sub(taken + revocation);
+        left.map_or(0, |left| 1 + left / next)
+    }
+
+    /// Checks the signatures: each is whole, and by a key that may sign; all documents but the newest have enough.
+    ///
+    /// `origin` are the keys of the firmware; where they are not known, of the first document those signatures are checked
+    /// whose keys it trusts itself.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn check(&self, origin: Option<&KeySet>) -> Result<()> {
+        let factory = origin.map(|origin| {
+            let keys = origin.keys().filter(|key| key.roles.has_any(Roles::KEYS));
+            (keys.map(|key| key.public_key).collect::<Vec<_>>(), origin.key_threshold())
+        });
+        let mut signers = factory;
+        let newest = self.newest().head.version;
+        for (document, joint) in &self.documents {
+            let version = document.head.version;
+            let what = format!("version {version} of the keys");
+            let bad = |why| Err(Error::Refused { what, why, culprit: Culprit::Key });
+            let known: Vec<PublicKey> = match &signers {
+                Some((keys, _)) => keys.clone(),
+                None => document.keys.iter().map(|key| key.public_key).collect(),
+            };
+            for id in joint.signers() {
+                let Some(key) = known.iter().find(|key| key_id(key) == id) else {
+                    if signers.is_some() {
+                        return bad(format!("it is signed by key {}, which may not", hex(&id)));
+                    }
+                    continue;
+                };
+                if document.revoked.contains(&id) {
+                    return bad(format!("it is signed by key {}, which it revokes", hex(&id)));
+                }
+                if !joint.is_whole(key)? {
+                    return bad(format!("it has a damaged signature of key {}", hex(&id)));
+                }
+            }
+            let signed = joint.signers().count();
+            if let Some((_, wanted)) = &signers
+                && version != newest
+                && signed < usize::from(*wanted)
+            {
+                return bad(format!("it has {signed} of {wanted} signatures, and is followed"));
+            }
+            let next = document.holders(Roles::KEYS).copied().collect();
+            signers = Some((next, document.head.key_threshold));
+        }
+        Ok(())
     }
 
     /// Adds a signature to the newest document.

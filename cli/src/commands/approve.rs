@@ -40,7 +40,8 @@ struct Approved {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let release = VerifiedRelease::open(&args.release, &args.trust.keyring()?)?;
+    let keyring = args.trust.keyring()?;
+    let release = VerifiedRelease::open(&args.release, &keyring)?;
     release.verify_files()?;
     let index = release.index();
     let new = SignedApproval::of(index)?;
@@ -48,7 +49,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     if approval.approval != new.approval {
         return Err(Error::Usage(format!("`{}` approves another target", args.to.display())));
     }
-    approval.sign(&*args.signer.signer("approval")?)?;
+    approval.check(&keyring.0)?;
+    approval.sign(&*args.signer.joint_signer("approval")?)?;
     approval.write(&args.to)?;
     let approved = Approved {
         file: args.to.display().to_string(),

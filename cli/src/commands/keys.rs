@@ -4,7 +4,7 @@ use serde::Serialize;
 use whittle_format::limits::MAX_KEYS_FILE_BYTES;
 use whittle_patcher_nostd::{FactoryKeys, KeySet, Roles, TrustedKey};
 use whittle_release::image::hex;
-use whittle_release::keys::{KeyId, key_id, read_public};
+use whittle_release::keys::{KeyId, key_id, read_public, read_public_for_use};
 use whittle_release::keys_file::{
     KeyDocument, KeysFile, ROLE_NAMES, parse_id, parse_role, role_names,
 };
@@ -127,6 +127,10 @@ struct CommonArgs {
     #[command(flatten)]
     factory: FactoryArgs,
 
+    /// Trust development keys, too.
+    #[arg(long)]
+    allow_development: bool,
+
     #[command(flatten)]
     signer: SignerArgs,
 }
@@ -167,7 +171,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
 }
 
 fn sign(args: &SignArgs, printer: &Printer) -> Result {
-    let document = KeyDocument::read(&args.source)?;
+    let document = KeyDocument::read(&args.source, args.common.allow_development)?;
     match &args.after {
         Some(path) => follow(KeysFile::read(path)?, document, &args.common, printer),
         None => finish(KeysFile::new(document)?, &args.common, printer),
@@ -178,16 +182,16 @@ fn rotate(args: &RotateArgs, printer: &Printer) -> Result {
     let file = KeysFile::read(&args.after)?;
     let mut document = next(&file)?;
     for added in &args.added {
-        document.trust(read_public(added)?, args.roles);
+        document.trust(read_public_for_use(added, args.common.allow_development)?, args.roles);
     }
     for retired in &args.retired {
         document.retire(id(retired)?)?;
     }
     for revoked in &args.revoked {
-        document.revoke(id(revoked)?)?;
+        revoke_one(&mut document, id(revoked)?, printer);
     }
     for dropped in &args.dropped {
-        document.forget(id(dropped)?);
+        document.forget(id(dropped)?)?;
     }
     let head = &mut document.head;
     head.key_threshold = args.key_threshold.unwrap_or(head.key_threshold);
@@ -199,9 +203,15 @@ fn revoke(args: &RevokeArgs, printer: &Printer) -> Result {
     let file = KeysFile::read(&args.after)?;
     let mut document = next(&file)?;
     for key in &args.keys {
-        document.revoke(id(key)?)?;
+        revoke_one(&mut document, id(key)?, printer);
     }
     follow(file, document, &args.common, printer)
+}
+
+fn revoke_one(document: &mut KeyDocument, id: KeyId, printer: &Printer) {
+    if !document.revoke(id) {
+        printer.note(&format!("key {} was not trusted; from now on, it never is again", hex(&id)));
+    }
 }
 
 /// The newest document with the next version.
@@ -241,10 +251,12 @@ fn follow(file: KeysFile, document: KeyDocument, args: &CommonArgs, printer: &Pr
 
 /// Signs the newest document and writes the file.
 fn finish(mut file: KeysFile, args: &CommonArgs, printer: &Printer) -> Result {
-    file.sign(&*args.signer.signer("keys")?)?;
-    file.write(&args.out)?;
     let keys = args.factory.keys()?;
     let origin = args.factory.set(&keys).map(|factory| KeySet::new(&factory));
+    file.check(origin.as_ref())?;
+    file.sign(&*args.signer.joint_signer("keys")?)?;
+    file.check(origin.as_ref())?;
+    file.write(&args.out)?;
     let view = FileView::of(&args.out, &file, origin.as_ref(), None)?;
     printer.result(&view, FileView::line)?;
     if let (signatures, Some(wanted)) = (view.signatures, view.signatures_wanted)
@@ -254,6 +266,12 @@ fn finish(mut file: KeysFile, args: &CommonArgs, printer: &Printer) -> Result {
             "{} more signatures are wanted before devices take it: `whittle keys cosign`",
             usize::from(wanted) - signatures
         ));
+    }
+    match file.changes_that_fit(origin.as_ref()) {
+        0 => printer.note("no other change of those who sign fits this file any more"),
+        1 => printer
+            .note("one more change of those who sign fits this file: keep it for a revocation"),
+        _ => {}
     }
     Ok(())
 }

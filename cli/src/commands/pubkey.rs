@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use whittle_release::development_key;
 use whittle_release::image::hex;
 use whittle_release::keys::{self, Keyring, PublicKey};
 
@@ -18,6 +19,10 @@ pub(crate) struct Args {
     /// The form, where the format is for people.
     #[arg(long, value_enum, default_value_t = Form::Pem)]
     to: Form,
+
+    /// Take a development key also where the form has no room for its mark.
+    #[arg(long)]
+    allow_development: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -41,18 +46,31 @@ struct PublicKeyView {
     key_id: String,
     /// The 32 raw bytes in hexadecimal digits.
     public_key: String,
+    /// Whether the file has the mark of a development key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    development: bool,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let key = keys::read_public(&args.key)?;
+    let development = keys::is_development_file(&args.key)?;
+    let keeps_mark = printer.is_json() || matches!(args.to, Form::Pem | Form::Minisign);
+    let key = keys::read_public_for_use(&args.key, args.allow_development || keeps_mark)?;
     let id = Keyring(vec![key]).ids().map(|id| hex(&id)).collect::<String>();
     if printer.is_json() {
         return printer
-            .result(&PublicKeyView { key_id: id, public_key: hex(&key) }, |_| String::new());
+            .result(&PublicKeyView { key_id: id, public_key: hex(&key), development }, |_| {
+                String::new()
+            });
     }
     match args.to {
-        Form::Pem => printer.stdout(&keys::public_pem(&key).unwrap_or_default()),
-                Form::Minisign => printer.stdout(&keys::public_minisign(&key)),
+        Form::Pem => {
+            let pem = keys::public_pem(&key).unwrap_or_default();
+            printer.stdout(&if development { development_key::mark(&pem) } else { pem })
+        }
+        Form::Minisign => {
+            let file = keys::public_minisign(&key);
+            printer.stdout(&if development { development_key::mark_minisign(&file) } else { file })
+        }
         Form::Raw => printer.bytes(&key),
         Form::Hex => printer.stdout(&hex(&key)),
         Form::C => printer.stdout(&format!(

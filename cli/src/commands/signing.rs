@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use whittle_release::Error as ReleaseError;
+use whittle_release::image::hex;
 use whittle_release::keys::{
-    self, CommandSigner, DetachedSigner, Passphrase, PrivateKey, PublicKey, Signer,
+    self, CommandSigner, DetachedSigner, KeySource, Passphrase, PrivateKey, PublicKey, Signer,
+    key_id,
 };
 
 use crate::error::{Error, Result};
-
-/// What a key is called that stands in a variable of the environment.
-const ENV: &str = "env:";
 
 /// The private key of a command that signs.
 #[derive(Debug, clap::Args)]
@@ -70,6 +69,14 @@ impl SignerArgs {
         }
     }
 
+    /// Who signs besides others: files that are signed elsewhere have the key's id in their names.
+    pub(crate) fn joint_signer(&self, name: &str) -> Result<Box<dyn Signer>> {
+        match &self.emit_tbs {
+            Some(_) => self.signer(&format!("{name}-{}", hex(&key_id(&self.public_key()?)))),
+            None => self.signer(name),
+        }
+    }
+
     /// The public key of a signer that is elsewhere.
     pub(crate) fn public_key(&self) -> Result<PublicKey> {
         match &self.signer_pubkey {
@@ -107,9 +114,9 @@ fn read_key(key: &Path, passphrase: &PassphraseArgs) -> Result<PrivateKey> {
         None => prompt(&format!("passphrase of `{}`: ", name.display()))
             .ok_or_else(|| ReleaseError::PassphraseWanted(name.to_owned())),
     };
-    Ok(match key.to_str().and_then(|key| key.strip_prefix(ENV)) {
-        Some(name) => PrivateKey::parse(key, &variable(name)?, &mut ask)?,
-        None => PrivateKey::read_with(key, &mut ask)?,
+    Ok(match KeySource::of(key)? {
+        KeySource::Variable(name) => PrivateKey::parse(key, &variable(name)?, &mut ask)?,
+        KeySource::File(path) => PrivateKey::read_with(path, &mut ask)?,
     })
 }
 
@@ -124,6 +131,7 @@ pub(crate) fn prompt(text: &str) -> Option<Passphrase> {
 
 /// The value of a variable, which no error shows.
 fn variable(name: &str) -> Result<zeroize::Zeroizing<String>, ReleaseError> {
+    keys::check_variable(name)?;
     let unset = |_| ReleaseError::Usage(format!("the variable `{name}` is not set, or is no text"));
     std::env::var(name).map(zeroize::Zeroizing::new).map_err(unset)
 }

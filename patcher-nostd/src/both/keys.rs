@@ -1,12 +1,14 @@
 //! Keys that change: what is accepted is put into the journal, and only then trusted.
 
 use whittle_format::journal::Kind;
+use whittle_format::life::SlotId;
 use whittle_format::limits::{MAX_APPROVAL_ENVELOPE_BYTES, MAX_KEYS_FILE_BYTES};
 
 use super::journal::Journal;
 use super::updater::Updater;
 use super::{NorFlash, both};
 use crate::keys::{DeviceKeys, KeyChecker, KeySet};
+use crate::life;
 use crate::signed_slot::{check_slot, slot_mut};
 use crate::{Device, DocumentError, PatchError, UpdateError};
 
@@ -64,7 +66,7 @@ impl<'d, 'k, J: NorFlash, F: NorFlash, C: KeyChecker + Clone> Updater<'d, J, F, 
     /// Checks a keys file, keeps it, and trusts the keys that it leads to from now on.
     ///
     /// What is signed by a key that is not among them any more is refused: packages that come or are staged, flags and stages,
-    /// also those that are kept. After a power cut the keys are either those from before or the new ones.
+    /// also those that are kept; an image that is installed and was never committed does not start. After a power cut the keys are either those from before or the new ones.
     ///
     /// # Errors
     /// [`UpdateError::Document`] or [`UpdateError::Journal`]; what was trusted before still is.
@@ -72,12 +74,18 @@ impl<'d, 'k, J: NorFlash, F: NorFlash, C: KeyChecker + Clone> Updater<'d, J, F, 
         let set = self.verifier.follow(file, self.device.product)?;
         let keys = self.verifier.clone().with(set);
         let device = self.device_now();
-        let slot = slot_mut(&mut self.slots, self.life.committed);
-        // A slot with another fault does not boot as it is.
-        if let Err(PatchError::UnknownKey | PatchError::BadSignature) =
-            check_slot(slot, &device, &keys)
-        {
-            return Err(DocumentError::ImageNotTrusted.into());
+        // A trial is committed while it runs, and what ran before may be below its security counter then.
+        let (committed, running) = (self.life.committed, life::boots_from(&self.life));
+        for slot in [SlotId::A, SlotId::B] {
+            if slot != committed && slot != running {
+                continue;
+            }
+            // A slot with another fault does not boot as it is.
+            if let Err(PatchError::UnknownKey | PatchError::BadSignature) =
+                check_slot(slot_mut(&mut self.slots, slot), &device, &keys)
+            {
+                return Err(DocumentError::ImageNotTrusted.into());
+            }
         }
         self.journal.append(Kind::Keys, file).await?;
         self.verifier = keys;

@@ -12,7 +12,10 @@ use super::journal::Journal;
 use super::{NorFlash, both};
 use crate::error::Culprit;
 use crate::life::{self, DEFAULT_ATTEMPTS, Event, ResetCause};
-use crate::signed_slot::{any_signed_slot, check_slot, claimed_digest, slot_mut};
+use crate::signed_slot::{
+    any_signed_slot, check_slot_for, check_trailer, claimed_digest, slot_mut,
+};
+use crate::verify::Purpose;
 use crate::{Boot, Device, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage, Verifier};
 
 /// How often a slot is checked whose flash cannot be read.
@@ -137,11 +140,15 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     fn bootable(&mut self, slot: SlotId) -> Option<VerifiedManifest> {
         let device = self.device_now();
         let is_trial = self.life.phase == Phase::Trial && slot != self.life.committed;
+        // What an idle device has in its other slot ran before, as a rule: it may be all that is left.
+        let is_new = slot != self.life.committed
+            && matches!(self.life.phase, Phase::Verified | Phase::Installed | Phase::Trial);
+        let purpose = if is_new { Purpose::Starting } else { Purpose::Installed };
         let flash = slot_mut(&mut self.slots, slot);
-        let mut checked = check_slot(flash, &device, &self.verifier);
+        let mut checked = check_slot_for(purpose, flash, &device, &self.verifier);
         for _ in 1..CHECKS {
             if checked.as_ref().is_err_and(|error| error.culprit() == Culprit::Hardware) {
-                checked = check_slot(flash, &device, &self.verifier);
+                checked = check_slot_for(purpose, flash, &device, &self.verifier);
             }
         }
         let manifest = checked.ok()?;
@@ -168,9 +175,13 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Starts what is installed at the next boot.
     ///
     /// # Errors
-    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless something is installed, or [`UpdateError::Journal`].
+    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless something is installed, or [`UpdateError::Journal`];
+    /// [`UpdateError::Patch`] if the key that signed it is not trusted any more: another download is wanted.
     pub async fn activate(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Activate).await
+        let next = life::next(&self.life, Event::Activate, self.attempts)?;
+        let slot = slot_mut(&mut self.slots, self.life.committed.other());
+        check_trailer(Purpose::Starting, slot, &self.verifier)?;
+        self.enter(next).await
     }
 
     /// All health checks passed: the image on trial is committed, and the security counter rises to its own.

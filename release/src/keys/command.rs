@@ -36,11 +36,19 @@ impl CommandSigner {
     /// Takes a command line apart, as a POSIX shell would, without expanding anything.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it is empty, or a quotation mark is left open.
+    /// [`Error::Usage`] if it is empty, if a quotation mark is left open, or if it may take no time. None shows the command, which
+    /// may hold a PIN.
     pub fn new(command: &str, public_key: PublicKey, timeout: Duration) -> Result<Self> {
-        let unclear = || Error::Usage(format!("`{command}` is no command that signs"));
-        let mut words = shlex::split(command).ok_or_else(unclear)?.into_iter();
-        let program = words.next().ok_or_else(unclear)?;
+        let usage = |why: &str| Error::Usage(format!("the command that signs {why}"));
+        let open = || usage("has a quotation mark that is left open");
+        let mut words = shlex::split(command).ok_or_else(open)?.into_iter();
+        let program = words.next().ok_or_else(|| usage("is empty"))?;
+        if program.contains('=') {
+            return Err(usage("begins with a variable: no shell sets it, `env` does"));
+        }
+        if timeout.is_zero() {
+            return Err(usage("wants more than 0 seconds"));
+        }
         let arguments = words.collect();
         Ok(Self { program, arguments, public_key, timeout, turn: Mutex::new(()) })
     }

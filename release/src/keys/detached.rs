@@ -36,9 +36,12 @@ impl Signer for DetachedSigner {
 
     /// # Errors
     /// [`Error::SignatureWanted`] where there is none yet: what is to be signed stands there then.
-    /// [`Error::WrongSignature`] for one that does not fit.
+    /// [`Error::WrongSignature`] for one that does not fit, such as another signer's: what is to be signed stands there then, too.
     fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_LEN]> {
-        let wrong = || Error::WrongSignature(self.signature.clone());
+        let wrong = || match files::write_atomically(&self.tbs, message) {
+            Ok(()) => Error::WrongSignature(self.signature.clone()),
+            Err(error) => error,
+        };
         let bytes = match files::read_at_most(&self.signature, MAX_SIGNATURE_FILE_BYTES) {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 files::write_atomically(&self.tbs, message)?;

@@ -16,6 +16,7 @@ mod minisign;
 mod passphrase;
 mod pkcs8;
 mod public;
+mod source;
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +31,11 @@ pub use command::{CommandSigner, DEFAULT_TIMEOUT};
 pub use detached::DetachedSigner;
 pub use keyring::Keyring;
 pub use passphrase::Passphrase;
-pub use public::{parse_public, public_minisign, public_pem, read_public};
+pub use public::{
+    is_development_file, parse_public, public_minisign, public_pem, read_public,
+    read_public_for_use,
+};
+pub use source::{KeySource, check_variable};
 
 /// File name of a generated private key.
 pub const PRIVATE_KEY_FILE: &str = "release.key.pem";

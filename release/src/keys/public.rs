@@ -9,9 +9,9 @@ use ed25519_dalek::pkcs8::DecodePublicKey;
 use ed25519_dalek::pkcs8::spki::EncodePublicKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 
-use super::{MAX_KEY_FILE_BYTES, PublicKey, Signer as _, minisign, pkcs8};
+use super::{MAX_KEY_FILE_BYTES, PublicKey, Signer as _, minisign, pkcs8, read_text};
 use crate::image::from_hex;
-use crate::{Error, Result, files};
+use crate::{Culprit, Error, Result, development_key, files};
 
 /// A public key as SubjectPublicKeyInfo PEM; `None` if these bytes are no point of the curve.
 #[must_use]
@@ -34,7 +34,45 @@ pub fn public_minisign(key: &PublicKey) -> String {
 pub fn read_public(path: &Path) -> Result<PublicKey> {
     let wrong = || Error::BadKey { path: path.to_owned(), wanted: "Ed25519 public key" };
     let bytes = files::read_secret(path, MAX_KEY_FILE_BYTES)?.ok_or_else(wrong)?;
-    parse_public(&bytes).ok_or_else(wrong)
+    let private = || {
+        let wanted = private_instead(&bytes)?;
+        Some(Error::BadKey { path: path.to_owned(), wanted })
+    };
+    parse_public(&bytes).ok_or_else(|| private().unwrap_or_else(wrong))
+}
+
+/// What a file has in place of a public key, if that is a private one which does not show its public half.
+fn private_instead(bytes: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    if pkcs8::is_encrypted(text) {
+        return Some("Ed25519 public key, but an encrypted private one: name its public half");
+    }
+    minisign::SecretKey::parse(text)
+        .map(|_| "Ed25519 public key, but a secret key of minisign: name its public half")
+}
+
+/// Whether a key file has the [mark](development_key) of development keys; one that is no text has none.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn is_development_file(path: &Path) -> Result<bool> {
+    Ok(read_text(path)?.is_some_and(|text| development_key::is_marked(&text)))
+}
+
+/// Reads a public key as [`read_public`] does, to go where nothing tells any more that it is a development key.
+///
+/// # Errors
+/// Those of [`read_public`]; [`Error::Refused`] for a development key, unless such are allowed.
+pub fn read_public_for_use(path: &Path, allow_development: bool) -> Result<PublicKey> {
+    let key = read_public(path)?;
+    if !allow_development && is_development_file(path)? {
+        return Err(Error::Refused {
+            what: format!("`{}`", path.display()),
+            why: "it is a development key, and nothing would tell so any more; `--allow-development` takes it".to_owned(),
+            culprit: Culprit::Key,
+        });
+    }
+    Ok(key)
 }
 
 /// Parses a public key in any of these forms.

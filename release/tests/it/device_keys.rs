@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_format::keys::Head;
 use whittle_patcher_nostd::{
-    Boot, Device, DeviceKeys, DocumentError, Ed25519, FactoryKeys, KeyChecker, PatchError,
+    Boot, Buffers, Device, DeviceKeys, DocumentError, Ed25519, FactoryKeys, KeyChecker, PatchError,
     PublicKey, ResetCause, Roles, SlotId, TrustedKey, UpdateError, Updater, VerifyError, trailer,
 };
 use whittle_release::approval::SignedApproval;
@@ -75,7 +75,7 @@ fn file(document: KeyDocument, signers: &[u8]) -> KeysFile {
 fn rotated(version: u32) -> KeyDocument {
     let mut document = document(version);
     document.trust(key(NEW).public_key(), WORK);
-    document.revoke(id(OLD)).expect("it is there");
+    assert!(document.revoke(id(OLD)), "it is there");
     document
 }
 
@@ -212,6 +212,20 @@ impl Unit {
         })
     }
 
+    fn install(&mut self, package: &[u8]) {
+        self.download(package).expect("trusted");
+        let installed = self.with(|updater, staging| {
+            let (mut block, mut page) = ([0; 4096], [0; 256]);
+            let buffers = Buffers { block: &mut block, page: &mut page, compact: None };
+            updater.install(staging, buffers, &mut |_| {}).map(|_| ())
+        });
+        installed.expect("trusted");
+    }
+
+    fn activate(&mut self) -> Result<(), UpdateError> {
+        self.with(|updater, _| updater.activate())
+    }
+
     fn boots(&mut self) -> Option<SlotId> {
         let boot = self.with(|updater, _| updater.boot(ResetCause::PowerOn)).expect("boots");
         match boot {
@@ -253,8 +267,7 @@ fn what_a_revoked_key_signs_is_refused_and_what_it_has_signed_boots() {
     assert_eq!(unit.with(|updater, _| updater.stage().map(|_| ())), Err(unknown));
     let installed = unit.with(|updater, staging| {
         let (mut block, mut page) = ([0; 4096], [0; 256]);
-        let buffers =
-            whittle_patcher_nostd::Buffers { block: &mut block, page: &mut page, compact: None };
+        let buffers = Buffers { block: &mut block, page: &mut page, compact: None };
         updater.install(staging, buffers, &mut |_| {}).map(|_| ())
     });
     assert_eq!(refused(installed), PatchError::UnknownKey);
@@ -262,6 +275,77 @@ fn what_a_revoked_key_signs_is_refused_and_what_it_has_signed_boots() {
     unit.download(&package(3, NEW)).expect("the new key is trusted");
     unit.with(|updater, _| updater.accept_flags(&flags(NEW))).expect("trusted");
     unit.with(|updater, _| updater.accept_stage(&stage_of(NEW))).expect("trusted");
+}
+
+/// A device that trusts the new key besides the old one.
+fn unit_of_two_keys() -> Unit {
+    let mut unit = Unit::new(Chip::PLAIN);
+    let mut document = document(1);
+    document.trust(key(NEW).public_key(), WORK);
+    unit.accept(&signed(document, &ROOTS[..2])).expect("signed by two of three");
+    unit
+}
+
+/// The new key revoked, and perhaps dropped.
+fn without_the_new_key(version: u32, is_dropped: bool) -> Vec<u8> {
+    let mut document = document(version);
+    document.trust(key(NEW).public_key(), WORK);
+    assert!(document.revoke(id(NEW)), "it is there");
+    if is_dropped {
+        document.forget(id(NEW)).expect("it is there");
+    }
+    signed(document, &ROOTS[..2])
+}
+
+/// Once the trial is committed, the image of before may be below the security counter.
+#[test]
+fn no_document_takes_the_key_of_an_image_that_runs_on_trial() {
+    let mut unit = unit_of_two_keys();
+    unit.install(&package(2, NEW));
+    unit.activate().expect("installed");
+    assert_eq!(unit.boots(), Some(SlotId::B), "on trial");
+    let dropped = without_the_new_key(2, true);
+    assert_eq!(unit.accept(&dropped), Err(DocumentError::ImageNotTrusted));
+    let mut without_the_old = document(2);
+    without_the_old.trust(key(NEW).public_key(), WORK);
+    without_the_old.forget(id(OLD)).expect("it is there");
+    let without_the_old = signed(without_the_old, &ROOTS[..2]);
+    assert_eq!(unit.accept(&without_the_old), Err(DocumentError::ImageNotTrusted), "the way back");
+    unit.with(|updater, _| updater.healthy()).expect("on trial");
+    assert_eq!(unit.boots(), Some(SlotId::B));
+    unit.accept(&without_the_old).expect("nothing runs of it any more");
+    assert_eq!(unit.boots(), Some(SlotId::B));
+}
+
+#[test]
+fn an_image_of_a_revoked_key_that_has_not_started_never_does() {
+    for is_dropped in [false, true] {
+        let mut unit = unit_of_two_keys();
+        unit.install(&package(2, NEW));
+        let mut pending = unit.clone();
+        unit.accept(&without_the_new_key(2, is_dropped)).expect("the old image boots");
+        assert_eq!(refused(unit.activate()), PatchError::UnknownKey);
+        assert_eq!(unit.boots(), Some(SlotId::A));
+        unit.install(&package(2, OLD));
+        unit.activate().expect("of a key that is trusted");
+        assert_eq!(unit.boots(), Some(SlotId::B));
+
+        pending.activate().expect("trusted");
+        pending.accept(&without_the_new_key(2, is_dropped)).expect("the old image boots");
+        assert_eq!(pending.boots(), Some(SlotId::A));
+        assert_eq!(pending.boots(), Some(SlotId::A));
+    }
+}
+
+#[test]
+fn a_trial_goes_back_to_the_image_of_a_revoked_key() {
+    let mut unit = Unit::new(Chip::PLAIN);
+    unit.accept(&signed(rotated(1), &ROOTS[..2])).expect("signed by two of three");
+    unit.install(&package(2, NEW));
+    unit.activate().expect("installed");
+    assert_eq!(unit.boots(), Some(SlotId::B), "on trial");
+    unit.with(|updater, _| updater.unhealthy()).expect("on trial");
+    assert_eq!(unit.boots(), Some(SlotId::A));
 }
 
 #[test]
@@ -287,7 +371,7 @@ fn each_refusal_has_its_error_and_leaves_the_keys_as_they_were() {
     let mut other_product = rotated(6);
     other_product.head.product = "boiler".parse().expect("a label");
     let mut without_the_image = rotated(6);
-    without_the_image.forget(id(OLD));
+    without_the_image.forget(id(OLD)).expect("it is there");
     let mut revived = document(6);
     revived.trust(key(NEW).public_key(), WORK);
     let mut same_version = rotated(5);
@@ -297,7 +381,7 @@ fn each_refusal_has_its_error_and_leaves_the_keys_as_they_were() {
     // A root that the document itself revokes does not count.
     let mut own_goal = rotated(6);
     own_goal.head.key_threshold = 1;
-    own_goal.revoke(id(ROOTS[0])).expect("it is there");
+    assert!(own_goal.revoke(id(ROOTS[0])), "it is there");
     let cases = [
         (signed(rotated(4), &ROOTS[..2]), DocumentError::VersionTooLow),
         (signed(same_version, &ROOTS[..2]), DocumentError::OtherKeys),
@@ -394,6 +478,13 @@ fn a_target_that_two_must_approve_is_taken_in_when_they_have() {
         (approval(2, &[OLD, ROOTS[0]]), DocumentError::TooFewSignatures),
         (approval(2, &ROOTS), DocumentError::UnknownKey),
     ];
+    let mut damaged = approval(2, &[OLD]);
+    *damaged.last_mut().expect("a signature") ^= 1;
+    let file = room.path().join("approval.cose");
+    std::fs::write(&file, damaged).expect("writes");
+    let damaged = SignedApproval::read(&file).expect("parses");
+    assert!(damaged.check(&[key(OLD).public_key()]).is_err(), "damaged");
+    assert!(damaged.check(&[key(NEW).public_key()]).is_ok(), "nobody knows its key");
     for (bytes, error) in refusals {
         assert_eq!(accept(&mut unit, &bytes), Err(UpdateError::Document(error)));
     }
@@ -459,5 +550,72 @@ fn keys_that_no_device_would_take_are_not_signed() {
     assert!(says(file.then(trusted_again, None)).contains("is revoked, and trusted"));
     let mut unreachable = document(1);
     unreachable.head.key_threshold = 4;
-    assert!(matches!(KeysFile::new(unreachable), Err(Error::Format { .. })));
+    let error = says(KeysFile::new(unreachable));
+    assert!(error.contains("4 keys cannot sign") && error.contains("and 3 have"), "{error}");
+}
+
+#[test]
+fn a_key_that_is_not_there_can_be_revoked_and_not_dropped() {
+    let mut document = document(1);
+    assert!(document.forget(id(NEW)).expect_err("never there").to_string().contains("no key"));
+    assert!(!document.revoke(id(NEW)), "was not trusted");
+    assert_eq!(document.revoked, [id(NEW)]);
+    Unit::new(Chip::PLAIN).accept(&signed(document, &ROOTS[..2])).expect("signed by two of three");
+}
+
+/// The firmware's keys with other roots.
+fn with_roots(version: u32, from: u8) -> KeyDocument {
+    let mut document = document(version);
+    document.keys.retain(|key| !key.roles.has_any(Roles::KEYS));
+    for seed in from..from + 3 {
+        document.trust(key(seed).public_key(), Roles::KEYS);
+    }
+    document
+}
+
+#[test]
+fn the_last_room_of_a_keys_file_is_for_a_revocation() {
+    let mut file = file(with_roots(1, 20), &ROOTS[..2]);
+    assert_eq!(file.changes_that_fit(None), 2);
+    file = file.then(with_roots(2, 30), None).expect("fits");
+    for signer in [20, 21] {
+        file.sign(&key(signer)).expect("signs");
+    }
+    assert_eq!(file.changes_that_fit(None), 1);
+    let refused = file.clone().then(with_roots(3, 40), None).expect_err("the last room");
+    assert!(refused.to_string().contains("no revocation would fit"), "{refused}");
+
+    let mut revoking = with_roots(3, 30);
+    revoking.trust(key(NEW).public_key(), WORK);
+    assert!(revoking.revoke(id(OLD)), "it is there");
+    file = file.then(revoking, None).expect("a revocation");
+    for signer in [30, 31] {
+        file.sign(&key(signer)).expect("signs");
+    }
+    file.check(None).expect("whole");
+    let bytes = file.emit().expect("fits");
+    Unit::new(Chip::PLAIN).accept(&bytes).expect("the whole way");
+}
+
+#[test]
+fn signatures_that_cannot_count_are_told_of() {
+    let keys = factory_list();
+    let factory = FactoryKeys { keys: &keys, key_threshold: 2, package_threshold: 1 };
+    let origin = whittle_patcher_nostd::KeySet::new(&factory);
+    let says = |file: &KeysFile| file.check(Some(&origin)).expect_err("refused").to_string();
+    file(document(1), &ROOTS[..1]).check(Some(&origin)).expect("more may come");
+    assert!(says(&file(document(1), &[OLD])).contains("which may not"));
+    let mut own_goal = document(1);
+    own_goal.head.key_threshold = 1;
+    assert!(own_goal.revoke(id(ROOTS[0])), "it is there");
+    assert!(says(&file(own_goal, &ROOTS[..2])).contains("which it revokes"));
+    let mut bytes = signed(document(1), &ROOTS[..2]);
+    *bytes.last_mut().expect("a signature") ^= 1;
+    let damaged = KeysFile::parse("keys", &bytes).expect("parses");
+    assert!(says(&damaged).contains("damaged"));
+    assert!(
+        damaged.check(None).expect_err("it knows its own keys").to_string().contains("damaged")
+    );
+    let early = file(with_roots(1, 20), &ROOTS[..1]).then(with_roots(2, 30), None).expect("fits");
+    assert!(says(&early).contains("1 of 2 signatures"));
 }

@@ -55,7 +55,7 @@ fn keys_file() -> KeysFile {
     second.head.package_threshold = 2;
     second.trust(key(8).public_key(), RELEASE);
     second.trust(key(9).public_key(), Roles::PACKAGES.and(Roles::STAGES));
-    second.revoke(key_id(&key(7).public_key())).expect("it is there");
+    assert!(second.revoke(key_id(&key(7).public_key())), "it is there");
     let mut file = KeysFile::new(first).expect("valid");
     for document in [None, Some(second)] {
         if let Some(document) = document {

@@ -1,10 +1,10 @@
 use std::path::Path;
 
-use whittle_release::Error;
 use whittle_release::keys::{
-    KeyFormat, Passphrase, PrivateKey, Signer as _, parse_public, public_minisign, public_pem,
-    read_public,
+    KeyFormat, KeySource, Passphrase, PrivateKey, Signer as _, parse_public, public_minisign,
+    public_pem, read_public, read_public_for_use,
 };
+use whittle_release::{Culprit, Error, development_key};
 
 use crate::support::{fixture, test_key, tool};
 
@@ -123,4 +123,47 @@ fn minisign_signs_and_verifies_with_what_is_written() {
         read_public(&room.path().join("release.pub")).expect("own file"),
         test_key().public_key()
     );
+}
+
+#[test]
+fn the_text_of_a_key_in_place_of_its_name_is_not_shown() {
+    for name in
+        ["-----BEGIN PRIVATE KEY-----secret", "secret\nline", "env:se-cret", "env:", "env:1s"]
+    {
+        let error = KeySource::of(Path::new(name)).expect_err(name);
+        assert!(matches!(error, Error::Usage(_)), "{error:?}");
+        assert!(!format!("{error:?}").contains("cret"), "{error:?}");
+    }
+    assert_eq!(
+        KeySource::of(Path::new("env:KEY_1")).expect("a name"),
+        KeySource::Variable("KEY_1")
+    );
+    let file = Path::new("keys/release.key.pem");
+    assert_eq!(KeySource::of(file).expect("a name"), KeySource::File(file));
+}
+
+#[test]
+fn a_private_key_that_hides_its_public_half_is_called_one() {
+    for (name, words) in [
+        ("openssl-scrypt.pem", "encrypted private"),
+        ("minisign-encrypted.key", "secret key of minisign"),
+    ] {
+        let error = read_public(&fixture(name)).expect_err(name).to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_development_key_keeps_its_mark_or_stays_where_it_is() {
+    let room = tempfile::tempdir().expect("a directory");
+    let (_, public) = test_key().write_development_pair(room.path()).expect("writes");
+    let error = read_public_for_use(&public, false).expect_err("marked");
+    assert_eq!(error.culprit(), Culprit::Key);
+    let key = read_public_for_use(&public, true).expect("allowed");
+    let minisign = development_key::mark_minisign(&public_minisign(&key));
+    assert!(development_key::is_marked(&minisign));
+    assert_eq!(parse_public(minisign.as_bytes()), Some(key));
+    let raw = room.path().join("raw");
+    std::fs::write(&raw, key).expect("writes");
+    assert_eq!(read_public_for_use(&raw, false).expect("no mark"), key);
 }

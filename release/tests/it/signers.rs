@@ -51,10 +51,13 @@ fn a_command_that_does_not_sign_is_told_of() {
     }
     let error = signer("sleep 600", Duration::from_millis(50)).sign(MESSAGE).expect_err("slow");
     assert!(error.to_string().contains("takes longer than 0.05 s"), "{error}");
-    for command in ["", "   ", "'open"] {
-        let key = test_key().public_key();
-        assert!(matches!(CommandSigner::new(command, key, long), Err(Error::Usage(_))));
+    let key = test_key().public_key();
+    for command in ["", "   ", "'open 1234", "PIN=1234 sign"] {
+        let error = CommandSigner::new(command, key, long).expect_err(command);
+        assert!(matches!(error, Error::Usage(_)));
+        assert!(!format!("{error} {error:?}").contains("1234"), "{error}");
     }
+    assert!(matches!(CommandSigner::new("cat", key, Duration::ZERO), Err(Error::Usage(_))));
 }
 
 #[test]
@@ -70,6 +73,9 @@ fn a_signature_from_elsewhere_is_asked_for_and_checked() {
     assert_eq!(signer.sign(MESSAGE).expect("it is there"), signature);
     for bytes in [&signature[..63], &[0; 64], b"no signature", &[]] {
         std::fs::write(&file, bytes).expect("writes");
+        let tbs = room.path().join("index.cose.tbs");
+        std::fs::write(&tbs, "what another one was to sign").expect("writes");
         assert!(matches!(signer.sign(MESSAGE), Err(Error::WrongSignature(_))));
+        assert_eq!(std::fs::read(&tbs).expect("put down anew"), MESSAGE);
     }
 }
