@@ -48,7 +48,8 @@ function readAddress() {
     const text = decoded(rest.join("="));
     if (fields.some((field) => field.key === key)) inputs[key] = Number(text);
     if (choices.some((choice) => choice.key === key)) inputs[key] = text;
-    if (list.key === key) rows.push(readRow(text));
+    // One row too many is enough to be refused.
+    if (list.key === key && rows.length <= list.max_rows) rows.push(readRow(text));
   }
   // An address that the page made names all there is: no rows are no rows.
   if (rows.length > 0 || parts.length >= fields.length) inputs[list.key] = rows;
@@ -67,6 +68,37 @@ function readRow(text) {
   const row = { name };
   form().list.columns.forEach((column, place) => { row[column.key] = Number(numbers[place]); });
   return row;
+}
+
+// ---- the address follows, once nothing moves: browsers drop all but a few hundred changes of it
+
+const ADDRESS_AFTER_MS = 250;
+let wanted = null;
+let timer;
+
+function keepAddress() {
+  wanted = address();
+  document.body.dataset.address = "waits";
+  clearTimeout(timer);
+  timer = setTimeout(setAddress, ADDRESS_AFTER_MS);
+}
+
+function setAddress() {
+  const kept = wanted;
+  dropAddress();
+  if (kept === null) return;
+  try {
+    // Nothing but the address changes; the history keeps one entry.
+    history.replaceState(null, "", kept);
+  } catch {
+    // Refused because of too many: the next change has all that this one has.
+  }
+}
+
+function dropAddress() {
+  clearTimeout(timer);
+  wanted = null;
+  delete document.body.dataset.address;
 }
 
 // ---- elements
@@ -161,8 +193,6 @@ function show() {
   $("error").textContent = answer.error ?? "";
   $("outcome").hidden = Boolean(answer.error);
   if (answer.error) return;
-  // Nothing but the address changes; the history keeps one entry.
-  history.replaceState(null, "", address());
   const { outcome, plots, command, tables } = answer[calculator];
   $("command").textContent = command;
   $("tables").replaceChildren(...tables.map(table));
@@ -173,6 +203,7 @@ function show() {
     make("td", {}, of ? `${of}: ${formula.what}` : formula.what),
     make("td", {}, make("code", {}, formula.symbols), make("br"), make("code", {}, `= ${formula.numbers}`)),
     make("td", { class: "number" }, formula.text))));
+  keepAddress();
 }
 
 function table({ title, header, rows }) {
@@ -208,7 +239,10 @@ function ticks(low, high) {
 
 function powers(low, high) {
   const found = [];
-  for (let power = 10 ** Math.floor(Math.log10(low)); power <= high; power *= 10) {
+  const first = 10 ** Math.floor(Math.log10(low));
+  // From 0 on, factors lead nowhere.
+  if (!(first > 0 && Number.isFinite(high))) return found;
+  for (let power = first; power <= high; power *= 10) {
     found.push(...[1, 2, 5].map((factor) => factor * power).filter((tick) => tick >= low && tick <= high));
   }
   return found;
@@ -282,6 +316,8 @@ function drawSpans({ title, label, spans, limit }) {
 // ---- beginning
 
 function showAll() {
+  // A new address goes before one that waits.
+  dropAddress();
   readAddress();
   for (const button of $("calculators").children) button.setAttribute("aria-current", button.value === calculator);
   showInputs();
@@ -303,7 +339,7 @@ async function begin() {
   formulas = instance.exports;
   forms = ask({ ask: "forms" }).forms;
   for (const [name, text] of [["savings", "what deltas save"], ["stages", "what stages show"]]) {
-    $("calculators").append(make("button", { type: "button", value: name, onclick: () => { location.hash = name; } }, text), " ");
+    $("calculators").append(make("button", { type: "button", value: name, onclick: () => { setAddress(); location.hash = name; } }, text), " ");
   }
   $("differences").querySelector("table").append(
     make("tr", {}, ...["", "the chapter says", "from its own inputs", "why"].map((text) => make("th", {}, text))),

@@ -168,11 +168,9 @@ impl Form {
                 .map(|column| format!(":{}", row[column.key].as_f64().unwrap_or_default()));
             let name = row["name"].as_str().unwrap_or_default();
             // `bases` are given one by one, as `--base`.
-            line += &format!(
-                "{}'{name}{}'",
-                flag(self.list.key.trim_end_matches('s')),
-                numbers.collect::<String>()
-            );
+            // With `=`, a name may begin with `-`.
+            let flag = self.list.key.trim_end_matches('s');
+            line += &format!(" --{flag}='{name}{}'", numbers.collect::<String>());
         }
         line
     }

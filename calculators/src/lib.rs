@@ -24,6 +24,7 @@
 //! Left to others: files, the terminal, and which build is meant.
 
 mod answer;
+mod binomial;
 mod build_report;
 mod differences;
 mod form;

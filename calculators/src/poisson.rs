@@ -79,7 +79,7 @@ fn exactly(k: f64, mean: f64) -> f64 {
 }
 
 /// `D(k, m)`, by a series where `k` is near `m` and the closed form would lose digits.
-fn deviance(k: f64, mean: f64) -> f64 {
+pub(crate) fn deviance(k: f64, mean: f64) -> f64 {
     let (difference, sum) = (k - mean, k + mean);
     if difference.abs() >= 0.1 * sum {
         return k * log(k / mean) + mean - k;
@@ -100,7 +100,7 @@ fn deviance(k: f64, mean: f64) -> f64 {
 }
 
 /// `ln k! - ln(sqrt(2 π k) (k/e)^k)`.
-fn stirling_error(k: f64) -> f64 {
+pub(crate) fn stirling_error(k: f64) -> f64 {
     if k < 16.0 {
         let (mut factorial, mut factor) = (1.0, 1.0);
         while factor < k {

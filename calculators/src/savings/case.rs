@@ -163,7 +163,7 @@ impl Case {
         }
         let net = self.net_usd();
         let terms = [("saved", net.text), ("tools", usd(self.tooling_usd))];
-        Some(Formula::new(
+        if_finite(Formula::new(
             ("roi_on_tooling", "return on the tools"),
             Unit::Percent,
             "{} / {}",
@@ -182,7 +182,7 @@ impl Case {
         }
         let net = self.net_usd();
         let terms = [("saved", net.text), (name, by.text.clone())];
-        Some(Formula::new(head, Unit::Percent, "{} / {}", &terms, net.value / by.value))
+        if_finite(Formula::new(head, Unit::Percent, "{} / {}", &terms, net.value / by.value))
     }
 
     pub(super) fn break_even_devices(&self) -> Option<Formula> {
@@ -197,7 +197,7 @@ impl Case {
             ("downloads with deltas per device", usd_exactly(mixed)),
         ];
         let head = ("break_even_devices", "break-even");
-        Some(Formula::new(
+        if_finite(Formula::new(
             head,
             Unit::Devices,
             "{} / ({} - {})",
@@ -217,7 +217,7 @@ impl Case {
             ("full images per device", usd_exactly(full)),
         ];
         let head = ("floor_devices", "break-even if deltas had no bytes");
-        Some(Formula::new(
+        if_finite(Formula::new(
             head,
             Unit::Devices,
             "{} / ((1 - {}) × {})",
@@ -229,4 +229,9 @@ impl Case {
     pub(super) fn net(self) -> f64 {
         self.net_usd().value
     }
+}
+
+/// Next to nothing in a divisor makes a figure that is none.
+fn if_finite(formula: Formula) -> Option<Formula> {
+    Some(formula).filter(|formula| formula.value.is_finite())
 }

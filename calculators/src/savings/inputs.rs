@@ -98,7 +98,7 @@ pub const FORM: Form = Form {
             "bases",
             [0.0, 16.0, 16.0],
         ),
-        Field::real("usd_per_mb", "price", "$/MB", [0.0, 5.0, 1e6]),
+        Field::real("usd_per_mb", "price", "$/MB", [1e-9, 5.0, 1e6]),
         Field::percent("retry_percent", "downloads made once more"),
         Field::percent("fallback_percent", "devices that run no base"),
         Field::whole("full_after_retries", "full image after", "retries", [0.0, 10.0, 100.0]),

@@ -5,6 +5,9 @@ use super::{BaseOutcome, Outcome, Sensitivity};
 use crate::plot::{Line, Lines, Mark, Plot, Span, Spans, Tone, factors};
 use crate::words::{number, seconds, usd};
 
+/// Break-evens beyond are not drawn: all else would be at the edge.
+const MOST_DEVICES: f64 = 1e12;
+
 impl Outcome {
     /// The drawings of the page.
     #[must_use]
@@ -16,7 +19,7 @@ impl Outcome {
         let case = Case::of(&self.inputs, self.delta_bytes);
         let middle = self
             .break_even_devices
-            .filter(|devices| *devices >= 1.0)
+            .filter(|devices| (1.0..=MOST_DEVICES).contains(devices))
             .unwrap_or(self.inputs.devices);
         let (low, high) =
             (middle.min(self.inputs.devices) / 5.0, middle.max(self.inputs.devices) * 2.0);

@@ -4,8 +4,8 @@ use libm::exp;
 
 use super::Inputs;
 use crate::formula::{Formula, Unit};
-use crate::poisson;
 use crate::words::{number, percent};
+use crate::{binomial, poisson};
 
 /// The least exposure at which some number of events is rare enough on good firmware, and likely enough at the ratio.
 pub(super) fn fitting_device_hours(inputs: &Inputs) -> Option<Formula> {
@@ -22,7 +22,8 @@ pub(super) fn fitting_device_hours(inputs: &Inputs) -> Option<Formula> {
     ];
     let head = ("fitting_device_hours", "exposure that tells them apart");
     let template = "events(≤ {}, ≥ {} at {} times) = {}; that / {} × {}";
-    Some(Formula::new(head, Unit::Hours, template, &terms, events / inputs.rate_per_hour()))
+    let value = events / inputs.rate_per_hour();
+    value.is_finite().then(|| Formula::new(head, Unit::Hours, template, &terms, value))
 }
 
 /// The events that must be expected on good firmware so that a limit exists which good firmware reaches with at most `alpha`, and
@@ -62,7 +63,7 @@ pub fn hours_until_failed(
 ) -> Option<f64> {
     let reached = |hours: f64| {
         let failed = 1.0 - exp(-hours / mean_hours);
-        1.0 - (0..wanted).map(|failures| binomial(affected, failures, failed)).sum::<f64>()
+        binomial::at_least(wanted, affected.into(), failed)
     };
     if wanted > affected || confidence >= 1.0 {
         return None;
@@ -80,10 +81,4 @@ pub fn hours_until_failed(
         }
     }
     Some(high)
-}
-
-fn binomial(of: u32, number: u32, probability: f64) -> f64 {
-    let ways: f64 = (0..number).map(|at| f64::from(of - at) / f64::from(at + 1)).product();
-    ways * libm::pow(probability, number.into())
-        * libm::pow(1.0 - probability, (of - number).into())
 }

@@ -1,12 +1,12 @@
 //! The formulas of one stage.
 
-use libm::{exp, log};
+use libm::{expm1, log};
 use whittle_rollout::statistics::{self, Certainty, StagePlan};
 
 use super::{Inputs, Stage, StageOutcome, Watched};
 use crate::formula::{Formula, Unit};
-use crate::poisson;
 use crate::words::{number, percent};
+use crate::{binomial, poisson};
 
 /// A stage with its devices.
 pub(super) struct Step<'a> {
@@ -146,11 +146,10 @@ impl Step<'_> {
         Formula::new((key, what), Unit::Tickets, "{} × {} × {}", &terms, value)
     }
 
-    /// Affected devices fail one by one at times that are exponential: those that have are a Poisson number with this mean.
+    /// Each device has the bug or not, and fails at an exponential time if it has: those that have failed are a binomial number.
     fn late_bug_seen(&self) -> Formula {
         let inputs = self.inputs;
-        let mean = self.watched() * inputs.bug_percent / 100.0
-            * (1.0 - exp(-self.stage.hours / inputs.bug_hours));
+        let shows = inputs.bug_percent / 100.0 * -expm1(-self.stage.hours / inputs.bug_hours);
         let terms = [
             ("seen", number(inputs.bug_devices_seen)),
             ("devices", number(self.watched())),
@@ -159,11 +158,12 @@ impl Step<'_> {
             ("shows after", number(inputs.bug_hours)),
         ];
         let head = ("late_bug_seen", "the late bug shows");
-        let value = poisson::at_least(pause_events(inputs.bug_devices_seen), mean);
+        let value =
+            binomial::at_least(pause_events(inputs.bug_devices_seen), self.watched(), shows);
         Formula::new(
             head,
             Unit::Percent,
-            "P(X ≥ {} | mean = {} × {} × (1 - exp(-{} / {})))",
+            "P(X ≥ {} | n = {}, p = {} × (1 - exp(-{} / {})))",
             &terms,
             value,
         )
@@ -194,7 +194,11 @@ impl Step<'_> {
 /// The least whole number of events that is more than `ratio` times the expected ones.
 #[must_use]
 pub(super) fn pause_at(ratio: f64, expected: f64) -> f64 {
-    (ratio * expected).floor() + 1.0
+    let limit = ratio * expected;
+    // A product that is a whole number may miss it by its roundings.
+    let whole = limit.round();
+    let is_whole = (limit - whole).abs() <= limit * 1e-9;
+    (if is_whole { whole } else { limit.floor() }) + 1.0
 }
 
 /// Whole and within bounds by the check of the inputs.
@@ -219,4 +223,29 @@ fn pause_chance(ratio: f64, events: u32, expected: f64) -> Formula {
     ];
     let value = poisson::at_least(events, ratio * expected);
     Formula::new((key, what), Unit::Percent, "P(X ≥ {} | mean = {} × {})", &terms, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_whole_is_not_enough() {
+        // Floating-point numbers make 2.9999999999999996 and 14.999999999999998 of the first two.
+        let expected =
+            |devices: f64, percent: f64, hours: f64| devices * (percent / 100.0 / 24.0) * hours;
+        let cases = [
+            (2.0, expected(5000.0, 0.03, 24.0), 4.0),
+            (5.0, expected(5000.0, 0.03, 48.0), 16.0),
+            (3.0, 2.5, 8.0),
+            (2.0, 1.5, 4.0),
+            (1.0, 2.999_999_9, 3.0),
+            (1.0, 3.000_000_1, 4.0),
+            (1.0, 1e-12, 1.0),
+            (2.0, 0.0, 1.0),
+        ];
+        for (ratio, expected, wanted) in cases {
+            assert_eq!(pause_at(ratio, expected), wanted, "{ratio} x {expected}");
+        }
+    }
 }

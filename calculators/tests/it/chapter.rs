@@ -249,6 +249,39 @@ fn meters_show_four_times_as_many_crashes() {
 }
 
 #[test]
+fn a_limit_that_is_whole_pauses_at_one_more() {
+    let inputs = stages::Inputs {
+        devices: 5000.0,
+        stages: vec![stages::Stage { name: "all".to_owned(), percent: 100.0, hours: 24.0 }],
+        baseline_percent: 0.03,
+        pause_ratio: 2.0,
+        ..stages_preset("chapter-cumulative")
+    };
+    let found = shown(&inputs);
+    assert_eq!(found.stages[0].pause_at_events, 4, "more than 2 x 1.5");
+    is_near(found.stages[0].false_pause, 0.065_642, 1e-6);
+    is_near(found.false_pause, 0.065_642, 1e-6);
+}
+
+#[test]
+fn a_late_bug_shows_on_no_more_devices_than_there_are() {
+    let inputs = |bug_percent: f64, seen: f64| stages::Inputs {
+        devices: 2.0,
+        stages: vec![stages::Stage { name: "both".to_owned(), percent: 100.0, hours: 4.0 }],
+        bug_percent,
+        bug_hours: 4.0,
+        bug_devices_seen: seen,
+        ..stages_preset("chapter-cumulative")
+    };
+    let seen = |bug_percent, devices| shown(&inputs(bug_percent, devices)).stages[0].late_bug_seen;
+    let failed = 1.0 - (-1.0_f64).exp();
+    assert_eq!(seen(100.0, 3.0), 0.0);
+    is_near(seen(100.0, 2.0), failed * failed, 1e-12);
+    is_near(seen(50.0, 2.0), failed * failed / 4.0, 1e-12);
+    is_near(seen(100.0, 1.0), 1.0 - (1.0 - failed) * (1.0 - failed), 1e-12);
+}
+
+#[test]
 fn late_bugs_show_late() {
     let hours = |wanted| stages::hours_until_failed(5, wanted, 0.95, 4.0).expect("five have it");
     is_near(hours(1), 2.4, 0.05);

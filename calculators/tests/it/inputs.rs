@@ -1,7 +1,7 @@
 //! Inputs that cannot be, and laws for those that can.
 
 use proptest::prelude::*;
-use whittle_calculators::{answer, presets, row, savings, stages};
+use whittle_calculators::{Formula, Plot, Table, answer, presets, row, savings, stages};
 
 fn sensors() -> savings::Inputs {
     presets::savings().remove(0).inputs
@@ -28,7 +28,11 @@ fn wrong_numbers_are_refused_by_name() {
     );
     assert_eq!(
         savings(&|inputs| inputs.usd_per_mb = f64::NAN),
-        "usd_per_mb: wanted a number from 0 to 1000000, found none"
+        "usd_per_mb: wanted a number from 0.000000001 to 1000000, found none"
+    );
+    assert_eq!(
+        savings(&|inputs| inputs.usd_per_mb = 1e-310).split(", found").next(),
+        Some("usd_per_mb: wanted a number from 0.000000001 to 1000000")
     );
     assert_eq!(
         savings(&|inputs| inputs.retry_percent = 101.0),
@@ -107,13 +111,72 @@ fn commands_name_every_input() {
         ),
         "{line}"
     );
-    assert!(line.ends_with(" --megabyte binary --base '1.2.0:5000:2'"), "{line}");
+    assert!(line.ends_with(" --megabyte binary --base='1.2.0:5000:2'"), "{line}");
     let line = thermostats().command_line();
     assert!(
         line.contains("rollout plan --what-if --devices 250000 --baseline-percent 0.02 "),
         "{line}"
     );
-    assert!(line.ends_with("--stage 'regional:25:48' --stage 'full:69.5:72'"), "{line}");
+    assert!(line.ends_with("--stage='regional:25:48' --stage='full:69.5:72'"), "{line}");
+}
+
+/// Next to nothing is no reason for figures that are none, in the outcome, its tables and its drawings.
+#[test]
+fn figures_are_finite_or_left_out() {
+    let cheap = savings::Inputs { updates_per_year: 1e-310, ..sensors() };
+    let found = savings::outcome(&cheap).expect("it can be");
+    assert_eq!((found.break_even_devices, found.floor_devices), (None, None));
+    assert_eq!((found.first_profitable_devices, found.cost_reduction), (None, None));
+    savings_are_finite(&found);
+
+    let tools = savings::Inputs { tooling_usd_per_year: 1e-310, ..sensors() };
+    let found = savings::outcome(&tools).expect("it can be");
+    assert_eq!(found.roi_on_tooling, None);
+    savings_are_finite(&found);
+
+    // A break-even that is a number, and that no fleet will ever have.
+    let far = savings::Inputs { updates_per_year: 1e-300, ..sensors() };
+    let found = savings::outcome(&far).expect("it can be");
+    assert!(found.break_even_devices.is_some_and(|devices| devices > 1e300));
+    savings_are_finite(&found);
+
+    let rare = stages::Inputs { baseline_percent: 1e-310, ..thermostats() };
+    let found = stages::outcome(&rare).expect("it can be");
+    assert_eq!((found.fitting_device_hours, found.stages[0].fitting_hours), (None, None));
+    are_finite(&found.formulas, &found.plots(), &found.tables());
+}
+
+fn savings_are_finite(found: &savings::Outcome) {
+    are_finite(&found.formulas, &found.plots(), &found.tables());
+}
+
+fn are_finite(formulas: &[Formula], plots: &[Plot], tables: &[Table]) {
+    let wrong: Vec<_> = formulas.iter().filter(|formula| !formula.value.is_finite()).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    for plot in plots {
+        let numbers: Vec<f64> = match plot {
+            Plot::Lines(lines) => {
+                let points = lines.lines.iter().flat_map(|line| &line.points).flatten();
+                points.copied().chain(lines.marks.iter().map(|mark| mark.at)).collect()
+            }
+            Plot::Bars(spans) | Plot::Spans(spans) => {
+                spans.spans.iter().flat_map(|span| [span.from, span.to]).collect()
+            }
+        };
+        assert!(numbers.iter().all(|number| number.is_finite()), "{plot:?}");
+    }
+    for text in tables.iter().flat_map(|table| &table.rows).flatten() {
+        assert!(!text.contains(['∞']) && !text.contains("inf") && !text.contains("NaN"), "{text}");
+    }
+}
+
+/// A word of its own would be taken for a flag.
+#[test]
+fn names_may_begin_like_flags() {
+    let mut inputs = thermostats();
+    inputs.stages = vec![stages::Stage { name: "-x".to_owned(), percent: 100.0, hours: 24.0 }];
+    let line = inputs.command_line();
+    assert!(line.ends_with(" --stage='-x:100:24'"), "{line}");
 }
 
 proptest! {
@@ -121,7 +184,7 @@ proptest! {
     #[test]
     fn savings_hold_together(
         devices in 1_u32..2_000_000, updates in 0.0..60.0, full in 1_u32..20_000_000, delta in 0_u32..20_000_000,
-        price in 0.0..10.0, retry in 0.0..100.0, fallback in 0.0..100.0, tooling in 0.0..1e6,
+        price in 1e-9..10.0, retry in 0.0..100.0, fallback in 0.0..100.0, tooling in 0.0..1e6,
     ) {
         let bases = vec![savings::Base { name: "base".to_owned(), download_bytes: delta.into(), weight: 1.0 }];
         let inputs = savings::Inputs {

@@ -38,8 +38,15 @@ impl Opened {
         text.as_str().expect("there is such an element").to_owned()
     }
 
+    /// Waits until the address has followed.
+    fn settle(&mut self) {
+        let settled = "new Promise(done => { const look = () => document.body.dataset.address ? setTimeout(look, 5) : done(true); look(); })";
+        assert_eq!(self.browser.evaluate(settled), true);
+    }
+
     /// What the address says.
     fn address(&mut self, form: &Form) -> Value {
+        self.settle();
         let hash = self.browser.evaluate("decodeURIComponent(location.hash)");
         let hash = hash.as_str().expect("there is one").to_owned();
         let mut parts = hash.trim_start_matches('#').split('&');
@@ -266,6 +273,7 @@ fn stages_follow_sliders_choices_and_rows() {
 fn the_address_holds_everything() {
     let mut opened = open(&Start::Savings(sensors()), "");
     opened.browser.write("#usd_per_mb", "0.125");
+    opened.settle();
     let kept = opened.browser.evaluate("location.hash");
     let before = opened.savings();
     let file = opened.file.clone();
@@ -293,6 +301,62 @@ fn the_address_holds_everything() {
     opened.browser.open(&file, "#constructor&%E0%A4%A=%E0%A4%A&stages=a:b");
     assert_eq!(opened.text("#command").split(" --").next(), Some("whittle savings"));
 
+    opened.kept_to_itself();
+}
+
+#[test]
+fn hostile_addresses_are_told_at_once() {
+    let mut opened = open(&Start::Savings(sensors()), "");
+    let file = opened.file.clone();
+    opened.browser.open(&file, "#savings&usd_per_mb=1e-310");
+    let told = opened.text("#error");
+    assert!(told.starts_with("usd_per_mb: wanted a number from 0.000000001 to "), "{told}");
+    // A break-even at no number of devices, and one at more than there is a number for.
+    for tiny in ["1e-310", "1e-300", "5e-324"] {
+        opened.browser.open(&file, &format!("#savings&updates_per_year={tiny}"));
+        let found = opened.savings();
+        assert!(found.inputs.updates_per_year < 1e-299);
+        opened.shows_savings(&found);
+    }
+    let powers = "[[0, 1], [5e-324, 1], [-1, 1], [NaN, 1], [1, Infinity], [1, null], [1, 10]].map(([low, high]) => powers(low, high).length)";
+    assert_eq!(opened.browser.evaluate(powers), json!([0, 0, 0, 0, 0, 0, 4]));
+
+    // Rows in excess have no controls.
+    let rows = "&bases=a:1:1".repeat(5000);
+    opened.browser.open(&file, &format!("#savings{rows}"));
+    assert_eq!(opened.text("#error"), "bases: 65 rows, 64 at most");
+    assert_eq!(opened.browser.evaluate("document.querySelectorAll('fieldset').length"), 65);
+    opened.kept_to_itself();
+}
+
+#[test]
+fn the_address_follows_once_however_often_a_slider_moves() {
+    let mut opened = open(&Start::Savings(sensors()), "");
+    opened.settle();
+    let moves = "{ window.calls = 0; const replace = history.replaceState.bind(history); \
+                 history.replaceState = (...what) => { window.calls += 1; replace(...what); }; \
+                 const box = document.querySelector('#devices'); \
+                 for (let at = 1; at <= 500; at += 1) { box.value = at; box.dispatchEvent(new Event('input')); } }";
+    opened.browser.evaluate(moves);
+    assert!(opened.text("#command").contains(" --devices 500 "), "it is drawn before");
+    let moved = opened.savings();
+    assert_eq!(moved.inputs.devices, 500.0);
+    assert_eq!(opened.browser.evaluate("window.calls"), 1);
+    opened.shows_savings(&moved);
+
+    // What is told to go elsewhere goes with the address that it had.
+    opened.browser.write("#devices", "501");
+    opened.browser.click("nav button[value=stages]");
+    let changed = "new Promise(done => { const look = () => location.hash.startsWith('#stages&') ? done(true) : setTimeout(look, 5); look(); })";
+    opened.browser.evaluate(changed);
+    let back = "new Promise(done => { addEventListener('hashchange', () => done(location.hash.includes('&devices=501&')), {once: true}); history.back(); })";
+    assert_eq!(opened.browser.evaluate(back), true);
+
+    // A browser that refuses still draws.
+    opened.browser.evaluate("history.replaceState = () => { throw new Error('too many'); }");
+    opened.browser.write("#devices", "502");
+    opened.settle();
+    assert!(opened.text("#command").contains(" --devices 502 "));
     opened.kept_to_itself();
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use whittle_calculators::presets::Preset;
 use whittle_calculators::{BadInput, Start, Table, page};
+use whittle_release::files;
 
 use crate::error::{Error, Result};
 use crate::printer::{Printer, table};
@@ -60,12 +61,31 @@ pub(super) fn human(tables: Vec<Table>) -> String {
 /// Writes the page, if a file for it is named.
 pub(super) fn write_page(file: Option<&Path>, start: &Start) -> Result {
     let Some(path) = file else { return Ok(()) };
-    let error =
-        |source| whittle_release::Error::Io { action: "write", path: path.to_owned(), source };
-    Ok(std::fs::write(path, page(start)).map_err(error)?)
+    Ok(files::write_atomically(path, page(start).as_bytes())?)
 }
 
 /// Flags are named like inputs, with `-` for `_`.
 pub(super) fn bad(error: &BadInput) -> Error {
     Error::Usage(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A page that is there stays whole until the new one is, and what is no file is no place for one.
+    #[test]
+    fn pages_take_their_place_whole() {
+        let room = tempfile::TempDir::new().expect("there is room");
+        let start = Start::Savings(whittle_calculators::presets::savings().remove(0).inputs);
+        let (path, other) = (room.path().join("page.html"), room.path().join("other.html"));
+        std::fs::write(&path, "old").expect("there is room");
+        // The old page under another name: one that is written into would change here, too.
+        std::fs::hard_link(&path, &other).expect("links are known");
+        write_page(Some(&path), &start).expect("it is written");
+        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), page(&start));
+        assert_eq!(std::fs::read_to_string(&other).expect("it is there"), "old");
+        assert!(write_page(Some(room.path()), &start).is_err(), "a directory");
+        assert!(write_page(None, &start).is_ok());
+    }
 }

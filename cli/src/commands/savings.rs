@@ -32,39 +32,44 @@ pub(crate) struct Args {
     from_build: Option<PathBuf>,
 
     /// How many of the devices run a base of that build, in any measure [default: 1 for each].
-    #[arg(long = "base-weight", value_name = "BASE=WEIGHT", requires = "from_build", value_parser = weight)]
+    #[arg(long = "base-weight", value_name = "BASE=WEIGHT", requires = "from_build", value_parser = weight, allow_hyphen_values = true)]
     base_weights: Vec<(String, f64)>,
 
     /// A base, the bytes that its devices download, and how many they are, in any measure; may be given several times.
-    #[arg(long = "base", value_name = "NAME:BYTES:WEIGHT", value_parser = base)]
+    #[arg(long = "base", value_name = "NAME:BYTES:WEIGHT", value_parser = base, allow_hyphen_values = true)]
     bases: Vec<Base>,
 
     /// Devices of the fleet.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     devices: Option<f64>,
 
     /// Updates that each device takes in a year.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     updates_per_year: Option<f64>,
 
     /// What a device downloads for the full image.
-    #[arg(long, value_name = "BYTES", conflicts_with = "from_build")]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        conflicts_with = "from_build",
+        allow_negative_numbers = true
+    )]
     full_bytes: Option<f64>,
 
     /// How much of the image changes, where nothing was measured.
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     changed_percent: Option<f64>,
 
     /// How much a delta adds to what changed, where nothing was measured.
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     overhead_percent: Option<f64>,
 
     /// Deltas that are kept for a release, where nothing was measured.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     kept_bases: Option<f64>,
 
     /// Price of a megabyte.
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     usd_per_mb: Option<f64>,
 
     /// What a megabyte is on the bill.
@@ -72,31 +77,31 @@ pub(crate) struct Args {
     megabyte: Option<MegabyteArg>,
 
     /// Downloads that fail and are made once more.
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     retry_percent: Option<f64>,
 
     /// Devices that run none of the bases, and take the full image.
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     fallback_percent: Option<f64>,
 
     /// Retries of a delta until the full image is taken.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     full_after_retries: Option<f64>,
 
     /// What making deltas costs in a year.
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     tooling_usd_per_year: Option<f64>,
 
     /// The most bytes that a delta may have; 0 for no limit.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true)]
     budget_bytes: Option<f64>,
 
     /// Speed of the link; 0 if it is not known.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     link_bits_per_second: Option<f64>,
 
     /// Write a page with sliders, plots and all formulas to this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "differences"])]
     html: Option<PathBuf>,
 }
 
@@ -183,4 +188,49 @@ fn told(row: &Difference) -> String {
     let lines = [("chapter", row.chapter), ("is", &*row.recomputed), ("why", &*row.why)];
     let rows = lines.map(|(what, text)| vec![what.to_owned(), text.to_owned()]);
     format!("{}\n\n", table(&[row.calculator, ""], rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Told {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(args: &[&str]) -> std::result::Result<Args, clap::Error> {
+        Told::try_parse_from([&["savings"], args].concat()).map(|told| told.args)
+    }
+
+    #[test]
+    fn negative_numbers_get_as_far_as_their_ranges() {
+        for flag in ["--devices", "--updates-per-year", "--usd-per-mb", "--fallback-percent"] {
+            assert!(parsed(&[flag, "-5"]).is_ok() && parsed(&[flag, "-0.5"]).is_ok(), "{flag}");
+        }
+        let args = parsed(&["--devices", "-5"]).expect("it is a number");
+        assert_eq!(args.devices, Some(-5.0));
+    }
+
+    #[test]
+    fn bases_may_be_named_like_flags() {
+        for args in [&["--base", "-x:5:1"][..], &["--base=-x:5:1"], &["--base=--x:5:1"]] {
+            let bases = parsed(args).expect("it is a base").bases;
+            assert!(bases.len() == 1 && bases[0].name.ends_with("-x"), "{bases:?}");
+        }
+        let weights = parsed(&["--from-build", "build.json", "--base-weight", "-x=2"]);
+        let weights = weights.expect("it is a weight").base_weights;
+        assert_eq!(weights, [("-x".to_owned(), 2.0)]);
+    }
+
+    #[test]
+    fn lists_are_no_pages() {
+        for list in ["--list", "--differences"] {
+            let refused = parsed(&[list, "--html", "page.html"]).expect_err("nothing is written");
+            assert_eq!(refused.kind(), clap::error::ErrorKind::ArgumentConflict);
+        }
+    }
 }

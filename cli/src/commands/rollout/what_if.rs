@@ -29,7 +29,7 @@ pub(super) struct WhatIfArgs {
     list: bool,
 
     /// A stage: its name, its share in percent, and how many hours it is watched; given once for each stage.
-    #[arg(long = "stage", value_name = "NAME:PERCENT:HOURS", value_parser = stage, requires_all = ["what_if", "percents"])]
+    #[arg(long = "stage", value_name = "NAME:PERCENT:HOURS", value_parser = stage, requires_all = ["what_if", "percents"], allow_hyphen_values = true)]
     stages: Vec<Stage>,
 
     /// What the percentages of stages mean.
@@ -41,11 +41,11 @@ pub(super) struct WhatIfArgs {
     watched: Option<WatchedArg>,
 
     /// Devices of the fleet.
-    #[arg(long, value_name = "N", requires = "what_if")]
+    #[arg(long, value_name = "N", requires = "what_if", allow_negative_numbers = true)]
     devices: Option<f64>,
 
     /// Devices with an event on good firmware, in the time that `--rate-per` says.
-    #[arg(long, value_name = "PERCENT", requires_all = ["what_if", "rate_per"])]
+    #[arg(long, value_name = "PERCENT", requires_all = ["what_if", "rate_per"], allow_negative_numbers = true)]
     baseline_percent: Option<f64>,
 
     /// The time that the baseline is about.
@@ -53,79 +53,79 @@ pub(super) struct WhatIfArgs {
     rate_per: Option<RatePerArg>,
 
     /// Pause above so many times the expected events.
-    #[arg(long, value_name = "RATIO", requires = "what_if")]
+    #[arg(long, value_name = "RATIO", requires = "what_if", allow_negative_numbers = true)]
     pause_ratio: Option<f64>,
 
     /// How likely a healthy stage may pause, where the time is sought that would be enough.
-    #[arg(long, value_name = "PERCENT", requires = "what_if")]
+    #[arg(long, value_name = "PERCENT", requires = "what_if", allow_negative_numbers = true)]
     false_pause_percent: Option<f64>,
 
     /// How likely a bad one shall pause, there.
-    #[arg(long, value_name = "PERCENT", requires = "what_if")]
+    #[arg(long, value_name = "PERCENT", requires = "what_if", allow_negative_numbers = true)]
     power_percent: Option<f64>,
 
     /// Devices that need help when they are rolled back.
-    #[arg(long, value_name = "PERCENT", requires = "what_if")]
+    #[arg(long, value_name = "PERCENT", requires = "what_if", allow_negative_numbers = true)]
     rollback_failure_percent: Option<f64>,
 
     /// Rolled back devices at which the rollout pauses.
-    #[arg(long, value_name = "PERCENT", requires = "what_if")]
+    #[arg(long, value_name = "PERCENT", requires = "what_if", allow_negative_numbers = true)]
     rollback_trigger_percent: Option<f64>,
 
     /// Tickets that support can take in a day.
-    #[arg(long, value_name = "N", requires = "what_if")]
+    #[arg(long, value_name = "N", requires = "what_if", allow_negative_numbers = true)]
     tickets_per_day: Option<f64>,
 
     /// Tickets at which the rollout pauses.
-    #[arg(long, value_name = "N", requires = "what_if")]
+    #[arg(long, value_name = "N", requires = "what_if", allow_negative_numbers = true)]
     ticket_trigger: Option<f64>,
 
     /// Within how many hours.
-    #[arg(long, value_name = "HOURS", requires = "what_if")]
+    #[arg(long, value_name = "HOURS", requires = "what_if", allow_negative_numbers = true)]
     ticket_trigger_hours: Option<f64>,
 
     /// Time between two stages.
-    #[arg(long, value_name = "HOURS", requires = "what_if")]
+    #[arg(long, value_name = "HOURS", requires = "what_if", allow_negative_numbers = true)]
     analysis_hours: Option<f64>,
 
     /// How long a pause lasts, for the case of one pause.
-    #[arg(long, value_name = "HOURS", requires = "what_if")]
+    #[arg(long, value_name = "HOURS", requires = "what_if", allow_negative_numbers = true)]
     pause_hours: Option<f64>,
 
     /// What a device downloads.
-    #[arg(long, value_name = "BYTES", requires = "what_if")]
+    #[arg(long, value_name = "BYTES", requires = "what_if", allow_negative_numbers = true)]
     download_bytes: Option<f64>,
 
     /// Speed of the link; 0 if it is not known.
-    #[arg(long, value_name = "N", requires = "what_if")]
+    #[arg(long, value_name = "N", requires = "what_if", allow_negative_numbers = true)]
     link_bits_per_second: Option<f64>,
 
     /// What a download takes besides.
-    #[arg(long, value_name = "SECONDS", requires = "what_if")]
+    #[arg(long, value_name = "SECONDS", requires = "what_if", allow_negative_numbers = true)]
     download_overhead_seconds: Option<f64>,
 
     /// Devices with a bug that shows late.
-    #[arg(long, value_name = "PERCENT", requires = "what_if")]
+    #[arg(long, value_name = "PERCENT", requires = "what_if", allow_negative_numbers = true)]
     bug_percent: Option<f64>,
 
     /// After how long it shows, on average.
-    #[arg(long, value_name = "HOURS", requires = "what_if")]
+    #[arg(long, value_name = "HOURS", requires = "what_if", allow_negative_numbers = true)]
     bug_hours: Option<f64>,
 
     /// How many devices must show it to be believed.
-    #[arg(long, value_name = "N", requires = "what_if")]
+    #[arg(long, value_name = "N", requires = "what_if", allow_negative_numbers = true)]
     bug_devices_seen: Option<f64>,
 
     /// What a week of waiting costs.
-    #[arg(long, value_name = "USD", requires = "what_if")]
+    #[arg(long, value_name = "USD", requires = "what_if", allow_negative_numbers = true)]
     delay_usd_per_week: Option<f64>,
 
     /// What a device with a bug costs.
-    #[arg(long, value_name = "USD", requires = "what_if")]
+    #[arg(long, value_name = "USD", requires = "what_if", allow_negative_numbers = true)]
     bug_usd_per_device: Option<f64>,
 
     /// Write a page with sliders, plots and all formulas to this file.
-    #[arg(long, value_name = "FILE", requires = "what_if")]
+    #[arg(long, value_name = "FILE", requires = "what_if", conflicts_with = "list")]
     html: Option<PathBuf>,
 }
 
@@ -227,4 +227,47 @@ fn inputs(args: &WhatIfArgs, printer: &Printer) -> Result<Inputs> {
 fn stage(text: &str) -> Result<Stage, String> {
     let (name, [percent, hours]) = row(text).map_err(|error| error.to_string())?;
     Ok(Stage { name, percent, hours })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Told {
+        #[command(flatten)]
+        args: WhatIfArgs,
+    }
+
+    fn parsed(args: &[&str]) -> std::result::Result<WhatIfArgs, clap::Error> {
+        Told::try_parse_from([&["plan", "--what-if"], args].concat()).map(|told| told.args)
+    }
+
+    #[test]
+    fn negative_numbers_get_as_far_as_their_ranges() {
+        for flag in ["--devices", "--pause-ratio", "--bug-percent", "--ticket-trigger-hours"] {
+            assert!(parsed(&[flag, "-5"]).is_ok() && parsed(&[flag, "-0.5"]).is_ok(), "{flag}");
+        }
+        let args = parsed(&["--rate-per", "device-day", "--baseline-percent", "-1"]);
+        assert_eq!(args.expect("it is a number").baseline_percent, Some(-1.0));
+    }
+
+    #[test]
+    fn stages_may_be_named_like_flags() {
+        for stage in
+            [&["--stage", "-x:100:24"][..], &["--stage=-x:100:24"], &["--stage=--x:100:24"]]
+        {
+            let args = parsed(&[&["--percents", "cumulative"], stage].concat());
+            let stages = args.expect("it is a stage").stages;
+            assert!(stages.len() == 1 && stages[0].name.ends_with("-x"), "{stages:?}");
+        }
+    }
+
+    #[test]
+    fn lists_are_no_pages() {
+        let refused = parsed(&["--list", "--html", "page.html"]).expect_err("nothing is written");
+        assert_eq!(refused.kind(), clap::error::ErrorKind::ArgumentConflict);
+    }
 }
