@@ -157,6 +157,9 @@ pub(crate) fn read(file: &[u8], options: &Options) -> Result<Contents, Error> {
     }
 }
 
+/// The number of a section that is loaded, and where it lies in the file.
+type Loaded = (u32, Range<u64>);
+
 struct Reader<'a, Elf: FileHeader> {
     file: &'a [u8],
     header: &'a Elf,
@@ -229,7 +232,7 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
     /// Whether each section that is loaded lies in a segment, and across the end of none.
     fn check_sections(
         &self,
-        sections: &[(u32, Range<u64>)],
+        sections: &[Loaded],
         loadable: &[(u32, &Elf::ProgramHeader)],
     ) -> Result<(), ElfError> {
         for (number, Range { start, end }) in sections {
@@ -303,7 +306,7 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
     }
 
     /// Where the sections lie that are loaded, with their numbers; `None` if the file has no table of sections.
-    fn sections(&self) -> Result<Option<Vec<(u32, Range<u64>)>>, Error> {
+    fn sections(&self) -> Result<Option<Vec<Loaded>>, Error> {
         let sections = self.header.section_headers(self.endian, self.file).map_err(damaged)?;
         let mut loaded = Vec::new();
         for (number, section) in (0..).zip(sections.iter()) {
@@ -358,7 +361,7 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
 }
 
 /// What of a segment its sections want: all of it if sections are not told, nothing if none lies in it.
-fn within(sections: Option<&[(u32, Range<u64>)]>, segment: Range<u64>) -> Option<Range<u64>> {
+fn within(sections: Option<&[Loaded]>, segment: Range<u64>) -> Option<Range<u64>> {
     let Some(sections) = sections else { return Some(segment) };
     let inside = sections
         .iter()
