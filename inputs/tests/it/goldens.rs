@@ -163,7 +163,7 @@ fn a_section_that_lies_is_refused() {
             lies[header + 20..header + 24].copy_from_slice(&size);
             match read(lies, &Options::default()) {
                 Err(Error::Elf(ElfError::SectionAcross { .. } | ElfError::Section { .. })) => {
-                    refused += 1
+                    refused += 1;
                 }
                 // A section may be said to reach over the next ones of its segment.
                 other => assert_eq!(other.unwrap().bytes, whole.bytes),
