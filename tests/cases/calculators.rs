@@ -64,7 +64,7 @@ fn differences_to_the_chapter_are_told() {
 #[test]
 fn commands_to_copy_give_the_same_inputs() {
     let words = |line: &str| -> Vec<String> {
-        let words = line.split(' ').skip(1).map(|word| word.trim_matches('\'').to_owned());
+        let words = line.split(' ').skip(1).map(|word| word.replace('\'', ""));
         words.chain(["--format".to_owned(), "json".to_owned()]).collect()
     };
     let inputs_of = |line: &str| {

@@ -76,3 +76,54 @@ fn a_release_above_its_budgets_is_not_written() {
         assert!(String::from_utf8(shop.read(&table)).expect("is text").contains("❌"));
     }
 }
+
+#[test]
+fn firmware_files_are_explained_by_what_is_flashed() {
+    let shop = Workshop::new();
+    let file = |name: &str| root().join("fixtures/inputs").join(name).display().to_string();
+    let json = shop.whittle(&[
+        "explain",
+        &file("firmware.hex"),
+        &file("firmware.elf"),
+        "--format",
+        "json",
+    ]);
+    let flashed = std::fs::metadata(file("firmware.bin")).expect("a file").len();
+    assert_eq!(json.ok().json()["target_bytes"], flashed);
+}
+
+#[test]
+fn a_target_above_its_slot_is_told_in_the_table_and_where_the_service_looks() {
+    let shop = Workshop::new();
+    let build = [
+        "-q",
+        "build",
+        "--product",
+        "thermostat",
+        "--target",
+        "3.bin",
+        "--target-version",
+        "3",
+        "--base",
+        "2.bin",
+    ];
+    let budget = [
+        "--key",
+        "keys/release.key.pem",
+        "--out",
+        "none",
+        "--slot-size",
+        "1K",
+        "--budget-markdown",
+        "b.md",
+    ];
+    let run = crate::support::command(&shop.path("."), &[&build[..], &budget].concat())
+        .env("GITHUB_ACTIONS", "true")
+        .output()
+        .expect("runs");
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(7), "{told}");
+    assert!(told.contains("::error"), "{told}");
+    let table = String::from_utf8(shop.read("b.md")).expect("text");
+    assert!(table.contains("slot_size") && !shop.path("none").exists(), "{table}");
+}

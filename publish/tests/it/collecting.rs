@@ -402,7 +402,7 @@ fn approvals_and_keys_lie_where_devices_look_and_go_with_their_releases() {
             r#"{{"product": "{product}", "version": {version}, "keys": [{{"public_key": "{public}", "roles": ["all"]}}]}}"#
         );
         std::fs::write(&path, json).expect("written");
-        let document = KeyDocument::read(&path).expect("a document");
+        let document = KeyDocument::read(&path, false).expect("a document");
         let mut file = KeysFile::new(document).expect("fits");
         file.sign(&key()).and_then(|()| file.write(&out)).expect("signed");
         out
