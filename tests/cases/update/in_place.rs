@@ -423,8 +423,12 @@ fn a_package_for_another_room_is_refused_before_anything_is_changed() {
 #[test]
 fn a_state_that_went_bad_is_not_taken_up() {
     let releases = InPlaceReleases::new(1200, 7, ROOM);
+    let mut undisturbed = about_to_install(&releases, &releases.delta);
+    let before = undisturbed.supply.steps();
+    undisturbed.go_on().expect("it installs");
+    let steps = undisturbed.supply.steps() - before;
     let mut refused = 0;
-    for step in [1000, 1700, 2200] {
+    for step in [steps * 2 / 5, steps * 7 / 10, steps * 9 / 10] {
         let mut world = about_to_install(&releases, &releases.delta);
         world.supply.arm(Cut { step, outcome: Outcome::Nothing }, step);
         world.go_on().expect_err("the cut comes");
