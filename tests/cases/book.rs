@@ -1,8 +1,8 @@
 //! The commands that the README and the book show, run as a reader would run them.
 //!
 //! Each block of a page that begins with "```console" is run by `bash`, command by command, in a directory that holds what the page
-//! supposes. A command must succeed; where the page shows what it prints, it must print that: `…` stands for any characters of a line, and a
-//! line of it for any lines. A block that begins with "```console,ignore" is not run, and the comment before it says why.
+//! supposes. A command must succeed, or fail if the page shows an error; where the page shows what it prints, it must print that: `…` stands
+//! for any characters of a line, and a line of it for any lines. A block after a comment "file: NAME" is written to that file. A block that begins with "```console,ignore" is not run, and the comment before it says why.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,6 +21,13 @@ struct Page {
     before: &'static str,
     /// What stands for something that a test has not, such as a server or somebody who types.
     instead: &'static [(&'static str, &'static str)],
+}
+
+/// What a reader does.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Run(Shown),
+    Write { file: String, text: String },
 }
 
 /// A command as a page shows it.
@@ -175,6 +182,31 @@ fn simulation() {
     .run();
 }
 
+#[test]
+fn the_first_hour_of_who_builds_releases() {
+    Page {
+        file: "docs/tutorial-pipeline.md",
+        before: "cp $TREE/fixtures/explain/[12].elf .",
+        instead: &[],
+    }
+    .run();
+}
+
+#[test]
+fn the_first_hour_of_who_writes_a_policy() {
+    Page {
+        file: "docs/tutorial-policy.md",
+        before: "export CARGO_TARGET_DIR=$TREE/target/policies
+            export PATH=$TREE/target/policy-tools/bin:$TREE/target/policy-tools/node_modules/.bin:$PATH",
+        // A thousand rollouts take their time without optimisation, and an interpreter takes longer.
+        instead: &[
+            ("simulate --example", "simulate --runs 2 --example"),
+            ("--runs 2 --example sensors --policy batteries-js", "--runs 1 --example sensors --policy batteries-js"),
+        ],
+    }
+    .run();
+}
+
 /// Pages without a test of their own have no command that could be wrong.
 #[test]
 fn every_page_with_commands_is_run() {
@@ -186,20 +218,24 @@ fn every_page_with_commands_is_run() {
         let text = fs::read_to_string(page).expect("reads");
         let name = page.strip_prefix(root()).expect("below the root").display().to_string();
         let is_run = tests.contains(&format!("file: \"{name}\""));
-        assert!(commands(&text).is_empty() || is_run, "nobody runs the commands of {name}");
+        assert!(steps(&text).is_empty() || is_run, "nobody runs the commands of {name}");
     }
 }
 
 #[test]
 fn blocks_are_read_as_readers_read_them() {
     let page = "```console\n$ one \\\n  more\nsays\n\nanna$ two\n```\n$ not me\n\
-                <!-- Not run: no rocket. -->\n```console,ignore\n$ fly\n```\n";
-    let shown = |line, command: &str, printed: &[&str]| Shown {
-        line,
-        command: command.to_owned(),
-        printed: printed.iter().map(|&line| line.to_owned()).collect(),
+                <!-- Not run: no rocket. -->\n```console,ignore\n$ fly\n```\n\
+                <!-- file: a/b.toml -->\n```toml\nc = 1\n```\n";
+    let shown = |line, command: &str, printed: &[&str]| {
+        let printed = printed.iter().map(|&line| line.to_owned()).collect();
+        Step::Run(Shown { line, command: command.to_owned(), printed })
     };
-    assert_eq!(commands(page), [shown(2, "one \\\n  more", &["says", ""]), shown(6, "two", &[])]);
+    let written = Step::Write { file: "a/b.toml".to_owned(), text: "c = 1\n".to_owned() };
+    assert_eq!(
+        steps(page),
+        [shown(2, "one \\\n  more", &["says", ""]), shown(6, "two", &[]), written]
+    );
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     assert!(is_as_shown(&lines("a … c\n…\nz"), &lines("a b c\nx\ny\nz")));
     assert!(!is_as_shown(&lines("a … c\nz"), &lines("a b c\nx\nz")));
@@ -210,21 +246,34 @@ impl Page {
     #[track_caller]
     fn run(&self) {
         let text = fs::read_to_string(root().join(self.file)).expect("the page is there");
-        let shown = commands(&text);
-        assert!(!shown.is_empty(), "{} shows no commands", self.file);
+        let steps = steps(&text);
+        assert!(!steps.is_empty(), "{} shows no commands", self.file);
         let room = TempDir::new().expect("there is room");
         let reader = Reader::new(self, &room);
         reader.run(self.before).unwrap_or_else(|printed| panic!("before {}: {printed}", self.file));
-        for Shown { line, command, printed } in shown {
-            let place = format!("{}:{line}: `{command}`", self.file);
-            let instead =
-                |command: String, (shown, done): &(&str, &str)| command.replace(shown, done);
-            let done = self.instead.iter().fold(command.clone(), instead);
-            assert!(!done.contains('…'), "{place} leaves something out");
-            let got = reader.run(&done).unwrap_or_else(|got| panic!("{place} fails:\n{got}"));
-            let got: Vec<_> = got.lines().map(|line| line.trim_end().to_owned()).collect();
-            assert!(printed.is_empty() || is_as_shown(&printed, &got), "{place} prints:\n{got:#?}");
+        for step in &steps {
+            match step {
+                Step::Run(shown) => self.try_out(shown, &reader),
+                Step::Write { file, text } => reader.write(file, text),
+            }
         }
+    }
+
+    #[track_caller]
+    fn try_out(&self, Shown { line, command, printed }: &Shown, reader: &Reader) {
+        let place = format!("{}:{line}: `{command}`", self.file);
+        let instead = |command: String, (shown, done): &(&str, &str)| command.replace(shown, done);
+        let done = self.instead.iter().fold(command.clone(), instead);
+        assert!(!done.contains('…'), "{place} leaves something out");
+        let fails = printed.iter().any(|line| line.starts_with("error: "));
+        let got = match reader.run(&done) {
+            Ok(got) if !fails => got,
+            Err(got) if fails => got,
+            Ok(got) => panic!("{place} succeeds:\n{got}"),
+            Err(got) => panic!("{place} fails:\n{got}"),
+        };
+        let got: Vec<_> = got.lines().map(|line| line.trim_end().to_owned()).collect();
+        assert!(printed.is_empty() || is_as_shown(printed, &got), "{place} prints:\n{got:#?}");
     }
 }
 
@@ -243,6 +292,12 @@ impl Reader {
         let whittle = PathBuf::from(command(room.path(), &[]).get_program());
         std::os::unix::fs::symlink(whittle, reader.room.join("bin/whittle")).expect("links");
         reader
+    }
+
+    /// Writes a file where the shell is.
+    fn write(&self, file: &str, text: &str) {
+        let place = fs::read_to_string(self.room.join("place")).expect("the shell has run");
+        fs::write(PathBuf::from(place.trim_end()).join(file), text).expect("writes");
     }
 
     /// Runs commands; what they print, or `Err` with that if one fails.
@@ -283,26 +338,47 @@ pwd > "$ROOM/place"
 export -p > "$ROOM/variables"
 "#;
 
-/// The commands of a page.
-fn commands(page: &str) -> Vec<Shown> {
-    let mut all: Vec<Shown> = Vec::new();
-    let (mut is_console, mut goes_on, mut before) = (false, false, "");
-    for (number, line) in page.lines().enumerate() {
-        if line.starts_with("```") {
-            is_console = !is_console && line == "```console";
-            let has_reason = before.trim_start().starts_with("<!-- Not run: ");
-            assert!(line != "```console,ignore" || has_reason, "line {number}: not run, but why?");
-        } else if is_console && goes_on {
-            let shown = all.last_mut().expect("it goes on");
-            shown.command += &format!("\n{line}");
-        } else if let (true, Some(command)) = (is_console, prompted(line)) {
-            let command = command.trim_start().to_owned();
-            all.push(Shown { line: number + 1, command, printed: Vec::new() });
-        } else if let (true, Some(shown)) = (is_console, all.last_mut()) {
-            shown.printed.push(line.trim_end().to_owned());
+/// What the reader of a page does.
+fn steps(page: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut lines = page.lines().enumerate();
+    let mut before = "";
+    while let Some((number, line)) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let block: Vec<_> = lines.by_ref().take_while(|(_, line)| *line != "```").collect();
+            let comment =
+                |what| before.strip_prefix("<!-- ")?.strip_suffix(" -->")?.strip_prefix(what);
+            if let Some(file) = comment("file: ") {
+                let text = block.iter().map(|(_, line)| format!("{line}\n")).collect();
+                steps.push(Step::Write { file: file.to_owned(), text });
+            } else if language == "console" {
+                steps.extend(commands(&block).into_iter().map(Step::Run));
+            } else if language.starts_with("console") {
+                assert!(comment("Not run: ").is_some(), "line {number}: not run, but why?");
+            }
         }
-        goes_on = is_console && line.ends_with('\\');
         before = line;
+    }
+    steps
+}
+
+/// The commands of a block.
+fn commands(block: &[(usize, &str)]) -> Vec<Shown> {
+    let mut all: Vec<Shown> = Vec::new();
+    let mut goes_on = false;
+    for &(number, line) in block {
+        match (all.last_mut(), prompted(line)) {
+            (Some(shown), _) if goes_on => shown.command += &format!("\n{line}"),
+            (_, Some(command)) => all.push(Shown {
+                line: number + 1,
+                command: command.trim_start().to_owned(),
+                printed: Vec::new(),
+            }),
+            (Some(shown), None) => shown.printed.push(line.trim_end().to_owned()),
+            (None, None) => panic!("line {number}: a block begins with a command"),
+        }
+        // A line of output may end so, too, but none that is shown does.
+        goes_on = line.ends_with('\\');
     }
     all
 }
