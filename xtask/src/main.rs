@@ -5,6 +5,7 @@ mod calculators;
 mod ci;
 mod header;
 mod measure;
+mod measured;
 mod mutants;
 mod policies;
 mod setup;
@@ -39,6 +40,8 @@ enum Task {
     /// Measure and print a table, and as the last line the figures as `name=value` pairs.
     #[command(subcommand)]
     Measure(measure::Section),
+    /// Make the table of everything measured, `docs/measured.md`, or check it.
+    Measured(measured::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -52,5 +55,6 @@ fn main() -> anyhow::Result<()> {
         Task::Calculators(args) => calculators::run(&args),
         Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),
+        Task::Measured(args) => measured::run(&args),
     }
 }
