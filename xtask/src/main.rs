@@ -1,6 +1,7 @@
 //! The project's own tasks, run as `cargo xtask TASK`.
 
 mod bare_device;
+mod c_library;
 mod calculators;
 mod ci;
 mod header;
@@ -30,6 +31,8 @@ enum Task {
     Header,
     /// Build the shipped policies and write their components to `policies/dist`.
     Policies(policies::Args),
+    /// Build the static library for C firmware, and pack it with its header, for each target.
+    CLibrary(c_library::Args),
     /// Build the formulas of the calculators' page, and write them to `calculators/page/dist`.
     Calculators(calculators::Args),
     /// Take the barriers that `tests/mutants` lists away, one at a time, and see that a test fails each time.
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Task::BareDevice => bare_device::check(),
         Task::Header => header::write(),
         Task::Policies(args) => policies::run(&args),
+        Task::CLibrary(args) => c_library::run(&args),
         Task::Calculators(args) => calculators::run(&args),
         Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),
