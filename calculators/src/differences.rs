@@ -11,6 +11,7 @@ use crate::{poisson, presets};
 
 /// A figure of the chapter, and what comes out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Difference {
     /// The calculator that it is about: `savings` or `stages`.
     pub calculator: &'static str,
