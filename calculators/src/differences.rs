@@ -5,9 +5,8 @@
 use serde::Serialize;
 
 use crate::savings::{self, Megabyte};
-use crate::stages;
 use crate::words::{hours, number, percent, short_percent, usd, usd_exactly};
-use crate::{poisson, presets};
+use crate::{poisson, presets, stages};
 
 /// A figure of the chapter, and what comes out.
 #[derive(Clone, Debug, PartialEq, Serialize)]

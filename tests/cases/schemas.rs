@@ -87,21 +87,15 @@ pub(crate) fn check(args: &[&str], run: &Run) {
 fn printed_by(args: &[&str]) -> Vec<&'static Published> {
     // Flags may stand in front of the command.
     let calls = |published: &Published, at: usize| {
-        published.commands.iter().any(|command| args[at..].starts_with_words(command))
+        published.commands.iter().any(|command| begins_with(&args[at..], command))
     };
     let place = (0..args.len()).find(|at| PUBLISHED.iter().any(|one| calls(one, *at)));
     let Some(at) = place else { return vec![] };
     PUBLISHED.iter().filter(|published| calls(published, at)).collect()
 }
 
-trait Words {
-    fn starts_with_words(&self, words: &[String]) -> bool;
-}
-
-impl Words for [&str] {
-    fn starts_with_words(&self, words: &[String]) -> bool {
-        self.len() >= words.len() && self.iter().zip(words).all(|(one, other)| one == other)
-    }
+fn begins_with(args: &[&str], command: &[String]) -> bool {
+    args.len() >= command.len() && args.iter().zip(command).all(|(arg, word)| arg == word)
 }
 
 impl Published {
@@ -151,8 +145,13 @@ fn close(schema: &mut Value, place: Place) {
 /// `WHITTLE_UPDATE_GOLDENS=1` writes them anew after a deliberate change, which reviewers then see.
 #[test]
 fn published_schemas_are_what_the_types_say() {
-    let names: BTreeSet<_> = listed().into_keys().collect();
-    for name in &names {
+    let listed = listed();
+    let page = std::fs::read_to_string(root().join("docs/json.md")).expect("it is committed");
+    for (name, commands) in &listed {
+        let commands = commands.iter().map(|words| format!("`{}`", words.join(" ")));
+        let commands = commands.collect::<Vec<_>>().join(", ");
+        let row = format!("| [`{name}`](schemas/{name}.json) | {commands}");
+        assert!(page.contains(&row), "`docs/json.md` wants: {row}");
         let printed = whittle(&root(), &["schema", name]).ok();
         assert_file(&file(name), printed.stdout.as_bytes());
         let schema = on_disk(name);
@@ -166,7 +165,8 @@ fn published_schemas_are_what_the_types_say() {
         let name = file.expect("readable").file_name().into_string().expect("text");
         name.strip_suffix(".json").expect("a schema").to_owned()
     };
-    assert_eq!(files.map(name).collect::<BTreeSet<_>>(), names, "files of no document");
+    let described: BTreeSet<_> = files.map(name).collect();
+    assert!(described.iter().eq(listed.keys()), "files of no document: {described:?}");
 }
 
 /// Every field says what it is; where it is the name of an enum's variant, the variant says it.

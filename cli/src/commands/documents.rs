@@ -2,7 +2,10 @@
 
 use whittle_calculators::{savings as savings_formulas, stages as stages_formulas};
 
-use super::*;
+use super::{
+    apply, approve, attach, base, build, bundle, calculated, config, demo, diff, flags, gc, init,
+    inspect, keygen, keys, man, policy, pubkey, rollout, savings, schema, simulate, stage, verify,
+};
 use crate::printer::Failure;
 use crate::schema::{Document, Printed};
 
