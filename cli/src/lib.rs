@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod exit;
 mod printer;
+mod schema;
 mod time;
 mod values;
 mod words;

@@ -32,6 +32,7 @@ mod recordings;
 mod reproducible;
 mod rollout;
 mod rollout_figures;
+mod schemas;
 mod simulate;
 mod stage;
 mod tamper;

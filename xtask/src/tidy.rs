@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "object",
             "rayon",
             "rustc-demangle",
+            "schemars",
             "serde",
             "thiserror",
             "whittle-delta",
@@ -39,7 +40,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "whittle-calculators",
-        &["base64", "libm", "serde", "serde_json", "sha2", "thiserror", "whittle-rollout"],
+        &[
+            "base64",
+            "libm",
+            "schemars",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror",
+            "whittle-rollout",
+        ],
     ),
     ("whittle-calculators-page", &["whittle-calculators"]),
     ("whittle-capi", &["embedded-storage", "whittle-format", "whittle-patcher-nostd"]),
@@ -48,13 +58,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "whittle-metrics",
         &["base64", "csv", "serde", "serde_json", "thiserror", "ureq", "whittle-rollout"],
     ),
-    ("whittle-rollout", &["libm", "serde", "serde_json", "sha2", "thiserror"]),
+    ("whittle-rollout", &["libm", "schemars", "serde", "serde_json", "sha2", "thiserror"]),
     (
         "whittle-fleet",
         &[
             "aws-credential-types",
             "aws-sigv4",
             "base64",
+            "schemars",
             "serde",
             "serde_json",
             "sha2",
@@ -72,6 +83,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "futures-util",
             "getrandom",
             "object_store",
+            "schemars",
             "serde",
             "serde_json",
             "tempfile",
@@ -100,7 +112,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "whittle-simulation",
-        &["rand_core", "rand_distr", "rand_pcg", "rayon", "serde", "thiserror", "whittle-rollout"],
+        &[
+            "rand_core",
+            "rand_distr",
+            "rand_pcg",
+            "rayon",
+            "schemars",
+            "serde",
+            "thiserror",
+            "whittle-rollout",
+        ],
     ),
 ];
 

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_format::manifest::HardwareRange;
 use whittle_release::apply::{self, Expectations};
@@ -33,12 +34,16 @@ pub(crate) struct Args {
     out: PathBuf,
 }
 
-#[derive(Serialize)]
-struct Demo {
+/// A release that was built, verified and applied to see how that goes.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Demo {
+    /// Path of the directory in which everything is.
     out: String,
+    /// Path of the release directory.
     release: String,
+    /// Path of the public key.
     public_key: String,
-    /// Images that were rebuilt and compared with the target, byte for byte.
+    /// Paths of images that were rebuilt and compared with the target, byte for byte.
     applied: Vec<String>,
     #[serde(flatten)]
     report: Report,

@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod demo;
 mod diff;
+mod documents;
 mod explain;
 mod flags;
 mod gc;
@@ -25,6 +26,7 @@ mod publish;
 mod pull;
 mod rollout;
 mod savings;
+mod schema;
 mod signing;
 mod simulate;
 mod stage;
@@ -78,6 +80,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Rollout(rollout::Command),
     Savings(savings::Args),
+    Schema(schema::Args),
     Simulate(simulate::Args),
     #[command(subcommand)]
     Stage(stage::Command),
@@ -111,6 +114,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Policy(command) => policy::run(command, printer),
         Command::Rollout(command) => rollout::run(command, printer),
         Command::Man(args) => man::run(args, whole(), printer),
+        Command::Schema(args) => schema::run(args, printer),
         Command::Savings(args) => savings::run(args, printer),
         Command::Simulate(args) => simulate::run(args, printer),
         Command::Stage(command) => stage::run(command, printer),
