@@ -12,6 +12,7 @@ mod cose;
 mod device;
 mod embassy_boot;
 mod explain;
+mod export;
 mod flags;
 mod golden;
 mod journal;

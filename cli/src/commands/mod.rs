@@ -12,6 +12,7 @@ mod config;
 mod demo;
 mod diff;
 mod explain;
+mod export;
 mod flags;
 mod gc;
 mod init;
@@ -66,6 +67,7 @@ pub(crate) enum Command {
     Apply(apply::Args),
     Diff(diff::Args),
     Explain(explain::Args),
+    Export(Box<export::Args>),
     Publish(publish::Args),
     Pull(pull::Args),
     Gc(gc::Args),
@@ -103,6 +105,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Apply(args) => apply::run(args, printer),
         Command::Diff(args) => diff::run(args, printer),
         Command::Explain(args) => explain::run(args, printer),
+        Command::Export(args) => export::run(args, printer),
         Command::Publish(args) => publish::run(args, printer),
         Command::Pull(args) => pull::run(args, printer),
         Command::Gc(args) => gc::run(args, printer),
