@@ -98,6 +98,13 @@ pub(crate) struct Setting {
     pub(crate) origin: Origin,
 }
 
+impl Setting {
+    /// It and where it comes from, in a line.
+    pub(crate) fn told(&self) -> String {
+        format!("`--{}` is `{}`, says {}", self.flag, self.values.join(" "), self.origin)
+    }
+}
+
 /// The file and the environment.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {

@@ -18,12 +18,13 @@ pub use exit::Exit;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use commands::Command;
 use config::{Layers, Setting};
-use printer::{Format, Printer};
+use printer::{Format, Printer, Talk};
 
 /// Signed delta updates for firmware: build, verify and apply.
 #[derive(Debug, Parser)]
@@ -34,8 +35,12 @@ struct Cli {
     format: Format,
 
     /// Say nothing on standard error but errors.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
+
+    /// Say on standard error, too, where settings come from, what each step did and how long it took.
+    #[arg(long, short, global = true)]
+    verbose: bool,
 
     /// File with what flags are otherwise, in place of `whittle.toml` here or above.
     #[arg(long, global = true, value_name = "FILE")]
@@ -43,6 +48,16 @@ struct Cli {
 
     #[command(subcommand)]
     command: Command,
+}
+
+impl Cli {
+    fn talk(&self) -> Talk {
+        match (self.quiet, self.verbose) {
+            (true, _) => Talk::Quiet,
+            (false, false) => Talk::Normal,
+            (false, true) => Talk::Verbose,
+        }
+    }
 }
 
 /// The argument by which this program compiles a policy for another one of its kind, and nobody else.
@@ -75,9 +90,12 @@ fn run() -> ExitCode {
     let (printer, result) = match configured() {
         Ok(Configured { line, settings, taken, cautions }) => {
             let cli = parsed(line, &taken);
-            let printer = Printer::new(cli.format, cli.quiet);
+            let printer = Printer::new(cli.format, cli.talk());
+            let started = Instant::now();
+            taken.iter().for_each(|setting| printer.detail(|| setting.told()));
             cautions.iter().for_each(|caution| printer.note(&format!("caution: {caution}")));
             let result = commands::run(&cli.command, &settings, &printer);
+            printer.detail(|| format!("took {}", time::milliseconds(started.elapsed())));
             (printer, result)
         }
         Err(error) => {
@@ -87,7 +105,7 @@ fn run() -> ExitCode {
             {
                 help.exit();
             }
-            (Printer::new(wanted_format(), false), Err(error))
+            (Printer::new(wanted_format(), Talk::Normal), Err(error))
         }
     };
     match result {

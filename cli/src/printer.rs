@@ -21,10 +21,21 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How much is said on the side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Talk {
+    /// Errors alone.
+    Quiet,
+    /// What one should know.
+    Normal,
+    /// How it came about, too.
+    Verbose,
+}
+
 #[derive(Debug)]
 pub(crate) struct Printer {
     format: Format,
-    quiet: bool,
+    talk: Talk,
     /// Whether standard output has something already.
     has_printed: AtomicBool,
 }
@@ -46,8 +57,8 @@ struct Document<'a, T> {
 }
 
 impl Printer {
-    pub(crate) fn new(format: Format, quiet: bool) -> Self {
-        Self { format, quiet, has_printed: AtomicBool::new(false) }
+    pub(crate) fn new(format: Format, talk: Talk) -> Self {
+        Self { format, talk, has_printed: AtomicBool::new(false) }
     }
 
     /// Writes a result: as JSON, or as the text that `human` makes of it.
@@ -91,14 +102,21 @@ impl Printer {
 
     /// Says something on the side.
     pub(crate) fn note(&self, text: &str) {
-        if !self.quiet {
+        if self.talk >= Talk::Normal {
             let _ = writeln!(io::stderr(), "{}", harmless(text));
+        }
+    }
+
+    /// Says how something came about, to those who asked for it.
+    pub(crate) fn detail(&self, text: impl FnOnce() -> String) {
+        if self.talk == Talk::Verbose {
+            self.note(&text());
         }
     }
 
     /// Whether a progress bar has somebody to look at it.
     pub(crate) fn shows_progress(&self) -> bool {
-        !self.quiet && io::stderr().is_terminal()
+        self.talk >= Talk::Normal && io::stderr().is_terminal()
     }
 
     /// Says what went wrong; where JSON is wanted and nothing has been printed, as JSON on standard output, too.

@@ -1,6 +1,6 @@
 //! The wall clock, and times and time zones as people write and read them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -53,6 +53,11 @@ pub(crate) fn parse_length(text: &str) -> Result<u32, String> {
         return Err(wanted());
     }
     u32::try_from(seconds).map_err(|_| wanted())
+}
+
+/// A short time for people, in milliseconds.
+pub(crate) fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
 /// A time for people, such as `2026-11-26 12:00:00 UTC`.

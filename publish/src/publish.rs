@@ -86,6 +86,8 @@ pub enum Event {
     },
     /// An object was there, or is there now.
     Object {
+        /// Its SHA-256, by which it is named.
+        digest: Sha256Digest,
         /// Its size in bytes.
         bytes: u32,
         /// Whether it was sent.
@@ -199,7 +201,7 @@ impl Publisher<'_> {
         let sent = workers::for_each(&files, self.options.threads, |(release, file)| {
             busy.keep_up()?;
             let uploaded = self.send_object(release, file, self.options.read_back)?;
-            progress(Event::Object { bytes: file.size, uploaded });
+            progress(Event::Object { digest: file.digest, bytes: file.size, uploaded });
             Ok::<_, Error>((uploaded, u64::from(file.size)))
         })?;
         let uploaded: Vec<_> = sent.iter().filter(|(uploaded, _)| *uploaded).collect();

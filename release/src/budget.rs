@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(error.culprit(), Culprit::Budget);
         assert_eq!(
             error.to_string(),
-            "5 of 10 budgets are exceeded, the first is `max_delta_bytes` of `thermostat-2.0.0-1.0.0.pkg` for base 1.0.0: \
+            "budgets exceeded: 5 of 10, the first is `max_delta_bytes` of `thermostat-2.0.0-1.0.0.pkg` for base 1.0.0: \
              12001 bytes, limit 8000 bytes"
         );
     }

@@ -89,6 +89,8 @@ pub enum Event<'a> {
         what: &'a str,
         /// How many there are.
         of: usize,
+        /// Whether it came out of the cache.
+        cached: bool,
     },
 }
 
@@ -385,13 +387,15 @@ fn make(
     let found =
         found.filter(|choice| is_possible(&choice.best, image, &request.target, &request.profile));
     // Whatever is wrong with what a cache holds, coding anew mends it.
-    let outcome = match found.and_then(|choice| finish(request, &what, image, choice).ok()) {
+    let found = found.and_then(|choice| finish(request, &what, image, choice).ok());
+    let cached = found.is_some();
+    let outcome = match found {
         Some(made) => Outcome::Made(made),
         None => code(request, &what, image, (cache, &key), &report)?,
     };
     if let Outcome::Made(_) = outcome {
         progress(Event::Encoding { what: &what, more: ENCODING.saturating_sub(told.get()) });
-        progress(Event::Done { what: &what, of });
+        progress(Event::Done { what: &what, of, cached });
     }
     Ok(outcome)
 }

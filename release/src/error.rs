@@ -99,7 +99,7 @@ pub enum Error {
         slot: u64,
     },
     /// A release takes more than it may.
-    #[error("{exceeded} of {of} budgets are exceeded, the first is {first}")]
+    #[error("budgets exceeded: {exceeded} of {of}, the first is {first}")]
     OverBudget {
         /// How many budgets are exceeded.
         exceeded: usize,

@@ -83,6 +83,30 @@ fn inspect_says_unverified_until_a_key_says_otherwise() {
 }
 
 #[test]
+fn who_asks_is_told_how_it_came_about() {
+    let shop = Workshop::new();
+    shop.write("whittle.toml", b"device-ram = \"64K\"\n");
+    let told = |out: &str| build(&shop, out, &["--base", "2.bin", "--cache", "kept", "-v"]).ok();
+    let first = told("first");
+    for line in [
+        "`--device-ram` is `64K`, says whittle.toml:1\n",
+        "full image: encoded, and replayed, after ",
+        "is the smallest of: compact",
+        "\ntook ",
+    ] {
+        assert!(first.stderr.contains(line), "{line}: {first:?}");
+    }
+    let again = told("again");
+    assert!(
+        again.stderr.contains("full image: found in the cache, and replayed, after "),
+        "{again:?}"
+    );
+    assert_eq!(again.stdout.replace("again", "first"), first.stdout, "it is on the side");
+    let both = build(&shop, "never", &["--base", "2.bin", "-v", "-q"]);
+    assert_eq!(both.code, 2, "{both:?}");
+}
+
+#[test]
 fn where_json_is_wanted_a_failure_is_json_too() {
     let shop = Workshop::new();
     let (name, _) = shop.delta();

@@ -1,6 +1,7 @@
 //! `whittle.toml`, the environment, and what else belongs to a terminal.
 
-use crate::support::{Workshop, command};
+use crate::golden::assert_file;
+use crate::support::{Workshop, command, root};
 
 #[test]
 fn a_project_says_once_what_its_commands_need() {
@@ -161,7 +162,7 @@ fn a_device_of_several_components_has_a_bundle() {
 
 #[test]
 fn every_page_of_the_book_is_listed_and_there() {
-    let docs = crate::support::root().join("docs");
+    let docs = root().join("docs");
     let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).expect("a summary");
     let listed: std::collections::BTreeSet<_> = summary
         .lines()
@@ -174,6 +175,13 @@ fn every_page_of_the_book_is_listed_and_there() {
         .filter(|name| name.ends_with(".md") && name != "SUMMARY.md")
         .collect();
     assert_eq!(listed, pages);
+}
+
+#[test]
+fn the_reference_of_commands_is_what_they_say() {
+    let shop = Workshop::new();
+    let page = shop.whittle(&["man", "--reference"]).ok().stdout;
+    assert_file(&root().join("docs/commands.md"), page.as_bytes());
 }
 
 #[test]

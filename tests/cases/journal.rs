@@ -7,6 +7,7 @@ use whittle_format::life::LifeState;
 use whittle_format::staging::{Progress, Staging};
 use whittle_patcher_nostd::{Journal, JournalError, RecordKind};
 
+use crate::golden::{assert_file, golden};
 use crate::support::Draws;
 
 const KINDS: [RecordKind; 3] = [RecordKind::Life, RecordKind::Progress, RecordKind::Staging];
@@ -631,4 +632,16 @@ fn each_bank_is_erased_once_in_a_turn() {
     let [a, b] = flash.erase_counts()[..] else { panic!("two sectors") };
     assert!(a.abs_diff(b) <= 1, "{a} and {b}");
     assert!(a + b < 60, "{a} and {b} erases for 60 records");
+}
+
+/// What a released version has written into flash is read by all later ones.
+#[test]
+fn a_recorded_journal_is_still_read() {
+    let mut flash = SimFlash::<1, 4, 256>::erased(2048);
+    append(&mut flash, 0, 9).expect("no cut");
+    assert_file(&golden("journal.bin"), &flash.bytes());
+    let recorded = std::fs::read(golden("journal.bin")).expect("it is committed");
+    let mut flash = SimFlash::<1, 4, 256>::holding(&recorded);
+    append(&mut flash, 9, 9).expect("it is a journal");
+    assert_eq!(known(&mut Journal::open(&mut flash).expect("opens")), after(9));
 }

@@ -4,6 +4,7 @@
 mod support;
 
 mod archive;
+mod book;
 mod calculators;
 mod capi;
 mod cli;
@@ -11,6 +12,7 @@ mod config;
 mod cose;
 mod device;
 mod embassy_boot;
+mod exit_codes;
 mod explain;
 mod export;
 mod flags;

@@ -1,5 +1,6 @@
 //! `whittle simulate`.
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{root, whittle};
@@ -40,6 +41,25 @@ fn every_scenario_that_comes_along_runs_and_has_a_file() {
             whittle(room.path(), &[&["simulate"], which, &few].concat()).ok().json()
         };
         assert_eq!(run(&[&file]), run(&["--example", name]));
+    }
+}
+
+/// Whoever finds a policy that comes with whittle can rehearse it with a scenario that does.
+#[test]
+fn every_policy_that_comes_along_has_a_scenario() {
+    let room = TempDir::new().expect("there is room");
+    let json = |args: &[&str]| whittle(room.path(), &[args, &["--format", "json"]].concat());
+    let names = |list: Value, field: &str| -> Vec<String> {
+        let all = list[field].as_array().expect("a list").iter();
+        all.map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    let scenarios = names(json(&["simulate", "--list"]).ok().json(), "scenarios");
+    for policy in names(json(&["policy", "list"]).ok().json(), "policies") {
+        let suits = |scenario: &&String| {
+            let run = ["simulate", "--example", scenario, "--policy", &policy, "--runs", "1"];
+            json(&run).code == 0
+        };
+        assert!(scenarios.iter().find(suits).is_some(), "no scenario has all metrics of {policy}");
     }
 }
 

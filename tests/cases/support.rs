@@ -187,6 +187,8 @@ pub(crate) fn command(directory: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whittle-under-test"));
     command.args(args).current_dir(directory).env("NO_COLOR", "1");
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    // It is meant for the tests.
+    command.env_remove("WHITTLE_UPDATE_GOLDENS");
     command
 }
 

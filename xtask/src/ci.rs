@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{bare_device, calculators, mutants, policies, setup, shell, tidy};
+use crate::{bare_device, calculators, measured, mutants, policies, setup, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
@@ -39,6 +39,7 @@ pub(crate) fn run() -> Result<()> {
     calculators::check()?;
     check_decode_bench()?;
     bare_device::check()?;
+    measured::check()?;
     shell::run(
         "cargo",
         &["test", "--workspace", "--locked", "--features", "whittle-delta/encode"],

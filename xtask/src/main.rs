@@ -1,10 +1,12 @@
 //! The project's own tasks, run as `cargo xtask TASK`.
 
 mod bare_device;
+mod c_library;
 mod calculators;
 mod ci;
 mod header;
 mod measure;
+mod measured;
 mod mutants;
 mod policies;
 mod setup;
@@ -29,6 +31,8 @@ enum Task {
     Header,
     /// Build the shipped policies and write their components to `policies/dist`.
     Policies(policies::Args),
+    /// Build the static library for C firmware, and pack it with its header, for each target.
+    CLibrary(c_library::Args),
     /// Build the formulas of the calculators' page, and write them to `calculators/page/dist`.
     Calculators(calculators::Args),
     /// Take the barriers that `tests/mutants` lists away, one at a time, and see that a test fails each time.
@@ -39,6 +43,8 @@ enum Task {
     /// Measure and print a table, and as the last line the figures as `name=value` pairs.
     #[command(subcommand)]
     Measure(measure::Section),
+    /// Make the table of everything measured, `docs/measured.md`, or check it.
+    Measured(measured::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -49,8 +55,10 @@ fn main() -> anyhow::Result<()> {
         Task::BareDevice => bare_device::check(),
         Task::Header => header::write(),
         Task::Policies(args) => policies::run(&args),
+        Task::CLibrary(args) => c_library::run(&args),
         Task::Calculators(args) => calculators::run(&args),
         Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),
+        Task::Measured(args) => measured::run(&args),
     }
 }

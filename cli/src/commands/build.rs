@@ -2,6 +2,7 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde::Serialize;
 use whittle_format::index::AttachmentKind;
@@ -12,11 +13,14 @@ use whittle_publish::cache::{DEFAULT_MAX_BYTES, DirectoryCache, SharedCache, Tie
 use whittle_release::archive::Archive;
 use whittle_release::artifact_cache::{ArtifactCache, NoCache};
 use whittle_release::budget::{self, Budget, Budgets, Check, Checked, Figure};
-use whittle_release::build::{self, AttachedFile, Base, Built, Event, Progress, Report, Request};
+use whittle_release::build::{
+    self, Artifact, AttachedFile, Base, Built, Event, Progress, Report, Request,
+};
 use whittle_release::files::write_atomically;
 use whittle_release::keys::Signer;
 use whittle_release::{
-    CodecChoice, DeviceProfile, Error as ReleaseError, Image, InPlaceRoom, detached, directory,
+    Alternative, CodecChoice, DeviceProfile, Error as ReleaseError, Image, InPlaceRoom, detached,
+    directory,
 };
 
 use super::attach::tell_wanted;
@@ -26,6 +30,7 @@ use super::{CodeArgs, CodecArg, InputArgs};
 use crate::cache_directory;
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped, table};
+use crate::time;
 use crate::values;
 
 /// How many bases are taken from the archive.
@@ -240,9 +245,22 @@ fn emit_tbs(args: &Args, request: &Request<'_>, printer: &Printer) -> Result {
     tell_wanted(&detached::emit(&unsigned, args.signer.public_key()?, directory)?, printer)
 }
 
-/// Tells what should not surprise anybody later.
+/// What each codec made of it.
+fn compared(alternatives: &[Alternative]) -> String {
+    let one = |made: &Alternative| {
+        let how = [made.instruction_set, made.memory_class].into_iter().flatten();
+        let how: String = how.map(|how| format!(" {how}")).collect();
+        format!("{}{how} {} bytes", made.codec, grouped(made.payload_bytes))
+    };
+    alternatives.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Tells what should not surprise anybody later, and what else was tried.
 fn tell(report: &Report, printer: &Printer) {
     report.warnings.iter().for_each(|warning| printer.note(warning));
+    for Artifact { file, alternatives, .. } in &report.artifacts {
+        printer.detail(|| format!("`{file}` is the smallest of: {}", compared(alternatives)));
+    }
     explain_refusals(report, printer);
 }
 
@@ -399,12 +417,18 @@ fn with_progress<T>(
     if !printer.shows_progress() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
+    let started = Instant::now();
     let built = build(request, &|event| match event {
         Event::Encoding { what, more } => {
             bar.set_message(what.to_owned());
             bar.inc(more.into());
         }
-        Event::Done { .. } => {}
+        Event::Done { what, cached, .. } => {
+            let how =
+                if cached { "found in the cache, and replayed" } else { "encoded, and replayed" };
+            let at = time::milliseconds(started.elapsed());
+            printer.detail(|| format!("{what}: {how}, after {at}"));
+        }
     });
     bar.finish_and_clear();
     Ok(built?)
@@ -494,7 +518,7 @@ fn budgets_kept(count: usize) -> String {
 
 /// The packages of a release, with what a device fetches.
 pub(crate) fn artifact_table(report: &Report) -> String {
-    let row = |artifact: &build::Artifact| {
+    let row = |artifact: &Artifact| {
         let base = artifact.base_sha256.map_or("-".to_owned(), |digest| digest.short());
         vec![
             artifact.kind.to_owned(),

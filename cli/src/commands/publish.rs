@@ -75,7 +75,12 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let published =
         publish::publish(&store, &args.releases, &keys, &options, &|event| match event {
             Event::Begin { objects } => bar.set_length(objects as u64),
-            Event::Object { .. } => bar.inc(1),
+            Event::Object { digest, bytes, uploaded } => {
+                bar.inc(1);
+                let what = if uploaded { "sent" } else { "was there" };
+                printer
+                    .detail(|| format!("object {digest}, {} bytes: {what}", grouped(bytes.into())));
+            }
         });
     bar.finish_and_clear();
     printer.result(&published?, human)

@@ -3,10 +3,9 @@ use std::path::PathBuf;
 use whittle_format::Label;
 use whittle_publish::Source;
 use whittle_publish::pull::{self, MAX_PIECE_LOG2, MIN_PIECE_LOG2, Pulled, Request, Which};
-use whittle_release::Image;
 use whittle_release::image::Sha256Digest;
 
-use super::TrustArgs;
+use super::{InputArgs, TrustArgs};
 use crate::error::Result;
 use crate::printer::{Printer, grouped};
 use crate::values;
@@ -47,6 +46,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     trust: TrustArgs,
 
+    #[command(flatten)]
+    input: InputArgs,
+
     /// Security counter of the device: a release below it is refused.
     #[arg(long, value_name = "N", default_value_t = 0)]
     security_counter: u32,
@@ -73,7 +75,7 @@ fn piece_log2(text: &str) -> Result<u8, String> {
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let keys = args.trust.keyring()?;
     let base = match &args.base {
-        Some(path) => Some(Image::read(path)?.digest()),
+        Some(path) => Some(args.input.read(path, printer)?.digest()),
         None => args.base_sha256,
     };
     let request = Request {

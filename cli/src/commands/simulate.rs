@@ -49,12 +49,14 @@ pub(crate) struct Args {
 }
 
 /// The scenarios that come with whittle: a name, and the text of the file.
-const EXAMPLES: [(&str, &str); 5] = [
+const EXAMPLES: [(&str, &str); 7] = [
     ("boot-loop", include_str!("../../../examples/scenarios/boot-loop.toml")),
     ("bricks", include_str!("../../../examples/scenarios/bricks.toml")),
     ("double-crashes", include_str!("../../../examples/scenarios/double-crashes.toml")),
+    ("empty-batteries", include_str!("../../../examples/scenarios/empty-batteries.toml")),
     ("healthy", include_str!("../../../examples/scenarios/healthy.toml")),
     ("one-revision", include_str!("../../../examples/scenarios/one-revision.toml")),
+    ("sensors", include_str!("../../../examples/scenarios/sensors.toml")),
 ];
 
 #[derive(Serialize)]

@@ -1,0 +1,107 @@
+//! Each exit code that `whittle --help` promises, by a run that ends with it.
+
+use crate::support::{PRODUCT, Run, Workshop, root};
+
+const PUBKEY: [&str; 2] = ["--pubkey", "keys/release.pub.pem"];
+
+fn build(shop: &Workshop, more: &[&str]) -> Run {
+    let what = ["build", "--product", PRODUCT, "--target", "3.bin", "--target-version", "2.4.1"];
+    let how = ["--base", "2.bin", "--key", "keys/release.key.pem", "--out", "made"];
+    shop.whittle(&[&what[..], &how, more].concat())
+}
+
+#[track_caller]
+fn ends_with(code: i32, run: &Run) {
+    assert_eq!(run.code, code, "{run:?}");
+    assert!(code == 0 || run.stderr.starts_with("error: "), "it says why: {run:?}");
+}
+
+#[test]
+fn ok_is_0() {
+    let shop = Workshop::new();
+    ends_with(0, &shop.whittle(&[&["verify", "release"], &PUBKEY[..]].concat()));
+}
+
+#[test]
+fn usage_is_2() {
+    let shop = Workshop::new();
+    ends_with(2, &shop.whittle(&["frobnicate"]));
+    ends_with(2, &shop.whittle(&["verify", "release"]));
+    ends_with(2, &build(&shop, &["--in-place", "1000", "--slot-size", "64K"]));
+}
+
+#[test]
+fn input_and_output_is_3() {
+    let shop = Workshop::new();
+    ends_with(3, &shop.whittle(&["inspect", "nowhere"]));
+    // A directory cannot be written as a file.
+    let apply = ["apply", "release", "--base", "2.bin", "--out", "keys"];
+    ends_with(3, &shop.whittle(&[&apply[..], &PUBKEY].concat()));
+}
+
+#[test]
+fn bad_input_is_4() {
+    let shop = Workshop::new();
+    let (name, mut package) = shop.delta();
+    package.truncate(40);
+    shop.write("cut.pkg", &package);
+    ends_with(4, &shop.whittle(&["inspect", "cut.pkg"]));
+    shop.write("broken.toml", b"product = ");
+    ends_with(
+        4,
+        &shop.whittle(&["inspect", &format!("release/{name}"), "--config", "broken.toml"]),
+    );
+}
+
+#[test]
+fn signature_or_key_is_5() {
+    let shop = Workshop::new();
+    ends_with(5, &shop.whittle(&["verify", "release", "--pubkey", "foreign/release.pub.pem"]));
+    ends_with(5, &shop.whittle(&["verify", "release", "--pubkey", "0.bin"]));
+}
+
+#[test]
+fn base_mismatch_is_6() {
+    let shop = Workshop::new();
+    let package = format!("release/{}", shop.delta().0);
+    let apply = ["apply", &package, "--base", "0.bin", "--out", "new.bin"];
+    ends_with(6, &shop.whittle(&[&apply[..], &PUBKEY].concat()));
+}
+
+#[test]
+fn budget_exceeded_is_7() {
+    let shop = Workshop::new();
+    ends_with(7, &build(&shop, &["--max-delta-bytes", "10"]));
+    ends_with(7, &build(&shop, &["--slot-size", "1K"]));
+}
+
+#[test]
+fn rollout_paused_is_8() {
+    let shop = Workshop::new();
+    let file = root().join("examples/rollouts/thermostat.toml").display().to_string();
+    let rollout = |args: &[&str]| shop.whittle(&[&["rollout"], args].concat());
+    ends_with(0, &rollout(&["start", "t1", &file, "--at", "1795680000"]));
+    ends_with(0, &rollout(&["pause", "t1", "--by", "anna"]));
+    ends_with(8, &rollout(&["tick", "t1", &file]));
+}
+
+#[test]
+fn self_check_failed_is_9() {
+    let shop = Workshop::new();
+    ends_with(0, &build(&shop, &[]));
+    shop.write("made/index.cose", b"something else");
+    ends_with(9, &build(&shop, &["--check"]));
+}
+
+#[test]
+fn help_names_them_all() {
+    let shop = Workshop::new();
+    let help = shop.whittle(&["--help"]).ok().stdout;
+    for code in ["0 ok", "1 internal", "2 usage", "3 I/O", "4 bad input", "5 signature or key"] {
+        assert!(help.contains(code), "{code}: {help}");
+    }
+    for code in ["6 base mismatch", "7 budget exceeded", "8 rollout paused", "9 self-check failed"]
+    {
+        assert!(help.contains(code), "{code}: {help}");
+    }
+}
