@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use whittle_delta::EncodeError;
+use whittle_export::Error as ExportError;
 use whittle_fleet::DriverError;
 use whittle_metrics::BadFile;
 use whittle_metrics::prometheus::BadSource;
@@ -23,6 +24,9 @@ pub(crate) enum Error {
     Release(#[from] ReleaseError),
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// A release is not what it is exported as, or cannot be.
+    #[error(transparent)]
+    Export(ExportError),
     #[error("`{policy}` is not a policy")]
     Policy {
         /// As it was named on the command line.
@@ -116,6 +120,10 @@ impl Error {
         match self {
             Self::Release(error) => error.culprit().into(),
             Self::Publish(error) => error.culprit().into(),
+            Self::Export(ExportError::Unusable { .. }) => Exit::Usage,
+            Self::Export(ExportError::Order(_)) => Exit::BadInput,
+            // What was just made cannot be read back.
+            Self::Export(_) => Exit::SelfCheck,
             Self::Policy { source, .. } => match source.as_ref() {
                 LoadError::Describe(error) => call_exit(error),
                 LoadError::NotCompiled { .. } => Exit::Budget,
@@ -276,6 +284,15 @@ impl Error {
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+impl From<ExportError> for Error {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Release(error) => Self::Release(error),
+            error => Self::Export(error),
+        }
+    }
 }
 
 impl From<StoreError> for Error {

@@ -2,8 +2,10 @@
 //!
 //! Ordinary tests replay everything under `corpus/`; `cargo fuzz run TARGET` looks for more.
 
+mod exports;
 mod firmware_files;
 
+pub use exports::{provenance_statement, suit_envelope};
 pub use firmware_files::{input_elf, input_esp, input_ihex, input_mcuboot, input_srec, input_uf2};
 
 use std::path::Path;
@@ -267,6 +269,16 @@ mod tests {
     #[test]
     fn keys_file() {
         replay("keys_file", super::keys_file);
+    }
+
+    #[test]
+    fn provenance_statement() {
+        replay("provenance_statement", super::provenance_statement);
+    }
+
+    #[test]
+    fn suit_envelope() {
+        replay("suit_envelope", super::suit_envelope);
     }
 
     #[test]

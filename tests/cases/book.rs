@@ -82,6 +82,16 @@ fn explanations() {
 }
 
 #[test]
+fn exports() {
+    Page {
+        file: "docs/export.md",
+        before: "firmware; whittle keygen --out keys; whittle build $BUILD --out release",
+        instead: &[],
+    }
+    .run();
+}
+
+#[test]
 fn flags_and_stages() {
     Page {
         file: "docs/flags.md",

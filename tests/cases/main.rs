@@ -14,6 +14,7 @@ mod device;
 mod embassy_boot;
 mod exit_codes;
 mod explain;
+mod export;
 mod flags;
 mod golden;
 mod journal;

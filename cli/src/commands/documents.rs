@@ -3,7 +3,7 @@
 use whittle_calculators::{savings as savings_formulas, stages as stages_formulas};
 
 use super::{
-    apply, approve, attach, base, build, bundle, calculated, config, demo, diff, flags, gc, init,
+    apply, approve, attach, base, build, bundle, calculated, config, demo, diff, export, flags, gc, init,
     inspect, keygen, keys, man, policy, pubkey, rollout, savings, schema, simulate, stage, verify,
 };
 use crate::printer::Failure;
@@ -32,6 +32,8 @@ documents! {
     "demo": demo::Demo, of ["demo"];
     "diff": diff::Comparison, of ["diff"];
     "explain": whittle_explain::Report, of ["explain"];
+    "export-slsa": export::SlsaView, of ["export"];
+    "export-suit": export::SuitView, of ["export"];
     "failure": Failure, of [];
     "flags-eval": flags::Evaluation, of ["flags eval"];
     "flags-show": flags::DocumentView, of ["flags show"];

@@ -13,6 +13,7 @@ mod demo;
 mod diff;
 mod documents;
 mod explain;
+mod export;
 mod flags;
 mod gc;
 mod init;
@@ -68,6 +69,7 @@ pub(crate) enum Command {
     Apply(apply::Args),
     Diff(diff::Args),
     Explain(explain::Args),
+    Export(Box<export::Args>),
     Publish(publish::Args),
     Pull(pull::Args),
     Gc(gc::Args),
@@ -106,6 +108,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Apply(args) => apply::run(args, printer),
         Command::Diff(args) => diff::run(args, printer),
         Command::Explain(args) => explain::run(args, printer),
+        Command::Export(args) => export::run(args, printer),
         Command::Publish(args) => publish::run(args, printer),
         Command::Pull(args) => pull::run(args, printer),
         Command::Gc(args) => gc::run(args, printer),
