@@ -9,6 +9,7 @@ mod mutants;
 mod policies;
 mod setup;
 mod shell;
+mod threat_model;
 mod tidy;
 
 use clap::Parser;
@@ -21,7 +22,7 @@ enum Task {
     Ci,
     /// Install what the tests need: rustup targets, and tools from Debian's packages.
     Setup,
-    /// Check the rules that crates may depend by, and that device crates build alone.
+    /// Check the rules that crates may depend by, that the threat model names what is there, and that device crates build alone.
     Tidy,
     /// Check that device code links without a panic, and keeps within its budget of flash.
     BareDevice,
