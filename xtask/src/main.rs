@@ -3,6 +3,7 @@
 mod bare_device;
 mod calculators;
 mod ci;
+mod fuzz;
 mod header;
 mod measure;
 mod mutants;
@@ -32,6 +33,8 @@ enum Task {
     Policies(policies::Args),
     /// Build the formulas of the calculators' page, and write them to `calculators/page/dist`.
     Calculators(calculators::Args),
+    /// Look for inputs that break what comes from outside, with libFuzzer and a nightly compiler; for the night.
+    Fuzz(fuzz::Args),
     /// Take the barriers that `tests/mutants` lists away, one at a time, and see that a test fails each time.
     Mutants {
         /// Only those with this in their name.
@@ -51,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         Task::Header => header::write(),
         Task::Policies(args) => policies::run(&args),
         Task::Calculators(args) => calculators::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),
     }
