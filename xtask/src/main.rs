@@ -3,6 +3,7 @@
 mod bare_device;
 mod calculators;
 mod ci;
+mod dependencies;
 mod fuzz;
 mod header;
 mod measure;
@@ -23,7 +24,7 @@ enum Task {
     Ci,
     /// Install what the tests need: rustup targets, and tools from Debian's packages.
     Setup,
-    /// Check the rules that crates may depend by, that the threat model names what is there, and that device crates build alone.
+    /// Check what crates may depend on, licences, what the threat model names, and that device crates build alone.
     Tidy,
     /// Check that device code links without a panic, and keeps within its budget of flash.
     BareDevice,
