@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{header, setup, shell};
+use crate::{dependencies, header, setup, shell, threat_model};
 
 /// What a crate of ours may depend on, besides crates that only its tests use.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -169,7 +169,9 @@ const ONE_SET: [&str; 6] = ["", "aarch64", "arm", "riscv", "thumb", "xtensa"];
 
 pub(crate) fn run() -> Result<()> {
     check_dependencies()?;
+    dependencies::check()?;
     header::check()?;
+    threat_model::check()?;
     for target in setup::TARGETS {
         for (package, features) in ALONE {
             shell::run(

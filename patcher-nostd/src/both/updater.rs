@@ -16,7 +16,10 @@ use crate::signed_slot::{
     any_signed_slot, check_slot_for, check_trailer, claimed_digest, slot_mut,
 };
 use crate::verify::Purpose;
-use crate::{Boot, Device, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage, Verifier};
+use crate::{
+    Boot, Device, DocumentError, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage,
+    Verifier,
+};
 
 /// How often a slot is checked whose flash cannot be read.
 const CHECKS: u8 = 3;
@@ -241,13 +244,16 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
 
     /// Checks a flags document and keeps it; its version is never below that of the one that is kept.
     ///
+    /// A kept one counts only as long as its key is trusted: otherwise whoever has stolen a key could sign the highest version
+    /// there is, and no other document would follow it.
+    ///
     /// # Errors
     /// [`UpdateError::Document`] or [`UpdateError::Journal`]; [`UpdateError::Record`] if this firmware is too old to read what
     /// is kept. What was kept before still is.
     pub async fn accept_flags(&mut self, envelope: &[u8]) -> Result<(), UpdateError> {
         let mut bytes = [0; MAX_FLAGS_ENVELOPE_BYTES];
         let version = match self.journal.read(Kind::Flags, &mut bytes)? {
-            Some(kept) => kept_as(kept, Flags::parse)?.head.version,
+            Some(kept) => version_of_kept(kept, &self.verifier)?,
             None => 0,
         };
         VerifiedFlags::check(envelope, self.device.product, version, &self.verifier)?;
@@ -338,6 +344,15 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
             self.life = life;
         }
         Ok(())
+    }
+}
+
+/// The version below which no flags document may be any more.
+#[inline(never)]
+fn version_of_kept(kept: &[u8], verifier: &impl Verifier) -> Result<u32, UpdateError> {
+    match VerifiedFlags::authenticate(kept, verifier) {
+        Err(DocumentError::UnknownKey) => Ok(0),
+        _ => Ok(kept_as(kept, Flags::parse)?.head.version),
     }
 }
 
