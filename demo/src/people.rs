@@ -1,0 +1,44 @@
+//! The people around a rollout, made up: they approve, and they end a pause.
+
+use whittle_rollout::policy::types::{RollbackOrder, RootCause};
+use whittle_rollout::{Command, Phase, Rollout};
+
+use crate::character::Hardware;
+
+/// Who acts, in the log of the rollout.
+pub(crate) const OPERATOR: &str = "operator (made up)";
+
+/// How long it takes until somebody has looked at a pause.
+const LOOKS_AFTER_S: u64 = 3 * crate::HOUR_S;
+
+/// What people do now, and how they put it; nothing most of the time.
+pub(crate) fn act(
+    rollout: &Rollout,
+    at_s: u64,
+    suspicious: &[Hardware],
+) -> Option<(&'static str, Vec<Command>)> {
+    let state = rollout.state();
+    match state.phase() {
+        Phase::Waiting => {
+            let first = state.terms().plan.stages.first()?;
+            Some(("the plan is approved", vec![Command::Approve(first.name.clone())]))
+        }
+        Phase::Paused(pause) if at_s >= pause.since_s + LOOKS_AFTER_S => {
+            Some(end_pause(suspicious))
+        }
+        Phase::Paused(_) | Phase::Running | Phase::Over(_) => None,
+    }
+}
+
+/// Takes back the revisions that crash by what their devices report, and lets the others go on.
+fn end_pause(suspicious: &[Hardware]) -> (&'static str, Vec<Command>) {
+    // For what is left, the cause is a minor one: the policy may resume.
+    let go_on = Command::RootCause(RootCause::FoundMinor);
+    if suspicious.is_empty() {
+        return ("no revision stands out: a false alarm, which happens", vec![go_on]);
+    }
+    let groups = suspicious.iter().map(|hardware| hardware.label()).collect();
+    let back = Command::RollBack(RollbackOrder { groups, quarantine: false });
+    let said = "all reports are of one kind of hardware: it goes back alone, the others may go on";
+    (said, vec![back, go_on])
+}
