@@ -77,7 +77,7 @@ impl Link {
     pub(crate) fn bytes_per_hour(self) -> usize {
         match self {
             Self::Wide => usize::MAX,
-            Self::Narrow => 1500,
+            Self::Narrow => 3000,
         }
     }
 }
@@ -99,13 +99,13 @@ impl Character {
     pub(crate) fn draw(seed: u64, number: u32) -> Self {
         let mut draws = Draws::of(seed, Purpose::Character, number, 0);
         let hardware =
-            draws.weighted([(Hardware::A, 450), (Hardware::B, 350), (Hardware::C, 200)]);
+            draws.weighted([(Hardware::A, 430), (Hardware::B, 330), (Hardware::C, 240)]);
         // The last one is outside of the bases that releases are built for.
         let versions = [("2.3.0", 620), ("2.2.0", 200), ("2.1.0", 110), ("1.9.0", 70)];
         let version = draws.weighted(versions);
         let link = draws.weighted([(Link::Narrow, 100), (Link::Wide, 900)]);
         let flaws =
-            [(Flaw::CrashesAtStart, 500), (Flaw::HangsAtStart, 150), (Flaw::CrashesLater, 350)];
+            [(Flaw::CrashesAtStart, 550), (Flaw::HangsAtStart, 150), (Flaw::CrashesLater, 300)];
         let flaw = draws.weighted(flaws);
         let phase_h = draws.below(CHECK_IN_HOURS);
         let (from_h, lasts_h) = (draws.below(90), 8 + draws.below(32));

@@ -251,7 +251,7 @@ impl Fleet {
             let [mut treated, mut control] = [Tally { count: 0.0, exposure: 0.0, squares: 0.0 }; 2];
             let mut devices = DeviceCounts::default();
             let mut is_there = false;
-            for member in &mut self.members {
+            for member in &self.members {
                 if member.device.character.hardware != hardware {
                     continue;
                 }
@@ -262,7 +262,7 @@ impl Fleet {
                 }
                 treated.exposure += member.treated_h;
                 control.exposure += 1.0 - member.treated_h;
-                let Some(side) = member.crashed.take() else { continue };
+                let Some(side) = member.crashed else { continue };
                 // Hours come in their order, so that no day is closed.
                 let number = u64::from(member.device.number);
                 if self.distinct.count(number, from_s) == Ok(true) {
@@ -318,6 +318,7 @@ impl Member {
     }
 
     fn live(&mut self, seed: u64, hour: u32, target: &str, server: &Server) -> Result<(), DemoError> {
+        self.crashed = None;
         let character = &self.device.character;
         let is_reachable = !character.is_offline(hour);
         let version = self.device.version();

@@ -30,7 +30,7 @@ mod workshop;
 pub use device::{CHUNK_BYTES, MOST_AGAIN_BYTES};
 pub use error::DemoError;
 pub use event::{BuiltPackage, Event, Evidence, Look, Note, Share, Told, Troubles};
-pub use story::{LEAST_DEVICES, MOST_DEVICES, Options, Outcome, POLICY, run};
+pub use story::{ALPHA, LEAST_DEVICES, MOST_DEVICES, Options, Outcome, POLICY, run};
 pub use summary::{DeviceReport, Fetched, Packages, RolloutSummary, Summary};
 
 /// The demo's clock starts here: 2026-01-05 00:00 UTC, a Monday.

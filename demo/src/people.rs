@@ -24,21 +24,21 @@ pub(crate) fn act(
             Some(("the plan is approved", vec![Command::Approve(first.name.clone())]))
         }
         Phase::Paused(pause) if at_s >= pause.since_s + LOOKS_AFTER_S => {
-            Some(end_pause(suspicious))
+            Some(end_pause(suspicious, state.share_limit()))
         }
         Phase::Paused(_) | Phase::Running | Phase::Over(_) => None,
     }
 }
 
 /// Takes back the revisions that crash by what their devices report, and lets the others go on.
-fn end_pause(suspicious: &[Hardware]) -> (&'static str, Vec<Command>) {
-    // For what is left, the cause is a minor one: the policy may resume.
-    let go_on = Command::RootCause(RootCause::FoundMinor);
+fn end_pause(suspicious: &[Hardware], share: f64) -> (&'static str, Vec<Command>) {
     if suspicious.is_empty() {
-        return ("no revision stands out: a false alarm, which happens", vec![go_on]);
+        let said = "no kind of hardware stands out in the reports: a false alarm, it goes on";
+        return (said, vec![Command::Resume(share)]);
     }
+    let cause = Command::RootCause(RootCause::FoundMajor);
     let groups = suspicious.iter().map(|hardware| hardware.label()).collect();
     let back = Command::RollBack(RollbackOrder { groups, quarantine: false });
-    let said = "all reports are of one kind of hardware: it goes back alone, the others may go on";
-    (said, vec![back, go_on])
+    let said = "the reports are of one kind of hardware: it goes back, and the others go on";
+    (said, vec![cause, back, Command::Resume(share)])
 }

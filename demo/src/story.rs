@@ -33,6 +33,9 @@ pub const LEAST_DEVICES: u32 = 50;
 /// More take longer than a demo may.
 pub const MOST_DEVICES: u32 = 5000;
 
+/// A healthy rollout pauses with this probability at most.
+pub const ALPHA: f64 = 0.01;
+
 /// A rollout that takes longer has gone astray.
 const MOST_HOURS: u32 = 1500;
 
@@ -387,6 +390,7 @@ fn settings() -> BTreeMap<String, Value> {
     BTreeMap::from([
         numbers("shares", &[0.05, 0.2, 0.5, 1.0]),
         numbers("watch-hours", &[6.0, 12.0, 12.0, 24.0]),
+        ("alpha".to_owned(), Value::Number(ALPHA)),
         ("split-by".to_owned(), Value::Text(ATTRIBUTE.to_owned())),
         // Evidence alone shall pause it: what went back before a pause would go on counting behind it.
         ("rolled-back-limit".to_owned(), Value::Number(0.0)),
@@ -395,7 +399,7 @@ fn settings() -> BTreeMap<String, Value> {
 
 fn limits() -> Limits {
     // Devices draw whether they are in a stage, and of a small fleet fewer may be than are expected.
-    Limits { tick: HOUR_S as u32, full_at: 0.5, ..Limits::default() }
+    Limits { tick: HOUR_S as u32, full_at: 0.5, alpha: ALPHA, ..Limits::default() }
 }
 
 fn metric() -> MetricTerms {
