@@ -149,19 +149,20 @@ pub struct Look {
     pub committed: u32,
     /// Of the updated, went back.
     pub rolled_back: u32,
-    /// Crashes of new firmware against old firmware, where that says most; none if nothing has been compared.
-    pub evidence: Option<Evidence>,
+    /// The e-value by which the policy judges crashes: how many times more likely the figures are if new firmware is worse. None if it
+    /// does not tell.
+    pub e_value: Option<f64>,
+    /// The revision of which the engine's own test says most; none if nothing has been compared.
+    pub worst: Option<Worst>,
 }
 
-/// What the engine's test of crashes says of a group.
+/// A group, and how much worse it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Evidence {
-    /// Label of the group.
+pub struct Worst {
+    /// Its label.
     pub group: String,
-    /// How many times as often new firmware crashes.
+    /// How many times as often new firmware crashes as old firmware does.
     pub ratio: f64,
-    /// The e-value: how many times more likely the figures are if new firmware is worse.
-    pub e_value: f64,
 }
 
 /// What became of one device.

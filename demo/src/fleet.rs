@@ -13,7 +13,7 @@ use crate::draws::{Draws, Purpose};
 use crate::event::{Event, Note, Share, Troubles};
 use crate::server::Server;
 use crate::summary::{DeviceReport, Summary};
-use crate::workshop::{Factory, Workshop};
+use crate::workshop::{FIXED, Factory, Workshop};
 use crate::{DemoError, HOUR_S, START_S};
 
 /// The metric that is watched: distinct devices that crash in a day, by device-hour.
@@ -296,7 +296,10 @@ impl Fleet {
         for member in &self.members {
             self.summary.add(&member.device.counts);
         }
-        (self.summary, self.members.into_iter().map(Member::finish).collect())
+        let reports: Vec<_> = self.members.into_iter().map(Member::finish).collect();
+        let is_mended = |report: &&DeviceReport| report.went_back() && report.runs == FIXED;
+        self.summary.mended = reports.iter().filter(is_mended).count() as u32;
+        (self.summary, reports)
     }
 }
 
@@ -377,9 +380,9 @@ fn why(ending: Ending) -> &'static str {
 
 fn during(phase: Phase) -> &'static str {
     match phase {
-        Phase::Idle => "before or after an update",
-        Phase::Downloading => "a download",
-        Phase::Verified => "an installation",
-        Phase::Installed | Phase::Pending | Phase::Trial => "the first start of the new image",
+        Phase::Idle => "while it wrote its journal",
+        Phase::Downloading => "in a download",
+        Phase::Verified => "in an installation",
+        Phase::Installed | Phase::Pending | Phase::Trial => "at the first start of the new image",
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! Everything follows from the seed: there is no clock here, and no random number.
 
+mod bet;
 mod character;
 mod device;
 mod draws;
@@ -29,7 +30,7 @@ mod workshop;
 
 pub use device::{CHUNK_BYTES, MOST_AGAIN_BYTES};
 pub use error::DemoError;
-pub use event::{BuiltPackage, Event, Evidence, Look, Note, Share, Told, Troubles};
+pub use event::{BuiltPackage, Event, Look, Note, Share, Told, Troubles, Worst};
 pub use story::{ALPHA, LEAST_DEVICES, MOST_DEVICES, Options, Outcome, POLICY, run};
 pub use summary::{DeviceReport, Fetched, Packages, RolloutSummary, Summary};
 

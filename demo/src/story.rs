@@ -12,12 +12,13 @@ use whittle_rollout::policy::types::{
     Change, Decision, MetricKind, Release, RolloutPlan, Snapshot, Stage, Value,
 };
 use whittle_rollout::{
-    Decided, Draft, Ending, Limits, MetricTerms, Outcome as Logged, Phase, Rollout, WayBack,
+    Decided, Draft, Ending, FLEET, Limits, MetricTerms, Outcome as Logged, Phase, Rollout, WayBack,
 };
 use whittle_rollout_store::{RolloutName, Session, Ticked, open};
 
 use crate::character::{ATTRIBUTE, Hardware};
-use crate::event::{Event, Evidence, Look, Told};
+use crate::bet;
+use crate::event::{Event, Look, Told, Worst};
 use crate::fleet::{Fleet, METRIC};
 use crate::people::{self, OPERATOR};
 use crate::summary::{DeviceReport, RolloutSummary, Summary};
@@ -188,8 +189,8 @@ impl Story<'_> {
             }
             self.people(&mut session)?;
             self.drive(&driver, project, session.rollout())?;
-            self.hour(&mut session, project, &mut before)?;
-            pauses += u32::from(self.look(&mut session)?);
+            self.hour(&mut session, project)?;
+            pauses += u32::from(self.look(&mut session, &mut before)?);
         }
         let hours = self.teller.hour - began_h;
         let ending = phase(session.rollout().state().phase());
@@ -279,31 +280,32 @@ impl Story<'_> {
     }
 
     /// An hour goes by, and its figures come in.
-    fn hour(
-        &mut self,
-        session: &mut Session,
-        project: &Project<'_>,
-        before: &mut Option<Look>,
-    ) -> Result<(), DemoError> {
+    fn hour(&mut self, session: &mut Session, project: &Project<'_>) -> Result<(), DemoError> {
         let hour = self.teller.hour;
         let Self { fleet, teller, .. } = self;
         teller.hour += 1;
         let figures = fleet.hour(hour, project.version, &mut |event| teller.tell(event))?;
         let entry = session.observe(now_s(hour + 1), &figures)?;
-        if let Logged::SetAside(problem) = entry.outcome {
-            return Err(DemoError::SetAside { hour, problem });
+        match entry.outcome {
+            Logged::SetAside(problem) => Err(DemoError::SetAside { hour, problem }),
+            _ => Ok(()),
         }
-        let look = looked(session.rollout(), now_s(hour + 1));
-        if before.as_ref() != Some(&look) {
-            teller.tell(Event::Look(look.clone()));
-            *before = Some(look);
-        }
-        Ok(())
     }
 
     /// The policy is asked; whether it paused.
-    fn look(&mut self, session: &mut Session) -> Result<bool, DemoError> {
-        let ticked = session.tick(now_s(self.teller.hour), self.policy)?;
+    fn look(
+        &mut self,
+        session: &mut Session,
+        before: &mut Option<Look>,
+    ) -> Result<bool, DemoError> {
+        let at_s = now_s(self.teller.hour);
+        let mut look = Look::of(session.rollout(), at_s);
+        let ticked = session.tick(at_s, self.policy)?;
+        look.e_value = bet::e_value(&session.rollout().snapshot(at_s).memo, METRIC);
+        if before.as_ref() != Some(&look) {
+            self.teller.tell(Event::Look(look.clone()));
+            *before = Some(look);
+        }
         let Ticked::Decided(entry) = ticked else { return Ok(false) };
         let Logged::Decided(decided) = entry.outcome else { return Ok(false) };
         let is_pause = matches!(decided.decision, Decision::Pause(_));
@@ -324,6 +326,10 @@ impl Story<'_> {
         let Some((what, commands)) = people::act(session.rollout(), at_s, &suspicious) else {
             return Ok(());
         };
+        if matches!(session.rollout().state().phase(), Phase::Paused(_)) {
+            let versions = self.fleet.versions();
+            self.teller.tell(Event::Versions { versions });
+        }
         self.teller.tell(Event::Said { who: OPERATOR, what: what.to_owned() });
         for command in commands {
             let entry = session.command(at_s, OPERATOR, &command)?;
@@ -388,7 +394,7 @@ fn mending_plan() -> RolloutPlan {
 fn settings() -> BTreeMap<String, Value> {
     let numbers = |key: &str, numbers: &[f64]| (key.to_owned(), Value::Numbers(numbers.to_vec()));
     BTreeMap::from([
-        numbers("shares", &[0.05, 0.2, 0.5, 1.0]),
+        numbers("shares", &[0.1, 0.3, 0.6, 1.0]),
         numbers("watch-hours", &[6.0, 12.0, 12.0, 24.0]),
         ("alpha".to_owned(), Value::Number(ALPHA)),
         ("split-by".to_owned(), Value::Text(ATTRIBUTE.to_owned())),
@@ -417,34 +423,34 @@ fn metric() -> MetricTerms {
     }
 }
 
-fn looked(rollout: &Rollout, at_s: u64) -> Look {
-    let snapshot = rollout.snapshot(at_s);
-    let state = rollout.state();
-    let fleet = snapshot.groups.first();
-    let count = |of: fn(&whittle_rollout::policy::types::Group) -> u32| fleet.map_or(0, of);
-    Look {
-        stage: snapshot.stages.get(state.stage_index()).map_or_else(String::new, |stage| stage.name.clone()),
-        phase: phase(state.phase()),
-        offered: count(|group| group.offered),
-        updated: count(|group| group.updated),
-        committed: count(|group| group.committed),
-        rolled_back: count(|group| group.rolled_back),
-        evidence: evidence(&snapshot),
+impl Look {
+    /// A rollout before the policy is asked.
+    fn of(rollout: &Rollout, at_s: u64) -> Self {
+        let (snapshot, state) = (rollout.snapshot(at_s), rollout.state());
+        let fleet = state.devices_of(FLEET).unwrap_or_default();
+        let stage = snapshot.stages.get(state.stage_index());
+        Self {
+            stage: stage.map_or_else(String::new, |stage| stage.name.clone()),
+            phase: phase(state.phase()),
+            offered: fleet.offered,
+            updated: fleet.updated,
+            committed: fleet.committed,
+            rolled_back: fleet.rolled_back,
+            e_value: None,
+            worst: worst(&snapshot),
+        }
     }
 }
 
-/// What the tests say of the group that is worst.
-fn evidence(snapshot: &Snapshot) -> Option<Evidence> {
-    let signals = snapshot.groups.iter().filter_map(|group| {
+/// The group of which the engine's own test says most.
+fn worst(snapshot: &Snapshot) -> Option<Worst> {
+    let signals = snapshot.groups.iter().filter(|group| group.label != FLEET).filter_map(|group| {
         let signal = group.metrics.iter().find(|metric| metric.name == METRIC)?.signal?;
         Some((group.label.clone(), signal))
     });
-    let worst = signals.max_by(|(_, one), (_, other)| one.log_e_worse.total_cmp(&other.log_e_worse));
-    worst.map(|(group, signal)| Evidence {
-        group,
-        ratio: signal.ratio,
-        e_value: signal.log_e_worse.exp(),
-    })
+    let worst =
+        signals.max_by(|(_, one), (_, other)| one.log_e_worse.total_cmp(&other.log_e_worse));
+    worst.map(|(group, signal)| Worst { group, ratio: signal.ratio })
 }
 
 fn phase(phase: &Phase) -> &'static str {

@@ -29,6 +29,8 @@ pub struct Summary {
     pub went_back: u32,
     /// Devices that were taken back by the rollout.
     pub taken_back: u32,
+    /// Devices that went back or were taken back, and run the release that mends it in the end.
+    pub mended: u32,
     /// Packages that were fetched.
     pub fetched: Packages,
     /// Bytes that went over the air, those that were fetched again among them.
@@ -108,6 +110,7 @@ impl Summary {
             trial_boots: 0,
             went_back: 0,
             taken_back: 0,
+            mended: 0,
             fetched: Packages::default(),
             air_bytes: 0,
             air_bytes_if_full: 0,
@@ -157,6 +160,12 @@ impl DeviceReport {
             resumed_downloads: 0,
             most_fetched_again_bytes: 0,
         }
+    }
+
+    /// Whether it has been back on old firmware, by itself or because it was told to.
+    pub(crate) fn went_back(&self) -> bool {
+        let is_back = |version: &String| version == WAY_BACK;
+        !self.went_back_from.is_empty() || self.committed.iter().any(is_back)
     }
 
     /// The same with what was counted in the end.

@@ -3,9 +3,9 @@ use std::path::Path;
 
 use serde::Serialize;
 use whittle_demo::{
-    ALPHA, BuiltPackage, Event, Evidence, Look, Note, Options, POLICY, Share, Summary, Told,
+    ALPHA, BuiltPackage, Event, Look, Note, Options, POLICY, Share, Summary, Told, Worst,
 };
-use whittle_policy_host::types::{Decision, Stage};
+use whittle_policy_host::types::{DecidedBy, Decision, Stage};
 use whittle_rollout::Decided;
 
 use crate::commands::policy;
@@ -106,8 +106,8 @@ impl Page {
 
 /// Whether somebody would want to see it after what was shown last.
 fn is_news(shown: &Look, look: &Look) -> bool {
-    let e_value = |look: &Look| look.evidence.as_ref().map_or(0.0, |evidence| evidence.e_value);
-    let rises = e_value(look) >= 2.0 && e_value(look) > 1.5 * e_value(shown);
+    let e_value = |look: &Look| look.e_value.unwrap_or(1.0);
+    let rises = e_value(look) >= TELLING && e_value(look) > 1.5 * e_value(shown);
     let grows = look.updated >= shown.updated + shown.updated / 3 + 3;
     rises || grows || look.stage != shown.stage
 }
@@ -202,13 +202,20 @@ fn shown_look(look: &Look) -> String {
     if look.phase == "paused" {
         text += "; paused";
     }
-    let telling = look.evidence.as_ref().filter(|evidence| evidence.e_value >= 2.0);
-    if let Some(Evidence { group, ratio, e_value }) = telling {
-        let e_value = if *e_value < 1e6 { format!("{e_value:.0}") } else { format!("{e_value:.1e}") };
-        let _ = write!(text, "; {group} crashes {ratio:.0}x as often, e-value {e_value}");
+    if let Some(e_value) = look.e_value.filter(|e_value| *e_value >= TELLING) {
+        let _ = match e_value {
+            ..1e6 => write!(text, "; e-value {e_value:.0}"),
+            _ => write!(text, "; e-value {e_value:.1e}"),
+        };
+        if let Some(Worst { group, ratio }) = &look.worst {
+            let _ = write!(text, ", {group} crashes {ratio:.0} times as often");
+        }
     }
     text
 }
+
+/// What an e-value below says is nothing.
+const TELLING: f64 = 2.0;
 
 fn decision(hour: u32, decided: &Decided) -> String {
     let name = match &decided.decision {
@@ -224,7 +231,8 @@ fn decision(hour: u32, decided: &Decided) -> String {
         words::decided_by(decided.by),
         words::decision(&decided.decision)
     );
-    for reason in &decided.reasons {
+    let is_said = decided.by == DecidedBy::Person;
+    for reason in decided.reasons.iter().filter(|_| !is_said) {
         let _ = write!(text, "{}{}", blank(), words::reason(reason));
     }
     text
@@ -237,7 +245,7 @@ fn happening(note: &Note) -> String {
             if *boots == 1 { "start" } else { "starts" }
         ),
         Note::PowerCameBack { device, hardware, during } => {
-            format!("{device} ({hardware}) has its power back, and goes on: it failed during {during}")
+            format!("{device} ({hardware}) has its power back, and goes on: it failed {during}")
         }
         Note::Resumed { device, at } => format!("{device} goes on with its download at byte {at}"),
     }
@@ -262,7 +270,7 @@ fn ending(summary: &Summary, out: Option<&str>) -> String {
          bricks      {}\n  \
          versions    {}\n  \
          rollouts    {}\n  \
-         rollbacks   {} by devices themselves, {} ordered\n  \
+         rollbacks   {} by devices themselves, {} ordered; {} of these devices run the mended release\n  \
          power cuts  {} in the middle of an update\n  \
          downloads   {} went on where they had stopped, none fetched more than {} bytes again\n  \
          over air    {} bytes: {} deltas with {}, {} full images with {}\n  \
@@ -274,6 +282,7 @@ fn ending(summary: &Summary, out: Option<&str>) -> String {
         rollouts.join("; "),
         count(summary.went_back),
         count(summary.taken_back),
+        count(summary.mended),
         count(summary.power_cuts),
         count(summary.resumed_downloads),
         summary.most_fetched_again_bytes,
