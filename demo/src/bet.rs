@@ -12,10 +12,11 @@ const STAKES: usize = 6;
 ///
 /// None if the memo is another one's.
 pub(crate) fn e_value(memo: &str, metric: &str) -> Option<f64> {
-    let line = memo.lines().skip(1).find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '))?;
+    let line =
+        memo.lines().skip(1).find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '))?;
     let stake = |digits: &str| u64::from_str_radix(digits, 16).ok().map(f64::from_bits);
     let stakes: Vec<f64> = line.split(' ').map(stake).collect::<Option<_>>()?;
-    let sum: f64 = stakes.iter().map(|stake| stake.exp()).sum();
+    let sum: f64 = stakes.iter().map(|stake| libm::exp(*stake)).sum();
     (stakes.len() == STAKES).then_some(sum / STAKES as f64)
 }
 
@@ -30,7 +31,9 @@ mod tests {
         let memo = format!("7200 running\ntickets x\ncrashes {stakes}");
         let found = e_value(&memo, "crashes").expect("it is there");
         assert!((found - 2.0).abs() < 1e-12, "{found}");
-        for other in ["", "x", "1 running", "1 running\ncrashes 0 0", "1 running\ncrashes z z z z z z"] {
+        for other in
+            ["", "x", "1 running", "1 running\ncrashes 0 0", "1 running\ncrashes z z z z z z"]
+        {
             assert_eq!(e_value(other, "crashes"), None, "{other}");
         }
     }

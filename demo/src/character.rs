@@ -13,7 +13,7 @@ const CRASHES_OF_1000: u32 = 4;
 const FAULTY_CRASHES_OF_1000: u32 = 250;
 
 /// A check-in comes every so many hours.
-const CHECK_IN_HOURS: u32 = 6;
+const CHECK_IN_HOURS: u32 = 12;
 
 /// A revision of the hardware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,8 +98,7 @@ pub(crate) struct Character {
 impl Character {
     pub(crate) fn draw(seed: u64, number: u32) -> Self {
         let mut draws = Draws::of(seed, Purpose::Character, number, 0);
-        let hardware =
-            draws.weighted([(Hardware::A, 430), (Hardware::B, 330), (Hardware::C, 240)]);
+        let hardware = draws.weighted([(Hardware::A, 430), (Hardware::B, 330), (Hardware::C, 240)]);
         // The last one is outside of the bases that releases are built for.
         let versions = [("2.3.0", 620), ("2.2.0", 200), ("2.1.0", 110), ("1.9.0", 70)];
         let version = draws.weighted(versions);

@@ -323,14 +323,16 @@ impl Device {
 
     /// Some devices lose their power in the middle of an update, once or twice.
     fn meet_fate(&mut self, version: Label) {
-        let subject = version.as_bytes().iter().fold(self.number, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(u32::from(*byte))
-        });
+        let subject = version
+            .as_bytes()
+            .iter()
+            .fold(self.number, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)));
         let mut draws = Draws::of(self.seed, Purpose::Power, subject, 0);
         if draws.happens(POWER_CUTS_OF_1000) {
             // Words written and sectors erased: a delta takes a few hundred to be stored, and any image some thousand to be installed.
             let most = draws.one_of([250, 4200]);
-            let cut = Cut { step: u64::from(draws.below(most)), outcome: draws.one_of(Outcome::ALL) };
+            let cut =
+                Cut { step: u64::from(draws.below(most)), outcome: draws.one_of(Outcome::ALL) };
             self.supply.arm(cut, draws.next());
         }
     }

@@ -35,8 +35,19 @@ impl Draws {
 
     /// A number below this one, which is above 0.
     pub(crate) fn below(&mut self, limit: u32) -> u32 {
-        // The high half of a product of 32 bits each fits 32 bits.
-        ((self.next() >> 32) * u64::from(limit) >> 32) as u32
+        let product = (self.next() >> 32) * u64::from(limit);
+        // The high half of a product of two numbers of 32 bits fits.
+        u32::try_from(product >> 32).unwrap_or_default()
+    }
+
+    /// The same of what fits an instruction.
+    pub(crate) fn half(&mut self, limit: u16) -> u16 {
+        u16::try_from(self.below(limit.into())).unwrap_or_default()
+    }
+
+    /// A place in a list of this length.
+    pub(crate) fn place(&mut self, len: usize) -> usize {
+        self.below(crate::number(len)) as usize
     }
 
     /// Whether something happens that does so `of_1000` times in a thousand.
@@ -46,7 +57,7 @@ impl Draws {
 
     /// One of these.
     pub(crate) fn one_of<T: Copy, const N: usize>(&mut self, all: [T; N]) -> T {
-        all[self.below(N as u32) as usize]
+        all[self.place(N)]
     }
 
     /// One of these, as often as its weight says; the weights add up to a thousand.

@@ -60,9 +60,15 @@ enum Op {
     /// A call; which function counts from the first one, around.
     Call(usize),
     /// Loads a register with the address of a variable.
-    Variable { register: u16, offset: u32 },
+    Variable {
+        register: u16,
+        offset: u32,
+    },
     /// Loads a register with the address of a function.
-    Pointer { register: u16, function: usize },
+    Pointer {
+        register: u16,
+        function: usize,
+    },
 }
 
 impl Source {
@@ -86,14 +92,14 @@ impl Source {
     }
 
     fn any(&self, draws: &mut Draws) -> usize {
-        draws.below(self.functions.len() as u32) as usize
+        draws.place(self.functions.len())
     }
 
     fn link(&self) -> Vec<u8> {
         let mut addresses = vec![0; self.functions.len()];
         let mut next = VECTORS * 4;
         for number in &self.order {
-            addresses[*number] = next as u32;
+            addresses[*number] = crate::number(next);
             next += self.functions[*number].len();
         }
         // Among those of the first release, so that what a call leads to stays the same.
@@ -119,8 +125,8 @@ impl Function {
 
     /// Some instructions go, and others come.
     fn edit(&mut self, draws: &mut Draws) {
-        let at = draws.below(self.0.len() as u32) as usize;
-        let end = self.0.len().min(at + draws.below(4) as usize);
+        let at = draws.place(self.0.len());
+        let end = self.0.len().min(at + draws.place(4));
         let new: Vec<_> = (0..1 + draws.below(5)).map(|_| Op::draw(draws)).collect();
         self.0.splice(at..end, new);
     }
@@ -148,11 +154,11 @@ impl Function {
             let load = |register: u16, literals: usize| {
                 let from = (here + 4) & !3;
                 let words = (start + self.code_len() + 4 * literals - from) / 4;
-                0x4800 | register << 8 | words.min(255) as u16
+                0x4800 | register << 8 | u16::try_from(words).unwrap_or_default() & 0xff
             };
             match *op {
                 Op::Plain(half) => code.push(half),
-                Op::Call(function) => code.extend(call(here as u32, address(function))),
+                Op::Call(function) => code.extend(call(crate::number(here), address(function))),
                 Op::Variable { register, offset } => {
                     code.push(load(register, pool.len()));
                     pool.push(RAM + offset);
@@ -174,11 +180,11 @@ impl Function {
 
 impl Op {
     fn draw(draws: &mut Draws) -> Self {
-        let register = draws.below(8) as u16;
+        let register = draws.half(8);
         match draws.below(100) {
-            0..9 => Self::Call(draws.below(1 << 16) as usize),
+            0..9 => Self::Call(draws.place(1 << 16)),
             9..14 => Self::Variable { register, offset: 4 * draws.below(512) },
-            14..16 => Self::Pointer { register, function: draws.below(1 << 16) as usize },
+            14..16 => Self::Pointer { register, function: draws.place(1 << 16) },
             _ => Self::Plain(plain(draws)),
         }
     }
@@ -190,7 +196,7 @@ impl Op {
 
 /// One of the instructions that compilers emit most, mostly with small numbers and low registers.
 fn plain(draws: &mut Draws) -> u16 {
-    let few = |draws: &mut Draws, limit: u32| (draws.below(limit) * draws.below(limit) / limit) as u16;
+    let few = |draws: &mut Draws, limit: u16| draws.half(limit) * draws.half(limit) / limit;
     let (low, other) = (few(draws, 8), few(draws, 8));
     let small = few(draws, 32);
     match draws.below(11) {
@@ -199,7 +205,7 @@ fn plain(draws: &mut Draws) -> u16 {
         3 => 0x6000 | small << 6 & 0x07c0 | other << 3 | low,
         4 => 0x1800 | low << 6 | other << 3 | low,
         5 => 0x2800 | low << 8 | small,
-        6 => 0xd000 | (draws.below(2) as u16) << 8 | small,
+        6 => 0xd000 | draws.half(2) << 8 | small,
         7 => 0x4600 | other << 3 | low,
         8 => 0x3000 | low << 8 | small,
         9 => 0x7800 | small << 6 & 0x07c0 | other << 3 | low,

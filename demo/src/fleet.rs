@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use whittle_patcher_nostd::{Ending, Phase};
 use whittle_rollout::policy::types::Tally;
 use whittle_rollout::statistics::DistinctDevices;
-use whittle_rollout::{CellObservation, Cell, DeviceCounts, MetricObservation, Observation};
+use whittle_rollout::{Cell, CellObservation, DeviceCounts, MetricObservation, Observation};
 
 use crate::character::{ATTRIBUTE, Character, Hardware};
 use crate::device::{Device, Happening};
@@ -14,7 +14,7 @@ use crate::event::{Event, Note, Share, Troubles};
 use crate::server::Server;
 use crate::summary::{DeviceReport, Summary};
 use crate::workshop::{FIXED, Factory, Workshop};
-use crate::{DemoError, HOUR_S, START_S};
+use crate::{DemoError, HOUR_S, now_s, number};
 
 /// The metric that is watched: distinct devices that crash in a day, by device-hour.
 pub(crate) const METRIC: &str = "crashes";
@@ -90,13 +90,14 @@ impl Fleet {
     /// What it is like.
     pub(crate) fn picture(&self) -> Event {
         let characters = || self.members.iter().map(|member| &member.device.character);
-        let count = |is: &dyn Fn(&Character) -> bool| characters().filter(|one| is(one)).count() as u32;
+        let count =
+            |is: &dyn Fn(&Character) -> bool| number(characters().filter(|one| is(one)).count());
         let hardware = Hardware::ALL.map(|hardware| Share {
             name: hardware.name().to_owned(),
             devices: count(&|one| one.hardware == hardware),
         });
         Event::Fleet {
-            devices: self.members.len() as u32,
+            devices: number(self.members.len()),
             hardware: hardware.to_vec(),
             versions: self.versions(),
             troubles: Troubles {
@@ -112,11 +113,11 @@ impl Fleet {
         let cells = Hardware::ALL.map(|hardware| {
             let mine: Vec<_> = self.of(hardware).collect();
             let crashes: u32 = mine.iter().map(|member| self.crashes_of_a_week(member)).sum();
-            let exposure = f64::from(WEEK_H) * mine.len() as f64;
+            let exposure = f64::from(WEEK_H) * f64::from(number(mine.len()));
             let tally = Tally { count: f64::from(crashes), exposure, squares: 0.0 };
             Cell {
                 attributes: attributes(hardware),
-                devices: mine.len() as u32,
+                devices: number(mine.len()),
                 baselines: BTreeMap::from([(METRIC.to_owned(), tally)]),
             }
         });
@@ -134,7 +135,8 @@ impl Fleet {
             let mut draws = Draws::of(self.seed, Purpose::Week, member.device.number, hour);
             draws.happens(character.crashes_of_1000(character.version))
         };
-        (0..WEEK_H / 24).filter(|day| (0..24).any(|hour| crashes(day * 24 + hour))).count() as u32
+        let days = (0..WEEK_H / 24).filter(|day| (0..24).any(|hour| crashes(day * 24 + hour)));
+        number(days.count())
     }
 
     /// Begins to count anew, for a rollout.
@@ -179,13 +181,7 @@ impl Fleet {
     }
 
     /// What has happened to a device: for the summary, for the rollout's figures, and for whoever watches.
-    fn take_note(
-        &mut self,
-        place: usize,
-        hour: u32,
-        target: &str,
-        tell: &mut dyn FnMut(Event),
-    ) {
+    fn take_note(&mut self, place: usize, hour: u32, target: &str, tell: &mut dyn FnMut(Event)) {
         let member = &mut self.members[place];
         let device = member.device.id.clone();
         let hardware = member.device.character.hardware.name();
@@ -245,7 +241,7 @@ impl Fleet {
     }
 
     fn observation(&mut self, hour: u32, target: &str) -> Observation {
-        let from_s = START_S + u64::from(hour) * HOUR_S;
+        let from_s = now_s(hour);
         let mut cells = vec![];
         for hardware in Hardware::ALL {
             let [mut treated, mut control] = [Tally { count: 0.0, exposure: 0.0, squares: 0.0 }; 2];
@@ -264,8 +260,8 @@ impl Fleet {
                 control.exposure += 1.0 - member.treated_h;
                 let Some(side) = member.crashed else { continue };
                 // Hours come in their order, so that no day is closed.
-                let number = u64::from(member.device.number);
-                if self.distinct.count(number, from_s) == Ok(true) {
+                let device = u64::from(member.device.number);
+                if self.distinct.count(device, from_s) == Ok(true) {
                     let tally = if side == Side::Treated { &mut treated } else { &mut control };
                     tally.count += 1.0;
                 }
@@ -276,7 +272,12 @@ impl Fleet {
             }
         }
         let versions = self.versions().into_iter().map(|share| (share.name, share.devices));
-        Observation { from_s, until_s: from_s + HOUR_S, cells, versions: versions.collect() }
+        Observation {
+            from_s,
+            until_s: from_s + u64::from(HOUR_S),
+            cells,
+            versions: versions.collect(),
+        }
     }
 
     /// Devices by the version that they have reported last.
@@ -298,7 +299,7 @@ impl Fleet {
         }
         let reports: Vec<_> = self.members.into_iter().map(Member::finish).collect();
         let is_mended = |report: &&DeviceReport| report.went_back() && report.runs == FIXED;
-        self.summary.mended = reports.iter().filter(is_mended).count() as u32;
+        self.summary.mended = number(reports.iter().filter(is_mended).count());
         (self.summary, reports)
     }
 }
@@ -320,7 +321,13 @@ impl Member {
         }
     }
 
-    fn live(&mut self, seed: u64, hour: u32, target: &str, server: &Server) -> Result<(), DemoError> {
+    fn live(
+        &mut self,
+        seed: u64,
+        hour: u32,
+        target: &str,
+        server: &Server,
+    ) -> Result<(), DemoError> {
         self.crashed = None;
         let character = &self.device.character;
         let is_reachable = !character.is_offline(hour);

@@ -37,4 +37,14 @@ pub use summary::{DeviceReport, Fetched, Packages, RolloutSummary, Summary};
 /// The demo's clock starts here: 2026-01-05 00:00 UTC, a Monday.
 const START_S: u64 = 1_767_571_200;
 
-const HOUR_S: u64 = 3600;
+const HOUR_S: u32 = 3600;
+
+/// When an hour begins, in seconds from 1970, UTC.
+fn now_s(hour: u32) -> u64 {
+    START_S + u64::from(hour) * u64::from(HOUR_S)
+}
+
+/// How many there are; a fleet or an image never has more than can be counted so.
+fn number(of: usize) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX)
+}

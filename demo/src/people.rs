@@ -9,7 +9,7 @@ use crate::character::Hardware;
 pub(crate) const OPERATOR: &str = "operator (made up)";
 
 /// How long it takes until somebody has looked at a pause.
-const LOOKS_AFTER_S: u64 = 3 * crate::HOUR_S;
+const LOOKS_AFTER_S: u64 = 3 * crate::HOUR_S as u64;
 
 /// What people do now, and how they put it; nothing most of the time.
 pub(crate) fn act(

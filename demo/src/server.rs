@@ -54,7 +54,11 @@ impl Server {
     }
 
     /// The index of a release, as a device believes it: signed.
-    pub(crate) fn index(&self, product: &Label, version: &Label) -> Result<ReleaseIndex, DemoError> {
+    pub(crate) fn index(
+        &self,
+        product: &Label,
+        version: &Label,
+    ) -> Result<ReleaseIndex, DemoError> {
         let bytes = self.file(release_key(product, version))?;
         Ok(verify_index(&bytes, &self.keys)?)
     }

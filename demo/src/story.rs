@@ -16,14 +16,14 @@ use whittle_rollout::{
 };
 use whittle_rollout_store::{RolloutName, Session, Ticked, open};
 
-use crate::character::{ATTRIBUTE, Hardware};
 use crate::bet;
+use crate::character::{ATTRIBUTE, Hardware};
 use crate::event::{Event, Look, Told, Worst};
 use crate::fleet::{Fleet, METRIC};
 use crate::people::{self, OPERATOR};
 use crate::summary::{DeviceReport, RolloutSummary, Summary};
 use crate::workshop::{FAULTY, FIXED, LAST_GOOD, PRODUCT, Plan, WAY_BACK, Workshop};
-use crate::{DemoError, HOUR_S, START_S};
+use crate::{DemoError, HOUR_S, now_s};
 
 /// The policy that the demo is made for.
 pub const POLICY: &str = "significance";
@@ -35,7 +35,7 @@ pub const LEAST_DEVICES: u32 = 50;
 pub const MOST_DEVICES: u32 = 5000;
 
 /// A healthy rollout pauses with this probability at most.
-pub const ALPHA: f64 = 0.01;
+pub const ALPHA: f64 = 0.001;
 
 /// A rollout that takes longer has gone astray.
 const MOST_HOURS: u32 = 1500;
@@ -405,7 +405,7 @@ fn settings() -> BTreeMap<String, Value> {
 
 fn limits() -> Limits {
     // Devices draw whether they are in a stage, and of a small fleet fewer may be than are expected.
-    Limits { tick: HOUR_S as u32, full_at: 0.5, alpha: ALPHA, ..Limits::default() }
+    Limits { tick: HOUR_S, full_at: 0.5, alpha: ALPHA, ..Limits::default() }
 }
 
 fn metric() -> MetricTerms {
@@ -462,10 +462,6 @@ fn phase(phase: &Phase) -> &'static str {
         Phase::Over(Ending::RolledBack) => "rolled back",
         Phase::Over(Ending::Stopped) => "stopped",
     }
-}
-
-fn now_s(hour: u32) -> u64 {
-    START_S + u64::from(hour) * HOUR_S
 }
 
 fn write(path: &Path, outcome: &Outcome) -> Result<(), DemoError> {

@@ -128,8 +128,7 @@ impl Workshop {
             keys_file: None,
             read_back: false,
         };
-        let published =
-            publish::publish(&self.store, &[release], &self.keys, &options, &|_| {})?;
+        let published = publish::publish(&self.store, &[release], &self.keys, &options, &|_| {})?;
         tell(Event::Published {
             version: plan.version.to_owned(),
             channel: plan.channel.to_owned(),

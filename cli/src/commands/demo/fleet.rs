@@ -85,10 +85,11 @@ impl Page {
                 self.look = Some((hour, look.clone(), false));
                 if is_news { self.flush() } else { String::new() }
             }
+            event @ (Event::Device(_) | Event::Ordered { .. }) => one(hour, event),
             // What led to a decision is shown in front of it.
             Event::Decided { decided } => self.flush() + &decision(hour, decided),
             Event::Said { who, what } => self.flush() + &format!("{}{who}: {what}", margin(hour)),
-            event => one(hour, event),
+            event => self.flush() + &one(hour, event),
         }
     }
 
