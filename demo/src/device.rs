@@ -64,10 +64,8 @@ pub(crate) enum Happening {
     Committed(Label),
     /// It went back by itself from a release, after so many boots.
     WentBack { from: Label, ending: Ending, boots: u32 },
-    /// A committed application crashed, and was started again.
-    Crashed,
-    /// Nothing boots any more.
-    Bricked,
+    /// A committed application of this version crashed, and was started again.
+    Crashed(Label),
 }
 
 /// What it wants to run.
@@ -134,6 +132,8 @@ pub(crate) struct Counts {
     pub(crate) fetched_bytes: u64,
     /// The most that was fetched again after one interruption.
     pub(crate) most_again_bytes: usize,
+    /// Nothing boots any more.
+    pub(crate) is_bricked: bool,
 }
 
 impl Device {
@@ -198,7 +198,8 @@ impl Device {
 
     /// Its application crashes, and the watchdog resets it.
     pub(crate) fn crash(&mut self, server: &Server, hour: u32) -> Result<(), DemoError> {
-        self.happenings.push(Happening::Crashed);
+        let Some(version) = self.version() else { return Ok(()) };
+        self.happenings.push(Happening::Crashed(version));
         match self.boot(&server.keys, ResetCause::Watchdog) {
             Err(_) if self.supply.is_down() => self.lose_power(),
             booted => booted.map_err(|error| self.failed(hour, error))?,
@@ -213,13 +214,16 @@ impl Device {
     fn lose_power(&mut self) {
         self.running = None;
         self.counts.power_cuts += 1;
-        // What it was at when the power failed is known when it is back: its journal tells.
     }
 
     fn go_on(&mut self, server: &Server, hour: u32) -> Result<(), Stop> {
+        if self.counts.is_bricked {
+            return Ok(());
+        }
         if self.running.is_none() {
             self.supply.restore();
             self.boot(&server.keys, ResetCause::PowerOn)?;
+            // What it was at when the power failed, as its journal tells.
             let phase = self.life(&server.keys)?.phase;
             self.happenings.push(Happening::PowerFailed(phase));
         }
@@ -242,7 +246,7 @@ impl Device {
         self.running = None;
         match booted {
             Boot::Slot(_, manifest) => self.running = Some(manifest),
-            Boot::Recovery => self.happenings.push(Happening::Bricked),
+            Boot::Recovery => self.counts.is_bricked = true,
         }
         if life.phase == Phase::Trial {
             self.trial_boots += 1;

@@ -184,6 +184,24 @@ pub enum Note {
         /// How often the new image was started.
         boots: u32,
     },
+    /// It went back because the rollout ordered it.
+    TakenBack {
+        /// Its id.
+        device: String,
+        /// Its hardware revision.
+        hardware: &'static str,
+        /// To which version.
+        to: String,
+    },
+    /// It was back on old firmware, and runs the release that mends it.
+    Mended {
+        /// Its id.
+        device: String,
+        /// Its hardware revision.
+        hardware: &'static str,
+        /// That release.
+        version: String,
+    },
     /// It has its power back.
     PowerCameBack {
         /// Its id.

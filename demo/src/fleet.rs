@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use whittle_format::Label;
 use whittle_patcher_nostd::{Ending, Phase};
 use whittle_rollout::policy::types::Tally;
 use whittle_rollout::statistics::DistinctDevices;
@@ -13,7 +14,7 @@ use crate::draws::{Draws, Purpose};
 use crate::event::{Event, Note, Share, Troubles};
 use crate::server::Server;
 use crate::summary::{DeviceReport, Summary};
-use crate::workshop::{FIXED, Factory, Workshop};
+use crate::workshop::{FIXED, Factory, WAY_BACK, Workshop};
 use crate::{DemoError, HOUR_S, now_s, number};
 
 /// The metric that is watched: distinct devices that crash in a day, by device-hour.
@@ -50,6 +51,8 @@ struct Member {
     /// How far it is in the rollout at hand.
     offered: bool,
     updated: bool,
+    /// Whether it can be reached in this hour, and when it last could.
+    is_heard: bool,
     heard_h: u32,
     /// The version that it has reported last.
     version: String,
@@ -183,56 +186,17 @@ impl Fleet {
     /// What has happened to a device: for the summary, for the rollout's figures, and for whoever watches.
     fn take_note(&mut self, place: usize, hour: u32, target: &str, tell: &mut dyn FnMut(Event)) {
         let member = &mut self.members[place];
-        let device = member.device.id.clone();
-        let hardware = member.device.character.hardware.name();
         for happening in member.device.take_happenings() {
             self.summary.count(&happening);
-            let note = match happening {
-                Happening::Offered(version) => {
-                    member.offered |= version.as_str() == target;
-                    continue;
-                }
-                Happening::Installed(version) => {
-                    member.updated |= version.as_str() == target;
-                    continue;
-                }
-                Happening::Committed(version) => {
-                    member.updated |= version.as_str() == target;
-                    member.report.committed.push(version.to_string());
-                    continue;
-                }
-                Happening::WentBack { from, ending, boots } => {
-                    member.updated |= from.as_str() == target;
-                    member.treated_h = TRIED_H;
-                    member.crashed = Some(Side::Treated);
-                    member.report.went_back_from.push(from.to_string());
-                    member.had_trouble = true;
-                    let to = member.device.version().map(|version| version.to_string());
-                    let (from, to) = (from.to_string(), to.unwrap_or_default());
-                    let why = why(ending);
-                    Note::WentBack { device: device.clone(), hardware, from, to, why, boots }
-                }
-                Happening::PowerFailed(phase) => {
-                    let during = during(phase);
-                    Note::PowerCameBack { device: device.clone(), hardware, during }
-                }
-                Happening::Resumed(at) => Note::Resumed { device: device.clone(), at },
-                Happening::Crashed => {
-                    let runs = member.device.version();
-                    let is_new = runs.is_some_and(|version| version.as_str() == target);
-                    member.crashed = Some(if is_new { Side::Treated } else { Side::Control });
-                    member.had_trouble |= is_new;
-                    continue;
-                }
-                Happening::Fetched { .. } | Happening::Bricked => continue,
-            };
+            member.reckon(&happening, target);
+            let Some(note) = member.note(happening) else { continue };
             let shown = self.shown.entry(kind(&note)).or_default();
             *shown += 1;
             if *shown <= SHOWN {
                 tell(Event::Device(note));
             }
         }
-        if !member.device.character.is_offline(hour) {
+        if member.is_heard {
             member.heard_h = hour;
             if let Some(version) = member.device.version() {
                 member.version = version.to_string();
@@ -253,7 +217,7 @@ impl Fleet {
                 }
                 is_there = true;
                 member.count(&mut devices, hour, target);
-                if member.device.character.is_offline(hour) {
+                if !member.is_heard {
                     continue;
                 }
                 treated.exposure += member.treated_h;
@@ -314,6 +278,7 @@ impl Member {
             had_trouble: false,
             offered: false,
             updated: false,
+            is_heard: true,
             heard_h: 0,
             version,
             treated_h: 0.0,
@@ -330,7 +295,7 @@ impl Member {
     ) -> Result<(), DemoError> {
         self.crashed = None;
         let character = &self.device.character;
-        let is_reachable = !character.is_offline(hour);
+        self.is_heard = !character.is_offline(hour);
         let version = self.device.version();
         if let Some(version) = version {
             let mut draws = Draws::of(seed, Purpose::Crash, self.device.number, hour);
@@ -338,13 +303,66 @@ impl Member {
                 self.device.crash(server, hour)?;
             }
         }
-        if is_reachable && (self.device.is_busy() || self.device.character.checks_in(hour)) {
+        if self.is_heard && (self.device.is_busy() || self.device.character.checks_in(hour)) {
             self.device.wake(server, hour)?;
         }
         let runs = self.device.version();
         let is_new = runs.is_some_and(|version| version.as_str() == target);
         self.treated_h = if is_new { 1.0 } else { 0.0 };
         Ok(())
+    }
+
+    /// What a happening means for the rollout, and for its report.
+    fn reckon(&mut self, happening: &Happening, target: &str) {
+        let is_target = |version: &Label| version.as_str() == target;
+        match happening {
+            Happening::Offered(version) => self.offered |= is_target(version),
+            Happening::Installed(version) => self.updated |= is_target(version),
+            Happening::Committed(version) => {
+                self.updated |= is_target(version);
+                self.report.committed.push(version.to_string());
+            }
+            Happening::WentBack { from, .. } => {
+                self.updated |= is_target(from);
+                (self.treated_h, self.crashed) = (TRIED_H, Some(Side::Treated));
+                self.had_trouble = true;
+                self.report.went_back_from.push(from.to_string());
+            }
+            Happening::Crashed(version) => {
+                let is_new = is_target(version);
+                self.crashed = Some(if is_new { Side::Treated } else { Side::Control });
+                self.had_trouble |= is_new && self.is_heard;
+            }
+            Happening::PowerFailed(_) | Happening::Resumed(_) | Happening::Fetched { .. } => {}
+        }
+    }
+
+    /// What whoever watches may want to know of a happening.
+    fn note(&self, happening: Happening) -> Option<Note> {
+        let device = self.device.id.clone();
+        let hardware = self.device.character.hardware.name();
+        Some(match happening {
+            Happening::Committed(version) => match version.as_str() {
+                WAY_BACK => Note::TakenBack { device, hardware, to: version.to_string() },
+                FIXED if self.report.went_back() => {
+                    Note::Mended { device, hardware, version: version.to_string() }
+                }
+                _ => return None,
+            },
+            Happening::WentBack { from, ending, boots } => {
+                let to = self.device.version().map(|version| version.to_string());
+                let (from, to) = (from.to_string(), to.unwrap_or_default());
+                Note::WentBack { device, hardware, from, to, why: why(ending), boots }
+            }
+            Happening::PowerFailed(phase) => {
+                Note::PowerCameBack { device, hardware, during: during(phase) }
+            }
+            Happening::Resumed(at) => Note::Resumed { device, at },
+            Happening::Offered(_)
+            | Happening::Installed(_)
+            | Happening::Fetched { .. }
+            | Happening::Crashed(_) => return None,
+        })
     }
 
     /// Adds it to what a rollout is told.
@@ -355,6 +373,7 @@ impl Member {
         counts.updated += u32::from(self.updated);
         counts.committed += u32::from(self.updated && is_new);
         counts.rolled_back += u32::from(self.updated && !is_new && !is_dark);
+        counts.bricked += u32::from(self.updated && self.device.counts.is_bricked);
         counts.silent += u32::from(self.updated && hour.saturating_sub(self.heard_h) > SILENT_H);
     }
 
@@ -373,6 +392,8 @@ fn kind(note: &Note) -> &'static str {
         Note::WentBack { why, .. } => why,
         Note::PowerCameBack { during, .. } => during,
         Note::Resumed { .. } => "resumed",
+        Note::TakenBack { .. } => "taken back",
+        Note::Mended { .. } => "mended",
     }
 }
 

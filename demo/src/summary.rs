@@ -122,7 +122,6 @@ impl Summary {
     /// Counts something that has happened to a device.
     pub(crate) fn count(&mut self, happening: &Happening) {
         match happening {
-            Happening::Bricked => self.bricks += 1,
             Happening::WentBack { .. } => self.went_back += 1,
             Happening::Committed(version) if version.as_str() == WAY_BACK => self.taken_back += 1,
             Happening::Fetched { is_delta, bytes, full_bytes } => {
@@ -138,6 +137,7 @@ impl Summary {
 
     /// Adds what was counted of a device.
     pub(crate) fn add(&mut self, counts: &Counts) {
+        self.bricks += u32::from(counts.is_bricked);
         self.power_cuts += counts.power_cuts;
         self.resumed_downloads += counts.resumed;
         self.trial_boots += counts.trial_boots;

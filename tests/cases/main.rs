@@ -9,6 +9,7 @@ mod capi;
 mod cli;
 mod config;
 mod cose;
+mod demo;
 mod device;
 mod embassy_boot;
 mod explain;

@@ -245,6 +245,12 @@ fn happening(note: &Note) -> String {
             "{device} ({hardware}) is back on {to} by itself: on {from} {why}, after {boots} {}",
             if *boots == 1 { "start" } else { "starts" }
         ),
+        Note::TakenBack { device, hardware, to } => {
+            format!("{device} ({hardware}) has taken {to}, as it was told to")
+        }
+        Note::Mended { device, hardware, version } => {
+            format!("{device} ({hardware}) was back on old firmware, and runs {version} now")
+        }
         Note::PowerCameBack { device, hardware, during } => {
             format!("{device} ({hardware}) has its power back, and goes on: it failed {during}")
         }
