@@ -189,7 +189,7 @@ impl Fleet {
         for happening in member.device.take_happenings() {
             self.summary.count(&happening);
             member.reckon(&happening, target);
-            let Some(note) = member.note(happening) else { continue };
+            let Some(note) = member.note(&happening) else { continue };
             let shown = self.shown.entry(kind(&note)).or_default();
             *shown += 1;
             if *shown <= SHOWN {
@@ -338,7 +338,7 @@ impl Member {
     }
 
     /// What whoever watches may want to know of a happening.
-    fn note(&self, happening: Happening) -> Option<Note> {
+    fn note(&self, happening: &Happening) -> Option<Note> {
         let device = self.device.id.clone();
         let hardware = self.device.character.hardware.name();
         Some(match happening {
@@ -352,12 +352,12 @@ impl Member {
             Happening::WentBack { from, ending, boots } => {
                 let to = self.device.version().map(|version| version.to_string());
                 let (from, to) = (from.to_string(), to.unwrap_or_default());
-                Note::WentBack { device, hardware, from, to, why: why(ending), boots }
+                Note::WentBack { device, hardware, from, to, why: why(*ending), boots: *boots }
             }
             Happening::PowerFailed(phase) => {
-                Note::PowerCameBack { device, hardware, during: during(phase) }
+                Note::PowerCameBack { device, hardware, during: during(*phase) }
             }
-            Happening::Resumed(at) => Note::Resumed { device, at },
+            Happening::Resumed(at) => Note::Resumed { device, at: *at },
             Happening::Offered(_)
             | Happening::Installed(_)
             | Happening::Fetched { .. }
