@@ -11,6 +11,9 @@ pub(crate) const OPERATOR: &str = "operator (made up)";
 /// How long it takes until somebody has looked at a pause.
 const LOOKS_AFTER_S: u64 = 3 * crate::HOUR_S as u64;
 
+/// How long a stage may last until somebody moves on.
+const WAITS_AT_MOST_S: u32 = 72 * crate::HOUR_S;
+
 /// What people do now, and how they put it; nothing most of the time.
 pub(crate) fn act(
     rollout: &Rollout,
@@ -26,8 +29,18 @@ pub(crate) fn act(
         Phase::Paused(pause) if at_s >= pause.since_s + LOOKS_AFTER_S => {
             Some(end_pause(suspicious, state.share_limit()))
         }
-        Phase::Paused(_) | Phase::Running | Phase::Over(_) => None,
+        Phase::Running => move_on(rollout, at_s),
+        Phase::Paused(_) | Phase::Over(_) => None,
     }
+}
+
+/// Goes on to the next stage where this one shows nothing more: of a small fleet, too few devices may draw it to fill it.
+fn move_on(rollout: &Rollout, at_s: u64) -> Option<(&'static str, Vec<Command>)> {
+    let snapshot = rollout.snapshot(at_s);
+    let next = snapshot.stages.get(rollout.state().stage_index() + 1)?;
+    let said = "too few devices are in this stage to learn more from it: on with the next one";
+    let has_lasted = snapshot.stage_age >= WAITS_AT_MOST_S;
+    has_lasted.then(|| (said, vec![Command::Advance(next.share)]))
 }
 
 /// Takes back the revisions that crash by what their devices report, and lets the others go on.

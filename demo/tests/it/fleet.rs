@@ -10,9 +10,12 @@ use whittle_rollout::policy::types::{DecidedBy, Decision};
 use whittle_rollout::{Decided, replay};
 use whittle_rollout_store::{RolloutName, Session, open};
 
-fn policy() -> Policy {
-    let shipped = shipped::find(POLICY).expect("it comes with whittle");
-    Host::new(Limits::default(), None).load(shipped.component).expect("it loads")
+fn policy() -> &'static Policy {
+    static LOADED: OnceLock<Policy> = OnceLock::new();
+    LOADED.get_or_init(|| {
+        let shipped = shipped::find(POLICY).expect("it comes with whittle");
+        Host::new(Limits::default(), None).load(shipped.component).expect("it loads")
+    })
 }
 
 /// A demo, and the directory that it has left.
@@ -25,7 +28,7 @@ fn show(seed: u64, devices: u32) -> Shown {
     let room = TempDir::new().expect("there is room");
     let options = Options { seed, devices, out: room.path().to_owned() };
     let mut told = vec![];
-    let outcome = run(&options, &policy(), &mut |event| told.push(json(event)));
+    let outcome = run(&options, policy(), &mut |event| told.push(json(event)));
     let outcome = outcome.unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
     let timeline: Vec<_> = outcome.timeline.iter().map(json).collect();
     assert_eq!(told, timeline, "what is told is what is kept");
@@ -139,7 +142,7 @@ fn the_log_that_is_left_replays_under_the_policy() {
     for rollout in &shown().outcome.summary.rollouts {
         let name: RolloutName = rollout.name.parse().expect("a name");
         let session = Session::open(open(&store).expect("opens"), name).expect("its hashes hold");
-        let replayed = replay(&session.log().entries, Some(&policy())).expect("the same decisions");
+        let replayed = replay(&session.log().entries, Some(policy())).expect("the same decisions");
         assert_eq!(&replayed, session.rollout());
     }
 }
@@ -170,7 +173,7 @@ fn a_fleet_that_is_too_small_or_too_large_is_refused() {
     for devices in [0, LEAST_DEVICES - 1, 1_000_000] {
         let room = TempDir::new().expect("there is room");
         let options = Options { seed: 1, devices, out: room.path().to_owned() };
-        let refused = run(&options, &policy(), &mut |_| {});
+        let refused = run(&options, policy(), &mut |_| {});
         assert!(matches!(refused, Err(DemoError::Devices { got, .. }) if got == devices));
         assert_eq!(room.path().read_dir().expect("there").count(), 0, "nothing was made");
     }
