@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use whittle_delta::EncodeError;
+use whittle_demo::DemoError;
 use whittle_export::Error as ExportError;
 use whittle_fleet::DriverError;
 use whittle_metrics::BadFile;
@@ -70,6 +71,8 @@ pub(crate) enum Error {
     BadScenario { path: PathBuf, why: String },
     #[error(transparent)]
     Simulation(whittle_simulation::RunError),
+    #[error(transparent)]
+    Demo(Box<DemoError>),
     /// A store that should have a rollout is not there.
     #[error("there is no store `{0}`")]
     NoStore(String),
@@ -155,6 +158,7 @@ impl Error {
             Self::BadFigures(_) | Self::BadSource(_) => Exit::BadInput,
             Self::Unread(_) | Self::FleetBusy(_) => Exit::Io,
             Self::Stdout(_) | Self::NoTool { .. } | Self::NoStore(_) => Exit::Io,
+            Self::Demo(error) => demo_exit(error),
             Self::Json(_) | Self::Simulation(_) => Exit::Internal,
         }
     }
@@ -360,5 +364,18 @@ fn load_hint(error: &LoadError) -> Option<&'static str> {
         ),
         LoadError::WrongWorld { .. } => Some("build it against `wit/policy.wit`"),
         _ => None,
+    }
+}
+
+/// A demo brings everything along, so that what goes wrong is the machine's doing, or ours.
+fn demo_exit(error: &DemoError) -> Exit {
+    match error {
+        DemoError::Devices { .. } => Exit::Usage,
+        DemoError::Io { .. } => Exit::Io,
+        DemoError::Release(error) => error.culprit().into(),
+        DemoError::Publish(error) => error.culprit().into(),
+        DemoError::Session(error) => session_exit(error),
+        DemoError::Fleet(error) => fleet_exit(error),
+        _ => Exit::Internal,
     }
 }

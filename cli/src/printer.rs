@@ -95,6 +95,11 @@ impl Printer {
         self.format == Format::Json
     }
 
+    /// Whether nothing is to be said besides results and errors.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.talk == Talk::Quiet
+    }
+
     /// Clears the terminal, for a page that takes the place of the one before.
     pub(crate) fn clear(&self) -> Result {
         self.bytes(b"\x1b[H\x1b[2J")

@@ -10,6 +10,7 @@ mod capi;
 mod cli;
 mod config;
 mod cose;
+mod demo;
 mod device;
 mod embassy_boot;
 mod exit_codes;

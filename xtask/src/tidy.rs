@@ -125,6 +125,25 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "whittle-demo",
+        &[
+            "libm",
+            "schemars",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "whittle-flash-sim",
+            "whittle-fleet",
+            "whittle-format",
+            "whittle-patcher-nostd",
+            "whittle-publish",
+            "whittle-release",
+            "whittle-rollout",
+            "whittle-rollout-store",
+        ],
+    ),
+    ("whittle-flash-sim", &["embedded-storage"]),
+    (
         "whittle-simulation",
         &[
             "rand_core",

@@ -3,8 +3,9 @@
 use whittle_calculators::{savings as savings_formulas, stages as stages_formulas};
 
 use super::{
-    apply, approve, attach, base, build, bundle, calculated, config, demo, diff, export, flags, gc, init,
-    inspect, keygen, keys, man, policy, pubkey, rollout, savings, schema, simulate, stage, verify,
+    apply, approve, attach, base, build, bundle, calculated, config, demo, diff, export, flags, gc,
+    init, inspect, keygen, keys, man, policy, pubkey, rollout, savings, schema, simulate, stage,
+    verify,
 };
 use crate::printer::Failure;
 use crate::schema::{Document, Printed};
@@ -30,6 +31,7 @@ documents! {
     "bundle-steps": bundle::Steps, of ["bundle steps"];
     "config": config::Shown<'_>, of ["config show"];
     "demo": demo::Demo, of ["demo"];
+    "demo-fleet": demo::fleet::Fleet<'_>, of ["demo fleet"];
     "diff": diff::Comparison, of ["diff"];
     "explain": whittle_explain::Report, of ["explain"];
     "export-slsa": export::SlsaView, of ["export"];
