@@ -193,6 +193,34 @@ fn simulation() {
 }
 
 #[test]
+fn demo() {
+    Page {
+        file: "docs/demo.md",
+        before: "",
+        // The whole fleet takes its time without optimisation.
+        instead: &[("demo fleet", "demo fleet --devices 60")],
+    }
+    .run();
+}
+
+#[test]
+fn json() {
+    Page {
+        file: "docs/json.md",
+        before: "firmware; whittle keygen --out keys; cp keys/release.pub.pem .",
+        instead: &[
+            ("whittle build …", "whittle build $BUILD --quiet --out release"),
+            // One program of many; the tests hold every document against its schema by themselves.
+            (
+                "check-jsonschema --schemafile verify.schema.json",
+                "jq --slurpfile schema verify.schema.json .schema",
+            ),
+        ],
+    }
+    .run();
+}
+
+#[test]
 fn the_first_hour_of_who_builds_releases() {
     Page {
         file: "docs/tutorial-pipeline.md",
