@@ -198,7 +198,12 @@ fn demo() {
         file: "docs/demo.md",
         before: "",
         // The whole fleet takes its time without optimisation.
-        instead: &[("demo fleet", "demo fleet --devices 60")],
+        instead: &[
+            ("demo fleet  ", "demo fleet --devices 60  "),
+            ("--devices 200", "--devices 60"),
+            ("--out kept", "--devices 60 --out kept"),
+            ("--format json", "--devices 60 --format json"),
+        ],
     }
     .run();
 }

@@ -14,7 +14,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "whittle-patcher-nostd",
         &[
-            "crc",
             "defmt",
             "ed25519-dalek",
             "embedded-storage",
