@@ -10,6 +10,7 @@ mod header;
 mod measure;
 mod measured;
 mod mutants;
+mod package;
 mod policies;
 mod setup;
 mod shell;
@@ -40,6 +41,8 @@ enum Task {
     Calculators(calculators::Args),
     /// Look for inputs that break what comes from outside, with libFuzzer and a nightly compiler; for the night.
     Fuzz(fuzz::Args),
+    /// Check that the libraries can be packed, and those for firmware built from that.
+    Package,
     /// Take the barriers that `tests/mutants` lists away, one at a time, and see that a test fails each time.
     Mutants {
         /// Only those with this in their name.
@@ -63,6 +66,7 @@ fn main() -> anyhow::Result<()> {
         Task::CLibrary(args) => c_library::run(&args),
         Task::Calculators(args) => calculators::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Package => package::check(),
         Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),
         Task::Measured(args) => measured::run(&args),
