@@ -80,7 +80,6 @@ impl<
     };
 
     /// Lends the tables to one decoder, which forgets what they hold.
-    #[inline(never)]
     pub fn lend(&mut self) -> Memory<'_> {
         const {
             assert!(SLOTS.is_power_of_two() && FLAGS.is_power_of_two() && RECENT.is_power_of_two());

@@ -185,6 +185,8 @@ impl Numbers {
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// Zeros at first, as all of a new machine: cleared at one go.
+#[repr(u8)]
 enum Mode {
     Header(Part),
     Map,
