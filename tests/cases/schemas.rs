@@ -85,13 +85,14 @@ pub(crate) fn check(args: &[&str], run: &Run) {
 
 /// Documents of the command that these words call.
 fn printed_by(args: &[&str]) -> Vec<&'static Published> {
-    // Flags may stand in front of the command.
-    let calls = |published: &Published, at: usize| {
-        published.commands.iter().any(|command| begins_with(&args[at..], command))
+    // Flags may stand in front of the command, and `demo fleet` is not `demo`: the words of the longest one count.
+    let words = |published: &Published, at: usize| {
+        let called = published.commands.iter().filter(|command| begins_with(&args[at..], command));
+        called.map(Vec::len).max().unwrap_or(0)
     };
-    let place = (0..args.len()).find(|at| PUBLISHED.iter().any(|one| calls(one, *at)));
-    let Some(at) = place else { return vec![] };
-    PUBLISHED.iter().filter(|published| calls(published, at)).collect()
+    let longest = |at: &usize| PUBLISHED.iter().map(|one| words(one, *at)).max().unwrap_or(0);
+    let Some(at) = (0..args.len()).find(|at| longest(at) > 0) else { return vec![] };
+    PUBLISHED.iter().filter(|published| words(published, at) == longest(&at)).collect()
 }
 
 fn begins_with(args: &[&str], command: &[String]) -> bool {
