@@ -13,7 +13,7 @@
 //! same wherever it comes from, also to those flags that want or exclude it.
 
 use std::any::TypeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Read as _;
@@ -37,10 +37,14 @@ const MAYBE_PATHS: [&str; 9] =
     ["cache", "drop", "from", "key", "pubkey", "retire", "revoke", "store", "to"];
 
 /// Flags that make no sense as a habit.
-const NEVER: [&str; 4] = ["help", "version", "config", "origin"];
+const NEVER: [&str; 5] = ["help", "version", "config", "origin", PROFILE];
 
 /// Variables that are read elsewhere.
-const OTHER_VARIABLES: [&str; 2] = ["WHITTLE_OPERATOR", "WHITTLE_STORE"];
+const OTHER_VARIABLES: [&str; 3] = ["WHITTLE_OPERATOR", PROFILE_VARIABLE, "WHITTLE_STORE"];
+
+/// The table of a file that holds one for each device profile, and the flag that names one.
+const PROFILE: &str = "profile";
+const PROFILE_VARIABLE: &str = "WHITTLE_PROFILE";
 
 /// What the text of a key begins with, which must not get into a message.
 const KEY_TEXT: &str = "-----BEGIN ";
@@ -101,8 +105,34 @@ pub(crate) struct Setting {
 impl Setting {
     /// It and where it comes from, in a line.
     pub(crate) fn told(&self) -> String {
-        format!("`--{}` is `{}`, says {}", self.flag, self.values.join(" "), self.origin)
+        format!("`--{}` is `{}`, says {}", self.flag, self.shown().join(" "), self.origin)
     }
+
+    /// The values without what nobody else shall read: passwords in addresses, and the words that a signer's program gets.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        let shown = |value: &String| match self.flag.as_str() {
+            "signer-cmd" => match value.split_once(' ') {
+                Some((program, _)) => format!("{program} …"),
+                None => value.clone(),
+            },
+            _ => without_login(value),
+        };
+        self.values.iter().map(shown).collect()
+    }
+}
+
+/// An address without the name and password that may stand in it, and without what is asked for behind it.
+fn without_login(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host.to_owned(), |(_, host)| format!("…@{host}"));
+    let path = path.split_once('?').map_or(path.to_owned(), |(path, _)| format!("{path}?…"));
+    format!("{scheme}://{host}{path}")
+}
+
+/// Whether some text is that of a key, which must not get into a message.
+pub(crate) fn is_key(text: &str) -> bool {
+    text.contains(KEY_TEXT)
 }
 
 /// The file and the environment.
@@ -111,6 +141,8 @@ pub(crate) struct Layers {
     file: Option<File>,
     /// By name.
     variables: BTreeMap<String, String>,
+    /// Name of the device profile whose tables count before the others.
+    profile: Option<String>,
     cautions: Vec<String>,
 }
 
@@ -118,6 +150,8 @@ pub(crate) struct Layers {
 #[derive(Debug)]
 struct File {
     path: PathBuf,
+    /// Names of device profiles.
+    profiles: BTreeSet<String>,
     values: BTreeMap<(String, String), Written>,
 }
 
@@ -128,13 +162,14 @@ struct Written {
 }
 
 impl Layers {
-    /// Reads the file that is named, or else the project's, and takes the variables that are ours.
+    /// Reads the file that is named, or else the project's, and takes the variables that are ours, of which one may name the profile.
     ///
     /// # Errors
     /// If a file cannot be read, is no TOML, or has a key that no command has, or if a variable holds a key itself; then nothing is
     /// taken for granted.
     pub(crate) fn read(
         named: Option<&Path>,
+        profile: Option<String>,
         here: &Path,
         variables: impl Iterator<Item = (OsString, OsString)>,
         commands: &Command,
@@ -160,8 +195,8 @@ impl Layers {
         let variables: BTreeMap<_, _> =
             variables.filter_map(ours).map(text).collect::<Result<_>>()?;
         for (name, value) in &variables {
-            if value.contains(KEY_TEXT) {
-                return Err(Error::KeyInVariable(name.clone()));
+            if is_key(value) {
+                return Err(Error::HoldsKey(name.clone()));
             }
             let is_known =
                 OTHER_VARIABLES.contains(&name.as_str()) || has_flag(commands, &flag_of(name));
@@ -169,7 +204,21 @@ impl Layers {
                 cautions.push(format!("`{name}` is no flag of any command"));
             }
         }
-        Ok(Self { file, variables, cautions })
+        let profile = profile.or_else(|| variables.get(PROFILE_VARIABLE).cloned());
+        if let Some(name) = &profile {
+            let is_there = file.as_ref().is_some_and(|file| file.profiles.contains(name));
+            if !is_there {
+                let profiles =
+                    file.map(|file| file.profiles.into_iter().collect()).unwrap_or_default();
+                return Err(Error::NoProfile { name: name.clone(), profiles });
+            }
+        }
+        Ok(Self { file, variables, profile, cautions })
+    }
+
+    /// Name of the device profile that was chosen, if any.
+    pub(crate) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
     }
 
     /// What has been passed over, and might surprise.
@@ -271,7 +320,13 @@ impl Layers {
             return Some(setting(vec![value.clone()], Origin::Variable(variable)));
         }
         let file = self.file.as_ref()?;
-        let written = tables(place).find_map(|table| file.values.get(&(table, flag.to_owned())))?;
+        let of_profile = self
+            .profile
+            .iter()
+            .flat_map(|name| tables(place).map(move |table| join(&join(PROFILE, name), &table)));
+        let mut all = of_profile.chain(tables(place));
+        let written =
+            all.find_map(|table| file.values.get(&(table.trim_end().to_owned(), flag.to_owned())))?;
         let values = written.values.iter().map(|value| file.relative(arg, value));
         Some(setting(values.collect(), Origin::File(file.path.clone(), written.line)))
     }
@@ -313,6 +368,15 @@ fn tables(place: &str) -> impl Iterator<Item = String> {
 
 fn join(place: &str, name: &str) -> String {
     if place.is_empty() { name.to_owned() } else { format!("{place} {name}") }
+}
+
+/// The name of the profile that a table belongs to, and its place without that.
+fn split_profile(place: &str) -> (Option<&str>, &str) {
+    let Some(rest) = place.strip_prefix(PROFILE).and_then(|rest| rest.strip_prefix(' ')) else {
+        return (None, place);
+    };
+    let (name, place) = rest.split_once(' ').unwrap_or((rest, ""));
+    (Some(name), place)
 }
 
 /// The file here, or the next one upwards within the repository, if this is one.
@@ -370,19 +434,31 @@ impl File {
             bad(line, error.message().to_owned())
         })?;
         let mut values = BTreeMap::new();
+        let mut profiles = BTreeSet::new();
         let mut left = vec![(String::new(), table.into_inner())];
-        while let Some((place, table)) = left.pop() {
+        while let Some((table_place, table)) = left.pop() {
+            let (profile, place) = split_profile(&table_place);
             for (key, value) in table {
                 let (line, name) = (line_at(key.span().start), key.into_inner().into_owned());
                 if let DeValue::Table(inner) = value.get_ref() {
-                    let place = join(&place, &name);
-                    let found = command_at(commands, &place);
-                    found.ok_or_else(|| bad(line, format!("there is no command `{place}`")))?;
-                    left.push((place, inner.clone()));
+                    if table_place == PROFILE {
+                        if name.is_empty() || name.contains(char::is_whitespace) {
+                            return Err(bad(line, format!("`{name}` is no name of a profile")));
+                        }
+                        profiles.insert(name.clone());
+                    } else if (profile, place, name.as_str()) != (None, "", PROFILE) {
+                        let place = join(place, &name);
+                        let found = command_at(commands, &place);
+                        found.ok_or_else(|| bad(line, format!("there is no command `{place}`")))?;
+                    }
+                    left.push((join(&table_place, &name), inner.clone()));
                     continue;
                 }
+                if table_place == PROFILE {
+                    return Err(bad(line, format!("`{name}` is no table of a profile's settings")));
+                }
                 let known =
-                    command_at(commands, &place).is_some_and(|command| has_flag(command, &name));
+                    command_at(commands, place).is_some_and(|command| has_flag(command, &name));
                 if !known {
                     let whose = if place.is_empty() {
                         "no command has"
@@ -398,10 +474,14 @@ impl File {
                         format!("`{name}` is no text, number, `true`, `false` or list of them"),
                     )
                 })?;
-                values.insert((place.clone(), name), Written { line, values: texts });
+                if texts.iter().any(|text| is_key(text)) {
+                    let holder = format!("{}:{line}", path.display());
+                    return Err(Error::HoldsKey(holder));
+                }
+                values.insert((table_place.clone(), name), Written { line, values: texts });
             }
         }
-        Ok(Self { path: path.to_owned(), values })
+        Ok(Self { path: path.to_owned(), profiles, values })
     }
 
     /// A path of the file, as seen from where the program runs.
@@ -491,7 +571,7 @@ mod tests {
         std::fs::write(&path, text).expect("it can be written");
         let variables =
             variables.iter().map(|(name, value)| (OsString::from(*name), OsString::from(*value)));
-        let layers = Layers::read(Some(&path), room.path(), variables, &commands());
+        let layers = Layers::read(Some(&path), None, room.path(), variables, &commands());
         let layers = layers
             .map_err(|error| error.to_string().replace(&room.path().display().to_string(), "."))?;
         let line: Vec<_> = ["whittle"].iter().chain(line).map(OsString::from).collect();
@@ -621,7 +701,8 @@ mod tests {
         let told = parsed("", &[("WHITTLE_KEY", key)], &["build"]).expect_err("no name");
         assert!(!told.contains("MC4CAQ") && told.contains("WHITTLE_KEY"), "{told}");
         let variables = [(OsString::from("WHITTLE_CHEKC"), OsString::from("1"))].into_iter();
-        let layers = Layers::read(None, Path::new("/"), variables, &commands()).expect("reads");
+        let layers =
+            Layers::read(None, None, Path::new("/"), variables, &commands()).expect("reads");
         assert_eq!(layers.cautions(), ["`WHITTLE_CHEKC` is no flag of any command"]);
     }
 

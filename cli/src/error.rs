@@ -49,14 +49,17 @@ pub(crate) enum Error {
     /// The project's file, and what is wrong with it.
     #[error("`{}`, line {line}: {why}", path.display())]
     BadConfig { path: PathBuf, line: usize, why: String },
+    /// A device profile that the project's file has not, and those that it has.
+    #[error("there is no device profile `{name}`{}", listed(profiles))]
+    NoProfile { name: String, profiles: Vec<String> },
     /// A file that should be the report of a build.
     #[error("`{}` has no measured deltas", path.display())]
     BadBuildReport { path: PathBuf, source: whittle_calculators::BadReport },
-    /// A variable that should name a key, and holds one.
+    /// A variable, a line of a file or an argument that should name a key, and holds one.
     #[error(
         "`{0}` holds the text of a key, where a file's name is wanted or `env:` and a variable's"
     )]
-    KeyInVariable(String),
+    HoldsKey(String),
     /// A setting of a switch, and where it stands.
     #[error("`--{flag}` is neither `true` nor `false` in {origin}")]
     BadSwitch { flag: String, origin: Origin },
@@ -136,6 +139,7 @@ impl Error {
             Self::BadJson { .. }
             | Self::TooLarge { .. }
             | Self::BadConfig { .. }
+            | Self::NoProfile { .. }
             | Self::BadSwitch { .. }
             | Self::Contradiction(_)
             | Self::NotBuilt(..)
@@ -147,7 +151,7 @@ impl Error {
                 Exit::Budget
             }
             Self::Explain(_) | Self::Program { .. } => Exit::BadInput,
-            Self::KeyInVariable(_) => Exit::Key,
+            Self::HoldsKey(_) => Exit::Key,
             Self::SelfCheck(_) | Self::Replay(_) => Exit::SelfCheck,
             Self::DoesNotGoOn { .. } => Exit::Paused,
             Self::Usage(_) => Exit::Usage,
@@ -282,6 +286,13 @@ impl Error {
         };
         Some(hint.to_owned())
     }
+}
+
+fn listed(profiles: &[String]) -> String {
+    if profiles.is_empty() {
+        return ": no file has a table `[profile.NAME]`".to_owned();
+    }
+    format!(", only `{}`", profiles.join("`, `"))
 }
 
 /// An error with all its causes, in one line.

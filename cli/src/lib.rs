@@ -47,6 +47,10 @@ struct Cli {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 
+    /// Device profile: what the tables `[profile.NAME]` of `whittle.toml` say counts before its others [default: `WHITTLE_PROFILE`].
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -100,13 +104,13 @@ fn run() -> ExitCode {
         };
     }
     let (printer, result) = match configured() {
-        Ok(Configured { line, settings, taken, cautions }) => {
+        Ok(Configured { line, settings, taken, profile, cautions }) => {
             let cli = parsed(line, &taken);
             let printer = Printer::new(cli.format, cli.talk());
             let started = Instant::now();
             taken.iter().for_each(|setting| printer.detail(|| setting.told()));
             cautions.iter().for_each(|caution| printer.note(&format!("caution: {caution}")));
-            let result = commands::run(&cli.command, &settings, &printer);
+            let result = commands::run(&cli.command, &settings, profile.as_deref(), &printer);
             printer.detail(|| format!("took {}", time::milliseconds(started.elapsed())));
             (printer, result)
         }
@@ -137,17 +141,26 @@ struct Configured {
     settings: Vec<Setting>,
     /// What of that was added.
     taken: Vec<Setting>,
+    /// Name of the device profile that was chosen.
+    profile: Option<String>,
     cautions: Vec<String>,
 }
 
 fn configured() -> error::Result<Configured> {
     let commands = Cli::command();
     let here = std::env::current_dir().unwrap_or_default();
-    let layers = Layers::read(named_file().as_deref(), &here, std::env::vars_os(), &commands)?;
+    let profile = value_of("--profile").and_then(|name| name.into_string().ok());
+    let variables = std::env::vars_os();
+    let layers = Layers::read(named_file().as_deref(), profile, &here, variables, &commands)?;
     let given: Vec<_> = std::env::args_os().collect();
+    // What the parser says of an argument shows it.
+    if let Some(place) = given.iter().position(|word| config::is_key(&word.to_string_lossy())) {
+        return Err(error::Error::HoldsKey(format!("argument {place}")));
+    }
     let (line, taken) = layers.complete(&given, &commands)?;
     let settings = layers.settings(&commands);
-    Ok(Configured { line, settings, taken, cautions: layers.cautions().to_vec() })
+    let (profile, cautions) = (layers.profile().map(str::to_owned), layers.cautions().to_vec());
+    Ok(Configured { line, settings, taken, profile, cautions })
 }
 
 /// The file that the command line names: it must be known before that is parsed.

@@ -37,6 +37,14 @@ pub enum Mismatch {
     /// It is refused.
     #[error("it is refused")]
     Refused(#[source] Refusal),
+    /// The policy at hand is another one.
+    #[error("it was decided by policy {wanted}, this one is {got}")]
+    Policy {
+        /// Digest of the policy at hand.
+        got: String,
+        /// Digest of the one that was agreed on.
+        wanted: String,
+    },
     /// The policy was asked with something else.
     #[error("the policy was asked with {logged}, now it is {replayed}")]
     Snapshot {
@@ -76,6 +84,9 @@ pub fn replay<'a>(
     let differs = |sequence, why| Difference { sequence, why };
     let first = entries.next().ok_or_else(|| differs(0, Mismatch::Empty))?;
     let Input::Start(terms) = &first.input else { return Err(differs(0, Mismatch::NoStart)) };
+    if let Some(got) = policy.map(Policy::digest).filter(|got| *got != terms.policy) {
+        return Err(differs(0, Mismatch::Policy { got, wanted: terms.policy.clone() }));
+    }
     // What was quarantined then is not known now; that it has started says that it was not.
     let (mut rollout, started) = Rollout::start((**terms).clone(), first.at_s, &BTreeSet::new())
         .map_err(|bad| differs(0, Mismatch::Terms(bad)))?;

@@ -178,6 +178,35 @@ fn every_page_of_the_book_is_listed_and_there() {
 }
 
 #[test]
+fn each_kind_of_device_has_settings_and_budgets_of_its_own() {
+    let shop = Workshop::new();
+    shop.write(
+        "whittle.toml",
+        b"product = \"thermostat\"\nkey = \"keys/release.key.pem\"\n[build]\ntarget = \"3.bin\"\ntarget-version = \"2.4.1\"\n\
+          base = [\"2.bin\"]\nmax-delta-bytes = \"64K\"\n[profile.tiny]\ndevice-ram = \"16K\"\n[profile.tiny.build]\n\
+          max-delta-bytes = \"10\"\n[profile.gateway]\nmax-delta-bytes = \"32K\"\n",
+    );
+    let build = |args: &[&str]| shop.whittle(&[&["build", "--out"], args].concat());
+    build(&["plain"]).ok();
+    let gateway = build(&["gateway", "--profile", "gateway", "--format", "json"]).ok().json();
+    // Of the file, the profile's tables count before the others, the command's before the general ones.
+    assert_eq!(gateway["budgets"]["profile"], "gateway");
+    assert_eq!(gateway["budgets"]["checks"][0]["limit"], 32 << 10);
+    let tiny = build(&["tiny", "--profile", "tiny", "--budget-markdown", "tiny.md"]);
+    assert_eq!(tiny.code, 7, "{tiny:?}");
+    assert!(String::from_utf8(shop.read("tiny.md")).expect("text").contains("tiny"));
+    build(&["roomy", "--profile", "tiny", "--max-delta-bytes", "64K"]).ok();
+    let by_variable = command(&shop.path("."), &["build", "--out", "never"])
+        .env("WHITTLE_PROFILE", "tiny")
+        .output()
+        .expect("runs");
+    assert_eq!(by_variable.status.code(), Some(7), "{by_variable:?}");
+    let unknown = build(&["never", "--profile", "tinny"]);
+    assert_eq!(unknown.code, 4, "{unknown:?}");
+    assert!(unknown.stderr.contains("no device profile `tinny`, only `gateway`, `tiny`"));
+}
+
+#[test]
 fn the_reference_of_commands_is_what_they_say() {
     let shop = Workshop::new();
     let page = shop.whittle(&["man", "--reference"]).ok().stdout;

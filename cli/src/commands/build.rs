@@ -192,15 +192,15 @@ fn in_place(args: &Args) -> Result<Option<InPlaceRoom>> {
     }
 }
 
-pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+pub(crate) fn run(args: &Args, profile: Option<&str>, printer: &Printer) -> Result {
     let signer = args.signer.signer("release")?;
     let request = request(args, &*signer, printer)?;
-    let Some(out) = &args.out else { return emit_tbs(args, &request, printer) };
+    let Some(out) = &args.out else { return emit_tbs(args, profile, &request, printer) };
     let compare_only = args.check && directory::check_free(out).is_err() && out.is_dir();
     if !compare_only {
         directory::check_free(out)?;
     }
-    tell_overfull_slot(args, &request)?;
+    tell_overfull_slot(args, profile, &request)?;
     // What is compared with what is there must be made for that.
     let cache = if compare_only { Cache::None } else { Cache::open(args)? };
     let built = with_progress(&request, printer, |request, progress| {
@@ -210,7 +210,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         printer.note(&trouble);
     }
     // Nothing is written of a release that takes more than it may.
-    let checked = check_budgets(args, &request.profile, &built.report)?;
+    let checked = check_budgets(args, profile, &request.profile, &built.report)?;
     if compare_only {
         directory::compare(out, &built.files)?;
     } else if args.check {
@@ -230,12 +230,17 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
 }
 
 /// Builds everything but the signatures.
-fn emit_tbs(args: &Args, request: &Request<'_>, printer: &Printer) -> Result {
+fn emit_tbs(
+    args: &Args,
+    profile: Option<&str>,
+    request: &Request<'_>,
+    printer: &Printer,
+) -> Result {
     let Some(directory) = &args.signer.emit_tbs else {
         return Err(Error::Usage("`--out` is wanted".to_owned()));
     };
     directory::check_free(directory)?;
-    tell_overfull_slot(args, request)?;
+    tell_overfull_slot(args, profile, request)?;
     let cache = Cache::open(args)?;
     let unsigned = with_progress(request, printer, |request, progress| {
         build::prepare(request, cache.as_dyn(), progress)
@@ -243,7 +248,7 @@ fn emit_tbs(args: &Args, request: &Request<'_>, printer: &Printer) -> Result {
     if let Some(trouble) = cache.trouble() {
         printer.note(&trouble);
     }
-    check_budgets(args, &request.profile, unsigned.report())?;
+    check_budgets(args, profile, &request.profile, unsigned.report())?;
     tell(unsigned.report(), printer);
     tell_wanted(&detached::emit(&unsigned, args.signer.public_key()?, directory)?, printer)
 }
@@ -296,14 +301,19 @@ fn request<'a>(args: &Args, signer: &'a dyn Signer, printer: &Printer) -> Result
 }
 
 /// Holds the release against its budgets, if there are any, and tells everybody who wants to know.
-fn check_budgets(args: &Args, profile: &DeviceProfile, report: &Report) -> Result<Option<Checked>> {
+fn check_budgets(
+    args: &Args,
+    name: Option<&str>,
+    profile: &DeviceProfile,
+    report: &Report,
+) -> Result<Option<Checked>> {
     let Args { max_delta_bytes, max_ratio, max_patcher_ram, budget_markdown, .. } = args;
     let is_wanted = max_delta_bytes.or(*max_patcher_ram).is_some() || max_ratio.is_some();
     if !is_wanted && budget_markdown.is_none() {
         return Ok(None);
     }
     let budgets = Budgets {
-        profile: None,
+        profile: name.map(str::to_owned),
         max_delta_bytes: *max_delta_bytes,
         max_ratio: *max_ratio,
         slot_size: args.slot_size,
@@ -316,12 +326,16 @@ fn check_budgets(args: &Args, profile: &DeviceProfile, report: &Report) -> Resul
 }
 
 /// Tells of a target that is larger than its slot, which is refused before there is a release to hold against any budget.
-fn tell_overfull_slot(args: &Args, request: &Request<'_>) -> Result {
-    let checked = overfull_slot(request.profile.slot_bytes, request.target.size().into());
+fn tell_overfull_slot(args: &Args, profile: Option<&str>, request: &Request<'_>) -> Result {
+    let checked = overfull_slot(profile, request.profile.slot_bytes, request.target.size().into());
     checked.map_or(Ok(()), |checked| tell_budgets(args, &checked))
 }
 
-fn overfull_slot(slot_bytes: Option<u64>, target_bytes: u64) -> Option<Checked> {
+fn overfull_slot(
+    profile: Option<&str>,
+    slot_bytes: Option<u64>,
+    target_bytes: u64,
+) -> Option<Checked> {
     let limit = slot_bytes.filter(|slot| target_bytes > *slot)?;
     let check = Check {
         budget: Budget::SlotSize,
@@ -331,7 +345,7 @@ fn overfull_slot(slot_bytes: Option<u64>, target_bytes: u64) -> Option<Checked> 
         actual: Figure::Bytes(target_bytes),
         passed: false,
     };
-    Some(Checked { profile: None, passed: false, checks: vec![check] })
+    Some(Checked { profile: profile.map(str::to_owned), passed: false, checks: vec![check] })
 }
 
 /// Writes the table of budgets, and annotations where GitHub reads them.
@@ -565,9 +579,9 @@ mod tests {
 
     #[test]
     fn a_target_that_does_not_fit_its_slot_is_a_budget_that_is_exceeded() {
-        assert!(overfull_slot(None, 1 << 30).is_none());
-        assert!(overfull_slot(Some(4096), 4096).is_none());
-        let checked = overfull_slot(Some(4096), 4097).unwrap();
+        assert!(overfull_slot(None, None, 1 << 30).is_none());
+        assert!(overfull_slot(None, Some(4096), 4096).is_none());
+        let checked = overfull_slot(None, Some(4096), 4097).unwrap();
         let row = "| ❌ | slot_size | - | 4096 bytes | 4097 bytes | `image` |";
         assert!(checked.markdown().lines().any(|line| line == row), "{}", checked.markdown());
         assert_eq!(checked.github_annotations().len(), 1);

@@ -38,7 +38,7 @@ struct Entry<'a> {
     /// Name of the flag, without dashes.
     flag: &'a str,
     /// Its values, as a command line would have them; empty for a switch that is off.
-    values: &'a [String],
+    values: Vec<String>,
     /// Where that comes from: a file with the line, a variable; absent without `--origin`.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<String>,
@@ -53,7 +53,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
             .map(|setting| Entry {
                 command: &setting.command,
                 flag: &setting.flag,
-                values: &setting.values,
+                values: setting.shown(),
                 origin: entry(setting),
             })
             .collect(),

@@ -251,7 +251,7 @@ fn export_suit(file: &Path, delivery: &Delivery, args: &Args, printer: &Printer)
     for part in delivery.parts().iter().filter(|part| lacks_notes(part)) {
         let product = part.release.index().release.product;
         printer.note(&format!(
-            "note: the notes of `{product}` are too long or no text, so only their hash is in the envelope"
+            "note: the notes of `{product}` are too long or no text, so they are not in the envelope"
         ));
     }
     printer.result(&view, |view| {

@@ -89,7 +89,12 @@ pub(crate) enum Command {
     Man(man::Args),
 }
 
-pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) -> Result {
+pub(crate) fn run(
+    command: &Command,
+    settings: &[Setting],
+    profile: Option<&str>,
+    printer: &Printer,
+) -> Result {
     let whole = <crate::Cli as clap::CommandFactory>::command;
     match command {
         Command::Demo(args) => demo::run(args, printer),
@@ -97,7 +102,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Keygen(args) => keygen::run(args, printer),
         Command::Pubkey(args) => pubkey::run(args, printer),
         Command::Base(command) => base::run(command, printer),
-        Command::Build(args) => build::run(args, printer),
+        Command::Build(args) => build::run(args, profile, printer),
         Command::Bundle(command) => bundle::run(command, printer),
         Command::Completions(args) => completions::run(args, whole(), printer),
         Command::Config(command) => config::run(command, settings, printer),

@@ -315,16 +315,18 @@ fn notes(parts: &[Part]) -> Option<String> {
     (!all.is_empty()).then(|| all.join("\n"))
 }
 
-/// A domain as DNS has it: labels of letters of any script, digits and hyphens.
+/// A domain as DNS has it: labels of letters, digits and hyphens. Small letters only, for the vendor's id is made of these very bytes.
 fn check_domain(domain: &str) -> Result<()> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.chars().all(|sign| sign.is_alphanumeric() || sign == '-')
+            && label.chars().all(|sign| matches!(sign, 'a'..='z' | '0'..='9' | '-'))
     };
     if domain.len() <= 253 && domain.contains('.') && domain.split('.').all(is_label) {
         return Ok(());
     }
-    let why = format!("is not one such as `example.com`: `{domain}`");
+    let why = format!(
+        "is not one such as `example.com` or `xn--bcher-kva.example`, in small letters: `{domain}`"
+    );
     Err(Error::Unusable { what: "the vendor's domain", why })
 }
 

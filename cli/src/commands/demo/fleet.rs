@@ -25,8 +25,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value = "1")]
     seed: u64,
 
-    /// How many devices there are.
-    #[arg(long, value_name = "N", default_value = "500")]
+    /// How many devices there are, 50 to 5000.
+    #[arg(long, value_name = "N", default_value = "500", value_parser = clap::value_parser!(u32).range(50..=5000))]
     devices: u32,
 }
 
