@@ -183,6 +183,37 @@ fn simulation() {
 }
 
 #[test]
+fn firmware_in_c() {
+    Page {
+        file: "examples/c/README.md",
+        // What the example's own test builds, too.
+        before: "cp $TREE/examples/c/* .; mkdir -p build $TREE/target/c-example/cargo
+            ln -s $TREE/target/c-example/cargo build/",
+        instead: &[
+            ("cargo install --locked --path ../../cli", "whittle --version"),
+            ("images=../..", "images=$TREE"),
+            ("make run", "make ROOT=$TREE run"),
+        ],
+    }
+    .run();
+}
+
+#[test]
+fn the_first_hour_of_who_writes_firmware() {
+    Page {
+        file: "docs/tutorial-firmware.md",
+        before: "export WHITTLE=$TREE CARGO_TARGET_DIR=$TREE/target/tutorial",
+        instead: &[
+            // The same versions each time.
+            ("new thermostat", "new thermostat; cp $TREE/examples/device/Cargo.lock thermostat"),
+            ("add whittle-patcher-nostd", "add --path $TREE/patcher-nostd"),
+            ("firmware=target", "firmware=$CARGO_TARGET_DIR"),
+        ],
+    }
+    .run();
+}
+
+#[test]
 fn the_first_hour_of_who_builds_releases() {
     Page {
         file: "docs/tutorial-pipeline.md",
@@ -330,6 +361,7 @@ firmware() {
 }
 UNSIGNED="--product thermostat --target new.bin --target-version 2.4.1 --base b3.bin --base b2.bin --base b1.bin"
 BUILD="$UNSIGNED --key keys/release.key.pem"
+set -a
 "#;
 
 /// Keeps the state of the shell.
