@@ -11,7 +11,10 @@ pub(crate) fn run() -> Result<()> {
         "benches",
         "examples/decode-bench",
         "examples/device",
+        "examples/embassy",
+        "examples/mps2",
         "examples/receiver",
+        "examples/rtic",
         "tests/bare-device",
         "tests/embassy-comparison",
     ];
@@ -38,6 +41,7 @@ pub(crate) fn run() -> Result<()> {
     policies::check()?;
     calculators::check()?;
     check_decode_bench()?;
+    check_frameworks()?;
     bare_device::check()?;
     measured::check()?;
     shell::run(
@@ -56,6 +60,18 @@ fn check_decode_bench() -> Result<()> {
             ["check", "--quiet", "--locked", "--features", "semihosting", "--target", target];
         let target_dir = ["--target-dir", "../../target/decode-bench"];
         shell::run_in(&directory, "cargo", &[&args[..], &target_dir].concat())?;
+    }
+    Ok(())
+}
+
+/// The thermostat under embassy and RTIC; their tests run it.
+fn check_frameworks() -> Result<()> {
+    for example in ["embassy", "rtic"] {
+        let directory = shell::root().join("examples").join(example);
+        let clippy = ["clippy", "--quiet", "--release", "--locked", "--bins", "--features", "two"];
+        let in_target =
+            ["--target-dir", &format!("../../target/{example}"), "--", "-D", "warnings"];
+        shell::run_in(&directory, "cargo", &[&clippy[..], &in_target].concat())?;
     }
     Ok(())
 }

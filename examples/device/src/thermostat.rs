@@ -64,7 +64,7 @@ impl Thermostat {
         let (degrees, tenths) = (read / 10, read % 10);
         let heater = if self.is_heating { "on" } else { "off" };
         if cfg!(feature = "two") {
-            let duty = self.heated * 100 / self.readings;
+            let duty = self.heated * 100 / self.readings.max(1);
             println!("thermostat: room={degrees}.{tenths} heater={heater} duty={duty}%");
         } else {
             println!("thermostat: room={degrees}.{tenths} heater={heater}");
