@@ -202,12 +202,19 @@ fn firmware_in_c() {
 fn the_first_hour_of_who_writes_firmware() {
     Page {
         file: "docs/tutorial-firmware.md",
-        before: "export WHITTLE=$TREE CARGO_TARGET_DIR=$TREE/target/tutorial",
+        // What is compiled for the examples' own tests is compiled, but their programs stay as they are.
+        before: "export WHITTLE=$TREE CARGO_TARGET_DIR=$TREE/target/tutorial
+            export CARGO_BUILD_BUILD_DIR=$TREE/target/device",
         instead: &[
             // The same versions each time.
             ("new thermostat", "new thermostat; cp $TREE/examples/device/Cargo.lock thermostat"),
             ("add whittle-patcher-nostd", "add --path $TREE/patcher-nostd"),
             ("firmware=target", "firmware=$CARGO_TARGET_DIR"),
+            (
+                "cd ../under-embassy",
+                "cd ../under-embassy; CARGO_BUILD_BUILD_DIR=$TREE/target/embassy",
+            ),
+            ("cd ../under-rtic", "cd ../under-rtic; CARGO_BUILD_BUILD_DIR=$TREE/target/rtic"),
         ],
     }
     .run();
