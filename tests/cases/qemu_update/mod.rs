@@ -56,6 +56,9 @@ under_both_frameworks! {
     a_good_release_is_committed,
     a_release_that_crashes_is_rolled_back,
     a_release_that_hangs_is_rolled_back,
+    a_release_that_fails_its_health_check_is_rolled_back,
+    a_release_that_misses_its_deadline_is_rolled_back,
+    a_transfer_that_goes_wrong_ends_with_the_full_image,
     a_power_cut_in_each_step_loses_nothing,
 }
 

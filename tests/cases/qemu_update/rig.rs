@@ -74,40 +74,30 @@ pub(super) struct Firmware {
 impl Firmware {
     pub(super) fn for_cortex_m4() -> &'static Self {
         static FIRMWARE: OnceLock<Firmware> = OnceLock::new();
-        FIRMWARE.get_or_init(|| Self::build("device", CORTEX_M4, &layout::MPS2, &Second::ALL))
+        FIRMWARE.get_or_init(|| Self::build("device", CORTEX_M4, &layout::MPS2))
     }
 
     pub(super) fn for_rv32() -> &'static Self {
         static FIRMWARE: OnceLock<Firmware> = OnceLock::new();
-        FIRMWARE.get_or_init(|| Self::build("device", RV32, &layout::VIRT, &Second::ALL))
+        FIRMWARE.get_or_init(|| Self::build("device", RV32, &layout::VIRT))
     }
 
     pub(super) fn under_embassy() -> &'static Self {
         static FIRMWARE: OnceLock<Firmware> = OnceLock::new();
-        FIRMWARE.get_or_init(|| Self::build_under("embassy"))
+        FIRMWARE.get_or_init(|| Self::build("embassy", CORTEX_M4, &layout::MPS2))
     }
 
     pub(super) fn under_rtic() -> &'static Self {
         static FIRMWARE: OnceLock<Firmware> = OnceLock::new();
-        FIRMWARE.get_or_init(|| Self::build_under("rtic"))
+        FIRMWARE.get_or_init(|| Self::build("rtic", CORTEX_M4, &layout::MPS2))
     }
 
     pub(super) fn target(&self) -> &'static str {
         self.board.target
     }
 
-    /// The same thermostat under a framework; what goes wrong in its health checks goes wrong in the same lines.
-    fn build_under(framework: &str) -> Self {
-        Self::build(framework, CORTEX_M4, &layout::MPS2, &Second::ALL[..3])
-    }
-
-    /// The boot loader of `examples/device`, and an example's application with these second releases.
-    fn build(
-        example: &str,
-        board: Board,
-        memory: &layout::Board,
-        seconds: &[(Second, &str)],
-    ) -> Self {
+    /// The boot loader of `examples/device`, and an example's application.
+    fn build(example: &str, board: Board, memory: &layout::Board) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let elf = |(example, binary), feature| {
             let to = directory.path().join(binary);
@@ -119,13 +109,13 @@ impl Firmware {
         let image = application("");
         let (_, full) = release(load_address, &image, None, "1.0.0", 1);
         let one = Release { full, delta: Vec::new(), image };
-        let two = seconds.iter().map(|&(second, feature)| {
+        let two = Second::ALL.map(|(second, feature)| {
             let image = application(feature);
             let (delta, full) = release(load_address, &image, Some(&one.image), "2.0.0", 2);
             (second, Release { image, full, delta })
         });
-        let two = two.collect();
-        Self { board, boot_loader: elf(("device", "boot-loader"), ""), one, two }
+        let boot_loader = elf(("device", "boot-loader"), "");
+        Self { board, boot_loader, one, two: BTreeMap::from(two) }
     }
 }
 
