@@ -5,12 +5,12 @@
 use serde::Serialize;
 
 use crate::savings::{self, Megabyte};
-use crate::stages;
 use crate::words::{hours, number, percent, short_percent, usd, usd_exactly};
-use crate::{poisson, presets};
+use crate::{poisson, presets, stages};
 
 /// A figure of the chapter, and what comes out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Difference {
     /// The calculator that it is about: `savings` or `stages`.
     pub calculator: &'static str,

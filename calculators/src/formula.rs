@@ -6,6 +6,7 @@ use crate::words;
 
 /// A value, and how it came about.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Formula {
     /// Name of the value: that of the field of the outcome.
     pub key: &'static str,

@@ -6,6 +6,7 @@ use crate::stages::{self, Percents, RatePer, Stage, Watched};
 
 /// Inputs that have a name.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Preset<Inputs> {
     /// The name.
     pub name: &'static str,

@@ -352,6 +352,10 @@ impl File {
         if text.len() as u64 > MOST_BYTES {
             return Err(Error::TooLarge { path: path.to_owned(), limit: MOST_BYTES });
         }
+        Self::parse(path, &text, commands)
+    }
+
+    fn parse(path: &Path, text: &str, commands: &Command) -> Result<Self> {
         let bad = |line, why: String| Error::BadConfig { path: path.to_owned(), line, why };
         let line_at =
             |offset: usize| 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
@@ -361,7 +365,7 @@ impl File {
                 "the name of its directory is not UTF-8, and paths are relative to it".to_owned(),
             ));
         }
-        let table = DeTable::parse(&text).map_err(|error| {
+        let table = DeTable::parse(text).map_err(|error| {
             let line = line_at(error.span().map_or(0, |span| span.start));
             bad(line, error.message().to_owned())
         })?;
@@ -410,6 +414,14 @@ impl File {
         let directory = self.path.parent().unwrap_or(Path::new(""));
         directory.join(value).to_string_lossy().into_owned()
     }
+}
+
+/// Checks the text of a file against these commands.
+///
+/// # Errors
+/// What reading a file with this text would end in.
+pub(crate) fn check(text: &str, commands: &Command) -> Result<()> {
+    File::parse(Path::new(FILE), text, commands).map(|_| ())
 }
 
 fn is_path(arg: &Arg) -> bool {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use whittle_delta::EncodeError;
+use whittle_demo::DemoError;
+use whittle_export::Error as ExportError;
 use whittle_fleet::DriverError;
 use whittle_metrics::BadFile;
 use whittle_metrics::prometheus::BadSource;
@@ -23,6 +25,9 @@ pub(crate) enum Error {
     Release(#[from] ReleaseError),
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// A release is not what it is exported as, or cannot be.
+    #[error(transparent)]
+    Export(ExportError),
     #[error("`{policy}` is not a policy")]
     Policy {
         /// As it was named on the command line.
@@ -66,6 +71,8 @@ pub(crate) enum Error {
     BadScenario { path: PathBuf, why: String },
     #[error(transparent)]
     Simulation(whittle_simulation::RunError),
+    #[error(transparent)]
+    Demo(Box<DemoError>),
     /// A store that should have a rollout is not there.
     #[error("there is no store `{0}`")]
     NoStore(String),
@@ -116,6 +123,10 @@ impl Error {
         match self {
             Self::Release(error) => error.culprit().into(),
             Self::Publish(error) => error.culprit().into(),
+            Self::Export(ExportError::Unusable { .. }) => Exit::Usage,
+            Self::Export(ExportError::Order(_)) => Exit::BadInput,
+            // What was just made cannot be read back.
+            Self::Export(_) => Exit::SelfCheck,
             Self::Policy { source, .. } => match source.as_ref() {
                 LoadError::Describe(error) => call_exit(error),
                 LoadError::NotCompiled { .. } => Exit::Budget,
@@ -147,6 +158,7 @@ impl Error {
             Self::BadFigures(_) | Self::BadSource(_) => Exit::BadInput,
             Self::Unread(_) | Self::FleetBusy(_) => Exit::Io,
             Self::Stdout(_) | Self::NoTool { .. } | Self::NoStore(_) => Exit::Io,
+            Self::Demo(error) => demo_exit(error),
             Self::Json(_) | Self::Simulation(_) => Exit::Internal,
         }
     }
@@ -278,6 +290,15 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+impl From<ExportError> for Error {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Release(error) => Self::Release(error),
+            error => Self::Export(error),
+        }
+    }
+}
+
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         Self::Session(error.into())
@@ -343,5 +364,18 @@ fn load_hint(error: &LoadError) -> Option<&'static str> {
         ),
         LoadError::WrongWorld { .. } => Some("build it against `wit/policy.wit`"),
         _ => None,
+    }
+}
+
+/// A demo brings everything along, so that what goes wrong is the machine's doing, or ours.
+fn demo_exit(error: &DemoError) -> Exit {
+    match error {
+        DemoError::Devices { .. } => Exit::Usage,
+        DemoError::Io { .. } => Exit::Io,
+        DemoError::Release(error) => error.culprit().into(),
+        DemoError::Publish(error) => error.culprit().into(),
+        DemoError::Session(error) => session_exit(error),
+        DemoError::Fleet(error) => fleet_exit(error),
+        _ => Exit::Internal,
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod exit;
 mod printer;
+mod schema;
 mod time;
 mod values;
 mod words;
@@ -62,6 +63,17 @@ impl Cli {
 
 /// The argument by which this program compiles a policy for another one of its kind, and nobody else.
 pub(crate) const COMPILE: &str = "compile-policy-for-parent";
+
+/// Checks the text of a `whittle.toml`, as every command does before anything else.
+///
+/// # Errors
+/// What is wrong, beginning with `line ` and its number.
+pub fn check_config(text: &str) -> Result<(), String> {
+    match config::check(text, &Cli::command()) {
+        Err(error::Error::BadConfig { line, why, .. }) => Err(format!("line {line}: {why}")),
+        other => other.map_err(|error| error.to_string()),
+    }
+}
 
 /// Runs the command line of this process.
 #[must_use]

@@ -5,12 +5,14 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::schema::Printed;
 
 /// Version of every JSON document on standard output; raised when a field changes its meaning or goes.
-const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -41,16 +43,24 @@ pub(crate) struct Printer {
 }
 
 /// Why there is no result, in place of one.
-#[derive(Serialize)]
-struct Failure {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Failure {
+    /// What went wrong.
     error: String,
+    /// Why, the nearest cause first.
     causes: Vec<String>,
+    /// What may help; none if nothing is known.
     hint: Option<String>,
+    /// The code with which the command ends.
+    #[schemars(range(min = 1, max = 9))]
     exit_code: u8,
 }
 
-#[derive(Serialize)]
-struct Document<'a, T> {
+// Without a description, it has that of its result.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Document<'a, T> {
+    /// Version of all documents; raised when a field changes its meaning or goes.
+    #[schemars(extend("const" = SCHEMA))]
     schema: u32,
     #[serde(flatten)]
     result: &'a T,
@@ -62,7 +72,7 @@ impl Printer {
     }
 
     /// Writes a result: as JSON, or as the text that `human` makes of it.
-    pub(crate) fn result<T: Serialize>(
+    pub(crate) fn result<T: Printed>(
         &self,
         result: &T,
         human: impl FnOnce(&T) -> String,
@@ -83,6 +93,11 @@ impl Printer {
     /// Whether results are wanted as JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
+    }
+
+    /// Whether nothing is to be said besides results and errors.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.talk == Talk::Quiet
     }
 
     /// Clears the terminal, for a page that takes the place of the one before.

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use whittle_rollout::calendar::{Offset, Zone};
 
+use crate::error::{Error, Result};
+
 /// Now, in seconds from 1970, UTC.
 pub(crate) fn now_s() -> u64 {
     // A clock before 1970 is not set; the engine refuses what lies before its last entry.
@@ -67,6 +69,12 @@ pub(crate) fn shown(at_s: u64) -> String {
     )
 }
 
+/// A time for programs, such as `2026-11-26T12:00:00Z`.
+pub(crate) fn rfc3339(at_s: u64) -> Result<String> {
+    let at = i64::try_from(at_s).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    at.map(|at| at.to_string()).ok_or_else(|| Error::Usage(format!("{at_s} is no time")))
+}
+
 /// A length of time for people, in its two largest units.
 pub(crate) fn length(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
@@ -120,6 +128,7 @@ mod tests {
         assert_eq!(parse("2026-11-26T12:00:00Z"), Ok(1_795_694_400));
         assert_eq!(parse("2026-11-26T13:00:00+01:00"), Ok(1_795_694_400));
         assert_eq!(shown(1_795_694_400), "2026-11-26 12:00:00 UTC");
+        assert_eq!(rfc3339(1_795_694_400).expect("a time"), "2026-11-26T12:00:00Z");
         for wrong in ["", "noon", "2026-11-26", "-1", "1969-01-01T00:00:00Z"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -396,7 +396,6 @@ impl Account<'_> {
         let encoded = &self.explained.encoded;
         let class = encoded.payload.first().and_then(|code| Class::from_code(*code));
         Report {
-            schema: 1,
             base_bytes: self.images.base.len() as u64,
             target_bytes: self.images.target.len() as u64,
             payload_bytes: encoded.payload.len() as u64,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What bits are spent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Code of which only addresses have changed, or its place.

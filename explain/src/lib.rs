@@ -19,7 +19,6 @@
 //! target.splice(8000..8000, *b"built Nov 24 2025 at 16:00:00");
 //! let images = Images { base: &base, target: &target, base_program: None, target_program: None };
 //! let report = explain(&images, &Options::default(), &|_| {})?;
-//! assert_eq!(report.schema, 1);
 //! assert!(report.payload_bytes < 60);
 //! println!("{}", whittle_explain::text::render(&report, 100));
 //! # Ok::<(), whittle_explain::Error>(())

@@ -7,9 +7,8 @@ use crate::stamp::StampKind;
 
 /// Why a delta is as big as it is. Sizes that are fractions come of bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
-    /// Version of this document; raised when a field changes its meaning or goes.
-    pub schema: u32,
     /// Size of the base in bytes.
     pub base_bytes: u64,
     /// Size of the target in bytes.
@@ -44,6 +43,7 @@ pub struct Report {
 
 /// Bytes by what the coder told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct How {
     /// Memory class, instruction set, where the images lie.
     pub header: f64,
@@ -63,6 +63,7 @@ pub struct How {
 
 /// What a kind of change costs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KindCost {
     /// Which kind.
     pub kind: Kind,
@@ -74,14 +75,15 @@ pub struct KindCost {
 
 /// What a section costs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SectionCost {
     /// Its name; none for what is in no section.
     pub name: Option<String>,
-    /// Its size in bytes, and that of the base's section with its name.
+    /// Its size in bytes.
     pub size: u64,
-    /// Size of the base's section with its name.
+    /// Size of the base's section with its name, in bytes.
     pub base_size: Option<u64>,
-    /// How far its address has moved.
+    /// How far its address has moved, in bytes.
     pub moved_by: Option<i64>,
     /// Bytes of the payload.
     pub bytes: f64,
@@ -93,6 +95,7 @@ pub struct SectionCost {
 
 /// What has become of a function or a constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Nothing.
@@ -120,6 +123,7 @@ impl Change {
 
 /// What a function or a constant costs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SymbolCost {
     /// Its name as people write it.
     pub name: String,
@@ -131,9 +135,9 @@ pub struct SymbolCost {
     pub change: Change,
     /// Its size in bytes.
     pub size: u64,
-    /// Its size in the base.
+    /// Its size in the base, in bytes.
     pub base_size: Option<u64>,
-    /// How far its address has moved.
+    /// How far its address has moved, in bytes.
     pub moved_by: Option<i64>,
     /// Bytes of the payload.
     pub bytes: f64,
@@ -147,6 +151,7 @@ pub struct SymbolCost {
 
 /// What a stretch of the target costs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegionCost {
     /// Offset of its first byte.
     pub offset: u64,
@@ -160,6 +165,7 @@ pub struct RegionCost {
 
 /// A stretch in which costs lie close together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunCost {
     /// Offset of its first byte.
     pub offset: u64,
@@ -179,6 +185,7 @@ pub struct RunCost {
 
 /// What a build stamp costs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StampCost {
     /// What it is.
     pub kind: StampKind,
@@ -192,6 +199,7 @@ pub struct StampCost {
 
 /// How a saving is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Basis {
     /// A target without it was encoded.
@@ -202,6 +210,7 @@ pub enum Basis {
 
 /// What would make the delta smaller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Advice {
     /// A short name, for scripts.
     pub id: String,

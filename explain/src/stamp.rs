@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a stamp is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum StampKind {
     /// A date.

@@ -46,6 +46,7 @@ pub trait Surroundings {
 
 /// What a driver did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
     /// What was changed, in the order in which it was; empty if all was so already.
     pub changed: Vec<Change>,
@@ -59,6 +60,7 @@ pub struct Report {
 
 /// Something that was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Change {
     /// What was done.
     pub kind: ChangeKind,
@@ -71,6 +73,7 @@ pub struct Change {
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ChangeKind {
     /// A signed document was published.

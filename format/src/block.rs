@@ -44,6 +44,7 @@ impl BlockLayout {
     }
 
     /// The same where the block size is known to be within the limits.
+    #[inline(never)]
     pub(crate) fn of(payload_size: u32, block_log2: u8) -> Self {
         let block_size = 1u32.checked_shl(block_log2.into()).unwrap_or(u32::MAX);
         Self { payload_size, block_size }
@@ -57,6 +58,7 @@ impl BlockLayout {
 
     /// The block that comes after `consumed` payload bytes.
     #[must_use]
+    #[inline(never)]
     pub fn block_after(&self, consumed: u32) -> Block {
         let left = self.payload_size.saturating_sub(consumed);
         if left <= self.block_size {

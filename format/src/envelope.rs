@@ -29,6 +29,8 @@ const TAG_AND_ARRAY: &[u8] = &[0xd2, 0x84];
 const PROTECTED_BEFORE_KEY_ID: &[u8] = &[0x4d, 0xa2, 0x01, 0x27, 0x04, 0x48];
 pub(crate) const UNPROTECTED: &[u8] = &[0xa0];
 pub(crate) const SIGNATURE_HEAD: &[u8] = &[0x58, 0x40];
+/// What stands in front of the payload's length, with zeros for the key id.
+const HEAD: &[u8; HEAD_LEN] = b"\xd2\x84\x4d\xa2\x01\x27\x04\x48\0\0\0\0\0\0\0\0\xa0";
 /// `["Signature1", protected, external_aad, payload]` up to the protected header.
 const SIG_STRUCTURE_HEAD: &[u8] = b"\x84\x6aSignature1";
 pub(crate) const NO_EXTERNAL_AAD: &[u8] = &[0x40];
@@ -183,13 +185,11 @@ struct Head {
 
 impl Head {
     fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        let parts = [
-            (0, TAG_AND_ARRAY),
-            (TAG_AND_ARRAY.len(), PROTECTED_BEFORE_KEY_ID),
-            (UNPROTECTED_OFFSET, UNPROTECTED),
-        ];
-        for (offset, wanted) in parts {
-            expect(bytes.get(offset..).unwrap_or_default(), wanted)?;
+        for (at, (byte, wanted)) in bytes.iter().zip(HEAD).enumerate() {
+            let is_free = (KEY_ID_OFFSET..UNPROTECTED_OFFSET).contains(&at);
+            if byte != wanted && !is_free {
+                return Err(FormatError::NotAnEnvelope);
+            }
         }
         let (payload_offset, payload_end) = payload_range(bytes, HEAD_LEN)?;
         Ok(Self { payload_offset, payload_end })

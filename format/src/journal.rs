@@ -70,13 +70,22 @@ impl Kind {
         Self::Approval,
     ];
 
+    /// Where it stands in [`Self::KEPT`].
+    #[must_use]
+    pub fn index(self) -> Option<usize> {
+        usize::from(self as u8).checked_sub(FIRST_KEPT)
+    }
+
     fn from_code(code: u8) -> Option<Self> {
-        if code == Self::Bank as u8 {
-            return Some(Self::Bank);
+        match usize::from(code).checked_sub(FIRST_KEPT) {
+            Some(index) => Self::KEPT.get(index).copied(),
+            None => (code == Self::Bank as u8).then_some(Self::Bank),
         }
-        Self::KEPT.iter().copied().find(|kind| *kind as u8 == code)
     }
 }
+
+/// Code of the first kind of [`Kind::KEPT`].
+const FIRST_KEPT: usize = Kind::Life as usize;
 
 /// The front of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +126,7 @@ impl RecordHead {
 
     /// Length of a copy of the record with its CRC, in bytes, before it is padded to the flash's write size.
     #[must_use]
+    #[inline(never)]
     pub fn copy_len(&self) -> u32 {
         let around = u32::try_from(HEAD_LEN.saturating_add(CRC_LEN)).unwrap_or(u32::MAX);
         around.saturating_add(self.len.into())
@@ -174,6 +184,7 @@ mod tests {
         fn parse_undoes_emit(at in 0..Kind::KEPT.len(), len in 0..=MAX_PAYLOAD, sequence: u32) {
             let head = RecordHead { kind: Kind::KEPT[at], len, sequence };
             prop_assert_eq!(RecordHead::parse(&head.emit()), Some(head));
+            prop_assert_eq!(head.kind.index(), Some(at));
             let bank = BankHead { epoch: sequence, snapshot_end: len.into() };
             prop_assert_eq!(BankHead::parse(&bank.emit()), Ok(bank));
         }

@@ -197,6 +197,7 @@ impl Manifest {
     ///
     /// # Errors
     /// Any [`FormatError`]; no declared number above its limit in [`limits`] gets through.
+    #[inline(never)]
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         field::MAGIC.expect(bytes, MAGIC)?;
         let (fixed, names) = bytes.split_first_chunk().ok_or(FormatError::Truncated)?;
@@ -215,7 +216,7 @@ impl Manifest {
             KIND_DELTA => Kind::Delta(base),
             _ => return Err(FormatError::UnknownCode { field: Part::Kind }),
         };
-        Self {
+        let manifest = Self {
             product,
             target_version,
             hardware: HardwareRange {
@@ -232,8 +233,9 @@ impl Manifest {
             block_log2: field::BLOCK_LOG2.of(fixed),
             payload_size: field::PAYLOAD_SIZE.of(fixed),
             root: field::ROOT.of(fixed),
-        }
-        .check()
+        };
+        manifest.check()?;
+        Ok(manifest)
     }
 
     /// Emits the payload into `out` and returns its length, [`MAX_LEN`] at most.
@@ -292,7 +294,7 @@ impl Manifest {
         1u32.checked_shl(self.memory_class.into()).unwrap_or(u32::MAX)
     }
 
-    fn check(self) -> Result<Self, FormatError> {
+    fn check(&self) -> Result<(), FormatError> {
         self.hardware.check()?;
         at_most(Part::TargetSize, self.target_size, limits::MAX_IMAGE_BYTES)?;
         at_most(Part::BaseSize, self.base().map_or(0, |base| base.size), limits::MAX_IMAGE_BYTES)?;
@@ -303,8 +305,15 @@ impl Manifest {
             Kind::Full => matches!(self.codec, Codec::Bsdiff | Codec::InPlace),
             Kind::Delta(_) => self.codec == Codec::Stored,
         };
-        if contradicts { Err(FormatError::Contradiction { field: Part::Codec }) } else { Ok(self) }
+        if contradicts { Err(FormatError::Contradiction { field: Part::Codec }) } else { Ok(()) }
     }
+}
+
+/// Whether a payload tells of the target with this digest; nothing else of it is looked at.
+#[must_use]
+pub fn is_for(payload: &[u8], target: &ShortDigest) -> bool {
+    let at = field::TARGET_SIZE.end();
+    payload.get(at..).is_some_and(|bytes| bytes.starts_with(target))
 }
 
 pub(crate) fn at_most(field: Part, got: u32, limit: u32) -> Result<(), FormatError> {

@@ -74,20 +74,19 @@ impl Staging {
         self.gaps().iter().find(|gap| gap.block == block).map_or(0, |gap| gap.len)
     }
 
-    /// Puts a gap in front of the next block; `None` if there are too many.
+    /// Puts a gap in front of the next block, or does nothing if there are too many; whether it did.
     #[must_use]
-    pub fn skip(&self, len: u32) -> Option<Self> {
-        let mut new = *self;
-        let widened = new.count.checked_sub(1).and_then(|last| new.gaps.get_mut(last));
-        match widened.filter(|gap| gap.block == self.complete) {
-            Some(gap) => gap.len = gap.len.saturating_add(len),
-            None => {
-                *new.gaps.get_mut(new.count)? = Gap { block: self.complete, len };
-                new.count = new.count.saturating_add(1);
-            }
+    pub fn skip(&mut self, len: u32) -> bool {
+        let widened = self.count.checked_sub(1).and_then(|last| self.gaps.get_mut(last));
+        if let Some(gap) = widened.filter(|gap| gap.block == self.complete) {
+            gap.len = gap.len.saturating_add(len);
+        } else {
+            let Some(gap) = self.gaps.get_mut(self.count) else { return false };
+            *gap = Gap { block: self.complete, len };
+            self.count = self.count.saturating_add(1);
         }
-        new.next = new.next.saturating_add(len);
-        Some(new)
+        self.next = self.next.saturating_add(len);
+        true
     }
 
     /// Parses a payload.
@@ -194,8 +193,7 @@ mod tests {
             let mut skipped = 0;
             for (blocks, gap) in steps {
                 state.complete += blocks;
-                if let Some(more) = state.skip(gap) {
-                    state = more;
+                if state.skip(gap) {
                     skipped += gap;
                 } else {
                     prop_assert_eq!(state.gaps().len(), MAX_GAPS);

@@ -22,7 +22,7 @@ mod trust;
 mod variables;
 
 pub use amount::Absence;
-pub use answer::BadAnswer;
+pub use answer::{BadAnswer, Labels, Sample, parse as parse_answer};
 pub use auth::{Auth, NoSecret, SecretPlace, Surroundings};
 pub use check::BadSource;
 pub use client::{AskError, MAX_ANSWER_BYTES};

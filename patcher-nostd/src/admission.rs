@@ -6,7 +6,7 @@ use whittle_format::Digest;
 use whittle_format::manifest::BaseRef;
 
 use crate::codec;
-use crate::flash::{is_readable, read_unaligned};
+use crate::flash::{Read, is_readable, read_unaligned};
 use crate::numbers::{to_u32, to_usize};
 use crate::verify::finish;
 use crate::{FlashError, PatchError, VerifiedManifest};
@@ -81,9 +81,6 @@ fn check_base<B: ReadNorFlash>(wanted: BaseRef, base: &mut B) -> Result<(), Patc
     let got = digest_of(base, wanted.size).map_err(FlashError::Base).map_err(PatchError::Flash)?;
     if got.starts_with(&wanted.digest) { Ok(()) } else { Err(PatchError::BaseMismatch) }
 }
-
-/// Reads at an offset.
-type Read<'x> = &'x mut dyn FnMut(u32, &mut [u8]) -> Result<(), NorFlashErrorKind>;
 
 /// Compares the hash of what stands in a slot with the signed one.
 pub(crate) fn check_image<F: ReadNorFlash>(

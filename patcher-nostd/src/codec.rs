@@ -2,8 +2,10 @@
 
 #[cfg(feature = "zstd")]
 use alloc::boxed::Box;
+use core::marker::PhantomData;
 
 use whittle_delta::compact::{CompactDecoder, Memory};
+#[cfg(feature = "stored")]
 use whittle_delta::stored::StoredDecoder;
 #[cfg(feature = "in-place")]
 use whittle_delta::{
@@ -17,6 +19,7 @@ use crate::{FlashError, PatchError};
 
 /// What this build can decode.
 pub(crate) const SUPPORTED: &[Codec] = &[
+    #[cfg(feature = "stored")]
     Codec::Stored,
     Codec::Compact,
     #[cfg(feature = "in-place")]
@@ -28,12 +31,22 @@ pub(crate) const SUPPORTED: &[Codec] = &[
 ];
 
 /// The decoder of one package.
-#[expect(clippy::large_enum_variant, reason = "any of them may be the one, and there is no heap")]
-pub(crate) enum CodecDecoder<'a> {
-    /// It will be one with this memory.
-    Waiting(Option<Memory<'a>>),
+pub(crate) struct CodecDecoder<'a> {
+    /// What the `compact` codec was lent, and its decoder.
+    // It stays where it is, since moving it takes more code than a look at what has been chosen.
+    memory: Option<Memory<'a>>,
+    chosen: Chosen<'a>,
+}
+
+#[cfg_attr(
+    feature = "in-place",
+    expect(clippy::large_enum_variant, reason = "any may be the one, and there is no heap")
+)]
+enum Chosen<'a> {
+    Nothing(PhantomData<&'a ()>),
+    #[cfg(feature = "stored")]
     Stored(StoredDecoder),
-    Compact(CompactDecoder<'a>),
+    Compact,
     #[cfg(feature = "in-place")]
     InPlace(InPlaceDecoder<'a>),
     #[cfg(feature = "zstd")]
@@ -43,51 +56,50 @@ pub(crate) enum CodecDecoder<'a> {
 }
 
 impl<'a> CodecDecoder<'a> {
-    pub(crate) fn new(
+    /// One that will decode with this memory.
+    pub(crate) fn new(memory: Option<Memory<'a>>) -> Self {
+        Self { memory, chosen: Chosen::Nothing(PhantomData) }
+    }
+
+    /// Chooses the decoder for a package.
+    pub(crate) fn begin(
+        &mut self,
         manifest: &Manifest,
-        memory: Option<Memory<'a>>,
         #[cfg(feature = "in-place")] arrangement: Option<ArrangementBuffers<'a>>,
-    ) -> Result<Self, PatchError> {
+    ) -> Result<(), PatchError> {
         let sizes = Sizes {
             base: manifest.base().map_or(0, |base| base.size),
             target: manifest.target_size,
             payload: manifest.payload_size,
         };
+        let unsupported = PatchError::UnsupportedCodec { codec: manifest.codec };
         #[cfg(any(feature = "zstd", feature = "bsdiff"))]
         let limit = u64::from(manifest.decoder_ram_bytes());
-        match manifest.codec {
-            Codec::Stored => Ok(Self::Stored(StoredDecoder::new(sizes))),
+        self.chosen = match manifest.codec {
+            #[cfg(feature = "stored")]
+            Codec::Stored => Chosen::Stored(StoredDecoder::new(sizes)),
             Codec::Compact => {
-                let memory =
-                    memory.ok_or(PatchError::UnsupportedCodec { codec: Codec::Compact })?;
-                Ok(Self::Compact(CompactDecoder::new(sizes, memory)))
+                self.memory.as_mut().ok_or(unsupported)?.decoder().begin(sizes);
+                Chosen::Compact
             }
             #[cfg(feature = "in-place")]
             Codec::InPlace => {
-                let lent = memory.zip(arrangement);
-                let (memory, arrangement) =
-                    lent.ok_or(PatchError::UnsupportedCodec { codec: Codec::InPlace })?;
-                Ok(Self::InPlace(InPlaceDecoder::new(sizes, memory, arrangement)))
+                let lent = self.memory.take().zip(arrangement);
+                let (memory, arrangement) = lent.ok_or(unsupported)?;
+                Chosen::InPlace(InPlaceDecoder::new(sizes, memory, arrangement))
             }
             #[cfg(feature = "zstd")]
             Codec::Zstd => {
-                Ok(Self::Zstd(Box::new(whittle_delta::zstd::ZstdDecoder::new(sizes, limit))))
+                Chosen::Zstd(Box::new(whittle_delta::zstd::ZstdDecoder::new(sizes, limit)))
             }
             #[cfg(feature = "bsdiff")]
             Codec::Bsdiff => {
                 let decoder = whittle_delta::bsdiff40::BsdiffDecoder::new(sizes, limit);
-                decoder.map(Self::Bsdiff).map_err(PatchError::Payload)
+                Chosen::Bsdiff(decoder.map_err(PatchError::Payload)?)
             }
-            codec => Err(PatchError::UnsupportedCodec { codec }),
-        }
-    }
-
-    /// Takes the memory that it has waited with.
-    pub(crate) fn take_memory(&mut self) -> Option<Memory<'a>> {
-        match self {
-            Self::Waiting(memory) => memory.take(),
-            _ => None,
-        }
+            _ => return Err(unsupported),
+        };
+        Ok(())
     }
 
     pub(crate) fn push(
@@ -95,16 +107,17 @@ impl<'a> CodecDecoder<'a> {
         input: &mut &[u8],
         images: &mut impl Images<Error = FlashError>,
     ) -> Result<Wants, DecodeError<FlashError>> {
-        match self {
-            Self::Waiting(_) => Err(DecodeError::Incomplete),
-            Self::Stored(decoder) => decoder.push(input, images),
-            Self::Compact(decoder) => decoder.push(input, images),
+        match &mut self.chosen {
+            Chosen::Nothing(_) => Err(DecodeError::Incomplete),
+            #[cfg(feature = "stored")]
+            Chosen::Stored(decoder) => decoder.push(input, images),
+            Chosen::Compact => compact(&mut self.memory)?.push(input, images),
             #[cfg(feature = "in-place")]
-            Self::InPlace(decoder) => decoder.push(input, images),
+            Chosen::InPlace(decoder) => decoder.push(input, images),
             #[cfg(feature = "zstd")]
-            Self::Zstd(decoder) => decoder.push(input, images),
+            Chosen::Zstd(decoder) => decoder.push(input, images),
             #[cfg(feature = "bsdiff")]
-            Self::Bsdiff(decoder) => decoder.push(input, images),
+            Chosen::Bsdiff(decoder) => decoder.push(input, images),
         }
     }
 
@@ -112,37 +125,48 @@ impl<'a> CodecDecoder<'a> {
         &mut self,
         images: &mut impl Images<Error = FlashError>,
     ) -> Result<Wants, DecodeError<FlashError>> {
-        match self {
-            Self::Waiting(_) => Err(DecodeError::Incomplete),
-            Self::Stored(decoder) => decoder.finish(images),
-            Self::Compact(decoder) => decoder.finish(images),
+        match &mut self.chosen {
+            Chosen::Nothing(_) => Err(DecodeError::Incomplete),
+            #[cfg(feature = "stored")]
+            Chosen::Stored(decoder) => decoder.finish(images),
+            Chosen::Compact => compact(&mut self.memory)?.finish(images),
             #[cfg(feature = "in-place")]
-            Self::InPlace(decoder) => decoder.finish(images),
+            Chosen::InPlace(decoder) => decoder.finish(images),
             #[cfg(feature = "zstd")]
-            Self::Zstd(decoder) => decoder.finish(images),
+            Chosen::Zstd(decoder) => decoder.finish(images),
             #[cfg(feature = "bsdiff")]
-            Self::Bsdiff(decoder) => decoder.finish(images),
+            Chosen::Bsdiff(decoder) => decoder.finish(images),
         }
     }
+}
+
+/// The decoder of the `compact` codec, which is chosen only where memory was lent.
+fn compact<'m, 'a, E>(
+    memory: &'m mut Option<Memory<'a>>,
+) -> Result<&'m mut CompactDecoder<'a>, DecodeError<E>> {
+    memory.as_mut().map(Memory::decoder).ok_or(DecodeError::Memory)
 }
 
 #[cfg(feature = "in-place")]
 impl<'a> CodecDecoder<'a> {
     /// How the base is rearranged, where that is known and matters.
     pub(crate) fn arrangement(&self) -> Option<Arrangement<'a>> {
-        match self {
-            Self::InPlace(decoder) => decoder.arrangement(),
+        match &self.chosen {
+            Chosen::InPlace(decoder) => decoder.arrangement(),
             _ => None,
         }
     }
 
     /// Most bytes of the decoder's state, as far as that is known.
-    pub(crate) fn state_bytes(&self) -> u64 {
-        match self {
-            Self::Waiting(_) => 0,
-            Self::Stored(decoder) => decoder.state_bytes(),
-            Self::Compact(decoder) => decoder.state_bytes(),
-            Self::InPlace(decoder) => decoder.state_bytes(),
+    pub(crate) fn state_bytes(&mut self) -> u64 {
+        match &self.chosen {
+            Chosen::Nothing(_) => 0,
+            #[cfg(feature = "stored")]
+            Chosen::Stored(decoder) => decoder.state_bytes(),
+            Chosen::Compact => {
+                self.memory.as_mut().map_or(0, |memory| memory.decoder().state_bytes())
+            }
+            Chosen::InPlace(decoder) => decoder.state_bytes(),
             #[cfg(any(feature = "zstd", feature = "bsdiff"))]
             _ => u64::MAX,
         }
@@ -153,11 +177,15 @@ impl<'a> CodecDecoder<'a> {
         &mut self,
         state: &mut S,
     ) -> Result<(), StateError<S::Error>> {
-        match self {
-            Self::Waiting(_) => Err(StateError::Corrupt),
-            Self::Stored(decoder) => decoder.pass_state(state),
-            Self::Compact(decoder) => decoder.pass_state(state),
-            Self::InPlace(decoder) => decoder.pass_state(state),
+        match &mut self.chosen {
+            Chosen::Nothing(_) => Err(StateError::Corrupt),
+            #[cfg(feature = "stored")]
+            Chosen::Stored(decoder) => decoder.pass_state(state),
+            Chosen::Compact => match &mut self.memory {
+                Some(memory) => memory.decoder().pass_state(state),
+                None => Err(StateError::Corrupt),
+            },
+            Chosen::InPlace(decoder) => decoder.pass_state(state),
             #[cfg(any(feature = "zstd", feature = "bsdiff"))]
             _ => Err(StateError::Corrupt),
         }

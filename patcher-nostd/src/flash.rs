@@ -101,17 +101,25 @@ pub(crate) fn read_unaligned<F: ReadNorFlash>(
     Ok(())
 }
 
+/// Reads at an offset.
+pub(crate) type Read<'x> = &'x mut dyn FnMut(u32, &mut [u8]) -> Result<(), NorFlashErrorKind>;
+
 /// Compares what was written with what reads back.
 pub(crate) fn read_back<T: ReadNorFlash>(
     flash: &mut T,
     offset: u32,
     written: &[u8],
 ) -> Result<(), FlashError> {
+    compare(&mut |offset, into| read(flash, offset, into), offset, written)
+}
+
+/// The same of what can be read; compiled once for all flashes.
+fn compare(read: Read<'_>, offset: u32, written: &[u8]) -> Result<(), FlashError> {
     let mut offset = offset;
     for wanted in written.chunks(BOUNCE) {
         let mut bounce = [0; BOUNCE];
         let got = bounce.get_mut(..wanted.len()).unwrap_or_default();
-        read(flash, offset, got).map_err(FlashError::Target)?;
+        read(offset, got).map_err(FlashError::Target)?;
         if got != wanted {
             return Err(FlashError::ReadBack);
         }

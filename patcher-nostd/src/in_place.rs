@@ -208,7 +208,8 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
                 Ok(())
             })?;
         }
-        let mut decoder = CodecDecoder::new(&manifest, compact, Some(arrangement))?;
+        let mut decoder = CodecDecoder::new(compact);
+        decoder.begin(&manifest, Some(arrangement))?;
         let is_resumed = self.place.progress.written > 0;
         let mut target = Target::new(page, manifest.base().is_some() || !is_resumed);
         target.page.check::<F>(F::WRITE_SIZE).map_err(PatchError::Flash)?;
@@ -386,7 +387,7 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
 impl<J: NorFlash, F: NorFlash> Place<'_, J, F> {
     /// Puts the progress into the journal, and only then into effect.
     fn count(&mut self, progress: Progress) -> Result<(), PatchError> {
-        let counted = self.journal.append(Kind::Progress, &progress.emit());
+        let counted = self.journal.append_needed(Kind::Progress, &progress.emit());
         counted.map_err(|_| PatchError::Flash(FlashError::Journal))?;
         self.progress = progress;
         Ok(())

@@ -89,6 +89,7 @@ mod async_flash;
 mod blocks;
 mod check;
 mod codec;
+mod crc;
 mod document;
 mod draw;
 pub mod embassy_boot;

@@ -148,7 +148,8 @@ pub fn next(state: &LifeState, event: Event, attempts: u8) -> Result<LifeState, 
     Ok(next)
 }
 
-fn step(state: &mut LifeState, event: Event, attempts: u8) -> Result<(), LifeError> {
+/// The same, in place; where it is an error, the state stays as it is, too.
+pub(crate) fn step(state: &mut LifeState, event: Event, attempts: u8) -> Result<(), LifeError> {
     match (state.phase, event) {
         (Phase::Trial, Event::Download { .. }) => return out_of_turn(state.phase),
         (_, Event::Download { target, security_counter, kind }) => {
@@ -156,7 +157,7 @@ fn step(state: &mut LifeState, event: Event, attempts: u8) -> Result<(), LifeErr
         }
         (Phase::Downloading, Event::Verified) => state.phase = Phase::Verified,
         (Phase::Verified, Event::Installed) => state.phase = Phase::Installed,
-        (Phase::Verified, Event::Replaced) => replaced(state),
+        (Phase::Verified, Event::Replaced) if cfg!(feature = "in-place") => replaced(state),
         (Phase::Downloading | Phase::Verified, Event::Failed) => failed(state),
         (Phase::Installed, Event::Activate) => state.phase = Phase::Pending,
         (Phase::Pending, Event::Boot(_)) => {
@@ -199,7 +200,9 @@ fn disabled_mut(state: &mut LifeState) -> &mut u32 {
 
 /// The state of a device whose committed image has this security counter, as nobody knows better than its manifest.
 pub(crate) fn with_committed_counter(state: &LifeState, counter: u32) -> LifeState {
-    LifeState { security_counter: state.security_counter.max(counter), ..*state }
+    let mut next = *state;
+    next.security_counter = state.security_counter.max(counter);
+    next
 }
 
 fn download(

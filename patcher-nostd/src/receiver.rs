@@ -37,6 +37,7 @@ pub(crate) enum Event {
 }
 
 impl<'a, V: Verifier> Receiver<'a, V> {
+    #[inline(never)]
     pub(crate) fn new(device: &Device<'a>, verifier: V, block_buffer: &'a mut [u8]) -> Self {
         Self {
             device: *device,
@@ -126,8 +127,8 @@ impl<'a, V: Verifier> Receiver<'a, V> {
             self.envelope_len = self.envelope_len.saturating_add(1);
             *input = rest;
         }
-        let manifest = verify_manifest(self.envelope(), Purpose::Arriving, &self.verifier)?;
-        let manifest = self.manifest.insert(manifest);
+        self.manifest = Some(verify_manifest(self.envelope(), Purpose::Arriving, &self.verifier)?);
+        let Some(manifest) = &self.manifest else { return Err(PatchError::Truncated) };
         let room = Room { slot: slot_bytes, block_buffer: self.blocks.room() };
         let admitted = admit(manifest, &self.device, room, base);
         self.blocks.begin(manifest);

@@ -10,7 +10,7 @@ use embedded_storage::nor_flash::ReadNorFlash;
 use whittle_format::envelope::Envelope;
 use whittle_format::life::SlotId;
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
-use whittle_format::{Manifest, ShortDigest, shorten};
+use whittle_format::{ShortDigest, manifest};
 
 use crate::admission::{Device, check_image};
 use crate::flash::{ERASED, is_readable, read_unaligned};
@@ -50,14 +50,25 @@ pub(crate) fn check_slot_for<F: ReadNorFlash>(
     device: &Device<'_>,
     verifier: &impl Verifier,
 ) -> Result<VerifiedManifest, PatchError> {
-    let manifest = check_trailer(purpose, slot, verifier)?;
-    device.check(&manifest)?;
-    let room = to_u32(image_room(slot));
-    if manifest.target_size > room {
+    // Not taken apart on its way: a manifest is moved by more code than it takes to look into it.
+    let checked = check_trailer(purpose, slot, verifier);
+    if let Ok(manifest) = &checked {
+        check_content(slot, device, manifest)?;
+    }
+    checked
+}
+
+/// Checks that a slot holds the image of a manifest, and that it is meant for this device.
+fn check_content<F: ReadNorFlash>(
+    slot: &mut F,
+    device: &Device<'_>,
+    manifest: &VerifiedManifest,
+) -> Result<(), PatchError> {
+    device.check(manifest)?;
+    if manifest.target_size > to_u32(image_room(slot)) {
         return Err(PatchError::TargetTooLarge);
     }
-    check_image(slot, &manifest)?;
-    Ok(manifest)
+    check_image(slot, manifest)
 }
 
 /// Checks that a trusted key signed the image that a slot claims to hold; the image is not looked at.
@@ -114,12 +125,12 @@ pub fn trailer(envelope: &[u8]) -> [u8; TRAILER_LEN] {
     trailer
 }
 
-/// The digest of the image that a slot claims to hold; nothing is verified.
-pub(crate) fn claimed_digest<F: ReadNorFlash>(slot: &mut F) -> Option<ShortDigest> {
+/// Whether a slot claims to hold the image with this digest; nothing is verified.
+pub(crate) fn claims<F: ReadNorFlash>(slot: &mut F, target: &ShortDigest) -> bool {
     let mut trailer = [0; TRAILER_LEN];
-    read_unaligned(slot, trailer_at(slot), &mut trailer).ok()?;
-    let (envelope, _) = Envelope::parse(envelope_in(&trailer).ok()?).ok()?;
-    Some(shorten(&Manifest::parse(envelope.payload).ok()?.target_digest))
+    let is_read = read_unaligned(slot, trailer_at(slot), &mut trailer).is_ok();
+    let envelope = Envelope::parse(&trailer).map(|(envelope, _)| envelope);
+    is_read && envelope.is_ok_and(|envelope| manifest::is_for(envelope.payload, target))
 }
 
 /// The envelope that bytes begin with.

@@ -17,12 +17,11 @@ pub(crate) const PIECE: usize = 64;
 /// Bytes of an envelope that tell its length.
 const HEAD: usize = 32;
 
-/// The record after a restart: what may have been begun of the next block is skipped; `None` if there is no room for
-/// more gaps.
-pub(crate) fn skip_doubtful(state: &Staging, block_len: u32, write_size: usize) -> Option<Staging> {
+/// Skips in the record, after a restart, what may have been begun of the next block; whether there was room for another gap.
+pub(crate) fn skip_doubtful(state: &mut Staging, block_len: u32, write_size: usize) -> bool {
     let extent = extent(to_usize(block_len), write_size);
     let doubtful = extent.min(state.erased.saturating_sub(state.next));
-    if doubtful == 0 { Some(*state) } else { state.skip(doubtful) }
+    doubtful == 0 || state.skip(doubtful)
 }
 
 /// The envelope at the front of the region.
@@ -49,8 +48,8 @@ pub(crate) fn read_envelope<'b, S: ReadNorFlash>(
 }
 
 /// A staged package, read from its front to its back.
-pub(crate) struct StagedBlocks {
-    state: Staging,
+pub(crate) struct StagedBlocks<'s> {
+    state: &'s Staging,
     layout: BlockLayout,
     write_size: usize,
     block: u32,
@@ -65,15 +64,15 @@ pub(crate) struct Extent {
     pub(crate) len: u32,
 }
 
-impl StagedBlocks {
+impl<'s> StagedBlocks<'s> {
     pub(crate) fn new(
-        state: &Staging,
+        state: &'s Staging,
         manifest: &Manifest,
         envelope_len: usize,
         write_size: usize,
     ) -> Self {
         let (layout, at) = (manifest.block_layout(), extent(envelope_len, write_size));
-        Self { state: *state, layout, write_size, block: 0, at, consumed: 0 }
+        Self { state, layout, write_size, block: 0, at, consumed: 0 }
     }
 
     /// The next complete block.
@@ -141,6 +140,7 @@ impl Extent {
 }
 
 /// Bytes that something takes in the region: whole write units.
+#[inline(never)]
 pub(crate) fn extent(len: usize, write_size: usize) -> u32 {
     to_u32(len.next_multiple_of(write_size.max(1)))
 }

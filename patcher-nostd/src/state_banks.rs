@@ -2,12 +2,11 @@
 //!
 //! Which of them it is, and the CRC of the state, stand in the journal.
 
-use crc::{Digest, NoTable};
 use embedded_storage::nor_flash::NorFlash;
 use whittle_delta::StateBytes;
 
 use crate::FlashError;
-use crate::blocking::journal::CRC;
+use crate::crc::Crc;
 use crate::flash::{CHUNK, ERASED, read_back, read_unaligned};
 use crate::numbers::to_u32;
 
@@ -29,15 +28,15 @@ impl<'x, C: NorFlash> StateBanks<'x, C> {
     /// Takes a state into a bank.
     pub(crate) fn saver(&mut self, second: bool) -> StateSaver<'_, C> {
         let (at, end) = self.bank(second);
-        let digest = CRC.digest();
         let region = &mut *self.region;
-        StateSaver { region, at, erased: at, end, chunk: [ERASED; CHUNK], filled: 0, digest }
+        let chunk = [ERASED; CHUNK];
+        StateSaver { region, at, erased: at, end, chunk, filled: 0, crc: Crc::NEW }
     }
 
     /// Gives a state back.
     pub(crate) fn loader(&mut self, second: bool) -> StateLoader<'_, C> {
         let (at, end) = self.bank(second);
-        StateLoader { region: self.region, at, end, digest: CRC.digest() }
+        StateLoader { region: self.region, at, end, crc: Crc::NEW }
     }
 
     /// Where a bank begins and ends.
@@ -57,14 +56,14 @@ pub(crate) struct StateSaver<'s, C> {
     end: u32,
     chunk: [u8; CHUNK],
     filled: usize,
-    digest: Digest<'static, u32, NoTable>,
+    crc: Crc,
 }
 
 impl<C: NorFlash> StateSaver<'_, C> {
     /// Writes what is left, and returns the CRC of the whole state.
     pub(crate) fn finish(mut self) -> Result<u32, FlashError> {
         self.write()?;
-        Ok(self.digest.finalize())
+        Ok(self.crc.value())
     }
 
     fn write(&mut self) -> Result<(), FlashError> {
@@ -90,7 +89,7 @@ impl<C: NorFlash> StateBytes for StateSaver<'_, C> {
     type Error = FlashError;
 
     fn pass(&mut self, bytes: &mut [u8]) -> Result<(), FlashError> {
-        self.digest.update(bytes);
+        self.crc.update(bytes);
         for byte in bytes {
             *self.chunk.get_mut(self.filled).ok_or(FlashError::State)? = *byte;
             self.filled = self.filled.saturating_add(1);
@@ -107,13 +106,13 @@ pub(crate) struct StateLoader<'s, C> {
     region: &'s mut C,
     at: u32,
     end: u32,
-    digest: Digest<'static, u32, NoTable>,
+    crc: Crc,
 }
 
 impl<C> StateLoader<'_, C> {
     /// The CRC of what has been read.
     pub(crate) fn crc(self) -> u32 {
-        self.digest.finalize()
+        self.crc.value()
     }
 }
 
@@ -126,7 +125,7 @@ impl<C: NorFlash> StateBytes for StateLoader<'_, C> {
             return Err(FlashError::State);
         }
         read_unaligned(self.region, self.at, bytes).map_err(|_| FlashError::State)?;
-        self.digest.update(bytes);
+        self.crc.update(bytes);
         self.at = next;
         Ok(())
     }

@@ -188,3 +188,52 @@ pub(crate) fn check_signature(
 pub(crate) fn finish(hasher: Sha256) -> Digest {
     hasher.finalize().into()
 }
+
+#[cfg(all(test, feature = "ed25519"))]
+mod tests {
+    use super::*;
+
+    const MESSAGE: &[u8] = b"what is to be signed";
+
+    /// The order of Ed25519's group, little-endian.
+    const ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
+        0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+
+    fn verify(key: &PublicKey, signature: &[u8; SIGNATURE_LEN]) -> Result<(), VerifyError> {
+        TrustedKeys(&[*key]).verify(&key_id(key), MESSAGE, signature)
+    }
+
+    #[test]
+    fn a_key_that_signs_anything_signs_nothing() {
+        let neutral = {
+            let mut point = [0; 32];
+            point[0] = 1;
+            point
+        };
+        // The equation of a signature holds for this one, whatever the message is.
+        let mut signature = [0; SIGNATURE_LEN];
+        signature[..32].copy_from_slice(&neutral);
+        assert_eq!(verify(&neutral, &signature), Err(VerifyError::BadSignature));
+    }
+
+    #[test]
+    fn a_message_has_one_signature() {
+        use ed25519_dalek::Signer as _;
+        let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+        let public = key.verifying_key().to_bytes();
+        let good = key.sign(MESSAGE).to_bytes();
+        assert_eq!(verify(&public, &good), Ok(()));
+        // The scalar plus the group's order is the same scalar to who does not look.
+        let mut second = good;
+        let mut carry = 0u16;
+        for (at, byte) in second[32..].iter_mut().enumerate() {
+            let sum = u16::from(*byte) + u16::from(ORDER[at]) + carry;
+            *byte = sum.to_le_bytes()[0];
+            carry = sum >> 8;
+        }
+        assert_ne!(second, good);
+        assert_eq!(verify(&public, &second), Err(VerifyError::BadSignature));
+    }
+}

@@ -123,6 +123,7 @@ pub struct CallError {
 
 /// What a call used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Usage {
     /// Fuel: about one for each instruction of WebAssembly. The same input always uses the same.
     pub fuel: u64,

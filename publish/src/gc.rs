@@ -174,6 +174,7 @@ impl TryFrom<KeepEntry> for Active {
 
 /// What was removed, or would be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Collected {
     /// Releases that stay, and why.
     pub kept: Vec<Kept>,
@@ -193,6 +194,7 @@ pub struct Collected {
 
 /// A release by its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Named {
     /// Name of the product.
     pub product: String,
@@ -202,6 +204,7 @@ pub struct Named {
 
 /// A release that stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Kept {
     /// Which one.
     #[serde(flatten)]
@@ -212,6 +215,7 @@ pub struct Kept {
 
 /// Why a release stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// A channel points to it.

@@ -72,5 +72,5 @@ mod workers;
 
 pub use error::{Error, Result};
 pub use release_keys::ReleaseKeys;
-pub use source::Source;
+pub use source::{Patience, Source};
 pub use store::Store;

@@ -45,6 +45,7 @@ pub struct Options {
 
 /// What came of publishing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Published {
     /// How many objects the releases have, each counted once.
     pub objects: usize,
@@ -58,6 +59,7 @@ pub struct Published {
 
 /// A release that is published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PublishedRelease {
     /// Name of the product.
     pub product: String,

@@ -57,6 +57,7 @@ pub struct Request {
 
 /// What was fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pulled {
     /// Name of the product.
     pub product: String,

@@ -9,14 +9,32 @@ use ureq::http::{Response, StatusCode};
 use crate::store::{Store, bad_location};
 use crate::{Error, Result};
 
-/// How long a connection, the head of an answer, and its body may take, which is all of a package where there are no ranges.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-const BODY_TIMEOUT: Duration = Duration::from_secs(900);
+/// How long a web server is waited for, and how often it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the head of an answer.
+    pub head: Duration,
+    /// For its body, which is all of a package where there are no ranges.
+    pub body: Duration,
+    /// How often something is asked for, at least once.
+    pub tries: u32,
+    /// The wait after the first try, which doubles each time.
+    pub first_wait: Duration,
+}
 
-/// How often something is tried, and the first wait, which doubles each time.
-const TRIES: u32 = 6;
-const FIRST_WAIT: Duration = Duration::from_millis(200);
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            body: Duration::from_secs(900),
+            tries: 6,
+            first_wait: Duration::from_millis(200),
+        }
+    }
+}
 
 /// A part of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +64,20 @@ impl Source {
         location: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self> {
+        Self::open_with(location, variables, Patience::default())
+    }
+
+    /// The same with another patience with web servers; stores have one of their own.
+    ///
+    /// # Errors
+    /// [`Error::Location`].
+    pub fn open_with(
+        location: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+        patience: Patience,
+    ) -> Result<Self> {
         match location.split_once("://") {
-            Some(("http" | "https", _)) => Web::open(location).map(Kind::Web).map(Self),
+            Some(("http" | "https", _)) => Web::open(location, patience).map(Kind::Web).map(Self),
             _ => Store::open(location, variables).map(Kind::Store).map(Self),
         }
     }
@@ -82,6 +112,7 @@ impl Source {
 struct Web {
     base: String,
     agent: Agent,
+    patience: Patience,
 }
 
 /// Why a try did not work.
@@ -91,7 +122,7 @@ enum Failure {
 }
 
 impl Web {
-    fn open(location: &str) -> Result<Self> {
+    fn open(location: &str, patience: Patience) -> Result<Self> {
         let bad = |why: &str| Err(bad_location(location, why));
         let (scheme, rest) = location.split_once("://").unwrap_or_default();
         let host = rest.split('/').next().unwrap_or_default();
@@ -102,32 +133,32 @@ impl Web {
             return bad("credentials do not belong into an address");
         }
         let agent = Agent::config_builder()
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_recv_response(Some(HEAD_TIMEOUT))
-            .timeout_recv_body(Some(BODY_TIMEOUT))
+            .timeout_connect(Some(patience.connect))
+            .timeout_recv_response(Some(patience.head))
+            .timeout_recv_body(Some(patience.body))
             .https_only(scheme == "https")
             .http_status_as_error(false)
             .user_agent(concat!("whittle/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { base: location.trim_end_matches('/').to_owned(), agent: agent.into() })
+        Ok(Self { base: location.trim_end_matches('/').to_owned(), agent: agent.into(), patience })
     }
 
     /// Reads an object or, of one with at most `limit` bytes, a range of it; none if there is none.
     fn get(&self, key: &str, range: Option<(u64, u64)>, limit: u64) -> Result<Option<Piece>> {
-        let mut wait = FIRST_WAIT;
+        let mut wait = self.patience.first_wait;
         let mut tries = 1;
         loop {
             match self.once(key, range, limit) {
                 Ok(piece) => return Ok(piece),
                 Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Passing(why)) if tries == TRIES => {
+                Err(Failure::Passing(why)) if tries >= self.patience.tries => {
                     let key = key.to_owned();
                     return Err(Error::Store { action: "fetch", key, source: why.into() });
                 }
                 Err(Failure::Passing(_)) => std::thread::sleep(wait),
             }
             tries += 1;
-            wait *= 2;
+            wait = wait.saturating_mul(2);
         }
     }
 

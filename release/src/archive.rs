@@ -25,6 +25,7 @@ const MAX_CATALOG_BYTES: u64 = 64 << 20;
 
 /// A released image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Name of the product.

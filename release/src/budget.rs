@@ -35,6 +35,7 @@ fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Share>, D:
 
 /// Which budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Budget {
     /// [`Budgets::max_delta_bytes`].
@@ -62,6 +63,7 @@ impl Budget {
 
 /// What is spent, or may be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Figure {
     /// Bytes.
@@ -81,6 +83,7 @@ impl fmt::Display for Figure {
 
 /// One budget, held against one artifact.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Check {
     /// Which budget.
     pub budget: Budget,
@@ -98,6 +101,7 @@ pub struct Check {
 
 /// All budgets of a profile, held against a release.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Checked {
     /// Name of the device profile.
     pub profile: Option<String>,

@@ -105,6 +105,7 @@ pub struct Built {
 
 /// What was built and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
     /// Name of the product.
     pub product: String,
@@ -128,6 +129,7 @@ pub struct Report {
 
 /// One package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Artifact {
     /// `delta` or `full`.
     pub kind: &'static str,
@@ -139,9 +141,9 @@ pub struct Artifact {
     pub base_sha256: Option<Sha256Digest>,
     /// Version of the base, if known.
     pub base_version: Option<String>,
-    /// Size of the package file: all that a device fetches.
+    /// Size of the package file in bytes: all that a device fetches.
     pub download_bytes: u64,
-    /// RAM that the decoder needs at most.
+    /// RAM in bytes that the decoder needs at most.
     pub decoder_ram_bytes: u64,
     /// Name of the package file in the release directory.
     pub file: String,
@@ -153,14 +155,15 @@ pub struct Artifact {
 
 /// A base for which no delta is shipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refused {
     /// SHA-256 of the base.
     pub base_sha256: Sha256Digest,
     /// Version of the base, if known.
     pub base_version: Option<String>,
-    /// What the delta's package would have taken; none if the device could not have decoded it.
+    /// Bytes that the delta's package would have taken; none if the device could not have decoded it.
     pub delta_bytes: Option<u64>,
-    /// What the full image's package takes.
+    /// Bytes that the full image's package takes.
     pub full_bytes: u64,
     /// Why, in a sentence.
     pub reason: String,

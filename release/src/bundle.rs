@@ -158,6 +158,7 @@ pub struct VerifiedBundle {
     version: Label,
     components: Vec<Listed>,
     requirements: Vec<bundle::Requirement>,
+    list_file: (u32, Sha256Digest),
 }
 
 impl VerifiedBundle {
@@ -182,6 +183,7 @@ impl VerifiedBundle {
             version: bundle.version,
             components: bundle.components.iter().map(open).collect::<Result<_>>()?,
             requirements: bundle.requirements.iter().collect(),
+            list_file: (u32::try_from(bytes.len()).unwrap_or(u32::MAX), Sha256Digest::of(&bytes)),
         })
     }
 
@@ -195,6 +197,12 @@ impl VerifiedBundle {
     #[must_use]
     pub fn version(&self) -> &Label {
         &self.version
+    }
+
+    /// Size and SHA-256 of the file of the list.
+    #[must_use]
+    pub fn list_file(&self) -> (u32, Sha256Digest) {
+        self.list_file
     }
 
     /// The components in the order in which they are installed.

@@ -13,7 +13,9 @@ const HEX_PREFIX: &str = "hex:";
 
 /// A device's id: text as it is, or other bytes as `hex:` and their digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(into = "String", try_from = "String")]
+#[cfg_attr(feature = "schema", schemars(extend("pattern" = "^(hex:([0-9a-f]{2})+|[!-~]+)$")))]
 pub struct DeviceId(Vec<u8>);
 
 impl DeviceId {

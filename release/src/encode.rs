@@ -149,6 +149,7 @@ pub(crate) fn is_possible(
 
 /// What a codec would have made, or made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Alternative {
     /// Name of the codec.
     pub codec: &'static str,
@@ -158,7 +159,7 @@ pub struct Alternative {
     pub memory_class: Option<&'static str>,
     /// Size of the payload in bytes.
     pub payload_bytes: u64,
-    /// RAM that its decoder needs at most.
+    /// RAM in bytes that its decoder needs at most.
     pub decoder_ram_bytes: u64,
 }
 

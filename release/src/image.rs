@@ -13,7 +13,9 @@ use crate::{Error, InputOptions, Result, files};
 
 /// A SHA-256 digest that prints, parses and serialises as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(into = "String", try_from = "String")]
+#[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[0-9a-f]{64}$")))]
 pub struct Sha256Digest(pub [u8; 32]);
 
 impl Sha256Digest {

@@ -6,14 +6,17 @@ use whittle_inputs::{Format, Input};
 
 /// Where an image comes from, and what its file told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Source {
     /// Format of the file.
     #[serde(serialize_with = "name_of_format")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub format: Format,
     /// Address of the first byte, if it was told.
     pub load_address: Option<u64>,
     /// Whose code it is, if that was told.
     #[serde(serialize_with = "name_of_set")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub instruction_set: Option<InstructionSet>,
     /// Version in the file, if there is one.
     pub version: Option<String>,

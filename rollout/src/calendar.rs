@@ -11,6 +11,7 @@ use crate::terms::BadTerms;
 
 /// From when on a zone is how far east of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Offset {
     /// Seconds from 1970, UTC.
@@ -21,6 +22,7 @@ pub struct Offset {
 
 /// A time zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Zone {
     /// Its name, for people.
@@ -32,6 +34,7 @@ pub struct Zone {
 
 /// A time as clocks show it. The order is that of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LocalTime {
     /// Year of our era.
@@ -117,6 +120,7 @@ fn date(days: i64) -> (i64, i64, i64) {
 
 /// A stretch of the day, on some days of the week, in which devices may be updated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Window {
     /// Days of the week on which it opens: 1 is Monday; none for every day.
@@ -135,6 +139,7 @@ pub struct Window {
 
 /// A time in which nothing is updated: a holiday season, a winter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Freeze {
     /// What it is called.
@@ -152,6 +157,7 @@ pub struct Freeze {
 
 /// Windows and freezes of a rollout.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Calendar {
     /// The zone whose clock policies see.

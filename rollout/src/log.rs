@@ -10,6 +10,7 @@ use crate::terms::Terms;
 
 /// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Its place: 0 for the first, and one more for each that follows. Two that append the same place have both decided, and a
@@ -25,6 +26,7 @@ pub struct Entry {
 
 /// What comes in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Input {
     /// The rollout starts.
@@ -49,6 +51,7 @@ pub enum Input {
 
 /// A call of a policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
     /// Digest of the policy.
@@ -61,13 +64,14 @@ pub struct Asked {
 
 /// What a policy answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Answered {
     /// A verdict.
     Verdict {
         /// Which one.
         verdict: Box<Verdict>,
-        /// Fuel of the call.
+        /// Fuel of the call: about one for each instruction of WebAssembly.
         fuel: u64,
     },
     /// None that counts.
@@ -81,15 +85,16 @@ pub enum Answered {
 
 /// What a person says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
     /// The stage of this name may begin.
     Approve(String),
-    /// The rollout may reach this share, although a policy would have to wait.
+    /// The rollout may reach this share, from 0 to 1, although a policy would have to wait.
     Advance(f64),
     /// The rollout pauses. No policy ends this pause.
     Pause(PauseOrder),
-    /// The pause ends, and the rollout may reach this share.
+    /// The pause ends, and the rollout may reach this share, from 0 to 1.
     Resume(f64),
     /// Devices go back.
     RollBack(RollbackOrder),
@@ -103,6 +108,7 @@ pub enum Command {
 
 /// What came of an input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The rollout has started.
@@ -119,6 +125,7 @@ pub enum Outcome {
 
 /// A decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Decided {
     /// What happens.
@@ -137,6 +144,7 @@ pub struct Decided {
 
 /// A rule that the host enforces whatever a policy says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Rail {
     /// Stages come in their order, and none is skipped.

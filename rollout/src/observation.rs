@@ -13,6 +13,7 @@ use crate::terms::{MetricTerms, Terms, bad_count};
 
 /// What was gathered in a stretch of time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Observation {
     /// When the stretch began, in seconds from 1970, UTC. Not before the end of the one before.
@@ -29,6 +30,7 @@ pub struct Observation {
 
 /// What was gathered from the devices of a cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CellObservation {
     /// Which cell.
@@ -43,6 +45,7 @@ pub struct CellObservation {
 
 /// How far devices are, since the rollout began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct DeviceCounts {
     /// Have been offered the new firmware. Never falls.
@@ -74,6 +77,7 @@ impl DeviceCounts {
 
 /// What was measured in a stretch of time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MetricObservation {
     /// Name of the metric.
@@ -86,6 +90,7 @@ pub struct MetricObservation {
 
 /// Which side of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// New firmware.
@@ -96,6 +101,7 @@ pub enum Side {
 
 /// What is wrong with an observation. Whoever gathers the figures must act.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
     /// It ends before it begins, or takes no time.

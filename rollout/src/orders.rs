@@ -8,12 +8,13 @@ use crate::terms::{FLEET, WayBack};
 
 /// What whoever drives the fleet shall do now. It is repeated until it changes, so doing it twice does no harm.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Orders {
     /// Why nothing is offered; none if something is.
     pub closed: Option<String>,
-    /// Share of the fleet that may have the new firmware.
+    /// Share of the fleet, from 0 to 1, that may have the new firmware.
     pub share: f64,
-    /// The same as devices, those included that have it already.
+    /// The same as a number of devices, those included that have it already.
     pub devices: u32,
     /// How many devices may be started now: those of the hour, if the stage has a pace.
     pub start_now: u32,

@@ -19,6 +19,7 @@ pub const LONGEST_PAUSE_S: Seconds = 259_200;
 
 /// What is fixed when a rollout starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
     /// What is rolled out.
@@ -49,7 +50,7 @@ pub struct Terms {
     /// How many buckets the policy sees.
     #[serde(default)]
     pub buckets: u32,
-    /// How long each bucket is; 0 if there are none.
+    /// How long each bucket is, in seconds; 0 if there are none.
     #[serde(default)]
     pub bucket_length: Seconds,
     /// Devices with the same attributes; together they are the fleet.
@@ -68,6 +69,7 @@ pub struct Terms {
 
 /// A call by which a policy planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Planned {
     /// When, in seconds from 1970, UTC.
@@ -78,6 +80,7 @@ pub struct Planned {
 
 /// Devices with the same attributes. Tests compare new and old firmware within each cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cell {
     /// Attribute and value, such as `hw` and `C`.
@@ -103,6 +106,7 @@ impl Cell {
 
 /// A metric, and how it is tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MetricTerms {
     /// Its name.
@@ -114,7 +118,7 @@ pub struct MetricTerms {
     pub higher_is_worse: bool,
     /// Whether nothing goes on without fresh figures of it.
     pub required: bool,
-    /// How often figures of it come, if not with each tick.
+    /// Every how many seconds figures of it come, if not with each tick.
     #[serde(default)]
     pub every: Option<Seconds>,
     /// How many times worse than old firmware the new one may be.
@@ -133,13 +137,14 @@ pub struct MetricTerms {
 
 /// Within which limits policies may decide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// The next share is at most this many times the share that has been reached.
     pub growth: f64,
     /// At most so many devices may have the new firmware without having committed it; none for no limit.
     pub uncommitted_devices: Option<u32>,
-    /// Of devices that roll back, this share fails to, and needs somebody's help.
+    /// Of devices that roll back, this share, from 0 to 1, fails to, and needs somebody's help.
     pub rollback_failure: f64,
     /// So many devices can be helped in a day; none for no limit.
     pub support_per_day: Option<u32>,
@@ -147,7 +152,7 @@ pub struct Limits {
     pub kill: Vec<KillRule>,
     /// How the rollout pauses if the policy gives no answer that counts, or a stage takes too long.
     pub pause: PauseOrder,
-    /// How often figures come and decisions are taken.
+    /// Every how many seconds figures come and decisions are taken.
     pub tick: Seconds,
     /// Figures that are older than this many ticks are stale.
     pub stale_ticks: u32,
@@ -187,11 +192,12 @@ impl Default for Limits {
 
 /// Devices are taken back if so many are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KillRule {
     /// In which way.
     pub state: Lost,
-    /// Share of the updated devices.
+    /// Share of the updated devices, from 0 to 1.
     pub share: f64,
     /// But at least so many: the first device of a canary is no share.
     pub at_least: u32,
@@ -199,6 +205,7 @@ pub struct KillRule {
 
 /// In which way a device is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Lost {
     /// It no longer works.
@@ -211,6 +218,7 @@ pub enum Lost {
 
 /// How devices get back to the old firmware.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum WayBack {
     /// The old image is still in the other slot, and the security counter allows it.

@@ -26,6 +26,7 @@ pub struct Recording {
 
 /// What a policy and its guard rails would have said, when it is something new.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Said {
     /// Hours from the start.
     pub at_h: f64,
@@ -43,6 +44,7 @@ pub struct Said {
 
 /// What a policy would have said to a recorded rollout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Backtest {
     /// Decisions that are not the same as the one before, holds left out.
     pub said: Vec<Said>,

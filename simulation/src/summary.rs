@@ -8,6 +8,7 @@ use crate::run::{Run, Sample};
 
 /// The middle and the ends of what runs gave.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Quantiles {
     /// One in twenty is below.
     pub p5: f64,
@@ -19,12 +20,13 @@ pub struct Quantiles {
 
 /// How many runs ended in a way, of all.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Verdicts {
     /// How many.
     pub runs: usize,
     /// Of how many.
     pub of: usize,
-    /// Their share.
+    /// Their share, from 0 to 1.
     pub share: f64,
     /// Lower end of the 95 % interval of the share (Wilson, Probable inference, the law of succession, and statistical inference,
     /// 1927).
@@ -35,6 +37,7 @@ pub struct Verdicts {
 
 /// What the runs of a scenario under a policy say.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Runs that were paused, taken back or stopped by the policy or a guard rail: detections of a bug, or false alarms without one.
     pub detected: Verdicts,
@@ -66,6 +69,7 @@ pub struct Summary {
 
 /// By how much runs under another policy differ from those under a first one, in the same worlds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Comparison {
     /// Harmed devices more, on average.
     pub harmed: f64,

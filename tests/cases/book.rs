@@ -82,6 +82,16 @@ fn explanations() {
 }
 
 #[test]
+fn exports() {
+    Page {
+        file: "docs/export.md",
+        before: "firmware; whittle keygen --out keys; whittle build $BUILD --out release",
+        instead: &[],
+    }
+    .run();
+}
+
+#[test]
 fn flags_and_stages() {
     Page {
         file: "docs/flags.md",
@@ -199,6 +209,22 @@ fn firmware_in_c() {
 }
 
 #[test]
+fn demo() {
+    Page {
+        file: "docs/demo.md",
+        before: "",
+        // The whole fleet takes its time without optimisation.
+        instead: &[
+            ("demo fleet  ", "demo fleet --devices 60  "),
+            ("--devices 200", "--devices 60"),
+            ("--out kept", "--devices 60 --out kept"),
+            ("--format json", "--devices 60 --format json"),
+        ],
+    }
+    .run();
+}
+
+#[test]
 fn the_first_hour_of_who_writes_firmware() {
     Page {
         file: "docs/tutorial-firmware.md",
@@ -215,6 +241,23 @@ fn the_first_hour_of_who_writes_firmware() {
                 "cd ../under-embassy; CARGO_BUILD_BUILD_DIR=$TREE/target/embassy",
             ),
             ("cd ../under-rtic", "cd ../under-rtic; CARGO_BUILD_BUILD_DIR=$TREE/target/rtic"),
+        ],
+    }
+    .run();
+}
+
+#[test]
+fn json() {
+    Page {
+        file: "docs/json.md",
+        before: "firmware; whittle keygen --out keys; cp keys/release.pub.pem .",
+        instead: &[
+            ("whittle build …", "whittle build $BUILD --quiet --out release"),
+            // One program of many; the tests hold every document against its schema by themselves.
+            (
+                "check-jsonschema --schemafile verify.schema.json",
+                "jq --slurpfile schema verify.schema.json .schema",
+            ),
         ],
     }
     .run();

@@ -133,8 +133,8 @@ fn a_device_of_several_components_has_a_bundle() {
         "--requires",
         "hub-app:hub-boot@1.4.0",
     ];
-    shop.whittle(&[&sign[..], &components, &trust].concat()).ok();
-    shop.whittle(&[&["bundle", "verify", "hub"][..], &trust].concat()).ok();
+    shop.whittle(&[&sign[..], &components, &trust, &["--format", "json"]].concat()).ok();
+    shop.whittle(&[&["bundle", "verify", "hub", "--format", "json"][..], &trust].concat()).ok();
     let steps = |installed: &str| {
         let args = ["bundle", "steps", "hub", "--installed", installed, "--format", "json"];
         let json = shop.whittle(&[&args[..], &trust].concat()).ok().json();

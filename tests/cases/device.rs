@@ -2,6 +2,7 @@
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use whittle_flash_sim::{Access, SimFlash};
+use whittle_format::envelope::Envelope;
 use whittle_patcher_nostd::{
     Buffers, Device, FlashError, Installed, PackageChecker, PatchError, Patcher, Slots, Status,
     compact,
@@ -182,6 +183,36 @@ fn a_refused_package_means_not_one_write() {
     for cut in [0, 1, 50, 150] {
         refuse("cut envelope", &good.package[..cut], &DEVICE, &base, |e| *e == E::Truncated);
     }
+}
+
+#[test]
+fn what_has_no_end_is_given_up() {
+    let good = update(CodecChoice::Zstd, &test_key());
+    let (_, blocks) = Envelope::parse(&good.package).expect("own bytes");
+    let envelope_len = good.package.len() - blocks.len();
+    // An envelope that says that it is 64 KB long, noise, and zeros.
+    let mut long = good.package[..envelope_len].to_vec();
+    long.splice(17..19, [0x59, 0xff, 0xff]);
+    for start in [long, vec![0x5a; 16], vec![0; 16]] {
+        let (mut base, mut target) = (Flash::holding(&good.base), Flash::used(40_000));
+        let (mut block, mut page) = (vec![0; 4096], vec![0; 256]);
+        let (keys, mut slots) = (keys(), Slots { base: &mut base, target: &mut target });
+        let buffers = Buffers { block: &mut block, page: &mut page, compact: None };
+        let mut patcher = Patcher::new(&DEVICE, &keys, buffers);
+        let mut endless = start.into_iter().chain(std::iter::repeat(0x5a));
+        let error = (0..1000).find_map(|_| {
+            let byte = [endless.next().expect("it has no end")];
+            patcher.push(&mut &byte[..], &mut slots).err()
+        });
+        assert!(matches!(error, Some(PatchError::Envelope(_))), "{error:?}");
+        assert_eq!(target.log(), []);
+    }
+    // Of a good package nothing behind its end is taken.
+    let mut endless = good.package.clone();
+    endless.resize(endless.len() + (1 << 20), 0x5a);
+    let (mut base, mut target) = (Flash::holding(&good.base), Flash::used(40_000));
+    feed(&endless, &DEVICE, &keys(), usize::MAX, &mut base, &mut target).expect("installs");
+    assert!(target.erase_counts()[good.target.len().div_ceil(4096)..].iter().all(|n| *n == 0));
 }
 
 #[test]

@@ -417,6 +417,26 @@ fn a_cell_that_reads_differently_each_time_stops_no_rotation() {
     }
 }
 
+/// Nor is it handed out as it happens to read: of each record, one of the copies is right.
+#[test]
+fn a_cell_that_reads_differently_each_time_is_never_believed() {
+    let (supply, kept) = (Supply::new(), [0x5a; 40]);
+    let mut flash = SimFlash::<1, 8, 2048>::erased(4096).on(&supply);
+    let mut journal = Journal::open(&mut flash).expect("opens");
+    journal.append(RecordKind::Application, &kept).expect("written");
+    for (at, seed) in (0..200).flat_map(|at| (0..4).map(move |seed| (at, seed))) {
+        let mut flash = flash.clone();
+        flash.weaken_cell(at, 2);
+        supply.arm(Cut { step: u64::MAX / 2, outcome: Outcome::Nothing }, seed);
+        let mut journal = Journal::open(&mut flash).expect("opens");
+        for _ in 0..4 {
+            let mut into = [0; 40];
+            let read = journal.read(RecordKind::Application, &mut into);
+            assert_eq!(read, Ok(Some(&kept[..])), "cell {at} is weak, seed {seed}");
+        }
+    }
+}
+
 /// A word that a power cut has left unreadable for ever leaves patience for reads that fail for a while.
 #[test]
 fn reads_that_fail_after_a_power_cut_lose_no_record() {

@@ -1,6 +1,6 @@
 //! Keys from the command line: where they come from, who signs, and documents that change them.
 
-use crate::support::{Run, Workshop, command};
+use crate::support::{Run, Workshop, command, run};
 
 const BUILD: [&str; 9] = [
     "build",
@@ -20,13 +20,7 @@ const PASSPHRASE: &str = "open sesame";
 fn whittle_with(shop: &Workshop, variables: &[(&str, &str)], args: &[&str]) -> Run {
     let mut command = command(&shop.path("."), args);
     command.envs(variables.iter().copied()).stdin(std::process::Stdio::null());
-    let output = command.output().expect("runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Run {
-        code: output.status.code().expect("not killed"),
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
-    }
+    run(&mut command, args)
 }
 
 /// What is built with these arguments, compared with what the key itself signs.

@@ -11,6 +11,8 @@ use whittle_release::build::{self, Base, Built, Request};
 use whittle_release::keys::{Keyring, PrivateKey, Signer};
 use whittle_release::{DeviceProfile, Image, directory};
 
+use crate::schemas;
+
 pub(crate) const PRODUCT: &str = "thermostat";
 pub(crate) const VERSION: &str = "2.4.1";
 pub(crate) const COUNTER: u32 = 7;
@@ -173,13 +175,19 @@ impl Run {
 }
 
 pub(crate) fn whittle(directory: &Path, args: &[&str]) -> Run {
-    let output = command(directory, args).output().expect("runs");
-    let Output { status, stdout, stderr } = output;
-    Run {
+    run(&mut command(directory, args), args)
+}
+
+/// Runs a command line that was made with these arguments, and holds JSON against its published schema.
+pub(crate) fn run(command: &mut Command, args: &[&str]) -> Run {
+    let Output { status, stdout, stderr } = command.output().expect("runs");
+    let run = Run {
         code: status.code().expect("not killed"),
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
-    }
+    };
+    schemas::check(args, &run);
+    run
 }
 
 /// The same for a run that goes on beside the test.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{bare_device, calculators, measured, mutants, policies, setup, shell, tidy};
+use crate::{bare_device, calculators, measured, mutants, package, policies, setup, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
@@ -40,28 +40,16 @@ pub(crate) fn run() -> Result<()> {
     mutants::check()?;
     policies::check()?;
     calculators::check()?;
-    check_decode_bench()?;
     check_frameworks()?;
     bare_device::check()?;
     measured::check()?;
+    package::check()?;
     shell::run(
         "cargo",
         &["test", "--workspace", "--locked", "--features", "whittle-delta/encode"],
     )?;
     check_embassy_comparison()?;
     shell::run("fixtures/thermostat/build.sh", &["--check"])
-}
-
-/// No test runs the firmware of the benchmarks, so it is compiled at least.
-fn check_decode_bench() -> Result<()> {
-    let directory = shell::root().join("examples/decode-bench");
-    for target in ["thumbv7em-none-eabi", "riscv32imc-unknown-none-elf"] {
-        let args =
-            ["check", "--quiet", "--locked", "--features", "semihosting", "--target", target];
-        let target_dir = ["--target-dir", "../../target/decode-bench"];
-        shell::run_in(&directory, "cargo", &[&args[..], &target_dir].concat())?;
-    }
-    Ok(())
 }
 
 /// The thermostat under embassy and RTIC; their tests run it.

@@ -4,13 +4,17 @@ mod bare_device;
 mod c_library;
 mod calculators;
 mod ci;
+mod dependencies;
+mod fuzz;
 mod header;
 mod measure;
 mod measured;
 mod mutants;
+mod package;
 mod policies;
 mod setup;
 mod shell;
+mod threat_model;
 mod tidy;
 
 use clap::Parser;
@@ -23,7 +27,7 @@ enum Task {
     Ci,
     /// Install what the tests need: rustup targets, and tools from Debian's packages.
     Setup,
-    /// Check the rules that crates may depend by, and that device crates build alone.
+    /// Check what crates may depend on, licences, what the threat model names, and that device crates build alone.
     Tidy,
     /// Check that device code links without a panic, and keeps within its budget of flash.
     BareDevice,
@@ -35,6 +39,10 @@ enum Task {
     CLibrary(c_library::Args),
     /// Build the formulas of the calculators' page, and write them to `calculators/page/dist`.
     Calculators(calculators::Args),
+    /// Look for inputs that break what comes from outside, with libFuzzer and a nightly compiler; for the night.
+    Fuzz(fuzz::Args),
+    /// Check that the libraries can be packed, and those for firmware built from that.
+    Package,
     /// Take the barriers that `tests/mutants` lists away, one at a time, and see that a test fails each time.
     Mutants {
         /// Only those with this in their name.
@@ -57,6 +65,8 @@ fn main() -> anyhow::Result<()> {
         Task::Policies(args) => policies::run(&args),
         Task::CLibrary(args) => c_library::run(&args),
         Task::Calculators(args) => calculators::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Package => package::check(),
         Task::Mutants { only } => mutants::run_all(only.as_deref()),
         Task::Measure(section) => measure::run(section),
         Task::Measured(args) => measured::run(&args),

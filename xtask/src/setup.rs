@@ -44,8 +44,15 @@ const TEST_TOOLS: &[Tool] = &[
     ("chromium", "chromium"),
 ];
 
-/// The same from PyPI: MCUboot's own tool, which the tests compare with.
-const TEST_REQUIREMENTS: [&str; 1] = ["imgtool==2.5.0"];
+/// The same from PyPI: MCUboot's own tool, which the tests compare with, and what verifies exports: pycose SUIT's signatures,
+/// securesystemslib and in-toto's own types the statements. pycose 1.1 cannot take the tuples that cbor2 6 makes of arrays.
+const TEST_REQUIREMENTS: [&str; 5] = [
+    "cbor2==5.7.1",
+    "imgtool==2.5.0",
+    "in-toto-attestation==0.9.3",
+    "pycose==1.1.0",
+    "securesystemslib[crypto]==1.6.0",
+];
 
 /// A local AWS, on which the driver of AWS IoT Jobs and stores that speak S3 are tested; it comes with botocore, AWS's own client.
 const FLEET_REQUIREMENTS: [&str; 1] = ["ministack==1.5.33"];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{header, setup, shell};
+use crate::{dependencies, header, setup, shell, threat_model};
 
 /// What a crate of ours may depend on, besides crates that only its tests use.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -14,7 +14,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "whittle-patcher-nostd",
         &[
-            "crc",
             "defmt",
             "ed25519-dalek",
             "embedded-storage",
@@ -32,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "object",
             "rayon",
             "rustc-demangle",
+            "schemars",
             "serde",
             "thiserror",
             "whittle-delta",
@@ -39,7 +39,30 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "whittle-calculators",
-        &["base64", "libm", "serde", "serde_json", "sha2", "thiserror", "whittle-rollout"],
+        &[
+            "base64",
+            "libm",
+            "schemars",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror",
+            "whittle-rollout",
+        ],
+    ),
+    (
+        "whittle-export",
+        &[
+            "base64",
+            "coset",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "uuid",
+            "whittle-format",
+            "whittle-patcher-nostd",
+            "whittle-release",
+        ],
     ),
     ("whittle-calculators-page", &["whittle-calculators"]),
     ("whittle-capi", &["embedded-storage", "whittle-format", "whittle-patcher-nostd"]),
@@ -48,13 +71,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "whittle-metrics",
         &["base64", "csv", "serde", "serde_json", "thiserror", "ureq", "whittle-rollout"],
     ),
-    ("whittle-rollout", &["libm", "serde", "serde_json", "sha2", "thiserror"]),
+    ("whittle-rollout", &["libm", "schemars", "serde", "serde_json", "sha2", "thiserror"]),
     (
         "whittle-fleet",
         &[
             "aws-credential-types",
             "aws-sigv4",
             "base64",
+            "schemars",
             "serde",
             "serde_json",
             "sha2",
@@ -72,6 +96,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "futures-util",
             "getrandom",
             "object_store",
+            "schemars",
             "serde",
             "serde_json",
             "tempfile",
@@ -99,8 +124,36 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "whittle-demo",
+        &[
+            "libm",
+            "schemars",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "whittle-flash-sim",
+            "whittle-fleet",
+            "whittle-format",
+            "whittle-patcher-nostd",
+            "whittle-publish",
+            "whittle-release",
+            "whittle-rollout",
+            "whittle-rollout-store",
+        ],
+    ),
+    ("whittle-flash-sim", &["embedded-storage"]),
+    (
         "whittle-simulation",
-        &["rand_core", "rand_distr", "rand_pcg", "rayon", "serde", "thiserror", "whittle-rollout"],
+        &[
+            "rand_core",
+            "rand_distr",
+            "rand_pcg",
+            "rayon",
+            "schemars",
+            "serde",
+            "thiserror",
+            "whittle-rollout",
+        ],
     ),
 ];
 
@@ -134,7 +187,9 @@ const ONE_SET: [&str; 6] = ["", "aarch64", "arm", "riscv", "thumb", "xtensa"];
 
 pub(crate) fn run() -> Result<()> {
     check_dependencies()?;
+    dependencies::check()?;
     header::check()?;
+    threat_model::check()?;
     for target in setup::TARGETS {
         for (package, features) in ALONE {
             shell::run(

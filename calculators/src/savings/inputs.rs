@@ -7,6 +7,7 @@ use crate::form::{BadInput, Choice, Field, Form, List};
 
 /// What is asked. Percentages are of 100.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
     /// Version of this form: 1.
@@ -46,6 +47,7 @@ pub struct Inputs {
 
 /// A base with its measured delta.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Base {
     /// Its version.
@@ -58,6 +60,7 @@ pub struct Base {
 
 /// What a megabyte is on the bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Megabyte {
     /// 1,048,576 bytes.

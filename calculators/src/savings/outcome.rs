@@ -11,6 +11,7 @@ use crate::words::{number, percent};
 
 /// What comes out. Each figure is one of `formulas`, under the same name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outcome {
     /// What was asked.
     pub inputs: Inputs,
@@ -62,6 +63,7 @@ pub struct Outcome {
 
 /// The delta from a base.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BaseOutcome {
     /// Version of the base.
     pub name: String,

@@ -7,6 +7,7 @@ use crate::words::{number, percent, usd, usd_exactly};
 
 /// The net saving at a smaller and a larger value of an input.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sensitivity {
     /// Which input.
     pub what: &'static str,

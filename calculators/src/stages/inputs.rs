@@ -7,6 +7,7 @@ use crate::form::{BadInput, Choice, Field, Form, List};
 
 /// What is asked. Percentages are of 100.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
     /// Version of this form: 1.
@@ -63,6 +64,7 @@ pub struct Inputs {
 
 /// A step of the rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// Its name.
@@ -75,6 +77,7 @@ pub struct Stage {
 
 /// What the percentages of stages mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Percents {
     /// What has been updated when the stage is full: the last one has 100 %.
@@ -85,6 +88,7 @@ pub enum Percents {
 
 /// Whose events and tickets count in a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Watched {
     /// Those of devices that the stage has added.
@@ -95,6 +99,7 @@ pub enum Watched {
 
 /// The time that a rate is about. There is no default: the two are 24 times apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RatePer {
     /// Events per hour that a device runs.

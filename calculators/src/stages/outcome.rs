@@ -18,6 +18,7 @@ pub(super) const MOST_EVENTS: f64 = 1e7;
 
 /// What comes out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outcome {
     /// What was asked.
     pub inputs: Inputs,
@@ -47,6 +48,7 @@ pub struct Outcome {
 
 /// What a stage shows and risks. Each figure of a formula is one of `formulas`, under the same name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StageOutcome {
     /// Its name.
     pub name: String,

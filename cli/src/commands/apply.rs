@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use whittle_release::Image;
@@ -56,14 +57,23 @@ pub(crate) struct Args {
     input: InputArgs,
 }
 
-#[derive(Serialize)]
-struct AppliedView<'a> {
+/// An image that was rebuilt from a package.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct AppliedView<'a> {
+    /// Whether a trusted key signed the package; never so for a bare BSDIFF40 patch.
     verified: bool,
+    /// Name of the package file that was applied; of a bare patch, its path.
     package: String,
+    /// `delta`, `full`, or `bsdiff` for a bare patch.
+    #[schemars(extend("enum" = ["delta", "full", "bsdiff"]))]
     kind: &'a str,
+    /// Version of the new image; none for a bare patch, which has none.
     target_version: Option<String>,
+    /// Size of the new image in bytes.
     target_bytes: u32,
+    /// SHA-256 of the new image.
     target_sha256: Sha256Digest,
+    /// Path of the file that was written.
     out: String,
 }
 

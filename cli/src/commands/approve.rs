@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_release::approval::SignedApproval;
 use whittle_release::directory::VerifiedRelease;
@@ -9,6 +10,7 @@ use super::TrustArgs;
 use super::signing::SignerArgs;
 use crate::error::{Error, Result};
 use crate::printer::Printer;
+use crate::schema;
 
 /// Approve the target of a release, for devices that want more than one key to do so.
 ///
@@ -30,12 +32,19 @@ pub(crate) struct Args {
     signer: SignerArgs,
 }
 
-#[derive(Serialize)]
-struct Approved {
+/// An approval of a release, with the signatures that it has by now.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Approved {
+    /// Path of the approval.
     file: String,
+    /// Name of the product.
     product: String,
+    /// Version of the target.
     target_version: String,
+    /// SHA-256 of the target image.
     target_sha256: Sha256Digest,
+    /// Ids of the keys that have signed it.
+    #[schemars(inner(regex(pattern = schema::HEX_8_BYTES)))]
     signed_by: Vec<String>,
 }
 

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_release::detached::{self, Attached};
 use whittle_release::directory;
@@ -22,13 +23,15 @@ pub(crate) struct Args {
     out: PathBuf,
 }
 
-#[derive(Serialize)]
+/// A release that is signed elsewhere: what it has, and what is still to be signed.
+#[derive(JsonSchema, Serialize)]
 pub(crate) struct Outcome {
     /// Where the release is; absent as long as signatures are wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<String>,
+    /// Names of the files in the release directory; empty as long as signatures are wanted.
     files: Vec<String>,
-    /// What is to be signed next.
+    /// Paths of the files that are to be signed next; empty once the release is complete.
     wanted: Vec<String>,
 }
 

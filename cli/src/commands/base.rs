@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_format::Label;
 use whittle_release::archive::{Added, Archive, Entry};
@@ -78,8 +79,10 @@ pub(crate) struct PruneArgs {
     archive: ArchiveArg,
 }
 
-#[derive(Serialize)]
-struct Listing {
+/// Images of the archive: those that it has, that was added, or that were removed.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Listing {
+    /// The images, each with its product and version.
     images: Vec<Entry>,
 }
 

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_format::index::AttachmentKind;
 use whittle_format::manifest::HardwareRange;
@@ -160,8 +161,10 @@ pub(crate) struct Args {
     check: bool,
 }
 
-#[derive(Serialize)]
-struct Outcome<'a> {
+/// A release that was built, and what each device fetches.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Outcome<'a> {
+    /// Path of the release directory.
     out: String,
     /// Whether a rebuild gave the same bytes; absent without `--check`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_format::Label;
 use whittle_release::bundle::{self, BUNDLE_FILE, Requirement, Step, VerifiedBundle, Version};
@@ -78,28 +79,39 @@ pub(crate) struct StepsArgs {
     trust: TrustArgs,
 }
 
-#[derive(Serialize)]
-struct Bundle {
+/// Releases that belong together.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Bundle {
+    /// Name of the device that the components make up.
     product: String,
+    /// Version of the whole.
     version: String,
-    /// In the order of installation.
+    /// The components, in the order of installation.
     components: Vec<Component>,
 }
 
-#[derive(Serialize)]
+/// A component of a bundle.
+#[derive(JsonSchema, Serialize)]
 struct Component {
+    /// Name of its product.
     name: String,
+    /// Version of its release.
     version: String,
 }
 
-#[derive(Serialize)]
-struct Steps {
+/// What is to be installed on a device.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Steps {
+    /// The components, in the order of installation.
     steps: Vec<StepReport>,
 }
 
-#[derive(Serialize)]
+/// A component, and what is to be done with it.
+#[derive(JsonSchema, Serialize)]
 struct StepReport {
+    /// Name of its product.
     component: String,
+    /// Whether it is to be installed; else the device has it already.
     install: bool,
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_calculators::presets::Preset;
 use whittle_calculators::{BadInput, Start, Table, page};
@@ -9,15 +10,20 @@ use whittle_release::files;
 
 use crate::error::{Error, Result};
 use crate::printer::{Printer, table};
+use crate::schema::Printed;
 
 /// Inputs by their names.
-#[derive(Serialize)]
-struct Presets<'a, Inputs> {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Presets<'a, Inputs> {
+    /// The presets of the calculator.
     presets: &'a [Preset<Inputs>],
 }
 
 /// Lists the presets of a calculator.
-pub(super) fn list<Inputs: Serialize>(presets: &[Preset<Inputs>], printer: &Printer) -> Result {
+pub(super) fn list<Inputs>(presets: &[Preset<Inputs>], printer: &Printer) -> Result
+where
+    for<'a> Presets<'a, Inputs>: Printed,
+{
     printer.result(&Presets { presets }, |listed| {
         let row = |preset: &Preset<Inputs>| vec![preset.name.to_owned(), preset.about.to_owned()];
         table(&["preset", ""], listed.presets.iter().map(row))

@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::Setting;
@@ -22,16 +23,23 @@ pub(crate) struct ShowArgs {
     origin: bool,
 }
 
-#[derive(Serialize)]
-struct Shown<'a> {
+/// What files, variables and flags say in place of defaults.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Shown<'a> {
+    /// The settings that are not as by default.
     settings: Vec<Entry<'a>>,
 }
 
-#[derive(Serialize)]
+/// A flag, and what it is set to.
+#[derive(JsonSchema, Serialize)]
 struct Entry<'a> {
+    /// Command that it is for, its words with spaces between; empty for all commands.
     command: &'a str,
+    /// Name of the flag, without dashes.
     flag: &'a str,
+    /// Its values, as a command line would have them; empty for a switch that is off.
     values: &'a [String],
+    /// Where that comes from: a file with the line, a variable; absent without `--origin`.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<String>,
 }

@@ -1,5 +1,8 @@
+pub(super) mod fleet;
+
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_format::manifest::HardwareRange;
 use whittle_release::apply::{self, Expectations};
@@ -25,27 +28,49 @@ const PRODUCT: &str = "thermostat";
 /// Tells a directory of ours from one that must not be touched.
 const MARKER_FILE: &str = "made-by-whittle-demo";
 
+/// Where things are left, unless told otherwise.
+const OUT: &str = "whittle-demo";
+
 /// See it work: build a smart thermostat's release from its last three versions, sign, verify and apply it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Directory for everything that is made; an earlier demo in it is replaced.
-    #[arg(long, value_name = "DIR", default_value = "whittle-demo")]
-    out: PathBuf,
+    #[command(subcommand)]
+    what: Option<What>,
+
+    /// Directory for everything that is made; an earlier demo in it is replaced [default: `whittle-demo`; `fleet` keeps nothing].
+    #[arg(long, global = true, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Demo {
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Fleet(fleet::Args),
+}
+
+/// A release that was built, verified and applied to see how that goes.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Demo {
+    /// Path of the directory in which everything is.
     out: String,
+    /// Path of the release directory.
     release: String,
+    /// Path of the public key.
     public_key: String,
-    /// Images that were rebuilt and compared with the target, byte for byte.
+    /// Paths of images that were rebuilt and compared with the target, byte for byte.
     applied: Vec<String>,
     #[serde(flatten)]
     report: Report,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let out = &args.out;
+    let out = args.out.as_deref();
+    match &args.what {
+        Some(What::Fleet(args)) => fleet::run(args, out, printer),
+        None => run_release(out.unwrap_or(Path::new(OUT)), printer),
+    }
+}
+
+fn run_release(out: &Path, printer: &Printer) -> Result {
     clear(out)?;
     let key = PrivateKey::generate()?;
     let (_, public_key) = key.write_pair(&out.join("keys"))?;
@@ -93,7 +118,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         applied.push(path.display().to_string());
     }
     let [out, release, public_key] =
-        [out, &release, &public_key].map(|path| path.display().to_string());
+        [out, &release, &public_key].map(|path: &Path| path.display().to_string());
     let demo = Demo { out, release, public_key, applied, report: built.report };
     printer.result(&demo, human)
 }

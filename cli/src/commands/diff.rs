@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_delta::compact::{self, Class, CodeHint};
 use whittle_delta::{EncodeError, Encoded, bsdiff40, zstd};
@@ -36,15 +37,22 @@ pub(crate) struct Args {
     write_bsdiff: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Comparison {
+/// What each codec makes of a pair of images.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Comparison {
+    /// Size of the base in bytes.
     base_bytes: u32,
+    /// Size of the target in bytes.
     target_bytes: u32,
+    /// What was tried.
     codecs: Vec<Row>,
 }
 
-#[derive(Serialize)]
+/// What a codec made.
+#[derive(JsonSchema, Serialize)]
 struct Row {
+    /// `delta` from the base, or `full`: the target alone.
+    #[schemars(extend("enum" = ["delta", "full"]))]
     kind: &'static str,
     #[serde(flatten)]
     made: Alternative,

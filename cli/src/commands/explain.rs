@@ -78,10 +78,6 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         let title = format!("{} → {}", args.base.display(), args.target.display());
         write_atomically(path, html::page(&report, &title).as_bytes())?;
     }
-    if printer.is_json() {
-        // The report has its own `schema`.
-        return printer.stdout(&serde_json::to_string(&report)?);
-    }
     printer.result(&report, |report| text::render(report, width()))
 }
 

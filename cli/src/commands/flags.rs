@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_format::Label;
 use whittle_format::flags::{Flag, Rule, SubjectKind};
@@ -14,6 +15,7 @@ use super::signing::SignerArgs;
 use super::{DeviceArgs, TrustArgs};
 use crate::error::Result;
 use crate::printer::{Printer, table};
+use crate::schema;
 use crate::values;
 
 /// Switch features on devices in the field: by device, group, region and share of the fleet.
@@ -82,14 +84,23 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
     }
 }
 
-#[derive(Serialize)]
-struct Signed {
+/// A flags document that was signed.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Signed {
+    /// Path of the signed document.
     file: String,
+    /// Name of the product.
     product: String,
+    /// Version of the document.
     version: u32,
+    /// How many flags it lists.
     flags: usize,
+    /// Size of the signed document in bytes.
     bytes: usize,
+    /// Most bytes that devices take.
     limit_bytes: usize,
+    /// Id of the key that signed it.
+    #[schemars(regex(pattern = schema::HEX_8_BYTES))]
     key_id: String,
 }
 
@@ -130,31 +141,52 @@ fn sign(args: &SignArgs, printer: &Printer) -> Result {
     })
 }
 
-#[derive(Serialize)]
-struct DocumentView {
+/// What a signed flags document says.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct DocumentView {
+    /// Name of the product.
     product: String,
+    /// Version of the document.
     version: u32,
+    /// Seed of the draw behind percentages.
+    #[schemars(regex(pattern = schema::HEX_16_BYTES))]
     seed: String,
+    /// Whether every flag is off, whatever its rules say.
     kill: bool,
+    /// The flags, in the order of the document.
     flags: Vec<FlagView>,
+    /// Id of the key that signed it.
+    #[schemars(regex(pattern = schema::HEX_8_BYTES))]
     key_id: String,
+    /// Size of the signed document in bytes.
     bytes: usize,
 }
 
-#[derive(Serialize)]
+/// A flag and its rules.
+#[derive(JsonSchema, Serialize)]
 struct FlagView {
+    /// Name of the flag.
     name: String,
+    /// Whether it is on where no rule matches.
     default: bool,
+    /// Whether it is off, whatever its rules say.
     kill: bool,
+    /// Its rules, of which the first that matches decides.
     rules: Vec<RuleView>,
 }
 
-#[derive(Serialize)]
+/// A rule of a flag.
+#[derive(JsonSchema, Serialize)]
 struct RuleView {
+    /// Whether the flag is on where the rule matches.
     value: bool,
+    /// Per cent of the devices, of 100, that the rule is for.
     percent: f64,
+    /// Ids of the devices that it is for; empty for any.
     devices: Vec<DeviceId>,
+    /// Names of the groups that it is for; empty for any.
     groups: Vec<String>,
+    /// Names of the regions that it is for; empty for any.
     regions: Vec<String>,
 }
 
@@ -239,21 +271,30 @@ fn show(args: &ShowArgs, printer: &Printer) -> Result {
     })
 }
 
-#[derive(Serialize)]
-struct Evaluation {
+/// What flags are on a device.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Evaluation {
+    /// Name of the product.
     product: String,
+    /// Version of the document.
     version: u32,
+    /// Id of the device.
     device: DeviceId,
+    /// The flags that were asked for, or all.
     flags: Vec<ValueView>,
 }
 
-#[derive(Serialize)]
+/// A flag on a device.
+#[derive(JsonSchema, Serialize)]
 struct ValueView {
+    /// Name of the flag.
     name: String,
-    /// `null` if the document does not list the flag: the firmware's own default holds.
+    /// Whether it is on; `null` if the document does not list the flag: the firmware's own default holds.
     value: Option<bool>,
+    /// What decided: a kill switch of the document or the flag, a rule, the default; or `unlisted`.
+    #[schemars(extend("enum" = ["document-kill", "flag-kill", "rule", "default", "unlisted"]))]
     decided_by: &'static str,
-    /// Number of the rule, from 1.
+    /// Number of the rule, from 1; absent if no rule decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<usize>,
 }

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use whittle_publish::Store;
 use whittle_publish::gc::{self, Active, Collected, Options, Why};
 
@@ -48,8 +50,10 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-#[derive(serde::Serialize)]
-struct Outcome {
+/// What nobody needs any more in a store.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Outcome {
+    /// Whether nothing was removed, only looked at.
     dry_run: bool,
     #[serde(flatten)]
     collected: Collected,

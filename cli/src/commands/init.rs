@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_format::Label;
 use whittle_release::keys::PrivateKey;
@@ -57,9 +58,12 @@ const KEYS: &str = "keys";
 /// What must not be committed: private keys in PEM, and in minisign's format.
 const SECRETS: [&str; 2] = ["keys/*.key.pem", "keys/*.key"];
 
-#[derive(Serialize)]
-struct Begun {
+/// A project that begins to use whittle.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Begun {
+    /// Name of the product.
     product: String,
+    /// Paths of the files that were written, in that order.
     written: Vec<PathBuf>,
 }
 

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_format::Manifest;
 use whittle_format::manifest::HardwareRange;
@@ -9,6 +10,7 @@ use whittle_release::image::{Sha256Digest, hex};
 
 use crate::error::Result;
 use crate::printer::{Printer, grouped, table};
+use crate::schema;
 
 /// Show what a package or a release directory says of itself.
 ///
@@ -23,60 +25,106 @@ pub(crate) struct Args {
     pubkeys: Vec<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct PackageView {
+/// What a package says of itself.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct PackageView {
+    /// Whether a trusted key signed it; `false` if none was given, and then anybody may have written the rest.
     verified: bool,
+    /// Id of the key that signed it, or is said to have.
+    #[schemars(regex(pattern = schema::HEX_8_BYTES))]
     key_id: String,
+    /// Name of the product.
     product: String,
+    /// Version of the target.
     target_version: String,
+    /// Lowest hardware revision that it is for.
     hardware_min: u16,
+    /// Highest hardware revision that it is for.
     hardware_max: u16,
+    /// Its security counter: devices with a higher one refuse it.
     security_counter: u32,
+    /// Size of the target in bytes.
     target_bytes: u32,
+    /// SHA-256 of the target image.
     target_sha256: Sha256Digest,
+    /// `delta` or `full`.
+    #[schemars(extend("enum" = ["delta", "full"]))]
     kind: &'static str,
+    /// Size of the base in bytes; none for a full image.
     base_bytes: Option<u32>,
+    /// First 16 bytes of the base's SHA-256; none for a full image.
+    #[schemars(regex(pattern = schema::HEX_16_BYTES))]
     base_sha256_prefix: Option<String>,
+    /// Name of the codec.
     codec: &'static str,
+    /// Revision of the encoder.
     encoder: u16,
+    /// RAM in bytes that the decoder needs at most.
     decoder_ram_bytes: u32,
+    /// Size in bytes of the blocks that are authenticated one by one.
     block_bytes: u32,
+    /// Size of the payload in bytes.
     payload_bytes: u32,
+    /// Size of the package in bytes: all that a device fetches.
     download_bytes: usize,
 }
 
-#[derive(Serialize)]
-struct ReleaseView {
-    /// Whether the index is; the files are not looked at.
+/// What the index of a release says.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct ReleaseView {
+    /// Whether a trusted key signed the index; `false` if none was given. The files are not looked at.
     verified: bool,
+    /// Id of the key that signed it, or is said to have.
+    #[schemars(regex(pattern = schema::HEX_8_BYTES))]
     key_id: String,
+    /// Name of the product.
     product: String,
+    /// Version of the target.
     target_version: String,
+    /// Lowest hardware revision that it is for.
     hardware_min: u16,
+    /// Highest hardware revision that it is for.
     hardware_max: u16,
+    /// Its security counter: devices with a higher one refuse it.
     security_counter: u32,
+    /// Size of the target in bytes.
     target_bytes: u32,
+    /// SHA-256 of the target image.
     target_sha256: Sha256Digest,
+    /// The images that it was built for.
     bases: Vec<BaseView>,
+    /// The packages.
     packages: Vec<ListedPackage>,
 }
 
-#[derive(Serialize)]
+/// An image that devices run now.
+#[derive(JsonSchema, Serialize)]
 struct BaseView {
+    /// SHA-256 of the image.
     sha256: Sha256Digest,
+    /// Size of the image in bytes.
     bytes: u32,
-    /// The package that a device with this base fetches.
+    /// Name of the package file that a device with this base fetches.
     served_by: String,
 }
 
-#[derive(Serialize)]
+/// A package, as the index lists it.
+#[derive(JsonSchema, Serialize)]
 struct ListedPackage {
+    /// Name of its file in the release directory.
     file: String,
+    /// `delta` or `full`.
+    #[schemars(extend("enum" = ["delta", "full"]))]
     kind: &'static str,
+    /// Name of the codec.
     codec: &'static str,
+    /// SHA-256 of the base; none for the full image.
     base_sha256: Option<Sha256Digest>,
+    /// RAM in bytes that the decoder needs at most, as a power of two.
     decoder_ram_bytes: u64,
+    /// Size of the package in bytes: all that a device fetches.
     download_bytes: u32,
+    /// SHA-256 of the package file.
     sha256: Sha256Digest,
 }
 

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_release::image::hex;
 use whittle_release::keys::{KeyFormat, Keyring, Passphrase, PrivateKey};
@@ -7,6 +8,7 @@ use whittle_release::keys::{KeyFormat, Keyring, Passphrase, PrivateKey};
 use super::signing::{PassphraseArgs, prompt};
 use crate::error::{Error, Result};
 use crate::printer::Printer;
+use crate::schema;
 
 /// Make an Ed25519 key pair for signing releases.
 ///
@@ -39,11 +41,17 @@ enum FormatArg {
     Minisign,
 }
 
-#[derive(Serialize)]
-struct Generated {
+/// A pair of keys that was made. The private key itself is never printed.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Generated {
+    /// Path of the private key.
     private_key: String,
+    /// Path of the public key.
     public_key: String,
+    /// Id of the key.
+    #[schemars(regex(pattern = schema::HEX_8_BYTES))]
     key_id: String,
+    /// Whether the private key is behind a passphrase.
     encrypted: bool,
 }
 

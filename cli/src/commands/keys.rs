@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_format::limits::MAX_KEYS_FILE_BYTES;
 use whittle_patcher_nostd::{FactoryKeys, KeySet, Roles, TrustedKey};
@@ -12,6 +13,7 @@ use whittle_release::keys_file::{
 use super::signing::SignerArgs;
 use crate::error::{Error, Result};
 use crate::printer::{Printer, table};
+use crate::schema;
 
 /// Change whom devices in the field trust: add keys, retire them, revoke them.
 #[derive(Debug, clap::Subcommand)]
@@ -305,40 +307,62 @@ fn show(args: &ShowArgs, printer: &Printer) -> Result {
     })
 }
 
-#[derive(Serialize)]
-struct FileView {
+/// A keys file: whom devices trust once they have taken it.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct FileView {
+    /// Path of the keys file.
     file: String,
     /// Whether it leads from the firmware's keys to these; absent if nobody asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<bool>,
+    /// Name of the product.
     product: String,
+    /// Version of its newest document.
     version: u32,
+    /// How many keys must sign the next document.
     key_threshold: u8,
+    /// How many keys must approve a target.
     package_threshold: u8,
+    /// The keys that devices trust.
     keys: Vec<KeyView>,
+    /// Ids of keys that are never trusted again.
+    #[schemars(inner(regex(pattern = schema::HEX_8_BYTES)))]
     revoked: Vec<String>,
+    /// Its documents, the oldest first.
     documents: Vec<DocumentView>,
-    /// Of the newest document, those that count.
+    /// How many signatures of its newest document count.
     signatures: usize,
-    /// Absent if the firmware's keys sign, and are not known.
+    /// How many are wanted; absent if the firmware's keys sign, and are not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     signatures_wanted: Option<u8>,
+    /// Size of the file in bytes.
     bytes: usize,
+    /// Most bytes that devices take.
     limit_bytes: usize,
 }
 
-#[derive(Serialize)]
+/// A key, and what it is trusted for.
+#[derive(JsonSchema, Serialize)]
 struct KeyView {
+    /// Id of the key.
+    #[schemars(regex(pattern = schema::HEX_8_BYTES))]
     key_id: String,
     /// The 32 raw bytes in hexadecimal digits.
+    #[schemars(regex(pattern = schema::HEX_32_BYTES))]
     public_key: String,
+    /// What it is trusted for.
     roles: Vec<&'static str>,
 }
 
-#[derive(Serialize)]
+/// A document of keys.
+#[derive(JsonSchema, Serialize)]
 struct DocumentView {
+    /// Its version.
     version: u32,
+    /// How many keys it lists.
     keys: usize,
+    /// Ids of the keys that have signed it.
+    #[schemars(inner(regex(pattern = schema::HEX_8_BYTES)))]
     signed_by: Vec<String>,
 }
 

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Command;
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_release::{Error as ReleaseError, files};
 
@@ -19,8 +20,10 @@ pub(crate) struct Args {
     reference: bool,
 }
 
-#[derive(Serialize)]
-struct Written {
+/// Manual pages that were written.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Written {
+    /// Paths of the pages, in their order.
     pages: Vec<PathBuf>,
 }
 

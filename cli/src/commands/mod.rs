@@ -11,7 +11,9 @@ mod completions;
 mod config;
 mod demo;
 mod diff;
+mod documents;
 mod explain;
+mod export;
 mod flags;
 mod gc;
 mod init;
@@ -25,6 +27,7 @@ mod publish;
 mod pull;
 mod rollout;
 mod savings;
+mod schema;
 mod signing;
 mod simulate;
 mod stage;
@@ -66,6 +69,7 @@ pub(crate) enum Command {
     Apply(apply::Args),
     Diff(diff::Args),
     Explain(explain::Args),
+    Export(Box<export::Args>),
     Publish(publish::Args),
     Pull(pull::Args),
     Gc(gc::Args),
@@ -78,6 +82,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Rollout(rollout::Command),
     Savings(savings::Args),
+    Schema(schema::Args),
     Simulate(simulate::Args),
     #[command(subcommand)]
     Stage(stage::Command),
@@ -103,6 +108,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Apply(args) => apply::run(args, printer),
         Command::Diff(args) => diff::run(args, printer),
         Command::Explain(args) => explain::run(args, printer),
+        Command::Export(args) => export::run(args, printer),
         Command::Publish(args) => publish::run(args, printer),
         Command::Pull(args) => pull::run(args, printer),
         Command::Gc(args) => gc::run(args, printer),
@@ -111,6 +117,7 @@ pub(crate) fn run(command: &Command, settings: &[Setting], printer: &Printer) ->
         Command::Policy(command) => policy::run(command, printer),
         Command::Rollout(command) => rollout::run(command, printer),
         Command::Man(args) => man::run(args, whole(), printer),
+        Command::Schema(args) => schema::run(args, printer),
         Command::Savings(args) => savings::run(args, printer),
         Command::Simulate(args) => simulate::run(args, printer),
         Command::Stage(command) => stage::run(command, printer),

@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_release::development_key;
 use whittle_release::image::hex;
@@ -9,6 +10,7 @@ use whittle_release::keys::{self, Keyring, PublicKey};
 
 use crate::error::Result;
 use crate::printer::Printer;
+use crate::schema;
 
 /// Print a public key in the form that its user needs.
 #[derive(Debug, clap::Args)]
@@ -41,12 +43,16 @@ enum Form {
     Rust,
 }
 
-#[derive(Serialize)]
-struct PublicKeyView {
+/// A public key.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct PublicKeyView {
+    /// Id of the key.
+    #[schemars(regex(pattern = schema::HEX_8_BYTES))]
     key_id: String,
     /// The 32 raw bytes in hexadecimal digits.
+    #[schemars(regex(pattern = schema::HEX_32_BYTES))]
     public_key: String,
-    /// Whether the file has the mark of a development key.
+    /// Whether the file has the mark of a development key; absent if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     development: bool,
 }

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_calculators::savings::{self, Base, Inputs, Megabyte};
 use whittle_calculators::{BuildReport, Difference, Start, differences, presets, row};
@@ -123,8 +124,10 @@ impl From<MegabyteArg> for Megabyte {
     }
 }
 
-#[derive(Serialize)]
-struct Differences {
+/// Where the textbook chapter that the presets are from differs from its own inputs.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Differences {
+    /// The differences, in the order of the chapter.
     differences: Vec<Difference>,
 }
 

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_policy_host::Policy;
 use whittle_simulation::{
@@ -10,6 +11,7 @@ use whittle_simulation::{
 use crate::commands::policy;
 use crate::error::{Error, Result};
 use crate::printer::{Printer, table};
+use crate::schema;
 use crate::time;
 
 /// Rehearse a rollout on a made-up fleet, with real policies and guard rails.
@@ -59,29 +61,44 @@ const EXAMPLES: [(&str, &str); 7] = [
     ("sensors", include_str!("../../../examples/scenarios/sensors.toml")),
 ];
 
-#[derive(Serialize)]
+/// A scenario that comes with whittle.
+#[derive(JsonSchema, Serialize)]
 struct Listed {
+    /// Its name, by which `simulate` takes it.
     name: &'static str,
+    /// What it is about.
     about: String,
 }
 
-#[derive(Serialize)]
-struct List {
+/// Scenarios that come with whittle.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct List {
+    /// The scenarios.
     scenarios: Vec<Listed>,
 }
 
-#[derive(Serialize)]
-struct Simulated {
+/// What became of made-up fleets under policies.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Simulated {
+    /// Name of the scenario.
     scenario: String,
+    /// Devices of the fleet.
     devices: u32,
+    /// How many times each policy went through it.
     runs: u64,
+    /// What the draws begin with: the same gives the same.
     seed: u64,
+    /// The policies, in the order in which they were named.
     policies: Vec<Tried>,
 }
 
-#[derive(Serialize)]
+/// A policy, and what became of the fleet under it.
+#[derive(JsonSchema, Serialize)]
 struct Tried {
+    /// Name of the policy.
     policy: String,
+    /// SHA-256 of its component.
+    #[schemars(regex(pattern = schema::HEX_32_BYTES))]
     sha256: String,
     #[serde(flatten)]
     summary: Summary,

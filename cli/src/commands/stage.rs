@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_format::{Label, Seed, Share, Stage, shorten};
 use whittle_release::device_id::DeviceId;
@@ -12,6 +13,7 @@ use super::signing::SignerArgs;
 use super::{DeviceArgs, InputArgs, TrustArgs};
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped};
+use crate::schema;
 use crate::values;
 
 /// Open a rollout to a share of the fleet; devices tell by themselves whether they are in.
@@ -100,14 +102,25 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
     }
 }
 
-#[derive(Serialize)]
+/// A stage of a rollout.
+#[derive(JsonSchema, Serialize)]
 struct StageView {
+    /// Name of the product.
     product: String,
+    /// Version of the target.
     target_version: String,
+    /// First 16 bytes of the target's SHA-256.
+    #[schemars(regex(pattern = schema::HEX_16_BYTES))]
     target_sha256_prefix: String,
+    /// Seed of the draw, the same in all stages of a rollout.
+    #[schemars(regex(pattern = schema::HEX_16_BYTES))]
     seed: String,
+    /// Number of the stage, from 1.
     stage: u32,
+    /// Per cent of the fleet, of 100, that may take the target.
     percent: f64,
+    /// Id of the key that signed it.
+    #[schemars(regex(pattern = schema::HEX_8_BYTES))]
     key_id: String,
 }
 
@@ -125,9 +138,12 @@ impl StageView {
     }
 }
 
-#[derive(Serialize)]
-struct Signed {
+/// A stage that was signed.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Signed {
+    /// Path of the signed stage.
     file: String,
+    /// Size of the signed stage in bytes.
     bytes: usize,
     #[serde(flatten)]
     stage: StageView,
@@ -187,12 +203,15 @@ fn first_stage(args: &SignArgs, printer: &Printer) -> Result<Stage> {
     })
 }
 
-#[derive(Serialize)]
-struct Checked {
+/// Whether a device is within a stage.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Checked {
+    /// Whether it may take the target.
     eligible: bool,
-    /// Whether the rollout's gate is open for the device, if flags were given.
+    /// Whether the rollout's gate is open for the device; absent if no flags were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     gate: Option<bool>,
+    /// Id of the device.
     device: DeviceId,
     /// Place of the device in the draw, from 0 to 999 999.
     place: u32,

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_release::directory::{self, VerifiedRelease};
 use whittle_release::image::Sha256Digest;
@@ -21,14 +22,20 @@ pub(crate) struct Args {
     trust: TrustArgs,
 }
 
-#[derive(Serialize)]
-struct Verified {
+/// What a release or a package holds, all of it verified.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Verified {
+    /// Always `true`: what is not valid is an error.
     verified: bool,
+    /// Name of the product.
     product: String,
+    /// Version of the target.
     target_version: String,
+    /// SHA-256 of the target image.
     target_sha256: Sha256Digest,
+    /// How many packages there are.
     packages: usize,
-    /// Files in the directory that the index does not list.
+    /// Names of files in the directory that the index does not list: nothing vouches for them.
     unlisted: Vec<String>,
 }
 

@@ -88,17 +88,15 @@ const _: () = assert!((LOOKAHEAD as usize) < RING);
 const MAX_PADDING: i32 = 8;
 
 impl BitReader {
-    pub(super) fn new() -> Self {
-        Self {
-            // A point: the first four bytes make it the whole range.
-            interval: Interval { low: 0, high: 0 },
-            code: 0,
-            ring: [0; RING],
-            taken: 0,
-            used: 0,
-            ended: false,
-        }
-    }
+    pub(super) const NEW: Self = Self {
+        // A point: the first four bytes make it the whole range.
+        interval: Interval { low: 0, high: 0 },
+        code: 0,
+        ring: [0; RING],
+        taken: 0,
+        used: 0,
+        ended: false,
+    };
 
     pub(super) const STATE_BYTES: usize = 5 * 4 + 1 + RING;
 

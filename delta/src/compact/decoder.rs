@@ -44,6 +44,7 @@ pub struct Tables<
     references: References,
     sweep: Sweep,
     lines: [Lines; 2],
+    reader: BitReader,
 }
 
 impl<
@@ -75,6 +76,7 @@ impl<
         references: References::NEW,
         sweep: Sweep::EMPTY,
         lines: [Lines::EMPTY; 2],
+        reader: BitReader::NEW,
     };
 
     /// Lends the tables to one decoder, which forgets what they hold.
@@ -94,47 +96,43 @@ impl<
             recent: &mut self.recent,
             substitutions: &mut self.substitutions,
         };
-        Memory {
-            model,
+        let predictor = Predictor {
             map: AddressMap::new(&mut self.map),
             exceptions: &mut self.exceptions,
             trust: &mut self.trust,
-            numbers: &mut self.numbers,
             references: &mut self.references,
-            sweep: &mut self.sweep,
-            lines: &mut self.lines,
-        }
+            is_known: false,
+            base_size: 0,
+        };
+        let reading = Reading { lines: &mut self.lines, sweep: &mut self.sweep, seat: 0 };
+        Memory(CompactDecoder {
+            machine: Machine::new(model, predictor, &mut self.numbers),
+            stage: Stage::Waiting,
+            reader: &mut self.reader,
+            reading,
+        })
     }
 }
 
-/// Tables of some size, lent to a decoder.
-pub struct Memory<'a> {
-    model: model::Model<'a>,
-    map: AddressMap<'a>,
-    exceptions: &'a mut [Exception],
-    trust: &'a mut Trust,
-    numbers: &'a mut Numbers,
-    references: &'a mut References,
-    sweep: &'a mut Sweep,
-    /// What the images are read with.
-    lines: &'a mut [Lines; 2],
-}
+/// Tables of some size, lent to a decoder: all of it but the sizes of its images.
+// A decoder is made once, where its tables are lent, and moved as one.
+pub struct Memory<'a>(CompactDecoder<'a>);
 
 impl<'a> Memory<'a> {
-    /// The machine for images of these sizes.
-    #[cfg(feature = "encode")]
-    pub(super) fn into_machine(self, sizes: Sizes, in_place: Option<InPlace<'a>>) -> Machine<'a> {
-        self.split(sizes, in_place).0
+    /// The decoder that it is lent to, which has to be told first what it [begins](CompactDecoder::begin).
+    pub fn decoder(&mut self) -> &mut CompactDecoder<'a> {
+        &mut self.0
     }
 
-    fn split(self, sizes: Sizes, in_place: Option<InPlace<'a>>) -> (Machine<'a>, Reading<'a>) {
-        let Self { model, map, exceptions, trust, numbers, references, sweep, lines } = self;
-        references.begin(sizes);
-        let (is_known, base_size) = (false, sizes.base);
-        let predictor = Predictor { map, exceptions, trust, references, is_known, base_size };
-        let in_place = in_place.filter(|_| cfg!(feature = "in-place"));
-        let machine = Machine::new(model, predictor, numbers, sizes.target, in_place);
-        (machine, Reading { lines, sweep, seat: 0 })
+    /// The machine for images of these sizes.
+    #[cfg(feature = "encode")]
+    pub(super) fn into_machine(
+        mut self,
+        sizes: Sizes,
+        in_place: Option<InPlace<'a>>,
+    ) -> Machine<'a> {
+        self.0.machine.begin(sizes, in_place);
+        self.0.machine
     }
 }
 
@@ -158,7 +156,7 @@ pub(super) const DECODER_BYTES: usize = size_of::<CompactDecoder<'_>>();
 pub struct CompactDecoder<'a> {
     pub(super) machine: Machine<'a>,
     pub(super) stage: Stage,
-    pub(super) reader: BitReader,
+    pub(super) reader: &'a mut BitReader,
     reading: Reading<'a>,
 }
 
@@ -175,7 +173,14 @@ impl<'a> CompactDecoder<'a> {
     /// A decoder with these tables; they may be larger than the stream wants.
     #[must_use]
     pub fn new(sizes: Sizes, memory: Memory<'a>) -> Self {
-        Self::with(sizes, memory, None)
+        let Memory(mut decoder) = memory;
+        decoder.begin(sizes);
+        decoder
+    }
+
+    /// Tells it the sizes, before anything else.
+    pub fn begin(&mut self, sizes: Sizes) {
+        self.machine.begin(sizes, None);
     }
 
     /// A decoder for a payload whose target takes the room of its base: one that was encoded for this.
@@ -183,12 +188,9 @@ impl<'a> CompactDecoder<'a> {
     /// While it makes a target byte, it reads nothing of the base that [`InPlace::is_gone`] then.
     #[must_use]
     pub fn in_place(sizes: Sizes, memory: Memory<'a>, in_place: InPlace<'a>) -> Self {
-        Self::with(sizes, memory, Some(in_place))
-    }
-
-    fn with(sizes: Sizes, memory: Memory<'a>, in_place: Option<InPlace<'a>>) -> Self {
-        let (machine, reading) = memory.split(sizes, in_place);
-        Self { machine, stage: Stage::Waiting, reader: BitReader::new(), reading }
+        let Memory(mut decoder) = memory;
+        decoder.machine.begin(sizes, Some(in_place));
+        decoder
     }
 
     /// Keeps as much of the tables as the class has that the first byte names.
@@ -228,7 +230,7 @@ impl<'a> CompactDecoder<'a> {
                 *seat = view.gone.seat();
                 view.sweep.forget();
             }
-            let stepped = machine.step(reader, &mut view);
+            let stepped = machine.step(*reader, &mut view);
             if let Some(cause) = view.flash.failure {
                 return Err(DecodeError::Images(cause));
             }

@@ -22,6 +22,7 @@ use super::mixer::{Number, Slot, signed};
 
 /// What of the header comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Part {
     Set,
     GlobalPointers,

@@ -33,9 +33,9 @@ use super::predict::{KIND_PLAIN, Predicted, Predictor};
 use super::sweep::Cell;
 use super::view::{Source, Unit, View};
 use super::{peek, pick};
-use crate::InPlace;
 use crate::in_place::Gone;
 use crate::state::Passing;
+use crate::{InPlace, Sizes};
 
 /// Most decisions that one step makes: two numbers, one of them of either sign, of an entry of the map.
 pub(super) const MAX_DECISIONS: u32 = 2 * NUMBER_DECISIONS + 1;
@@ -185,6 +185,8 @@ impl Numbers {
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// Zeros at first, as all of a new machine: cleared at one go.
+#[repr(u8)]
 enum Mode {
     Header(Part),
     Map,
@@ -262,8 +264,6 @@ impl<'a> Machine<'a> {
         model: Model<'a>,
         predictor: Predictor<'a>,
         numbers: &'a mut Numbers,
-        target_size: u32,
-        in_place: Option<InPlace<'a>>,
     ) -> Self {
         Self {
             mode: Mode::Header(Part::Set),
@@ -271,7 +271,7 @@ impl<'a> Machine<'a> {
             doubted: 0,
             left: 0,
             n: 0,
-            target_size,
+            target_size: 0,
             source: 0,
             segment: 0,
             past: Past::default(),
@@ -281,7 +281,17 @@ impl<'a> Machine<'a> {
             numbers,
             model,
             predictor,
-            in_place,
+            in_place: None,
+        }
+    }
+
+    /// Tells it the sizes of the images, and whether the target takes the room of the base.
+    pub(super) fn begin(&mut self, sizes: Sizes, in_place: Option<InPlace<'a>>) {
+        self.predictor.references.begin(sizes);
+        self.predictor.base_size = sizes.base;
+        self.target_size = sizes.target;
+        if cfg!(feature = "in-place") {
+            self.in_place = in_place;
         }
     }
 

@@ -7,7 +7,7 @@ mod board;
 use core::ptr::addr_of_mut;
 
 use whittle_delta::Decoder;
-use whittle_delta::compact::{CompactDecoder, MediumTables};
+use whittle_delta::compact::MediumTables;
 
 use board::Inputs;
 
@@ -22,7 +22,10 @@ fn run() -> ! {
     let mut inputs = Inputs::take();
     // SAFETY: one core, no interrupts, and this function runs once.
     let tables = unsafe { &mut *addr_of_mut!(TABLES) };
-    let mut decoder = CompactDecoder::new(inputs.sizes, tables.lend());
+    // Used where it was lent: moved, it would bring `memcpy` along.
+    let mut memory = tables.lend();
+    let decoder = memory.decoder();
+    decoder.begin(inputs.sizes);
     let outcome = decoder
         .push(&mut &*inputs.payload, &mut inputs.images)
         .and_then(|_| decoder.finish(&mut inputs.images));

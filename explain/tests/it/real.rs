@@ -141,6 +141,5 @@ fn images_without_a_program_are_explained_by_regions_and_stretches() {
 fn the_report_reads_back() {
     let report = report();
     let json = serde_json::to_string(&report).expect("is JSON");
-    assert!(json.starts_with("{\"schema\":1,"));
     assert_eq!(serde_json::from_str::<Report>(&json).expect("reads"), report);
 }

@@ -6,14 +6,15 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 /// The labels of a series.
-pub(super) type Labels = BTreeMap<String, String>;
+pub type Labels = BTreeMap<String, String>;
 
 /// A series at a moment.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sample {
-    pub(super) labels: Labels,
+pub struct Sample {
+    /// Its labels.
+    pub labels: Labels,
     /// Any number, even none.
-    pub(super) value: f64,
+    pub value: f64,
 }
 
 /// Why an answer does not count.
@@ -86,8 +87,11 @@ struct Series {
     value: (f64, String),
 }
 
-/// The samples of an instant query at `at_s`.
-pub(super) fn parse(bytes: &[u8], at_s: u64) -> Result<Vec<Sample>, BadAnswer> {
+/// The samples in the answer to an instant query at `at_s`, in seconds from 1970.
+///
+/// # Errors
+/// [`BadAnswer`]: then nothing of it counts.
+pub fn parse(bytes: &[u8], at_s: u64) -> Result<Vec<Sample>, BadAnswer> {
     let not_json = |error: serde_json::Error| BadAnswer::NotJson(error.to_string());
     let answer: Answer = serde_json::from_slice(bytes).map_err(not_json)?;
     if answer.status != "success" {

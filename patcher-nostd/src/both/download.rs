@@ -7,7 +7,7 @@ use whittle_format::manifest::{BaseRef, Codec};
 use whittle_format::shorten;
 use whittle_format::staging::{Progress, Staging};
 
-use super::staging::put;
+use super::staging::{Put, put};
 use super::turn::Turn;
 use super::updater::Updater;
 use super::{NorFlash, both};
@@ -86,7 +86,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
         if state.next == 0 || !download.restore(state)? {
             return Ok(None);
         }
-        if download.state != state {
+        if download.state.next != state.next {
             download.count(download.state).await?;
         }
         Ok(Some(download))
@@ -164,7 +164,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     pub async fn finish(mut self) -> Result<VerifiedManifest, UpdateError> {
         self.turn.begin().map_err(JournalError::from)?;
         let manifest = *self.receiver.finish()?;
-        self.updater.journal.append(Kind::Progress, &Progress::default().emit()).await?;
+        self.updater.journal.append_needed(Kind::Progress, &Progress::default().emit()).await?;
         self.updater.happen(life::Event::Verified).await?;
         Ok(manifest)
     }
@@ -224,16 +224,12 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
             let link = if is_last { None } else { Some(read_link(self.region, last)?) };
             self.receiver.skip(state.complete, link);
         }
-        let next = if staged.is_at_end() || self.updater.settled == state.next {
-            Some(state)
-        } else {
-            skip_doubtful(&state, staged.following_len(), S::WRITE_SIZE)
-        };
-        let end = |state: &Staging| state.next.wrapping_add(staged.following_extent());
-        let capacity = to_u32(self.region.capacity());
-        let Some(next) = next.filter(|next| end(next) <= capacity) else { return Ok(false) };
-        self.state = next;
-        Ok(true)
+        self.state = state;
+        let is_settled = staged.is_at_end() || self.updater.settled == state.next;
+        let has_gap =
+            is_settled || skip_doubtful(&mut self.state, staged.following_len(), S::WRITE_SIZE);
+        let end = self.state.next.wrapping_add(staged.following_extent());
+        Ok(has_gap && end <= to_u32(self.region.capacity()))
     }
 
     /// Writes the envelope or a block, and counts it.
@@ -244,16 +240,19 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
             Staged::Envelope => self.receiver.envelope(),
             Staged::Block => self.receiver.block(),
         };
-        let next = put(self.region, &self.state, bytes).await?;
-        self.count(next).await?;
-        self.updater.settled = next.next;
+        let Put { end, erased } = put(self.region, &self.state, bytes).await?;
+        let mut state = self.state;
+        state.complete = state.complete.wrapping_add(u32::from(state.next > 0));
+        (state.next, state.erased) = (end, erased);
+        self.count(state).await?;
+        self.updater.settled = end;
         Ok(())
     }
 
     /// Puts what is staged into the journal.
     async fn count(&mut self, state: Staging) -> Result<(), UpdateError> {
         let mut bytes = [0; Staging::MAX_LEN];
-        self.updater.journal.append(Kind::Staging, state.emit(&mut bytes)).await?;
+        self.updater.journal.append_needed(Kind::Staging, state.emit(&mut bytes)).await?;
         self.state = state;
         Ok(())
     }

@@ -49,21 +49,18 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
             base,
             slot: TargetSlot { slot: target, journal: &mut self.journal, progress, end: 0, watch },
         };
-        match installation.run(region, &staged, buffers).await {
-            Ok(installed) => {
-                self.happen(Event::Installed).await?;
-                Ok(installed)
-            }
+        let outcome = installation.run(region, &staged, buffers).await;
+        match &outcome {
+            Ok(_) => self.happen(Event::Installed).await?,
             Err(error) if error.culprit() == Culprit::Package => {
                 self.happen(Event::Failed).await?;
-                Err(error.into())
             }
-            Err(error) => {
+            Err(_) => {
                 // What has been written may be wrong: the next try writes everything anew.
-                self.journal.append(Kind::Progress, &Progress::default().emit()).await?;
-                Err(error.into())
+                self.journal.append_needed(Kind::Progress, &Progress::default().emit()).await?;
             }
         }
+        Ok(outcome?)
     }
 }
 
@@ -160,7 +157,7 @@ impl<J: NorFlash, F: NorFlash> NorFlash for TargetSlot<'_, J, F> {
         let whole = self.end.saturating_sub(self.end.checked_rem(sector).unwrap_or(0));
         if whole > self.progress.written {
             self.progress.written = whole;
-            let counted = self.journal.append(Kind::Progress, &self.progress.emit()).await;
+            let counted = self.journal.append_needed(Kind::Progress, &self.progress.emit()).await;
             counted.map_err(|_| NorFlashErrorKind::Other)?;
         }
         (self.watch)(self.end);

@@ -31,7 +31,6 @@
 //!
 //! A bank may span several sectors. Each rotation erases one bank once.
 
-use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use embedded_storage::nor_flash::{NorFlashError as _, NorFlashErrorKind};
 use whittle_format::journal::{BankHead, CRC_LEN, HEAD_LEN, Kind, MAX_PAYLOAD, RecordHead};
 use whittle_format::life::LifeState;
@@ -40,6 +39,7 @@ use whittle_format::staging::{Progress, Staging};
 use super::turn::Turn;
 use super::{NorFlash, both};
 use crate::JournalError;
+use crate::crc::Crc;
 use crate::flash::{CHUNK, ERASED, is_readable, read_unaligned};
 use crate::numbers::{to_u32, to_usize};
 
@@ -58,9 +58,6 @@ const NEEDED: [(Kind, usize); 3] = [
 
 /// What the mark consists of; neither byte is what flash erases to.
 const MARK: [u8; 2] = [0x57, 0xa8];
-
-/// The checksum of what the journal holds, or vouches for.
-pub(crate) const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// Where a record lies.
 #[derive(Clone, Copy, Debug)]
@@ -88,14 +85,6 @@ pub struct Journal<F> {
     /// Why a read failed lately.
     failed: Option<JournalError>,
     turn: Turn,
-}
-
-/// What a bank begins with.
-struct BankRecord {
-    sequence: u32,
-    head: BankHead,
-    /// Both copies are good.
-    both: bool,
 }
 
 /// A record of which at least one copy is good.
@@ -137,8 +126,8 @@ impl Found {
     }
 
     /// The bank with the higher rank counts.
-    fn rank(&self) -> (bool, bool, u32, u32) {
-        (self.counts(), self.certain, self.epoch, self.sequence)
+    fn rank(&self) -> [u32; 4] {
+        [self.counts().into(), self.certain.into(), self.epoch, self.sequence]
     }
 
     /// Whether it counts, and holds all that the other one does.
@@ -206,7 +195,7 @@ impl<F: NorFlash> Journal<F> {
         let a = self.examine(0, drop_doubtful);
         let b = self.examine(self.bank_len(), drop_doubtful);
         if patience >= LOOKS / 2 {
-            for (found, other) in [(&a, &b), (&b, &a)] {
+            for (found, other) in &[(&a, &b), (&b, &a)] {
                 if !other.makes_needless(found) {
                     found.front?;
                 }
@@ -224,7 +213,8 @@ impl<F: NorFlash> Journal<F> {
         }
         self.was_lost = found.sequence == 0 && !found.counts();
         if self.was_lost {
-            (self.bank, self.epoch, self.latest) = (self.bank_len(), 0, Latest::default());
+            (self.bank, self.epoch) = (self.bank_len(), 0);
+            self.latest.fill(None);
             return self.rotate().await;
         }
         (self.bank, self.sequence) = (found.bank, found.sequence);
@@ -263,23 +253,12 @@ impl<F: NorFlash> Journal<F> {
         let Some(place) = self.place(kind) else { return Ok(None) };
         let needed = usize::from(place.head.len);
         let payload = into.get_mut(..needed).ok_or(JournalError::BufferTooSmall)?;
-        for offset in self.copies(place) {
-            if self.read_copy(offset, place.head, payload) {
+        for offset in &self.copies(place) {
+            if self.read_copy(*offset, payload) == Some(place.head) {
                 return Ok(Some(payload));
             }
         }
         Err(JournalError::ReadBack)
-    }
-
-    /// Reads a copy's payload; whether what was read is what was written.
-    fn read_copy(&mut self, at: u32, head: RecordHead, into: &mut [u8]) -> bool {
-        let (payload_at, crc_at) = payload_and_crc(at, head);
-        let mut crc = [0; CRC_LEN];
-        let is_read = self.fetch(payload_at, into).and_then(|()| self.fetch(crc_at, &mut crc));
-        let mut digest = CRC.digest();
-        digest.update(&head.emit());
-        digest.update(into);
-        is_read.is_ok() && crc == digest.finalize().to_le_bytes()
     }
 
     /// Makes `payload` the latest record of its kind.
@@ -290,22 +269,39 @@ impl<F: NorFlash> Journal<F> {
     /// [`JournalError`]; what was the latest record stays. [`JournalError::Full`] also where there would be no room left
     /// for where the device stands.
     pub async fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
+        let head = self.next_head(kind, payload);
+        if head.len > MAX_PAYLOAD {
+            return Err(JournalError::TooLong);
+        }
+        if longest(kind).is_none() && self.full_snapshot(head) > self.bank_len() {
+            return Err(JournalError::Full);
+        }
+        self.append_needed(kind, payload).await
+    }
+
+    /// The same for the kinds that an update needs, and that have room in any case.
+    #[inline(never)]
+    pub(crate) async fn append_needed(
+        &mut self,
+        kind: Kind,
+        payload: &[u8],
+    ) -> Result<(), JournalError> {
         self.turn.begin()?;
-        let outcome = self.append_somewhere(kind, payload).await;
+        let outcome = self.append_somewhere(self.next_head(kind, payload), payload).await;
         self.turn.end();
         outcome
     }
 
-    async fn append_somewhere(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
-        let too_long = JournalError::TooLong;
-        let len = u16::try_from(payload.len()).map_err(|_| too_long)?;
-        if len > MAX_PAYLOAD {
-            return Err(too_long);
-        }
-        let head = RecordHead { kind, len, sequence: self.sequence.saturating_add(1) };
-        if longest(kind).is_none() && self.full_snapshot(head) > self.bank_len() {
-            return Err(JournalError::Full);
-        }
+    fn next_head(&self, kind: Kind, payload: &[u8]) -> RecordHead {
+        let sequence = self.sequence.saturating_add(1);
+        RecordHead { kind, len: to_u16(payload.len()), sequence }
+    }
+
+    async fn append_somewhere(
+        &mut self,
+        head: RecordHead,
+        payload: &[u8],
+    ) -> Result<(), JournalError> {
         let fits = |journal: &Self| {
             let end = journal.end.wrapping_add(journal.stride(head).wrapping_mul(2));
             end <= journal.bank.wrapping_add(journal.bank_len())
@@ -323,7 +319,7 @@ impl<F: NorFlash> Journal<F> {
         let end = self.put_twice(offset, head, Source::Payload(payload)).await?;
         self.end = end;
         self.sequence = head.sequence;
-        if let Some(kept) = index(head.kind).and_then(|at| self.latest.get_mut(at)) {
+        if let Some(kept) = head.kind.index().and_then(|at| self.latest.get_mut(at)) {
             *kept = Some(Place { offset, head });
         }
         Ok(())
@@ -348,8 +344,8 @@ impl<F: NorFlash> Journal<F> {
         }
         let mut outcome = Ok(());
         // One copy of a record may read differently each time; never both of them.
-        for second_first in [false, true] {
-            outcome = self.write_bank(bank, second_first).await;
+        for second_first in &[false, true] {
+            outcome = self.write_bank(bank, *second_first).await;
             if !matches!(outcome, Err(JournalError::ReadBack)) {
                 break;
             }
@@ -358,6 +354,7 @@ impl<F: NorFlash> Journal<F> {
     }
 
     /// Writes a whole bank, and lets it count.
+    #[inline(never)]
     async fn write_bank(&mut self, bank: u32, second_first: bool) -> Result<(), JournalError> {
         let len = self.bank_len();
         let erased = self.flash.erase(bank, bank.wrapping_add(len)).await;
@@ -366,19 +363,17 @@ impl<F: NorFlash> Journal<F> {
         let head_at = bank.wrapping_add(self.mark_len());
         let record = bank_record(self.sequence);
         let mut end = head_at.wrapping_add(self.stride(record).wrapping_mul(2));
-        let mut latest = Latest::default();
-        for (kept, place) in latest.iter_mut().zip(self.latest) {
-            let Some(place) = place else { continue };
-            let head = place.head;
-            *kept = Some(Place { offset: end, head });
+        let mut latest = self.latest;
+        for place in latest.iter_mut().flatten() {
+            let ([mut from, mut other], head) = (self.copies(*place), place.head);
+            place.offset = end;
             if end.wrapping_add(self.stride(head).wrapping_mul(2)) > bank.wrapping_add(len) {
                 return Err(JournalError::Full);
             }
-            let [mut from, mut other] = self.copies(place);
             if second_first {
                 (from, other) = (other, from);
             }
-            let from = if self.is_good(from) == Some(head) { from } else { other };
+            let from = if self.holds(from, head) { from } else { other };
             end = self.put_twice(end, head, Source::Copy(from)).await?;
         }
         let epoch = self.epoch.saturating_add(1);
@@ -392,15 +387,11 @@ impl<F: NorFlash> Journal<F> {
     async fn write_mark(&mut self, bank: u32) -> Result<(), JournalError> {
         let len = self.mark_len();
         if self.is_erased(bank, bank.wrapping_add(len)) {
-            let mut bytes = [0; CHUNK];
-            for (byte, mark) in bytes.iter_mut().zip(MARK.into_iter().cycle()) {
-                *byte = mark;
+            let mut copy = CopyWriter::new(bank);
+            for _ in 0..len / 2 {
+                copy.add(&mut self.flash, &MARK).await?;
             }
-            let bytes = bytes.get(..to_usize(len)).unwrap_or_default();
-            self.flash
-                .write(bank, bytes)
-                .await
-                .map_err(|error| JournalError::Flash(error.kind()))?;
+            copy.finish(&mut self.flash).await?;
         }
         Ok(())
     }
@@ -413,9 +404,9 @@ impl<F: NorFlash> Journal<F> {
         source: Source<'_>,
     ) -> Result<u32, JournalError> {
         let second = at.wrapping_add(self.stride(head));
-        for copy in [at, second] {
-            self.put(copy, head, source).await?;
-            if self.is_good(copy) != Some(head) {
+        for copy in &[at, second] {
+            self.put(*copy, head, source).await?;
+            if !self.holds(*copy, head) {
                 return Err(JournalError::ReadBack);
             }
         }
@@ -429,33 +420,26 @@ impl<F: NorFlash> Journal<F> {
         head: RecordHead,
         source: Source<'_>,
     ) -> Result<(), JournalError> {
-        let mut copy = CopyWriter { at, chunk: [ERASED; CHUNK], filled: 0 };
-        let mut digest = CRC.digest();
-        let front = head.emit();
-        digest.update(&front);
-        copy.add(&mut self.flash, &front).await?;
+        let mut copy = CopyWriter::new(at);
         match source {
             Source::Payload(payload) => {
-                digest.update(payload);
-                copy.add(&mut self.flash, payload).await?;
+                let (front, mut crc) = (head.emit(), Crc::NEW);
+                crc.update(&front);
+                crc.update(payload);
+                for part in [&front, payload, &crc.value().to_le_bytes()] {
+                    copy.add(&mut self.flash, part).await?;
+                }
             }
-            Source::Copy(offset) => {
-                let (mut from, crc_at) = payload_and_crc(offset, head);
-                while from < crc_at {
+            Source::Copy(mut from) => {
+                let end = from.wrapping_add(head.copy_len());
+                while from < end {
                     let mut piece = [0; PIECE];
-                    let piece = self.fetch_piece(from, crc_at, &mut piece)?;
-                    digest.update(piece);
+                    let piece = self.fetch_piece(from, end, &mut piece)?;
                     copy.add(&mut self.flash, piece).await?;
                     from = from.wrapping_add(to_u32(piece.len()));
                 }
-                let mut crc = [0; CRC_LEN];
-                self.fetch(crc_at, &mut crc)?;
-                if crc != digest.clone().finalize().to_le_bytes() {
-                    return Err(JournalError::ReadBack);
-                }
             }
         }
-        copy.add(&mut self.flash, &digest.finalize().to_le_bytes()).await?;
         copy.finish(&mut self.flash).await
     }
 
@@ -466,10 +450,14 @@ impl<F: NorFlash> Journal<F> {
         let head_at = bank.wrapping_add(self.mark_len());
         let second_at = head_at.wrapping_add(self.stride(bank_record(0)));
         let records_at = second_at.wrapping_add(self.stride(bank_record(0)));
-        let record = self.bank_record(head_at);
-        let front = record.as_ref().map(Option::is_some).map_err(|error| *error);
-        let none = BankRecord { sequence: 0, head: BankHead::default(), both: false };
-        let BankRecord { sequence, head, both } = record.ok().flatten().unwrap_or(none);
+        let (first, second) = (self.bank_head(head_at), self.bank_head(second_at));
+        let both = first.is_some() && second.is_some();
+        let either = first.or(second);
+        let front = match either {
+            Some(_) => Ok(true),
+            None => self.check_readable(head_at, records_at).map(|()| false),
+        };
+        let (sequence, head) = either.unwrap_or_default();
         let snapshot_end = bank.saturating_add(head.snapshot_end).min(bank_end);
         let mut found = Found {
             bank,
@@ -503,7 +491,7 @@ impl<F: NorFlash> Journal<F> {
                 break;
             }
             found.sequence = found.sequence.max(place.head.sequence);
-            if let Some(kept) = index(place.head.kind).and_then(|at| found.latest.get_mut(at)) {
+            if let Some(kept) = place.head.kind.index().and_then(|at| found.latest.get_mut(at)) {
                 *kept = Some(place);
             }
         }
@@ -541,22 +529,11 @@ impl<F: NorFlash> Journal<F> {
         Ok(())
     }
 
-    /// The bank record at an offset; `None` if neither copy is good, although both can be read.
-    fn bank_record(&mut self, at: u32) -> Result<Option<BankRecord>, JournalError> {
-        let second = at.wrapping_add(self.stride(bank_record(0)));
-        let (first, other) = (self.bank_head(at), self.bank_head(second));
-        let both = first.is_some() && other.is_some();
-        if let Some((sequence, head)) = first.or(other) {
-            return Ok(Some(BankRecord { sequence, head, both }));
-        }
-        self.check_readable(at, second.wrapping_add(self.stride(bank_record(0))))?;
-        Ok(None)
-    }
-
+    /// The sequence number and the payload of the copy of a bank record at an offset.
     fn bank_head(&mut self, at: u32) -> Option<(u32, BankHead)> {
-        let head = self.head(at)?;
         let mut payload = [0; BankHead::LEN];
-        let is_bank = head == bank_record(head.sequence) && self.read_copy(at, head, &mut payload);
+        let head = self.read_copy(at, &mut payload)?;
+        let is_bank = head == bank_record(head.sequence);
         if is_bank { Some((head.sequence, BankHead::parse(&payload).ok()?)) } else { None }
     }
 
@@ -565,7 +542,7 @@ impl<F: NorFlash> Journal<F> {
         if let Some(head) = self.is_good(at) {
             let stride = self.stride(head);
             let second = at.wrapping_add(stride);
-            let both = self.is_good(second) == Some(head);
+            let both = self.holds(second, head);
             let is_doubtful = !both && self.is_erased(second, second.wrapping_add(stride));
             return Some(Entry { place: Place { offset: at, head }, stride, both, is_doubtful });
         }
@@ -578,8 +555,8 @@ impl<F: NorFlash> Journal<F> {
             }
             let distance = offset.saturating_sub(at);
             let plausible = self.head(offset).filter(|head| self.stride(*head) == distance);
-            if plausible.is_some() && self.is_good(offset) == plausible {
-                let place = plausible.map(|head| Place { offset: at, head })?;
+            if let Some(head) = plausible.filter(|head| self.holds(offset, *head)) {
+                let place = Place { offset: at, head };
                 return Some(Entry { place, stride: distance, both: false, is_doubtful: false });
             }
         }
@@ -591,22 +568,38 @@ impl<F: NorFlash> Journal<F> {
         RecordHead::parse(&bytes)
     }
 
+    /// Whether the copy at an offset is good, and has this head.
+    #[inline(never)]
+    fn holds(&mut self, at: u32, head: RecordHead) -> bool {
+        self.is_good(at) == Some(head)
+    }
+
     /// The head of the copy at an offset, if its CRC is right.
     fn is_good(&mut self, at: u32) -> Option<RecordHead> {
+        self.read_copy(at, &mut [])
+    }
+
+    /// The same, and the front of its payload, as much of it as there is room for.
+    #[inline(never)]
+    fn read_copy(&mut self, at: u32, into: &mut [u8]) -> Option<RecordHead> {
         let head = self.head(at)?;
-        let (mut from, crc_at) = payload_and_crc(at, head);
-        let mut digest = CRC.digest();
+        let crc_at = at.wrapping_add(head.copy_len()).wrapping_sub(to_u32(CRC_LEN));
+        let mut from = at.wrapping_add(to_u32(HEAD_LEN));
+        let (mut room, mut digest) = (into.iter_mut(), Crc::NEW);
         // What has been read, which may be something else next time.
         digest.update(&head.emit());
         while from < crc_at {
             let mut piece = [0; PIECE];
             let piece = self.fetch_piece(from, crc_at, &mut piece).ok()?;
             digest.update(piece);
+            for (byte, to) in piece.iter().zip(&mut room) {
+                *to = *byte;
+            }
             from = from.wrapping_add(to_u32(piece.len()));
         }
         let mut crc = [0; CRC_LEN];
         self.fetch(crc_at, &mut crc).ok()?;
-        (crc == digest.finalize().to_le_bytes()).then_some(head)
+        (crc == digest.value().to_le_bytes()).then_some(head)
     }
 
     /// Whether a stretch reads as one and the same byte of zeros or ones.
@@ -658,7 +651,7 @@ impl<F: NorFlash> Journal<F> {
     }
 
     fn place(&self, kind: Kind) -> Option<Place> {
-        index(kind).and_then(|at| self.latest.get(at).copied().flatten())
+        kind.index().and_then(|at| self.latest.get(at).copied().flatten())
     }
 
     /// What a bank holds at most before it must be rotated again: the latest record of each kind, with this one among them,
@@ -709,6 +702,10 @@ struct CopyWriter {
 
 #[both]
 impl CopyWriter {
+    fn new(at: u32) -> Self {
+        Self { at, chunk: [ERASED; CHUNK], filled: 0 }
+    }
+
     async fn add<F: NorFlash>(&mut self, flash: &mut F, bytes: &[u8]) -> Result<(), JournalError> {
         for byte in bytes {
             if let Some(room) = self.chunk.get_mut(self.filled) {
@@ -732,16 +729,9 @@ impl CopyWriter {
     async fn write<F: NorFlash>(&mut self, flash: &mut F, len: usize) -> Result<(), JournalError> {
         let bytes = self.chunk.get(..len).unwrap_or_default();
         flash.write(self.at, bytes).await.map_err(|error| JournalError::Flash(error.kind()))?;
-        self.at = self.at.wrapping_add(to_u32(len));
-        (self.chunk, self.filled) = ([ERASED; CHUNK], 0);
+        *self = Self::new(self.at.wrapping_add(to_u32(len)));
         Ok(())
     }
-}
-
-/// Where the payload and the CRC of the copy at an offset begin.
-fn payload_and_crc(at: u32, head: RecordHead) -> (u32, u32) {
-    let end = at.wrapping_add(head.copy_len());
-    (at.wrapping_add(to_u32(HEAD_LEN)), end.saturating_sub(to_u32(CRC_LEN)))
 }
 
 /// The head of a bank record.
@@ -760,10 +750,6 @@ enum Source<'a> {
 /// Length of the longest payload of a kind that an update needs.
 fn longest(kind: Kind) -> Option<u16> {
     NEEDED.iter().find(|(needed, _)| *needed == kind).map(|(_, len)| to_u16(*len))
-}
-
-fn index(kind: Kind) -> Option<usize> {
-    Kind::KEPT.iter().position(|kept| *kept == kind)
 }
 
 fn to_u16(len: usize) -> u16 {

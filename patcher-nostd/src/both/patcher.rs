@@ -37,7 +37,7 @@ impl<'a, V: Verifier> Patcher<'a, V> {
             receiver,
             #[cfg(feature = "in-place")]
             arrangement: None,
-            decoder: CodecDecoder::Waiting(compact),
+            decoder: CodecDecoder::new(compact),
             page,
             turn,
         }
@@ -120,13 +120,11 @@ impl<'a, V: Verifier> Patcher<'a, V> {
     fn prepare<T: NorFlash>(&mut self) -> Result<(), PatchError> {
         let manifest = self.receiver.manifest().ok_or(PatchError::Truncated)?;
         self.page.check::<T>(T::WRITE_SIZE).map_err(PatchError::Flash)?;
-        self.decoder = CodecDecoder::new(
+        self.decoder.begin(
             manifest,
-            self.decoder.take_memory(),
             #[cfg(feature = "in-place")]
             self.arrangement.take(),
-        )?;
-        Ok(())
+        )
     }
 
     /// Decodes the payload at hand, or what is behind its end, and writes a page whenever one is full.

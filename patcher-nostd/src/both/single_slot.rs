@@ -43,7 +43,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
         let progress = self.progress()?;
         if !progress.is_wanted {
             let wanted = Progress { is_wanted: true, ..progress };
-            self.journal.append(Kind::Progress, &wanted.emit()).await?;
+            self.journal.append_needed(Kind::Progress, &wanted.emit()).await?;
         }
         Ok(())
     }

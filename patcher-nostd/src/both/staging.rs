@@ -17,7 +17,13 @@ use crate::flash::{CHUNK, ERASED, is_readable, read_back};
 use crate::numbers::{to_u32, to_usize};
 use crate::staged::extent;
 
-/// Writes what comes next, the envelope or a block, and returns the record that counts it.
+/// Where what has been written ends, and what is erased.
+pub(crate) struct Put {
+    pub(crate) end: u32,
+    pub(crate) erased: u32,
+}
+
+/// Writes what comes next, the envelope or a block.
 ///
 /// # Errors
 /// [`StagingError`]; the old record still holds.
@@ -26,7 +32,7 @@ pub(crate) async fn put<S: NorFlash>(
     region: &mut S,
     state: &Staging,
     bytes: &[u8],
-) -> Result<Staging, StagingError> {
+) -> Result<Put, StagingError> {
     check_geometry::<S>()?;
     let end = state.next.wrapping_add(extent(bytes.len(), S::WRITE_SIZE));
     if usize::try_from(end).is_ok_and(|end| end > region.capacity()) {
@@ -51,10 +57,7 @@ pub(crate) async fn put<S: NorFlash>(
         read_back(region, at, chunk)?;
         at = at.wrapping_add(to_u32(len));
     }
-    let is_block = u32::from(state.next > 0);
-    let mut new = *state;
-    (new.complete, new.next, new.erased) = (state.complete.wrapping_add(is_block), end, erased);
-    Ok(new)
+    Ok(Put { end, erased })
 }
 
 fn check_geometry<S: NorFlash>() -> Result<(), StagingError> {

@@ -12,11 +12,12 @@ use super::journal::Journal;
 use super::{NorFlash, both};
 use crate::error::Culprit;
 use crate::life::{self, DEFAULT_ATTEMPTS, Event, ResetCause};
-use crate::signed_slot::{
-    any_signed_slot, check_slot_for, check_trailer, claimed_digest, slot_mut,
-};
+use crate::signed_slot::{any_signed_slot, check_slot_for, check_trailer, claims, slot_mut};
 use crate::verify::Purpose;
-use crate::{Boot, Device, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage, Verifier};
+use crate::{
+    Boot, Device, DocumentError, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage,
+    Verifier,
+};
 
 /// How often a slot is checked whose flash cannot be read.
 const CHECKS: u8 = 3;
@@ -85,7 +86,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
             let counter = found.security_counter.max(device.security_counter);
             updater.life = LifeState::new(slot, counter);
         }
-        updater.journal.append(Kind::Life, &updater.life.emit()).await?;
+        updater.journal.append_needed(Kind::Life, &updater.life.emit()).await?;
         Ok(updater)
     }
 
@@ -122,7 +123,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
             if let Some(manifest) = self.bootable(slot) {
                 if slot == self.life.committed {
                     let counter = manifest.security_counter;
-                    self.enter(life::with_committed_counter(&self.life, counter)).await?;
+                    self.enter(&life::with_committed_counter(&self.life, counter)).await?;
                     self.withdraw_rejected().await;
                 }
                 return Ok(Boot::Slot(slot, manifest));
@@ -145,29 +146,34 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
             && matches!(self.life.phase, Phase::Verified | Phase::Installed | Phase::Trial);
         let purpose = if is_new { Purpose::Starting } else { Purpose::Installed };
         let flash = slot_mut(&mut self.slots, slot);
-        let mut checked = check_slot_for(purpose, flash, &device, &self.verifier);
-        for _ in 1..CHECKS {
-            if checked.as_ref().is_err_and(|error| error.culprit() == Culprit::Hardware) {
-                checked = check_slot_for(purpose, flash, &device, &self.verifier);
+        let mut checks = CHECKS;
+        let checked = loop {
+            let checked = check_slot_for(purpose, flash, &device, &self.verifier);
+            checks = checks.saturating_sub(1);
+            let may_differ =
+                checked.as_ref().is_err_and(|error| error.culprit() == Culprit::Hardware);
+            if checks == 0 || !may_differ {
+                break checked;
             }
-        }
-        let manifest = checked.ok()?;
-        let digest = shorten(&manifest.target_digest);
-        let is_wanted = !is_trial || digest == self.life.target;
-        let is_rejected = slot != self.life.committed && digest == self.life.rejected;
-        (is_wanted && !is_rejected).then_some(manifest)
+        };
+        checked.ok().filter(|manifest| {
+            let digest = shorten(&manifest.target_digest);
+            let is_wanted = !is_trial || digest == self.life.target;
+            let is_rejected = slot != self.life.committed && digest == self.life.rejected;
+            is_wanted && !is_rejected
+        })
     }
 
     /// Takes the trailer from an image that was rolled back: were the journal lost, it would count as the newest one.
     ///
     /// Where that fails, the next boot tries again.
     async fn withdraw_rejected(&mut self) {
-        let (committed, rejected) = (self.life.committed, self.life.rejected);
-        if self.is_single() || rejected == ShortDigest::default() {
+        let LifeState { committed, rejected, .. } = &self.life;
+        if self.is_single() || *rejected == ShortDigest::default() {
             return;
         }
         let other = slot_mut(&mut self.slots, committed.other());
-        if claimed_digest(other) == Some(rejected) {
+        if claims(other, rejected) {
             let _ = unseal(other).await;
         }
     }
@@ -178,10 +184,11 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless something is installed, or [`UpdateError::Journal`];
     /// [`UpdateError::Patch`] if the key that signed it is not trusted any more: another download is wanted.
     pub async fn activate(&mut self) -> Result<(), UpdateError> {
-        let next = life::next(&self.life, Event::Activate, self.attempts)?;
+        let mut next = self.life;
+        life::step(&mut next, Event::Activate, self.attempts)?;
         let slot = slot_mut(&mut self.slots, self.life.committed.other());
         check_trailer(Purpose::Starting, slot, &self.verifier)?;
-        self.enter(next).await
+        self.enter(&next).await
     }
 
     /// All health checks passed: the image on trial is committed, and the security counter rises to its own.
@@ -241,13 +248,16 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
 
     /// Checks a flags document and keeps it; its version is never below that of the one that is kept.
     ///
+    /// A kept one counts only as long as its key is trusted: otherwise whoever has stolen a key could sign the highest version
+    /// there is, and no other document would follow it.
+    ///
     /// # Errors
     /// [`UpdateError::Document`] or [`UpdateError::Journal`]; [`UpdateError::Record`] if this firmware is too old to read what
     /// is kept. What was kept before still is.
     pub async fn accept_flags(&mut self, envelope: &[u8]) -> Result<(), UpdateError> {
         let mut bytes = [0; MAX_FLAGS_ENVELOPE_BYTES];
         let version = match self.journal.read(Kind::Flags, &mut bytes)? {
-            Some(kept) => kept_as(kept, Flags::parse)?.head.version,
+            Some(kept) => version_of_kept(kept, &self.verifier)?,
             None => 0,
         };
         VerifiedFlags::check(envelope, self.device.product, version, &self.verifier)?;
@@ -327,17 +337,28 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     }
 
     pub(crate) async fn happen(&mut self, event: Event) -> Result<(), UpdateError> {
-        self.enter(life::next(&self.life, event, self.attempts)?).await
+        let mut life = self.life;
+        life::step(&mut life, event, self.attempts)?;
+        self.enter(&life).await
     }
 
     /// Puts a state into the journal, and only then into effect.
-    async fn enter(&mut self, life: LifeState) -> Result<(), UpdateError> {
+    async fn enter(&mut self, life: &LifeState) -> Result<(), UpdateError> {
         let record = life.emit();
         if record != self.life.emit() {
-            self.journal.append(Kind::Life, &record).await?;
-            self.life = life;
+            self.journal.append_needed(Kind::Life, &record).await?;
+            self.life = *life;
         }
         Ok(())
+    }
+}
+
+/// The version below which no flags document may be any more.
+#[inline(never)]
+fn version_of_kept(kept: &[u8], verifier: &impl Verifier) -> Result<u32, UpdateError> {
+    match VerifiedFlags::authenticate(kept, verifier) {
+        Err(DocumentError::UnknownKey) => Ok(0),
+        _ => Ok(kept_as(kept, Flags::parse)?.head.version),
     }
 }
 

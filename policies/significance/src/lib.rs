@@ -172,11 +172,8 @@ impl Policy for Significance {
             findings.blind.extend(unseen(&now, first, alpha, &watch)?);
         }
         let verdict = watch.conclude(&now, findings)?;
-        ledger.was_paused = match verdict.decision {
-            Decision::Pause(_) => true,
-            Decision::Resume(_) => false,
-            _ => now.paused.is_some(),
-        };
+        // Also if it is to go on: whether it does is seen at the next look, which then begins anew.
+        ledger.was_paused = now.paused.is_some() || matches!(verdict.decision, Decision::Pause(_));
         Ok(verdict.memo(ledger.to_memo()))
     }
 }

@@ -174,6 +174,17 @@ fn after_a_pause_the_bet_begins_anew() {
 }
 
 #[test]
+fn so_it_does_where_the_policy_ends_the_pause_itself() {
+    let paused = evaluate::<Significance>(&after(&[20.0], 1.0, ""));
+    let mut during = after(&[20.0, 0.0], 1.0, &paused.memo);
+    during.paused = Some(PauseState { root_cause: RootCause::FoundMinor, ..pause(1.0) });
+    let resumed = evaluate::<Significance>(&during);
+    assert!(matches!(resumed.decision, Decision::Resume(_)), "{resumed:?}");
+    let next = evaluate::<Significance>(&after(&[20.0, 0.0, 0.0], 1.0, &resumed.memo));
+    assert_eq!(next.decision, Decision::Advance(0.05));
+}
+
+#[test]
 fn several_metrics_share_alpha() {
     let mut now = after(&[4.0], 1.0, "");
     now.settings = vec![setting("metrics", Value::Text("crashes, tickets".to_owned()))];

@@ -1,16 +1,34 @@
 //! Web servers of several kinds in front of a directory.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use whittle_publish::pull::{Pulled, Request, Which, pull};
-use whittle_publish::{Error, Source};
+use whittle_publish::{Error, Patience, Source};
 use whittle_release::Sha256Digest;
 
 use crate::place::Place;
 use crate::proxy::{reply, serve};
 use crate::support::{Plan, keyring, label, publish};
+
+/// Asks a server for the index of a release, once, and waits for nothing longer than half a second.
+fn ask_once(url: &str, out: &Path) -> Error {
+    let short = Duration::from_millis(500);
+    let patience = Patience { head: short, body: short, tries: 1, ..Patience::default() };
+    let source = Source::open_with(url, [], patience).expect("opens");
+    let request = Request {
+        product: label("thermostat"),
+        which: Which::Version(label("1.0+a")),
+        base: None,
+        security_counter: 0,
+        piece_log2: 11,
+    };
+    pull(&source, &keyring(), &request, out, &|_, _| {}).expect_err("it never ends")
+}
 
 /// What a server does with the objects of packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +225,30 @@ fn servers_that_send_something_else_are_found_out() {
     web.set(Habit::Ranges);
     let pulled = web.fetch(None, &out).expect("fetches");
     assert!(pulled.resumed_bytes > 2500, "what was right was kept: {pulled:?}");
+}
+
+#[test]
+fn who_never_ends_is_left() {
+    let room = TempDir::new().expect("there is room");
+    let out = room.path().join("update.pkg");
+    // Sends as fast as it can.
+    let endless = serve(|mut stream, _| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n");
+        while stream.write_all(&[0x5a; 4096]).is_ok() {}
+    });
+    assert!(matches!(ask_once(&endless, &out), Error::Damaged { .. }));
+    // Sends a byte now and then.
+    let slow = serve(|mut stream, _| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n");
+        while stream.write_all(&[0x5a]).is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    assert!(matches!(ask_once(&slow, &out), Error::Store { .. }));
+    // Takes the request, and says nothing.
+    let silent = serve(|_, _| thread::sleep(Duration::from_secs(600)));
+    assert!(matches!(ask_once(&silent, &out), Error::Store { .. }));
+    assert!(!out.exists());
 }
 
 #[test]

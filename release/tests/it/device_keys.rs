@@ -97,8 +97,12 @@ fn built(target: u8, key: &PrivateKey) -> build::Built {
 }
 
 fn flags(signer: u8) -> Vec<u8> {
+    flags_of_version(1, signer)
+}
+
+fn flags_of_version(version: u32, signer: u8) -> Vec<u8> {
     let json = format!(
-        r#"{{"product": "{PRODUCT}", "version": 1, "flags": [{{"name": "eco", "default": true}}]}}"#
+        r#"{{"product": "{PRODUCT}", "version": {version}, "flags": [{{"name": "eco", "default": true}}]}}"#
     );
     let source = FlagsSource::parse("flags", json.as_bytes()).expect("valid");
     source.sign(&key(signer)).expect("signs").0
@@ -275,6 +279,18 @@ fn what_a_revoked_key_signs_is_refused_and_what_it_has_signed_boots() {
     unit.download(&package(3, NEW)).expect("the new key is trusted");
     unit.with(|updater, _| updater.accept_flags(&flags(NEW))).expect("trusted");
     unit.with(|updater, _| updater.accept_stage(&stage_of(NEW))).expect("trusted");
+}
+
+/// A thief signs the highest version that there is, so that nothing can follow it.
+#[test]
+fn flags_of_a_stolen_key_shut_nobody_out_once_it_is_revoked() {
+    let mut unit = Unit::new(Chip::PLAIN);
+    let too_low = Err(UpdateError::Document(DocumentError::VersionTooLow));
+    unit.with(|updater, _| updater.accept_flags(&flags_of_version(u32::MAX, OLD))).expect("stolen");
+    assert_eq!(unit.with(|updater, _| updater.accept_flags(&flags_of_version(7, OLD))), too_low);
+    unit.accept(&signed(rotated(1), &ROOTS[..2])).expect("signed by two of three");
+    unit.with(|updater, _| updater.accept_flags(&flags_of_version(7, NEW))).expect("trusted");
+    assert_eq!(unit.with(|updater, _| updater.accept_flags(&flags_of_version(6, NEW))), too_low);
 }
 
 /// A device that trusts the new key besides the old one.

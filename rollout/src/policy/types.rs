@@ -10,6 +10,7 @@ pub type Seconds = u32;
 
 /// What a setting holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Value {
     /// On or off.
@@ -24,6 +25,7 @@ pub enum Value {
 
 /// A setting and its value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
     /// Name of the setting.
@@ -34,6 +36,7 @@ pub struct Setting {
 
 /// A setting that a policy understands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SettingSpec {
     /// Name of the setting.
@@ -52,6 +55,7 @@ pub struct SettingSpec {
 
 /// What a metric's value means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum MetricKind {
     /// Events per hour of a device.
@@ -74,6 +78,7 @@ impl std::fmt::Display for MetricKind {
 
 /// A metric that a policy wants to see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MetricNeed {
     /// Name of the metric.
@@ -90,6 +95,7 @@ pub struct MetricNeed {
 
 /// What a policy is and which input it wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PolicyInfo {
     /// Name of the policy.
@@ -106,7 +112,7 @@ pub struct PolicyInfo {
     pub metrics: Vec<MetricNeed>,
     /// How many buckets [`Metric::recent`] shall have.
     pub buckets: u32,
-    /// How long each bucket is.
+    /// How long each bucket is, in seconds.
     pub bucket_length: Seconds,
     /// Attributes of devices, such as `hw` or `region`, by whose values the fleet is split into groups.
     #[serde(default)]
@@ -118,6 +124,7 @@ pub struct PolicyInfo {
 
 /// Counts behind a value, which is `count / exposure` whatever is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tally {
     /// Devices with an event, devices hit, or the sum of the readings.
@@ -131,6 +138,7 @@ pub struct Tally {
 
 /// What new firmware is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reference {
     /// Devices that run the old firmware at the same time.
@@ -141,6 +149,7 @@ pub enum Reference {
 
 /// The host's own test of a metric. It may be looked at any number of times and still keeps its promise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Signal {
     /// What new firmware was compared with.
@@ -251,6 +260,7 @@ pub struct Clock {
 
 /// What a release changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Nothing that matters to anybody's safety or money.
@@ -265,6 +275,7 @@ pub enum Change {
 
 /// What is rolled out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Release {
     /// Name or version of the release.
@@ -287,17 +298,18 @@ pub struct Release {
 
 /// A rollout of the past.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PastRollout {
     /// Name or version of its release.
     pub name: String,
-    /// How long it took.
+    /// How long it took, in seconds.
     pub lasted: Seconds,
     /// Whether it was paused.
     pub paused: bool,
     /// Whether it was taken back.
     pub rolled_back: bool,
-    /// Time from the first update to the first sign of trouble; none if there was no trouble.
+    /// Seconds from the first update to the first sign of trouble; none if there was no trouble.
     pub time_to_trouble: Option<Seconds>,
     /// Devices that failed because of it.
     pub devices_harmed: u32,
@@ -305,19 +317,20 @@ pub struct PastRollout {
 
 /// A step of a rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// Name of the stage.
     pub name: String,
-    /// Share of the fleet that has the new firmware when this stage is full.
+    /// Share of the fleet, from 0 to 1, that has the new firmware when this stage is full.
     pub share: f64,
     /// At most this many devices in this stage and those before it; 1 or greater; none for no limit but `share`.
     pub max_devices: Option<u32>,
     /// Label of the group whose devices alone are taken in this stage; none for any device.
     pub among: Option<String>,
-    /// The stage is watched at least this long once it is full.
+    /// The stage is watched at least this long once it is full, in seconds.
     pub min_time: Seconds,
-    /// If the stage has lasted this long since it began, the host pauses the rollout; none for no limit.
+    /// If the stage has lasted this many seconds since it began, the host pauses the rollout; none for no limit.
     pub max_time: Option<Seconds>,
     /// Devices to start per hour, 1 or greater; none for no limit.
     pub pace: Option<u32>,
@@ -349,6 +362,7 @@ pub struct PlanInput {
 
 /// A reason, with the figures behind it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
     /// Stable name for machines, such as `crash-over-limit`.
@@ -367,12 +381,13 @@ pub struct Reason {
 
 /// How a release shall be rolled out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RolloutPlan {
     /// The stages in their order.
     #[serde(default)]
     pub stages: Vec<Stage>,
-    /// Share of the fleet that is kept on the old firmware until the rollout completes, to compare with.
+    /// Share of the fleet, from 0 to 1, that is kept on the old firmware until the rollout completes, to compare with.
     pub hold_back: f64,
     /// Why the plan is as it is, 64 at most.
     #[serde(default)]
@@ -384,6 +399,7 @@ pub struct RolloutPlan {
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Watch it.
@@ -398,6 +414,7 @@ pub enum Severity {
 
 /// Which devices go back to the old firmware.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RollbackOrder {
     /// Labels of the groups that go back, 64 at most; empty for all devices.
@@ -409,9 +426,10 @@ pub struct RollbackOrder {
 
 /// What the host does if nobody has decided by the end of a pause.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Fallback {
-    /// End the pause; the rollout may reach this share of the fleet.
+    /// End the pause; the rollout may reach this share of the fleet, from 0 to 1.
     Resume(f64),
     /// Take devices back.
     RollBack(RollbackOrder),
@@ -421,11 +439,12 @@ pub enum Fallback {
 
 /// How a rollout pauses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PauseOrder {
     /// How bad it is.
     pub severity: Severity,
-    /// To be decided within this time, else the host does what `otherwise` says.
+    /// To be decided within so many seconds, else the host does what `otherwise` says.
     pub decide_within: Seconds,
     /// What happens if nobody has decided by then.
     pub otherwise: Fallback,
@@ -435,6 +454,7 @@ pub struct PauseOrder {
 
 /// What is known about the cause of a pause, as a person has entered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RootCause {
     /// Not found yet.
@@ -486,6 +506,7 @@ pub enum DecisionKind {
 
 /// Who decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DecidedBy {
     /// The policy.
@@ -550,15 +571,16 @@ pub struct Snapshot {
 
 /// What shall happen to the rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Decision {
     /// Nothing changes.
     Hold,
-    /// The rollout may reach this share of the fleet.
+    /// The rollout may reach this share of the fleet, from 0 to 1.
     Advance(f64),
     /// Stop offering the new firmware, and keep watching the devices that have it.
     Pause(PauseOrder),
-    /// End the pause.
+    /// End the pause; the rollout may reach this share of the fleet, from 0 to 1.
     Resume(f64),
     /// Take devices back to the old firmware.
     RollBack(RollbackOrder),
@@ -570,6 +592,7 @@ pub enum Decision {
 
 /// A feature flag of the firmware that shall be turned on or off, such as a kill switch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FlagOrder {
     /// Name of the flag.
@@ -583,6 +606,7 @@ pub struct FlagOrder {
 
 /// What `evaluate` answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// What shall happen.

@@ -4,6 +4,8 @@
 
 mod board;
 mod device;
+#[cfg(target_arch = "arm")]
+mod memory;
 mod verifier;
 
 use whittle_patcher_nostd::any_signed_slot;

@@ -2,8 +2,8 @@
 
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_patcher_nostd::{
-    Boot, Device, DocumentError, Ending, Journal, LifeState, Phase, RecordKind, ResetCause, SlotId,
-    UpdateError, Updater, any_signed_slot,
+    Boot, Device, DocumentError, Ending, Journal, LifeState, PatchError, Phase, RecordKind,
+    ResetCause, SlotId, UpdateError, Updater, any_signed_slot,
 };
 
 use super::blocking::world::{DEVICE, Flash, Geometry};
@@ -87,6 +87,25 @@ fn images_below_the_security_counter_do_not_boot() {
     // The old image, with counter 7, is still there, whole and signed.
     damage(&mut flash, SlotId::B);
     assert_eq!(boot(&mut flash), Boot::Recovery);
+}
+
+/// A release under the highest counter that there is leaves no device without updates.
+#[test]
+fn a_counter_at_its_end_shuts_nobody_out() {
+    let releases = Releases::new(600, 6);
+    let [last, next] =
+        [&releases.new_full, &releases.old_full].map(|package| package.under_counter(u32::MAX));
+    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    for package in [last, next] {
+        flash.fetch_whole(&package).expect("the counter is not below the device's");
+        flash.install().expect("installs");
+        flash.updater().expect("opens").activate().expect("activates");
+        boot(&mut flash);
+        flash.updater().expect("opens").healthy().expect("commits");
+        assert_eq!(life(&mut flash).security_counter, u32::MAX);
+    }
+    let refused = flash.fetch_whole(&releases.new_full);
+    assert_eq!(refused, Err(UpdateError::Patch(PatchError::CounterTooLow)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata, metadata};
 use wit_parser::Resolve;
@@ -8,6 +9,7 @@ use wit_parser::Resolve;
 use super::language::{CONTRACT, Language, Made, WORLD};
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped};
+use crate::schema;
 
 /// Make a policy of its sources, or of a core module.
 ///
@@ -24,12 +26,19 @@ pub(crate) struct Args {
     out: PathBuf,
 }
 
-#[derive(Serialize)]
-struct Built {
+/// A policy that was built.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Built {
+    /// Path of the component.
     file: String,
+    /// Name of the policy.
     policy: String,
+    /// Version of the policy.
     version: String,
+    /// SHA-256 of the component.
+    #[schemars(regex(pattern = schema::HEX_32_BYTES))]
     sha256: String,
+    /// Size of the component in bytes.
     bytes: usize,
 }
 

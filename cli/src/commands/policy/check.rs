@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_policy_host::types::{PlanInput, Snapshot};
 use whittle_policy_host::{Answer, CallError, Fault, Usage, sample};
@@ -5,6 +6,7 @@ use whittle_policy_host::{Answer, CallError, Fault, Usage, sample};
 use super::PolicyArgs;
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped, one_line};
+use crate::schema;
 
 /// Check that a policy keeps its contract.
 ///
@@ -22,16 +24,21 @@ const INSTANCES: usize = 100;
 /// The same on every other snapshot: an interpreter takes milliseconds a call.
 const PAIR: usize = 2;
 
-#[derive(Serialize)]
-struct Checked {
+/// A policy that keeps its contract, and what a call used at most.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Checked {
+    /// Name of the policy.
     policy: String,
+    /// Version of the policy.
     version: String,
+    /// SHA-256 of the component.
+    #[schemars(regex(pattern = schema::HEX_32_BYTES))]
     sha256: String,
-    /// Snapshots that it was asked about.
+    /// How many made-up snapshots it was asked about.
     snapshots: usize,
-    /// Snapshots about which it said itself that it cannot answer.
+    /// About how many of them it said itself that it cannot answer.
     refused: usize,
-    /// Instances that agreed on what it is, on the plan, and on the first snapshot; two on each other one.
+    /// How many fresh instances agreed on what it is, on the plan, and on the first snapshot; two on each other one.
     instances: usize,
     /// The most that a call used.
     #[serde(flatten)]

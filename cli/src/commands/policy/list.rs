@@ -1,24 +1,35 @@
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_policy_host::shipped::SHIPPED;
 
 use crate::error::Result;
 use crate::printer::{Printer, grouped, table};
+use crate::schema;
 
 /// List the policies that come with whittle.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
-#[derive(Serialize)]
-struct List {
+/// Policies that come with whittle.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct List {
+    /// The policies.
     policies: Vec<Listed>,
 }
 
-#[derive(Serialize)]
+/// A policy that comes with whittle.
+#[derive(JsonSchema, Serialize)]
 struct Listed {
+    /// Its name, by which commands take it.
     name: String,
+    /// Its version.
     version: String,
+    /// What it does, in one sentence.
     summary: String,
+    /// Size of the component in bytes.
     bytes: usize,
+    /// SHA-256 of the component.
+    #[schemars(regex(pattern = schema::HEX_32_BYTES))]
     sha256: String,
 }
 

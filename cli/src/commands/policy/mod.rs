@@ -1,12 +1,12 @@
-mod build;
-mod check;
+pub(super) mod build;
+pub(super) mod check;
 mod language;
-mod list;
-mod new;
-mod plan;
-mod run;
-mod show;
-mod test;
+pub(super) mod list;
+pub(super) mod new;
+pub(super) mod plan;
+pub(super) mod run;
+pub(super) mod show;
+pub(super) mod test;
 
 use std::fs;
 use std::io::Read as _;

@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::language::{CONTRACT, Language};
@@ -112,12 +113,16 @@ const C: [File; 6] = [
 /// What the policy is called in the examples.
 const EXAMPLE_NAME: &str = "first-policy";
 
-#[derive(Serialize)]
-struct Written {
+/// Sources of a policy to begin with.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Written {
+    /// Path of the directory that was made.
     directory: String,
+    /// Name of the policy.
     policy: String,
+    /// How many files were written.
     files: usize,
-    /// What to run now, in this order.
+    /// Shell commands to run now, in this order.
     next: Vec<String>,
 }
 

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_policy_host::types::{PlanInput, RolloutPlan};
 use whittle_policy_host::{Usage, sample};
@@ -7,6 +8,7 @@ use whittle_policy_host::{Usage, sample};
 use super::PolicyArgs;
 use crate::error::Result;
 use crate::printer::{Printer, grouped, table};
+use crate::schema;
 use crate::words;
 
 /// Show the stages that a policy plans, and why.
@@ -23,10 +25,15 @@ pub(crate) struct Args {
     input: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Planned {
+/// Stages that a policy plans, and what the call used.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Planned {
+    /// Name of the policy.
     policy: String,
+    /// SHA-256 of its component.
+    #[schemars(regex(pattern = schema::HEX_32_BYTES))]
     policy_sha256: String,
+    /// The stages, and why they are so.
     plan: RolloutPlan,
     #[serde(flatten)]
     usage: Usage,

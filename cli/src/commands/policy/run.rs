@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_policy_host::Usage;
 use whittle_policy_host::types::{Snapshot, Verdict};
@@ -7,6 +8,7 @@ use whittle_policy_host::types::{Snapshot, Verdict};
 use super::PolicyArgs;
 use crate::error::Result;
 use crate::printer::{Printer, grouped};
+use crate::schema;
 use crate::words;
 
 /// Show what a policy decides about the state of a rollout, and why.
@@ -20,10 +22,15 @@ pub(crate) struct Args {
     snapshot: PathBuf,
 }
 
-#[derive(Serialize)]
-struct Decided {
+/// What a policy says to a snapshot, and what the call used.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Decided {
+    /// Name of the policy.
     policy: String,
+    /// SHA-256 of its component.
+    #[schemars(regex(pattern = schema::HEX_32_BYTES))]
     policy_sha256: String,
+    /// What it says, and why.
     verdict: Verdict,
     #[serde(flatten)]
     usage: Usage,

@@ -1,9 +1,11 @@
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_policy_host::types::{PolicyInfo, SettingSpec, Value};
 
 use super::{PolicyArgs, shown};
 use crate::error::Result;
 use crate::printer::{Printer, one_line, table};
+use crate::schema;
 
 /// Show what a policy is, the metrics that it wants, and its settings.
 #[derive(Debug, clap::Args)]
@@ -12,8 +14,11 @@ pub(crate) struct Args {
     policy: PolicyArgs,
 }
 
-#[derive(Serialize)]
-struct Shown {
+/// What a policy is, what can be set and what it wants to see.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Shown {
+    /// SHA-256 of its component.
+    #[schemars(regex(pattern = schema::HEX_32_BYTES))]
     sha256: String,
     #[serde(flatten)]
     info: PolicyInfo,

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 use whittle_policy_host::Policy;
@@ -31,15 +32,21 @@ pub(crate) struct Args {
 const SNAPSHOT: &str = ".snapshot.json";
 const VERDICT: &str = ".verdict.json";
 
-#[derive(Serialize)]
-struct Tested {
+/// A policy that was tried on cases.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Tested {
+    /// How many cases there are.
     cases: usize,
+    /// Whether verdicts were written instead of compared.
     updated: bool,
+    /// Cases in which it says something else.
     failed: Vec<Failed>,
 }
 
-#[derive(Serialize)]
+/// A case in which a policy says something else.
+#[derive(JsonSchema, Serialize)]
 struct Failed {
+    /// Name of the case.
     case: String,
     /// What is wrong: lines with `-` are wanted, lines with `+` were found.
     why: String,

@@ -1,11 +1,13 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_simulation::{Backtest, Recording, Said, backtest};
 
 use crate::commands::policy;
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped, table};
+use crate::schema;
 use crate::{time, words};
 
 /// Ask policies what they would have said to a rollout that was recorded.
@@ -40,25 +42,36 @@ const EXAMPLES: [(&str, &str); 2] = [
     ("waved-through", include_str!("../../../../examples/recordings/waved-through.json")),
 ];
 
-#[derive(Serialize)]
+/// A recording that comes with whittle.
+#[derive(JsonSchema, Serialize)]
 struct Listed {
+    /// Its name, by which `--example` takes it.
     name: &'static str,
+    /// What it is about.
     about: String,
 }
 
-#[derive(Serialize)]
-struct List {
+/// Recordings that come with whittle.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct List {
+    /// The recordings.
     recordings: Vec<Listed>,
 }
 
-#[derive(Serialize)]
-struct Backtested {
+/// What policies would have said to a recorded rollout.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Backtested {
+    /// The policies, in the order in which they were named.
     policies: Vec<Asked>,
 }
 
-#[derive(Serialize)]
+/// A policy, and what it would have said.
+#[derive(JsonSchema, Serialize)]
 struct Asked {
+    /// Name of the policy.
     policy: String,
+    /// SHA-256 of its component.
+    #[schemars(regex(pattern = schema::HEX_32_BYTES))]
     sha256: String,
     #[serde(flatten)]
     backtest: Backtest,

@@ -6,6 +6,7 @@ use std::hash::BuildHasher as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_fleet::{Campaign, Change, ChangeKind, DriverConfig, Report, Surroundings};
 use whittle_rollout::Rollout;
@@ -38,9 +39,11 @@ pub(crate) struct Args {
 }
 
 /// What was done to the fleet of a rollout.
-#[derive(Serialize)]
-struct Driven<'a> {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Driven<'a> {
+    /// Name of the rollout.
     rollout: &'a str,
+    /// What was done.
     fleet: Report,
 }
 

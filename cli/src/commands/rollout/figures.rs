@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_metrics::Source;
 use whittle_metrics::prometheus::{Answer, Prometheus, Surroundings};
@@ -19,14 +20,14 @@ pub(super) struct Figures {
 }
 
 /// What came of reading.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, JsonSchema, Serialize)]
 pub(super) struct Taken {
     /// How many observations were counted.
     pub(super) counted: usize,
     /// What was not there, and why; its figures grow stale.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) missing: Vec<String>,
-    /// When there is something to read, if there was nothing yet.
+    /// When there is something to read, in seconds from 1970, UTC, if there was nothing yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ready_s: Option<u64>,
     /// Why figures were set aside, if they were.

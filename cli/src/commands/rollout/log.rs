@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_rollout::{Command, Entry, Input, Outcome};
 
@@ -21,9 +22,12 @@ pub(crate) struct Args {
     changes: bool,
 }
 
-#[derive(Serialize)]
-struct Shown<'a> {
+/// What happened in a rollout.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Shown<'a> {
+    /// Name of the rollout.
     rollout: &'a str,
+    /// Entries of its log, the oldest first.
     entries: Vec<&'a Entry>,
 }
 

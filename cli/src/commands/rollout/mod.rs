@@ -1,17 +1,17 @@
-mod backtest;
-mod drive;
+pub(super) mod backtest;
+pub(super) mod drive;
 mod figures;
 mod file;
-mod log;
-mod observe;
+pub(super) mod log;
+pub(super) mod observe;
 mod opened;
-mod plan;
-mod replay;
-mod report;
-mod say;
-mod start;
+pub(super) mod plan;
+pub(super) mod replay;
+pub(super) mod report;
+pub(super) mod say;
+pub(super) mod start;
 mod status;
-mod tick;
+pub(super) mod tick;
 mod what_if;
 
 use crate::error::Result;

@@ -1,6 +1,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_metrics::{BadFile, FileError, Format, MAX_FILE_BYTES};
 use whittle_rollout::{Entry, Observation, Outcome};
@@ -37,8 +38,9 @@ pub(crate) struct Args {
     clock: Clock,
 }
 
-#[derive(Serialize)]
-struct Observed {
+/// Figures that came in, and what the rollout is like with them.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Observed {
     #[serde(flatten)]
     taken: Taken,
     #[serde(flatten)]

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_policy_host::types::{Reason, Stage};
 use whittle_rollout::statistics::{Certainty, StageOutlook};
@@ -11,6 +12,7 @@ use super::file::RolloutFile;
 use super::what_if::{self, WhatIfArgs};
 use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped, table};
+use crate::schema;
 use crate::words;
 
 /// Show the stages of a rollout and what each can see, without starting it.
@@ -30,28 +32,41 @@ pub(crate) struct Args {
     what_if: WhatIfArgs,
 }
 
-#[derive(Serialize)]
-struct Plan {
+/// Stages of a rollout, and what each of them can see.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Plan {
+    /// Name of the policy.
     policy: String,
+    /// SHA-256 of its component.
+    #[schemars(regex(pattern = schema::HEX_32_BYTES))]
     policy_sha256: String,
+    /// Devices of the fleet.
     devices: u32,
+    /// Devices that keep the old firmware until the end, to compare with.
     held_back: u32,
+    /// The stages in their order.
     stages: Vec<PlannedStage>,
+    /// Why the policy planned so.
     reasons: Vec<Reason>,
     /// What the author of the file should know.
     cautions: Vec<String>,
 }
 
-#[derive(Serialize)]
+/// A stage, and what it can see.
+#[derive(JsonSchema, Serialize)]
 struct PlannedStage {
     #[serde(flatten)]
     stage: Stage,
+    /// Devices that have the new firmware when it is full.
     devices: u32,
+    /// What it shows of each metric that is tested.
     sees: Vec<Sees>,
 }
 
-#[derive(Serialize)]
+/// What a stage can see of a metric.
+#[derive(JsonSchema, Serialize)]
 struct Sees {
+    /// Name of the metric.
     metric: String,
     /// Events that are expected in the stage if all is well.
     expected_events: f64,

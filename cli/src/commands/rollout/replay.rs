@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_rollout::policy::Policy;
 
@@ -22,11 +23,17 @@ pub(crate) struct Args {
     file: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Replayed {
+/// A log that was replayed without a difference.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Replayed {
+    /// Name of the rollout.
     rollout: String,
+    /// How many entries it has.
     entries: usize,
+    /// Whether the policy was asked again, too.
     policy_asked: bool,
+    /// What the rollout is doing in the end.
+    #[schemars(extend("enum" = report::PHASES))]
     phase: &'static str,
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_policy_host::types::{DecidedBy, Metric, MetricKind, Signal, Snapshot};
 use whittle_rollout::statistics::log_threshold;
@@ -11,46 +12,77 @@ use whittle_rollout_store::RolloutName;
 use crate::printer::{grouped, one_line, table};
 use crate::{time, words};
 
-#[derive(Serialize)]
-pub(super) struct Report {
+/// What a rollout is like.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Report {
+    /// Name of the rollout.
     rollout: String,
+    /// Name of the release.
     release: String,
+    /// Version of the target.
     version: String,
+    /// What the rollout is doing.
+    #[schemars(extend("enum" = PHASES))]
     phase: &'static str,
+    /// Whether its build must never be rolled out again.
     quarantined: bool,
+    /// The stage that it is in.
     stage: StageReport,
+    /// Devices of the fleet.
     devices: u32,
+    /// Devices that keep the old firmware until the end, to compare with.
     held_back: u32,
+    /// How far devices are.
     counts: Counts,
+    /// Times of the rollout.
     time: TimeReport,
+    /// The pause that is under way; none if there is none.
     pause: Option<PauseReport>,
+    /// Metrics of the fleet, and those of groups of which something is known.
     metrics: Vec<MetricReport>,
+    /// Groups that do worse than they may.
     suspects: Vec<Named>,
+    /// Devices by the version that they report; empty if that is not known.
     versions: Vec<Version>,
+    /// Why the last figures were set aside; none if they were counted.
     problem: Option<String>,
+    /// The last decision; none before the first.
     last_decision: Option<Decided>,
+    /// What whoever drives the fleet shall do now.
     orders: whittle_rollout::Orders,
 }
 
-#[derive(Serialize)]
+/// The stage that a rollout is in.
+#[derive(JsonSchema, Serialize)]
 struct StageReport {
+    /// Name of the stage.
     name: String,
-    /// From 1.
+    /// Its number, from 1.
     number: usize,
+    /// How many stages there are.
     of: usize,
+    /// Share of the fleet, from 0 to 1, that has the new firmware when it is full.
     share: f64,
+    /// Share of the fleet, from 0 to 1, that the rollout may reach now.
     share_limit: f64,
+    /// The same as a number of devices.
     devices: u32,
 }
 
 /// Devices of the fleet, by how far they are.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Counts {
+    /// Have been offered the new firmware.
     offered: u32,
+    /// Of those, have installed it at least once.
     updated: u32,
+    /// Of the updated, have committed it and still run it.
     committed: u32,
+    /// Of the updated, went back.
     rolled_back: u32,
+    /// Of the updated, no longer work.
     bricked: u32,
+    /// Of the updated, have not been heard of for too long.
     silent: u32,
 }
 
@@ -61,53 +93,86 @@ impl From<DeviceCounts> for Counts {
     }
 }
 
-#[derive(Serialize)]
+/// Times of a rollout. Those that end in `_s` and are large are seconds from 1970, UTC.
+#[derive(JsonSchema, Serialize)]
 struct TimeReport {
+    /// Now, in seconds from 1970, UTC.
     now_s: u64,
+    /// Seconds since the rollout began.
     elapsed_s: u32,
+    /// Seconds since the stage began.
     stage_age_s: u32,
+    /// Seconds for which the stage has been full; none while it fills.
     full_for_s: Option<u32>,
-    /// At least so long until the stage may be passed.
+    /// Seconds until the stage may be passed, at least.
     stage_left_s: u32,
+    /// When the next look is due, in seconds from 1970, UTC.
     due_s: u64,
 }
 
-#[derive(Serialize)]
+/// A pause that is under way.
+#[derive(JsonSchema, Serialize)]
 struct PauseReport {
+    /// When it began, in seconds from 1970, UTC.
     since_s: u64,
+    /// When it is to be decided, in seconds from 1970, UTC.
     deadline_s: u64,
+    /// How bad it is.
+    #[schemars(extend("enum" = ["low", "moderate", "high", "critical"]))]
     severity: &'static str,
+    /// What happens if nobody has decided by then, in words.
     otherwise: String,
+    /// Who paused.
     by: DecidedBy,
+    /// What is known about the cause.
     root_cause: whittle_policy_host::types::RootCause,
+    /// Why.
     reasons: Vec<whittle_policy_host::types::Reason>,
 }
 
-#[derive(Serialize)]
+/// A metric of a group of devices.
+#[derive(JsonSchema, Serialize)]
 struct MetricReport {
+    /// Label of the group: `fleet`, or such as `hw=C`.
     group: String,
+    /// Name of the metric.
     name: String,
+    /// What its value means.
     kind: MetricKind,
-    /// None if nothing was measured.
+    /// Its value on new firmware: events per hour of a device, a share from 0 to 1, or a mean reading. None if nothing was measured.
     treated: Option<f64>,
+    /// The same on devices that still ran the old firmware.
     control: Option<f64>,
+    /// The same on these devices before the rollout.
     baseline: Option<f64>,
+    /// Age of the newest figure, in seconds.
     age_s: u32,
+    /// What the test says; none while there is too little to test.
     signal: Option<Signal>,
 }
 
-#[derive(Serialize)]
+/// A group that does worse than it may.
+#[derive(JsonSchema, Serialize)]
 struct Named {
+    /// Label of the group, such as `hw=C`.
     group: String,
+    /// Name of the metric.
     metric: String,
+    /// What the test says.
     signal: Signal,
 }
 
-#[derive(Serialize)]
+/// Devices that report a version.
+#[derive(JsonSchema, Serialize)]
 struct Version {
+    /// The version.
     version: String,
+    /// How many report it.
     devices: u32,
+    /// The same as a share of those that report any, from 0 to 1.
     share: f64,
+    /// Whether it is the target, a base that a delta leads from, or another one.
+    #[schemars(extend("enum" = ["target", "base", "straggler"]))]
     role: &'static str,
 }
 
@@ -340,6 +405,10 @@ fn bar(share: f64) -> String {
     let full = ((share * 20.0).ceil() as usize).min(WIDTH);
     format!("[{}{}]", "#".repeat(full), ".".repeat(WIDTH - full))
 }
+
+/// All that [`phase`] says.
+pub(super) const PHASES: [&str; 6] =
+    ["waits for approval", "running", "paused", "completed", "rolled back", "stopped"];
 
 pub(super) fn phase(phase: &Phase) -> &'static str {
     match phase {

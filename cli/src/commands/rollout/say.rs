@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_fleet::Report as FleetReport;
 use whittle_policy_host::types::{
@@ -173,13 +174,21 @@ pub(crate) struct RecountArgs {
     speaker: SpeakerArgs,
 }
 
-#[derive(Serialize)]
-struct Said {
+/// What a person said to a rollout, and what came of it.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Said {
+    /// Name of the rollout.
     rollout: String,
+    /// Who said it.
     by: String,
+    /// Place of the entry in the rollout's log, from 0.
     sequence: u64,
+    /// What the rollout is doing now.
+    #[schemars(extend("enum" = report::PHASES))]
     phase: &'static str,
+    /// Share of the fleet, from 0 to 1, that the rollout may reach now.
     share_limit: f64,
+    /// What was decided; none if it was only noted.
     decision: Option<Decision>,
     /// What was done to the fleet, if it was to follow.
     #[serde(skip_serializing_if = "Option::is_none")]

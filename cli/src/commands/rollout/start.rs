@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_fleet::Report as FleetReport;
 use whittle_rollout::{BadTerms, Rollout};
@@ -28,8 +29,9 @@ pub(crate) struct Args {
     clock: Clock,
 }
 
-#[derive(Serialize)]
-struct Started {
+/// A rollout that has started.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Started {
     #[serde(flatten)]
     report: Report,
     /// What was done to the fleet, if the file says how.

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_fleet::Report as FleetReport;
 use whittle_policy_host::Policy;
@@ -40,8 +41,9 @@ pub(crate) struct Args {
     clock: Clock,
 }
 
-#[derive(Serialize)]
-struct Tick {
+/// A look at a rollout, and what it is like after it.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Tick {
     /// Whether this call decided; else another one has done so since, and the next look is not due.
     decided: bool,
     #[serde(flatten)]

@@ -1,0 +1,3 @@
+//! A fleet of virtual devices, from a faulty release to the one that mends it.
+
+mod fleet;
