@@ -3,45 +3,15 @@
 #[path = "src/layout.rs"]
 #[allow(dead_code, reason = "the linker needs the memory maps only")]
 mod layout;
+mod memory_map;
 
-use std::path::PathBuf;
-use std::{env, fs};
-
-use layout::{MPS2, Memory, VIRT};
+use layout::{MPS2, VIRT};
 
 fn main() {
-    let target = env::var("TARGET").unwrap_or_default();
+    let target = std::env::var("TARGET").unwrap_or_default();
     let board = if target.starts_with("riscv") { VIRT } else { MPS2 };
-    for (binary, memory) in [("boot-loader", board.boot_loader), ("application", board.application)]
-    {
-        let directory = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join(binary);
-        let written = fs::create_dir_all(&directory)
-            .and_then(|()| fs::write(directory.join("memory.x"), script(&memory)));
-        if let Err(error) = written {
-            panic!("cannot write to {}: {error}", directory.display());
-        }
-        println!("cargo:rustc-link-arg-bin={binary}=-L{}", directory.display());
-    }
+    memory_map::give("boot-loader", &board.boot_loader);
+    memory_map::give("application", &board.application);
     println!("cargo:rerun-if-changed=src/layout.rs");
-}
-
-/// Both names of the regions: cortex-m-rt's, and the aliases that riscv-rt wants.
-fn script(memory: &Memory) -> String {
-    let line = |name, range: &std::ops::Range<usize>| {
-        format!("  {name} : ORIGIN = {:#x}, LENGTH = {:#x}\n", range.start, range.len())
-    };
-    let regions = line("FLASH", &memory.code) + &line("RAM", &memory.ram);
-    let aliases = [
-        ("TEXT", "FLASH"),
-        ("RODATA", "FLASH"),
-        ("DATA", "RAM"),
-        ("BSS", "RAM"),
-        ("HEAP", "RAM"),
-        ("STACK", "RAM"),
-    ];
-    let aliases =
-        aliases.map(|(alias, region)| format!("REGION_ALIAS(\"REGION_{alias}\", {region});\n"));
-    // Nobody unwinds; the standard library's tables would take 13 KB of a RISC-V image.
-    let unwinding = "SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr) } }\n";
-    format!("MEMORY\n{{\n{regions}}}\n{}{unwinding}", aliases.concat())
+    println!("cargo:rerun-if-changed=memory_map.rs");
 }

@@ -193,6 +193,22 @@ fn simulation() {
 }
 
 #[test]
+fn firmware_in_c() {
+    Page {
+        file: "examples/c/README.md",
+        // What the example's own test builds, too.
+        before: "cp $TREE/examples/c/* .; mkdir -p build $TREE/target/c-example/cargo
+            ln -s $TREE/target/c-example/cargo build/",
+        instead: &[
+            ("cargo install --locked --path ../../cli", "whittle --version"),
+            ("images=../..", "images=$TREE"),
+            ("make run", "make ROOT=$TREE run"),
+        ],
+    }
+    .run();
+}
+
+#[test]
 fn demo() {
     Page {
         file: "docs/demo.md",
@@ -203,6 +219,28 @@ fn demo() {
             ("--devices 200", "--devices 60"),
             ("--out kept", "--devices 60 --out kept"),
             ("--format json", "--devices 60 --format json"),
+        ],
+    }
+    .run();
+}
+
+#[test]
+fn the_first_hour_of_who_writes_firmware() {
+    Page {
+        file: "docs/tutorial-firmware.md",
+        // What is compiled for the examples' own tests is compiled, but their programs stay as they are.
+        before: "export WHITTLE=$TREE CARGO_TARGET_DIR=$TREE/target/tutorial
+            export CARGO_BUILD_BUILD_DIR=$TREE/target/device",
+        instead: &[
+            // The same versions each time.
+            ("new thermostat", "new thermostat; cp $TREE/examples/device/Cargo.lock thermostat"),
+            ("add whittle-patcher-nostd", "add --path $TREE/patcher-nostd"),
+            ("firmware=target", "firmware=$CARGO_TARGET_DIR"),
+            (
+                "cd ../under-embassy",
+                "cd ../under-embassy; CARGO_BUILD_BUILD_DIR=$TREE/target/embassy",
+            ),
+            ("cd ../under-rtic", "cd ../under-rtic; CARGO_BUILD_BUILD_DIR=$TREE/target/rtic"),
         ],
     }
     .run();
@@ -373,6 +411,7 @@ firmware() {
 }
 UNSIGNED="--product thermostat --target new.bin --target-version 2.4.1 --base b3.bin --base b2.bin --base b1.bin"
 BUILD="$UNSIGNED --key keys/release.key.pem"
+set -a
 "#;
 
 /// Keeps the state of the shell.

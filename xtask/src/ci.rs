@@ -11,7 +11,10 @@ pub(crate) fn run() -> Result<()> {
         "benches",
         "examples/decode-bench",
         "examples/device",
+        "examples/embassy",
+        "examples/mps2",
         "examples/receiver",
+        "examples/rtic",
         "tests/bare-device",
         "tests/embassy-comparison",
     ];
@@ -37,6 +40,7 @@ pub(crate) fn run() -> Result<()> {
     mutants::check()?;
     policies::check()?;
     calculators::check()?;
+    check_frameworks()?;
     bare_device::check()?;
     measured::check()?;
     package::check()?;
@@ -46,6 +50,18 @@ pub(crate) fn run() -> Result<()> {
     )?;
     check_embassy_comparison()?;
     shell::run("fixtures/thermostat/build.sh", &["--check"])
+}
+
+/// The thermostat under embassy and RTIC; their tests run it.
+fn check_frameworks() -> Result<()> {
+    for example in ["embassy", "rtic"] {
+        let directory = shell::root().join("examples").join(example);
+        let clippy = ["clippy", "--quiet", "--release", "--locked", "--bins", "--features", "two"];
+        let in_target =
+            ["--target-dir", &format!("../../target/{example}"), "--", "-D", "warnings"];
+        shell::run_in(&directory, "cargo", &[&clippy[..], &in_target].concat())?;
+    }
+    Ok(())
 }
 
 /// The adapter for embassy-boot, against embassy-boot.

@@ -11,7 +11,7 @@
 
 mod board;
 mod counter;
-#[path = "../../receiver/src/stack.rs"]
+#[path = "../../device/src/stack.rs"]
 mod stack;
 mod tables;
 

@@ -7,12 +7,13 @@
 
 mod board;
 mod device;
+mod entry;
 mod flash;
+mod jump;
 mod key;
 #[allow(dead_code, reason = "the linker and the application use the rest")]
 mod layout;
 mod power;
-#[path = "../../receiver/src/stack.rs"]
 mod stack;
 
 use semihosting::experimental::env;
@@ -39,7 +40,7 @@ fn run() -> ! {
     let [a, b] = &flash.slots;
     let slot = if slot == SlotId::A { a } else { b };
     // SAFETY: a key that we trust signed these bytes as the application of this device.
-    unsafe { board::start(&slot.cells()[..manifest.target_size as usize]) }
+    unsafe { jump::to(&slot.cells()[..manifest.target_size as usize]) }
 }
 
 /// The image to start; none if there is none left.

@@ -1,9 +1,16 @@
 //! What the device is for: it keeps a room warm. The second release also lets it cool down at night.
 
+use core::ffi::CStr;
+use core::hint::black_box;
+
 use semihosting::println;
 
 /// Which release this is.
 pub const VERSION: &str = if cfg!(feature = "two") { "2.0.0" } else { "1.0.0" };
+
+/// What the server calls the delta for those who run this release, and the full image.
+pub const DELTA: &CStr = if cfg!(feature = "two") { c"from-2.0.0.pkg" } else { c"from-1.0.0.pkg" };
+pub const FULL: &CStr = c"full.pkg";
 
 /// In tenths of a degree, as all temperatures here.
 const WANTED_BY_DAY: i32 = 210;
@@ -17,6 +24,12 @@ pub enum Health {
     Bad,
     /// It cannot tell yet.
     Unknown,
+}
+
+/// The faults that the features stand for; the compiler must not know what comes, or it would leave out what is behind it.
+pub fn fail_as_told() {
+    assert!(!black_box(cfg!(feature = "crashes")), "a bad release");
+    while black_box(cfg!(feature = "hangs")) {}
 }
 
 /// A room with a heater and a sensor.
@@ -43,7 +56,19 @@ impl Thermostat {
             self.is_heating = false;
         }
         self.heated += u32::from(self.is_heating);
-        self.report(read);
+    }
+
+    /// Tells what it has read, and done.
+    pub fn report(&self) {
+        let read = self.sensor();
+        let (degrees, tenths) = (read / 10, read % 10);
+        let heater = if self.is_heating { "on" } else { "off" };
+        if cfg!(feature = "two") {
+            let duty = self.heated * 100 / self.readings.max(1);
+            println!("thermostat: room={degrees}.{tenths} heater={heater} duty={duty}%");
+        } else {
+            println!("thermostat: room={degrees}.{tenths} heater={heater}");
+        }
     }
 
     /// Whether an image on trial does its work: its sensor reads what a room can have.
@@ -65,16 +90,5 @@ impl Thermostat {
     fn wanted(&self) -> i32 {
         let is_night = self.readings % 24 < 6;
         if cfg!(feature = "two") && is_night { WANTED_BY_NIGHT } else { WANTED_BY_DAY }
-    }
-
-    fn report(&self, read: i32) {
-        let (degrees, tenths) = (read / 10, read % 10);
-        let heater = if self.is_heating { "on" } else { "off" };
-        if cfg!(feature = "two") {
-            let duty = self.heated * 100 / self.readings;
-            println!("thermostat: room={degrees}.{tenths} heater={heater} duty={duty}%");
-        } else {
-            println!("thermostat: room={degrees}.{tenths} heater={heater}");
-        }
     }
 }

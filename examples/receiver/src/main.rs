@@ -9,6 +9,7 @@ mod board;
 mod flash;
 #[cfg(feature = "zstd")]
 mod heap;
+#[path = "../../device/src/stack.rs"]
 mod stack;
 
 use semihosting::{fs, println, process};

@@ -1,5 +1,6 @@
 //! A boot loader and a thermostat on an emulated Cortex-M4 and RV32: updates from one signed release to the next, through
-//! crashes, hangs, failed health checks and power cuts. `examples/device` is what runs there.
+//! crashes, hangs, failed health checks and power cuts. `examples/device` is what runs there, and on the Cortex-M4 the same
+//! thermostat under embassy and RTIC.
 
 // The firmware's own: written once.
 #[allow(dead_code, unreachable_pub, reason = "the linker and the firmware use the rest")]
@@ -13,14 +14,25 @@ use whittle_patcher_nostd::{Journal, RecordKind};
 use layout::{JOURNAL, SECTOR, SLOT_A, SLOT_B, Stop};
 use rig::{AGAIN_PER_CUT, Firmware, Rig, Run, Second, story};
 
+macro_rules! tests_of {
+    ($module:ident, $firmware:ident, $($scenario:ident),*) => {
+        mod $module {
+            $(#[test] fn $scenario() { super::$scenario(super::Firmware::$firmware()) })*
+        }
+    };
+}
+
 macro_rules! on_both_boards {
     ($($scenario:ident),* $(,)?) => {
-        mod on_a_cortex_m4 {
-            $(#[test] fn $scenario() { super::$scenario(super::Firmware::for_cortex_m4()) })*
-        }
-        mod on_an_rv32 {
-            $(#[test] fn $scenario() { super::$scenario(super::Firmware::for_rv32()) })*
-        }
+        tests_of!(on_a_cortex_m4, for_cortex_m4, $($scenario),*);
+        tests_of!(on_an_rv32, for_rv32, $($scenario),*);
+    };
+}
+
+macro_rules! under_both_frameworks {
+    ($($scenario:ident),* $(,)?) => {
+        tests_of!(under_embassy, under_embassy, $($scenario),*);
+        tests_of!(under_rtic, under_rtic, $($scenario),*);
     };
 }
 
@@ -38,6 +50,16 @@ on_both_boards! {
     power_cuts_during_an_update_cost_at_most_a_block,
     power_cuts_during_a_crash_loop_do_not_hide_it,
     power_cuts_during_a_rollback_do_not_undo_it,
+}
+
+under_both_frameworks! {
+    a_good_release_is_committed,
+    a_release_that_crashes_is_rolled_back,
+    a_release_that_hangs_is_rolled_back,
+    a_release_that_fails_its_health_check_is_rolled_back,
+    a_release_that_misses_its_deadline_is_rolled_back,
+    a_transfer_that_goes_wrong_ends_with_the_full_image,
+    a_power_cut_in_each_step_loses_nothing,
 }
 
 const UPDATE: [&str; 6] = [
@@ -308,4 +330,42 @@ fn power_cuts_during_a_crash_loop_do_not_hide_it(firmware: &'static Firmware) {
 
 fn power_cuts_during_a_rollback_do_not_undo_it(firmware: &'static Firmware) {
     sweep(firmware, Second::Ill, 41, &End { version: "1.0.0", ending: "Unhealthy" });
+}
+
+/// One cut in the download, one in the installation, and one in the first trial.
+fn a_power_cut_in_each_step_loses_nothing(firmware: &'static Firmware) {
+    let mut rig = Rig::new(firmware).offering(Second::Works);
+    for write in [20, 150] {
+        assert_eq!(rig.run(Some(write)).stop, Stop::PowerLost);
+    }
+    assert_eq!(rig.run(None).stop, Stop::Software);
+    assert_eq!(rig.run(Some(1)).stop, Stop::PowerLost);
+    let mut runs = rig.day();
+    runs.extend(rig.day());
+    let last = runs.last().expect("a run");
+    assert_eq!(last.values("version").last(), Some("2.0.0"), "{runs:#?}");
+    assert_eq!(last.values("ending").last(), Some("Committed"), "{runs:#?}");
+}
+
+/// How often the control loop ran while an update was made, and by how much it was late at most, in microseconds.
+fn control_loop(firmware: &'static Firmware) -> (usize, usize) {
+    let update = Rig::new(firmware).offering(Second::Works).run(None);
+    assert_eq!(update.stop, Stop::Software);
+    let figure = |name| update.numbers(name).next().expect("the loop is measured");
+    (figure("rounds"), figure("latest_us"))
+}
+
+/// What decodes yields where the flash is written; only signatures and the hash of the whole image are worked out at one go.
+#[test]
+fn the_control_loop_runs_between_writes_under_embassy() {
+    let (rounds, latest_us) = control_loop(Firmware::under_embassy());
+    println!("control loop under embassy: {rounds} rounds, {latest_us} us late at most");
+    assert!(rounds > 20 && latest_us < 50_000, "{rounds} rounds, {latest_us} us late");
+}
+
+#[test]
+fn the_control_loop_misses_no_round_under_rtic() {
+    let (rounds, latest_us) = control_loop(Firmware::under_rtic());
+    println!("control loop under RTIC: {rounds} rounds, {latest_us} us late at most");
+    assert!(rounds > 20 && latest_us < 1000, "{rounds} rounds, {latest_us} us late");
 }

@@ -74,27 +74,38 @@ pub(super) struct Firmware {
 impl Firmware {
     pub(super) fn for_cortex_m4() -> &'static Self {
         static FIRMWARE: OnceLock<Firmware> = OnceLock::new();
-        FIRMWARE.get_or_init(|| Self::build(CORTEX_M4, &layout::MPS2))
+        FIRMWARE.get_or_init(|| Self::build("device", CORTEX_M4, &layout::MPS2))
     }
 
     pub(super) fn for_rv32() -> &'static Self {
         static FIRMWARE: OnceLock<Firmware> = OnceLock::new();
-        FIRMWARE.get_or_init(|| Self::build(RV32, &layout::VIRT))
+        FIRMWARE.get_or_init(|| Self::build("device", RV32, &layout::VIRT))
+    }
+
+    pub(super) fn under_embassy() -> &'static Self {
+        static FIRMWARE: OnceLock<Firmware> = OnceLock::new();
+        FIRMWARE.get_or_init(|| Self::build("embassy", CORTEX_M4, &layout::MPS2))
+    }
+
+    pub(super) fn under_rtic() -> &'static Self {
+        static FIRMWARE: OnceLock<Firmware> = OnceLock::new();
+        FIRMWARE.get_or_init(|| Self::build("rtic", CORTEX_M4, &layout::MPS2))
     }
 
     pub(super) fn target(&self) -> &'static str {
         self.board.target
     }
 
-    fn build(board: Board, memory: &layout::Board) -> Self {
+    /// The boot loader of `examples/device`, and an example's application.
+    fn build(example: &str, board: Board, memory: &layout::Board) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let elf = |binary, feature| {
+        let elf = |(example, binary), feature| {
             let to = directory.path().join(binary);
-            build_firmware(("device", binary), &board, &[feature], &to);
+            build_firmware((example, binary), &board, &[feature], &to);
             std::fs::read(to).expect("it was built")
         };
         let load_address = u32::try_from(memory.application.code.start).expect("32 bits");
-        let application = |feature| flat(&elf("application", feature), load_address);
+        let application = |feature| flat(&elf((example, "application"), feature), load_address);
         let image = application("");
         let (_, full) = release(load_address, &image, None, "1.0.0", 1);
         let one = Release { full, delta: Vec::new(), image };
@@ -103,7 +114,8 @@ impl Firmware {
             let (delta, full) = release(load_address, &image, Some(&one.image), "2.0.0", 2);
             (second, Release { image, full, delta })
         });
-        Self { board, boot_loader: elf("boot-loader", ""), one, two: BTreeMap::from(two) }
+        let boot_loader = elf(("device", "boot-loader"), "");
+        Self { board, boot_loader, one, two: BTreeMap::from(two) }
     }
 }
 
@@ -194,7 +206,7 @@ impl Run {
     /// What the device decided, without readings, bytes and figures.
     fn story(&self) -> impl Iterator<Item = String> {
         let told = self.lines.iter().filter(|line| {
-            !["room=", "server:", "stack_bytes="].iter().any(|word| line.contains(word))
+            !["room=", "rounds=", "server:", "stack_bytes="].iter().any(|word| line.contains(word))
         });
         told.map(|line| line.split(" writes=").next().unwrap_or_default().to_owned())
     }
