@@ -262,6 +262,61 @@ fn what_went_bad_after_a_power_cut_is_written_anew() {
     assert_eq!(flash.slots[1].erase_counts()[0], erased + 1, "all is written anew");
 }
 
+/// A block that was written and never counted is in doubt for an updater that stays open, too.
+#[test]
+fn a_block_that_could_not_be_read_back_is_not_written_over() {
+    let releases = Releases::new(600, 6);
+    let bytes = &releases.new_full.bytes;
+    let new = Flash::<1, 8, 256>::new(Chip::CORRECTING, GEOMETRY, &releases, &Supply::new());
+    let mut resumed = 0;
+    for read in 0.. {
+        let mut flash = new.clone();
+        let (mut updater, region) = flash.with_staging().expect("opens");
+        let mut block = [0; 256];
+        region.refuse_reads(read..read + 12);
+        let mut download = updater.download(region, &mut block).expect("begins");
+        if download.push(&mut &bytes[..]).is_ok() {
+            break;
+        }
+        region.refuse_reads(0..0);
+        // Without its envelope a download begins anew.
+        let Some(mut download) = updater.resume(region, &mut block).expect("opens") else {
+            continue;
+        };
+        resumed += 1;
+        let offset = download.offset() as usize;
+        let staged = download.push(&mut &bytes[offset..]);
+        assert_eq!(staged, Ok(Status::Done), "read {read}");
+        download.finish().expect("whole");
+    }
+    assert!(resumed > 5, "{resumed}");
+}
+
+#[test]
+fn a_state_that_could_not_be_written_does_not_come_into_effect() {
+    let releases = Releases::new(600, 6);
+    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    flash.fetch_whole(&releases.new_full).expect("fetched");
+    flash.install().expect("installs");
+    flash.updater().expect("opens").activate().expect("activates");
+    flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots");
+    let mut failures = 0;
+    for accesses in 0.. {
+        let mut flash = flash.clone();
+        flash.journal.fail_after(accesses);
+        let mut updater = flash.updater().expect("opens");
+        let before = *updater.life();
+        let committed = updater.healthy();
+        if committed.is_ok() {
+            break;
+        }
+        failures += 1;
+        assert!(matches!(committed, Err(UpdateError::Journal(_))), "{committed:?}");
+        assert_eq!(*updater.life(), before, "after {accesses} accesses");
+    }
+    assert!(failures > 1, "{failures}");
+}
+
 fn is_flashs_fault(outcome: &Result<(), UpdateError>) -> bool {
     matches!(outcome, Err(UpdateError::Patch(error)) if error.culprit() == Culprit::Hardware)
 }
