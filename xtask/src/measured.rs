@@ -69,7 +69,7 @@ const SECTIONS: &[Section] = &[
         of: Of::Tree,
     },
     Section {
-        command: "sizes --class all --corpus",
+        command: "sizes --corpus",
         about: "Downloads of public firmware against the best peer; each pair stands in [sizes.md](sizes.md).",
         of: Of::Corpus,
     },
