@@ -26,7 +26,7 @@ static PUBLISHED: LazyLock<Vec<Published>> = LazyLock::new(|| {
         .into_iter()
         .map(|(name, commands)| {
             let mut schema = on_disk(&name);
-            close(&mut schema, Place::Alone);
+            close(&mut schema);
             let validator = jsonschema::validator_for(&schema).expect("a schema");
             Published { name, commands, validator }
         })
@@ -118,21 +118,48 @@ enum Place {
     Joined,
 }
 
+/// Adds the definitions that somewhere describe a value together with other fields, such as the tag of an enum.
+fn find_joined(schema: &Value, joined: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(parts) => {
+            let refers = parts.get("$ref").and_then(Value::as_str);
+            if let Some(name) = refers.filter(|_| parts.contains_key("properties")) {
+                joined.insert(name.trim_start_matches("#/$defs/").to_owned());
+            }
+            parts.values().for_each(|part| find_joined(part, joined));
+        }
+        Value::Array(parts) => parts.iter().for_each(|part| find_joined(part, joined)),
+        _ => {}
+    }
+}
+
 /// Closes the objects of a schema.
-fn close(schema: &mut Value, place: Place) {
+fn close(schema: &mut Value) {
+    let mut joined = BTreeSet::new();
+    find_joined(schema, &mut joined);
+    close_at(schema, Place::Alone, &joined);
+}
+
+fn close_at(schema: &mut Value, place: Place, joined: &BTreeSet<String>) {
     let Value::Object(schema) = schema else { return };
     for (keyword, part) in schema.iter_mut() {
         match (keyword.as_str(), part) {
-            ("$defs" | "properties" | "patternProperties", Value::Object(parts)) => {
-                parts.values_mut().for_each(|part| close(part, Place::Alone));
+            ("$defs", Value::Object(parts)) => {
+                for (name, part) in parts {
+                    let place = if joined.contains(name) { Place::Joined } else { Place::Alone };
+                    close_at(part, place, joined);
+                }
+            }
+            ("properties" | "patternProperties", Value::Object(parts)) => {
+                parts.values_mut().for_each(|part| close_at(part, Place::Alone, joined));
             }
             ("allOf" | "anyOf" | "oneOf", Value::Array(parts)) => {
-                parts.iter_mut().for_each(|part| close(part, Place::Joined));
+                parts.iter_mut().for_each(|part| close_at(part, Place::Joined, joined));
             }
             ("prefixItems", Value::Array(parts)) => {
-                parts.iter_mut().for_each(|part| close(part, Place::Alone));
+                parts.iter_mut().for_each(|part| close_at(part, Place::Alone, joined));
             }
-            ("items" | "additionalProperties", part) => close(part, Place::Alone),
+            ("items" | "additionalProperties", part) => close_at(part, Place::Alone, joined),
             _ => {}
         }
     }
