@@ -28,7 +28,6 @@ mod cpu_time;
 mod digest;
 mod error;
 mod host;
-mod private;
 mod rollout_policy;
 pub mod sample;
 pub mod shipped;

@@ -2,10 +2,14 @@
 //!
 //! What is kept is not believed: `release` checks the digest of an entry, and replays every artifact on the device crate before it is
 //! signed. So a directory that others may write to, or a bucket that all runners of a pipeline write to, costs time at worst: what
-//! is wrong in it is coded again, and overwritten. (Where machine code is kept, as for compiled policies, that would not do.)
+//! is wrong in it is coded again, and overwritten.
+//!
+//! A replay is spared where this program has made it before for the same user. That is taken down with a MAC in a directory which
+//! nobody else can write to ([`SealedDirectory`]); where others can, everything is replayed each time.
 //!
 //! ```text
 //! <directory>/<2 digits>/<64 digits>     an entry, by its key
+//! <directory>/replayed/<64 digits>       digest of an entry that was replayed, and of the program that did
 //! ```
 //!
 //! A directory is kept below its size: the longest unused go first. A store is not: let it forget what is old, by a rule of its own
@@ -17,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use whittle_own_files::SealedDirectory;
+use whittle_release::Sha256Digest;
 use whittle_release::artifact_cache::{ArtifactCache, CacheKey, MAX_ENTRY_BYTES};
 
 use crate::layout::artifact_key;
@@ -32,11 +38,18 @@ const TEMPORARY_PREFIX: &str = ".whittle-";
 const SHARD_DIGITS: usize = 2;
 const KEY_DIGITS: usize = 64;
 
+/// Where replays are taken down.
+const REPLAYED_DIRECTORY: &str = "replayed";
+
+/// How much of them is kept: as many as there may be entries of a few hundred bytes.
+const MAX_REPLAYED_BYTES: u64 = 1 << 20;
+
 /// Artifacts in a directory. Any number of processes may share it.
 #[derive(Debug)]
 pub struct DirectoryCache {
     directory: PathBuf,
     max_bytes: u64,
+    replayed: SealedDirectory,
     trouble: Mutex<Option<String>>,
 }
 
@@ -44,7 +57,8 @@ impl DirectoryCache {
     /// Names the directory, which is made when it is needed, and how many bytes it keeps.
     #[must_use]
     pub fn new(directory: &Path, max_bytes: u64) -> Self {
-        Self { directory: directory.to_owned(), max_bytes, trouble: Mutex::new(None) }
+        let replayed = SealedDirectory::new(directory.join(REPLAYED_DIRECTORY), MAX_REPLAYED_BYTES);
+        Self { directory: directory.to_owned(), max_bytes, replayed, trouble: Mutex::new(None) }
     }
 
     /// Why something could not be kept; none if everything could.
@@ -139,6 +153,27 @@ impl ArtifactCache for DirectoryCache {
             note(&self.trouble, why);
         }
     }
+
+    fn was_replayed(&self, key: &CacheKey, entry: &[u8]) -> bool {
+        let told = self.replayed.load(&key.to_string());
+        told.is_some_and(|told| replay_of(entry).is_some_and(|replay| told == replay))
+    }
+
+    fn note_replayed(&self, key: &CacheKey, entry: &[u8]) {
+        if let Some(replay) = replay_of(entry) {
+            // Where it cannot be taken down, the next build replays the artifact again, as in a directory that others may write to.
+            let _ = self.replayed.store(&key.to_string(), &replay);
+        }
+    }
+}
+
+/// What is taken down of a replay: of which entry, and by which program, since another one's decoder may be another.
+fn replay_of(entry: &[u8]) -> Option<Vec<u8>> {
+    let program = std::env::current_exe().and_then(fs::metadata).ok()?;
+    let made = program.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let program = format!("{} {}", program.len(), made.as_nanos());
+    let entry = Sha256Digest::of(entry).0;
+    Some([&entry[..], program.as_bytes()].concat())
 }
 
 /// Artifacts in a store, for all who can reach it.
@@ -233,5 +268,15 @@ impl ArtifactCache for TieredCache {
             near.store(key, entry);
         }
         self.far.store(key, entry);
+    }
+
+    fn was_replayed(&self, key: &CacheKey, entry: &[u8]) -> bool {
+        self.near.as_ref().is_some_and(|near| near.was_replayed(key, entry))
+    }
+
+    fn note_replayed(&self, key: &CacheKey, entry: &[u8]) {
+        if let Some(near) = &self.near {
+            near.note_replayed(key, entry);
+        }
     }
 }

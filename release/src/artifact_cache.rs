@@ -3,7 +3,8 @@
 //! [`CacheKey`] names an artifact by base, target, everything that its encoder was told, and the encoder's version; wherever the
 //! bytes are kept is a matter of the [`ArtifactCache`]. What comes out of a cache is not believed: a digest finds bits that flipped,
 //! and the build replays every artifact on the device crate before it is signed, whether it comes from an encoder or from a cache.
-//! One that does not lead to the target is made anew, and takes the place of the bad one.
+//! One that does not lead to the target is made anew, and takes the place of the bad one. Only a cache that knows for certain that
+//! this user's same program has replayed the same entry before may say so, and spare the build the replay.
 //!
 //! Refusals are not kept: most cost no coding, and a wrong one would make no error, only larger downloads.
 //!
@@ -32,6 +33,15 @@ pub trait ArtifactCache: Sync {
 
     /// Keeps an entry, in place of one that may be there.
     fn store(&self, key: &CacheKey, entry: &[u8]);
+
+    /// Whether [`note_replayed`](Self::note_replayed) was called with this very entry before, by the same program for the same user.
+    /// `true` lets an artifact be signed without a replay, so it is for caches alone where nobody else can have made it so.
+    fn was_replayed(&self, _key: &CacheKey, _entry: &[u8]) -> bool {
+        false
+    }
+
+    /// Takes down that the artifact of this entry was replayed, and led to its target.
+    fn note_replayed(&self, _key: &CacheKey, _entry: &[u8]) {}
 }
 
 /// Keeps nothing.

@@ -177,7 +177,8 @@ pub fn build(request: &Request<'_>, progress: Progress<'_>) -> Result<Built> {
     build_with_cache(request, &NoCache, progress)
 }
 
-/// The same, where artifacts that were made before come from a cache; they are replayed as any other.
+/// The same, where artifacts that were made before come from a cache; they are replayed as any other, unless
+/// [`ArtifactCache::was_replayed`] says that they were.
 ///
 /// # Errors
 /// As [`build`].
@@ -386,11 +387,9 @@ fn make(
         progress(Event::Encoding { what: &what, more: done.saturating_sub(told.replace(done)) });
     };
     let key = CacheKey::of(image, &request.target, &request.profile);
-    let found = cache.load(&key).and_then(|entry| artifact_cache::parse(&key, &entry));
-    let found =
-        found.filter(|choice| is_possible(&choice.best, image, &request.target, &request.profile));
     // Whatever is wrong with what a cache holds, coding anew mends it.
-    let found = found.and_then(|choice| finish(request, &what, image, choice).ok());
+    let found =
+        cache.load(&key).and_then(|entry| kept(request, &what, image, (cache, &key), &entry));
     let cached = found.is_some();
     let outcome = match found {
         Some(made) => Outcome::Made(made),
@@ -401,6 +400,25 @@ fn make(
         progress(Event::Done { what: &what, of, cached });
     }
     Ok(outcome)
+}
+
+/// What an entry of a cache holds; none if it does not lead to the target on such a device.
+fn kept(
+    request: &Request<'_>,
+    what: &str,
+    base: Option<&Image>,
+    (cache, key): (&dyn ArtifactCache, &CacheKey),
+    entry: &[u8],
+) -> Option<Box<Made>> {
+    let choice = artifact_cache::parse(key, entry)?;
+    let is_possible = is_possible(&choice.best, base, &request.target, &request.profile);
+    is_possible.then_some(())?;
+    if cache.was_replayed(key, entry) {
+        return finish(request, base, choice).ok();
+    }
+    let made = finish_and_replay(request, what, base, choice).ok()?;
+    cache.note_replayed(key, entry);
+    Some(made)
 }
 
 /// Encodes an artifact, and keeps it once it has proved right.
@@ -424,24 +442,31 @@ fn code(
         Err(error) => return Err(error),
     };
     let entry = artifact_cache::emit(key, &choice);
-    let made = finish(request, what, base, choice)?;
+    let made = finish_and_replay(request, what, base, choice)?;
     if let Some(entry) = entry {
         cache.store(key, &entry);
+        cache.note_replayed(key, &entry);
     }
     Ok(Outcome::Made(made))
 }
 
-/// Replays what an encoder made.
-fn finish(
+/// Packs what an encoder made, and replays it.
+fn finish_and_replay(
     request: &Request<'_>,
     what: &str,
     base: Option<&Image>,
     choice: Choice,
 ) -> Result<Box<Made>> {
+    let made = finish(request, base, choice)?;
+    self_check::replay(what, &made.package, &made.manifest, base, &request.target)?;
+    Ok(made)
+}
+
+/// Packs what an encoder made.
+fn finish(request: &Request<'_>, base: Option<&Image>, choice: Choice) -> Result<Box<Made>> {
     let candidate = choice.best;
     let manifest = manifest(request, base, &candidate);
     let package = Package::new(manifest, &candidate.encoded.payload)?;
-    self_check::replay(what, &package, &manifest, base, &request.target)?;
     let instruction_set = candidate.encoded.instruction_set.map(InstructionSet::name);
     Ok(Box::new(Made { package, manifest, instruction_set, tried: choice.tried }))
 }

@@ -9,13 +9,14 @@ const DEVICE: [&str; 4] =
     ["whittle-both", "whittle-delta", "whittle-format", "whittle-patcher-nostd"];
 
 /// The other libraries: packed. What embeds files of the whole tree (`cli`, `policy-host`, `calculators`, `demo`) is built from it.
-const LIBRARIES: [&str; 10] = [
+const LIBRARIES: [&str; 11] = [
     "whittle-explain",
     "whittle-export",
     "whittle-flash-sim",
     "whittle-fleet",
     "whittle-inputs",
     "whittle-metrics",
+    "whittle-own-files",
     "whittle-publish",
     "whittle-release",
     "whittle-rollout",

@@ -90,6 +90,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "whittle-rollout",
         ],
     ),
+    ("whittle-own-files", &["getrandom", "hmac", "rustix", "sha2", "tempfile"]),
     (
         "whittle-publish",
         &[
@@ -104,6 +105,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tokio",
             "ureq",
             "whittle-format",
+            "whittle-own-files",
             "whittle-patcher-nostd",
             "whittle-release",
         ],

@@ -441,8 +441,7 @@ fn with_progress<T>(
             bar.inc(more.into());
         }
         Event::Done { what, cached, .. } => {
-            let how =
-                if cached { "found in the cache, and replayed" } else { "encoded, and replayed" };
+            let how = if cached { "found in the cache" } else { "encoded, and replayed" };
             let at = time::milliseconds(started.elapsed());
             printer.detail(|| format!("{what}: {how}, after {at}"));
         }

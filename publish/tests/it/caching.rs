@@ -24,13 +24,20 @@ struct Counting<C> {
     hits: AtomicUsize,
     misses: AtomicUsize,
     stores: AtomicUsize,
+    /// Replays that need not be made.
+    spared: AtomicUsize,
     keys: Mutex<Vec<CacheKey>>,
 }
 
 impl<C> Counting<C> {
     fn new(inner: C) -> Self {
-        let [hits, misses, stores] = [const { AtomicUsize::new(0) }; 3];
-        Self { inner, hits, misses, stores, keys: Mutex::new(vec![]) }
+        let [hits, misses, stores, spared] = [const { AtomicUsize::new(0) }; 4];
+        Self { inner, hits, misses, stores, spared, keys: Mutex::new(vec![]) }
+    }
+
+    /// Spared replays since the last time.
+    fn spared(&self) -> usize {
+        self.spared.swap(0, Ordering::Relaxed)
     }
 
     /// Hits, misses and stores since the last time.
@@ -52,6 +59,16 @@ impl<C: ArtifactCache> ArtifactCache for Counting<C> {
         self.stores.fetch_add(1, Ordering::Relaxed);
         self.keys.lock().expect("no panic").push(*key);
         self.inner.store(key, entry);
+    }
+
+    fn was_replayed(&self, key: &CacheKey, entry: &[u8]) -> bool {
+        let told = self.inner.was_replayed(key, entry);
+        self.spared.fetch_add(usize::from(told), Ordering::Relaxed);
+        told
+    }
+
+    fn note_replayed(&self, key: &CacheKey, entry: &[u8]) {
+        self.inner.note_replayed(key, entry);
     }
 }
 
@@ -93,7 +110,72 @@ fn a_second_build_codes_nothing() {
     assert!(again == *plain(), "the same bytes and the same report");
     assert_eq!(told, 0, "without coding");
     assert_eq!(cache.counts(), (3, 0, 0));
+    assert_eq!(cache.spared(), 3, "nor replaying");
     assert_eq!(cache.inner.trouble(), None);
+}
+
+/// Says of every entry that it was replayed.
+struct Gullible(DirectoryCache);
+
+impl ArtifactCache for Gullible {
+    fn load(&self, key: &CacheKey) -> Option<Vec<u8>> {
+        self.0.load(key)
+    }
+
+    fn store(&self, key: &CacheKey, entry: &[u8]) {
+        self.0.store(key, entry);
+    }
+
+    fn was_replayed(&self, _: &CacheKey, _: &[u8]) -> bool {
+        true
+    }
+}
+
+#[test]
+fn only_an_entry_that_this_user_replayed_is_spared() {
+    let room = TempDir::new().expect("there is room");
+    let directory = room.path().join("cache");
+    let cache = Counting::new(DirectoryCache::new(&directory, MIB));
+    build(&cache);
+    let key = cache.keys.lock().expect("no panic")[0];
+    let entry = cache.inner.load(&key).expect("there");
+    assert!(cache.inner.was_replayed(&key, &entry));
+    let forged = forged(&entry);
+    assert!(!cache.inner.was_replayed(&key, &forged), "it is of these very bytes");
+    cache.inner.store(&key, &forged);
+    assert!(
+        build(&Gullible(DirectoryCache::new(&directory, MIB))).0 != *plain(),
+        "or this happens"
+    );
+    assert!(build(&cache).0 == *plain());
+
+    let replayed = directory.join("replayed");
+    let record = replayed.join(key.to_string());
+    let right = std::fs::read(&record).expect("there");
+    for place in 0..right.len() {
+        let mut wrong = right.clone();
+        wrong[place] ^= 1;
+        std::fs::write(&record, wrong).expect("written");
+        assert!(!cache.inner.was_replayed(&key, &entry), "byte {place}");
+    }
+    std::fs::write(&record, &right).expect("written");
+    assert!(cache.inner.was_replayed(&key, &entry));
+    #[cfg(unix)]
+    for path in [&record, &replayed] {
+        use std::os::unix::fs::PermissionsExt;
+        let usual = std::fs::metadata(path).expect("there").permissions();
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).expect("set");
+        assert!(!cache.inner.was_replayed(&key, &entry), "anybody can write {}", path.display());
+        std::fs::set_permissions(path, usual).expect("set");
+    }
+    std::fs::remove_file(replayed.join("key")).expect("there");
+    assert!(!cache.inner.was_replayed(&key, &entry), "another key");
+    cache.counts();
+    cache.spared();
+    assert!(build(&cache).0 == *plain());
+    assert_eq!((cache.counts(), cache.spared()), ((3, 0, 0), 0), "replayed, and not coded");
+    build(&cache);
+    assert_eq!(cache.spared(), 3);
 }
 
 /// What stands in place of the entry with this number.
@@ -255,6 +337,7 @@ fn machines_share_what_one_of_them_made() {
     assert_eq!(place.under("artifacts/").len(), 3);
     assert!(build(&second).0 == *plain());
     assert_eq!(second.counts(), (3, 0, 0), "it made nothing");
+    assert_eq!(second.spared(), 0, "but replayed what others made");
     place.proxy().set(Fault::None);
     build(&second);
     assert!(place.proxy().seen().is_empty(), "and has them near now");

@@ -1,0 +1,146 @@
+//! A directory of entries which count only if the same user wrote them, under the same names.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::private;
+
+/// Bytes of the MAC behind an entry.
+const MAC_BYTES: usize = 32;
+
+/// Bytes of the key: a block of SHA-256, which HMAC takes as it is.
+const KEY_BYTES: usize = 64;
+
+/// File of the key.
+const KEY_FILE: &str = "key";
+
+/// A directory of entries, each with a MAC by a key that is made at random in the same directory. Any number of processes may share it.
+///
+/// Key and entries are readable by their owner alone, and where that is not so, as in a directory that others may write to, nothing
+/// is read and nothing is kept. Whatever is not right about an entry or the key (truncated, changed, renamed, copied from elsewhere)
+/// makes it no entry.
+///
+/// ```text
+/// 0       ..  what was kept
+/// len-32  32  HMAC-SHA-256 (RFC 2104), with the directory's key, of: length of the name (8, little-endian), name, what was kept
+/// ```
+#[derive(Clone, Debug)]
+pub struct SealedDirectory {
+    directory: PathBuf,
+    max_bytes: u64,
+}
+
+impl SealedDirectory {
+    /// Names the directory, which is made when it is needed and holds nothing else, and how many bytes it keeps.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>, max_bytes: u64) -> Self {
+        Self { directory: directory.into(), max_bytes }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Why the directory is not used: it belongs to somebody else, is a link, or others may write to it or put another in its place.
+    /// None if it is used, or will be once it is made.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&'static str> {
+        private::directory_trouble(&self.directory)
+    }
+
+    /// What was kept under this name, if it is there and right.
+    #[must_use]
+    pub fn load(&self, name: &str) -> Option<Vec<u8>> {
+        self.trouble().is_none().then_some(())?;
+        let path = self.directory.join(name);
+        let mut entry = private::read(&path)?;
+        let key = read_key(&self.directory.join(KEY_FILE))?;
+        let (kept, mac) = entry.split_last_chunk::<MAC_BYTES>()?;
+        authenticate(&key, name, kept).verify(mac.into()).ok()?;
+        let len = kept.len();
+        entry.truncate(len);
+        // Where this fails, the entry looks older than it is.
+        let _ = fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        Some(entry)
+    }
+
+    /// Keeps an entry, in place of one that may be there; the longest unused make room for it. A name is a file's, and not `key`.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be written to, or has [`trouble`](Self::trouble). No entry is ever half there.
+    pub fn store(&self, name: &str, kept: &[u8]) -> io::Result<()> {
+        private::make_directory(&self.directory)?;
+        if let Some(trouble) = self.trouble() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, trouble));
+        }
+        let key = self.key()?;
+        let mut file = private::new_file(&self.directory)?;
+        file.write_all(kept)?;
+        file.write_all(&authenticate(&key, name, kept).finalize().into_bytes())?;
+        file.persist(self.directory.join(name))?;
+        self.shrink()
+    }
+
+    /// Removes the longest unused entries until the others are few enough.
+    fn shrink(&self) -> io::Result<()> {
+        let mut entries = Vec::new();
+        for file in fs::read_dir(&self.directory)? {
+            let file = file?;
+            // Gone by now, perhaps.
+            let Ok(data) = file.metadata() else { continue };
+            if data.is_file() && file.file_name() != KEY_FILE {
+                entries.push((data.modified()?, data.len(), file.path()));
+            }
+        }
+        entries.sort();
+        let mut bytes: u64 = 0;
+        for (_, len, path) in entries.into_iter().rev() {
+            bytes = bytes.saturating_add(len);
+            if bytes > self.max_bytes {
+                // Somebody else may have removed it, too.
+                let _ = fs::remove_file(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// The key, which is made if there is none. Of several processes that make one at once the first wins.
+    fn key(&self) -> io::Result<[u8; KEY_BYTES]> {
+        let path = self.directory.join(KEY_FILE);
+        if let Some(key) = read_key(&path) {
+            return Ok(key);
+        }
+        let mut key = [0; KEY_BYTES];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        let mut file = private::new_file(&self.directory)?;
+        file.write_all(&key)?;
+        if path.exists() {
+            // Not a key of ours: entries that it authenticated are lost.
+            file.persist(&path)?;
+            return Ok(key);
+        }
+        match file.persist_noclobber(&path) {
+            Ok(_) => Ok(key),
+            Err(error) => read_key(&path).ok_or(error.error),
+        }
+    }
+}
+
+fn read_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
+    private::read(path)?.try_into().ok()
+}
+
+fn authenticate(key: &[u8; KEY_BYTES], name: &str, kept: &[u8]) -> Hmac<Sha256> {
+    let mac: Hmac<Sha256> = KeyInit::new(key.into());
+    // So that no two pairs of name and entry look alike.
+    let name_len = name.len() as u64;
+    mac.chain_update(name_len.to_le_bytes()).chain_update(name).chain_update(kept)
+}
