@@ -122,15 +122,14 @@ impl SealedDirectory {
         getrandom::fill(&mut key).map_err(io::Error::other)?;
         let mut file = private::new_file(&self.directory)?;
         file.write_all(&key)?;
-        if path.exists() {
-            // Not a key of ours: entries that it authenticated are lost.
-            file.persist(&path)?;
-            return Ok(key);
+        if let Err(error) = file.persist_noclobber(&path) {
+            // Another process was first, or what stands there is no key of ours, and entries that it authenticated are lost.
+            if let Some(key) = read_key(&path) {
+                return Ok(key);
+            }
+            error.file.persist(&path)?;
         }
-        match file.persist_noclobber(&path) {
-            Ok(_) => Ok(key),
-            Err(error) => read_key(&path).ok_or(error.error),
-        }
+        Ok(key)
     }
 }
 
@@ -143,4 +142,61 @@ fn authenticate(key: &[u8; KEY_BYTES], name: &str, kept: &[u8]) -> Hmac<Sha256> 
     // So that no two pairs of name and entry look alike.
     let name_len = name.len() as u64;
     mac.chain_update(name_len.to_le_bytes()).chain_update(name).chain_update(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_that_make_a_key_at_once_one_wins() {
+        for _ in 0..50 {
+            let room = tempfile::tempdir().expect("there is room");
+            let sealed = SealedDirectory::new(room.path().join("sealed"), 1 << 20);
+            let names = ["a", "b", "c", "d"];
+            std::thread::scope(|scope| {
+                for name in names {
+                    let sealed = &sealed;
+                    scope.spawn(move || sealed.store(name, name.as_bytes()).expect("kept"));
+                }
+            });
+            for name in names {
+                assert_eq!(sealed.load(name).as_deref(), Some(name.as_bytes()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_counts_under_its_own_name_only() {
+        let room = tempfile::tempdir().expect("there is room");
+        let sealed = SealedDirectory::new(room.path().join("sealed"), 1 << 20);
+        sealed.store("one", b"kept").expect("kept");
+        fs::copy(sealed.path().join("one"), sealed.path().join("other")).expect("copied");
+        assert_eq!(sealed.load("one").as_deref(), Some(&b"kept"[..]));
+        assert_eq!(sealed.load("other"), None);
+        assert_eq!(sealed.load("another"), None);
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_made_anew() {
+        let room = tempfile::tempdir().expect("there is room");
+        let sealed = SealedDirectory::new(room.path().join("sealed"), 1 << 20);
+        sealed.store("one", b"kept").expect("kept");
+        fs::write(sealed.path().join(KEY_FILE), b"short").expect("written");
+        assert_eq!(sealed.load("one"), None);
+        sealed.store("one", b"again").expect("kept");
+        assert_eq!(sealed.load("one").as_deref(), Some(&b"again"[..]));
+    }
+
+    #[test]
+    fn the_longest_unused_make_room() {
+        let room = tempfile::tempdir().expect("there is room");
+        let sealed = SealedDirectory::new(room.path().join("sealed"), 100);
+        for name in ["one", "two", "three"] {
+            sealed.store(name, &[0; 10]).expect("kept");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let there = ["one", "two", "three"].map(|name| sealed.load(name).is_some());
+        assert_eq!(there, [false, true, true]);
+    }
 }

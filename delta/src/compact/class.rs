@@ -67,7 +67,7 @@ const SMALL: Shape = Shape {
     exceptions: 8,
 };
 const MEDIUM: Shape = Shape {
-    slots: 1024,
+    slots: 2048,
     map: 496,
     flags: 512,
     flag_sets: FLAG_SETS,
@@ -80,7 +80,7 @@ const MEDIUM: Shape = Shape {
 const LARGE: Shape = Shape {
     slots: 16384,
     map: 1536,
-    flags: 512,
+    flags: 2048,
     flag_sets: FLAG_SETS,
     family_sets: FAMILY_SETS,
     path_sets: 544,

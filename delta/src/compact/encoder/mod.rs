@@ -41,7 +41,7 @@ use side::{EncoderSide, SliceView};
 use units::Units;
 
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
-pub const ENCODER_REVISION: u16 = 5;
+pub const ENCODER_REVISION: u16 = 6;
 
 /// What is known of the images' code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
