@@ -11,14 +11,19 @@ pub(crate) fn read(path: &Path) -> Option<Vec<u8>> {
     is_private.then(|| fs::read(path).ok())?
 }
 
-/// Makes a file that nobody else may read, and which becomes visible by its name only once it is whole.
-pub(crate) fn new_file(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
+/// Makes a file that nobody else may read, and which becomes visible by its name only once it is whole; until then its name ends in
+/// `suffix`.
+pub(crate) fn new_file(directory: &Path, suffix: &str) -> io::Result<tempfile::NamedTempFile> {
     // On Unix a temporary file has mode 0600; elsewhere the directory's rights count.
-    tempfile::NamedTempFile::new_in(directory)
+    tempfile::Builder::new().suffix(suffix).tempfile_in(directory)
 }
 
-/// Makes a directory that nobody else may look into, unless there is one.
-pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
+/// Makes a directory that nobody else may look into, and those above it, unless there is one.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn make_directory(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::private;
+use crate::{longest_unused, private};
 
 /// Bytes of the MAC behind an entry.
 const MAC_BYTES: usize = 32;
@@ -17,9 +17,12 @@ const MAC_BYTES: usize = 32;
 const KEY_BYTES: usize = 64;
 
 /// File of the key.
-const KEY_FILE: &str = "key";
+const KEY_FILE: &str = "sealing.key";
 
-/// A directory of entries, each with a MAC by a key that is made at random in the same directory. Any number of processes may share it.
+/// What the files of entries end with, and those that were being written when a process was killed. Others are not this directory's, and stay.
+const ENTRY_SUFFIX: &str = ".sealed";
+
+/// A directory of entries, `<name>.sealed`, each with a MAC by a key that is made at random in the same directory. Any number of processes may share it.
 ///
 /// Key and entries are readable by their owner alone, and where that is not so, as in a directory that others may write to, nothing
 /// is read and nothing is kept. Whatever is not right about an entry or the key (truncated, changed, renamed, copied from elsewhere)
@@ -36,7 +39,7 @@ pub struct SealedDirectory {
 }
 
 impl SealedDirectory {
-    /// Names the directory, which is made when it is needed and holds nothing else, and how many bytes it keeps.
+    /// Names the directory, which is made when it is needed, and how many bytes of entries it keeps.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>, max_bytes: u64) -> Self {
         Self { directory: directory.into(), max_bytes }
@@ -59,7 +62,7 @@ impl SealedDirectory {
     #[must_use]
     pub fn load(&self, name: &str) -> Option<Vec<u8>> {
         self.trouble().is_none().then_some(())?;
-        let path = self.directory.join(name);
+        let path = self.entry(name);
         let mut entry = private::read(&path)?;
         let key = read_key(&self.directory.join(KEY_FILE))?;
         let (kept, mac) = entry.split_last_chunk::<MAC_BYTES>()?;
@@ -71,7 +74,7 @@ impl SealedDirectory {
         Some(entry)
     }
 
-    /// Keeps an entry, in place of one that may be there; the longest unused make room for it. A name is a file's, and not `key`.
+    /// Keeps an entry, in place of one that may be there; the longest unused make room for it.
     ///
     /// # Errors
     ///
@@ -82,11 +85,15 @@ impl SealedDirectory {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, trouble));
         }
         let key = self.key()?;
-        let mut file = private::new_file(&self.directory)?;
+        let mut file = private::new_file(&self.directory, ENTRY_SUFFIX)?;
         file.write_all(kept)?;
         file.write_all(&authenticate(&key, name, kept).finalize().into_bytes())?;
-        file.persist(self.directory.join(name))?;
+        file.persist(self.entry(name))?;
         self.shrink()
+    }
+
+    fn entry(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{name}{ENTRY_SUFFIX}"))
     }
 
     /// Removes the longest unused entries until the others are few enough.
@@ -96,19 +103,12 @@ impl SealedDirectory {
             let file = file?;
             // Gone by now, perhaps.
             let Ok(data) = file.metadata() else { continue };
-            if data.is_file() && file.file_name() != KEY_FILE {
+            let is_own = file.file_name().to_str().is_some_and(|name| name.ends_with(ENTRY_SUFFIX));
+            if is_own && data.is_file() {
                 entries.push((data.modified()?, data.len(), file.path()));
             }
         }
-        entries.sort();
-        let mut bytes: u64 = 0;
-        for (_, len, path) in entries.into_iter().rev() {
-            bytes = bytes.saturating_add(len);
-            if bytes > self.max_bytes {
-                // Somebody else may have removed it, too.
-                let _ = fs::remove_file(path);
-            }
-        }
+        longest_unused::remove(entries, self.max_bytes);
         Ok(())
     }
 
@@ -120,7 +120,7 @@ impl SealedDirectory {
         }
         let mut key = [0; KEY_BYTES];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
-        let mut file = private::new_file(&self.directory)?;
+        let mut file = private::new_file(&self.directory, ENTRY_SUFFIX)?;
         file.write_all(&key)?;
         if let Err(error) = file.persist_noclobber(&path) {
             // Another process was first, or what stands there is no key of ours, and entries that it authenticated are lost.
@@ -171,7 +171,7 @@ mod tests {
         let room = tempfile::tempdir().expect("there is room");
         let sealed = SealedDirectory::new(room.path().join("sealed"), 1 << 20);
         sealed.store("one", b"kept").expect("kept");
-        fs::copy(sealed.path().join("one"), sealed.path().join("other")).expect("copied");
+        fs::copy(sealed.entry("one"), sealed.entry("other")).expect("copied");
         assert_eq!(sealed.load("one").as_deref(), Some(&b"kept"[..]));
         assert_eq!(sealed.load("other"), None);
         assert_eq!(sealed.load("another"), None);
@@ -192,11 +192,15 @@ mod tests {
     fn the_longest_unused_make_room() {
         let room = tempfile::tempdir().expect("there is room");
         let sealed = SealedDirectory::new(room.path().join("sealed"), 100);
+        private::make_directory(sealed.path()).expect("made");
+        let foreign = sealed.path().join("holiday.jpg");
+        fs::write(&foreign, [0; 1000]).expect("written");
         for name in ["one", "two", "three"] {
             sealed.store(name, &[0; 10]).expect("kept");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         let there = ["one", "two", "three"].map(|name| sealed.load(name).is_some());
         assert_eq!(there, [false, true, true]);
+        assert!(foreign.exists(), "it is somebody else's");
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! <directory>/<2 digits>/<64 digits>     an entry, by its key
-//! <directory>/replayed/<64 digits>       digest of an entry that was replayed, and of the program that did
+//! <directory>/replayed/<64 digits>.sealed  digest of an entry that was replayed, and of the program that did
 //! ```
 //!
 //! A directory is kept below its size: the longest unused go first. A store is not: let it forget what is old, by a rule of its own
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use whittle_own_files::SealedDirectory;
+use whittle_own_files::{SealedDirectory, longest_unused};
 use whittle_release::Sha256Digest;
 use whittle_release::artifact_cache::{ArtifactCache, CacheKey, MAX_ENTRY_BYTES};
 
@@ -73,10 +73,7 @@ impl DirectoryCache {
 
     fn write(&self, path: &Path, entry: &[u8]) -> std::io::Result<()> {
         let parent = path.parent().unwrap_or(&self.directory);
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(parent)?;
+        whittle_own_files::make_directory(parent)?;
         let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent)?;
         file.write_all(entry)?;
         file.persist(path)?;
@@ -109,15 +106,7 @@ impl DirectoryCache {
                 }
             }
         }
-        entries.sort();
-        let mut bytes: u64 = 0;
-        for (_, len, path) in entries.into_iter().rev() {
-            bytes = bytes.saturating_add(len);
-            if bytes > self.max_bytes {
-                // Somebody else may have removed it, too.
-                let _ = fs::remove_file(path);
-            }
-        }
+        longest_unused::remove(entries, self.max_bytes);
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ fn origin(directory: &Path) -> Origin {
 fn entries(directory: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(directory).expect("the cache is a directory");
     let paths = files.map(|file| file.expect("it can be listed").path());
-    paths.filter(|path| !path.ends_with("key")).collect()
+    paths.filter(|path| !path.ends_with("sealing.key")).collect()
 }
 
 fn warm_cache() -> (tempfile::TempDir, PathBuf) {
@@ -74,7 +74,7 @@ fn an_entry_under_the_name_of_another_policy_is_rebuilt() {
 #[test]
 fn a_lost_or_damaged_key_makes_all_entries_worthless() {
     let (directory, _) = warm_cache();
-    let key = directory.path().join("key");
+    let key = directory.path().join("sealing.key");
     fs::remove_file(&key).expect("it is there");
     assert_rebuilt(directory.path());
     fs::write(&key, b"short").expect("it can be written");
@@ -96,7 +96,7 @@ fn nobody_else_reads_the_cache() {
     use std::os::unix::fs::PermissionsExt;
 
     let (directory, entry) = warm_cache();
-    for file in [entry, directory.path().join("key")] {
+    for file in [entry, directory.path().join("sealing.key")] {
         let mode = fs::metadata(&file).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", file.display());
     }
@@ -136,7 +136,7 @@ fn a_cache_that_others_may_write_to_is_not_used() {
     assert!(trouble.ends_with("others have rights to it"), "{trouble}");
     set_mode(directory.path(), 0o755);
     assert_eq!(origin(directory.path()), Origin::Cache);
-    for file in [entry, directory.path().join("key")] {
+    for file in [entry, directory.path().join("sealing.key")] {
         set_mode(&file, 0o640);
         assert_rebuilt(directory.path());
     }
@@ -159,7 +159,7 @@ fn a_cache_that_others_may_write_to_is_not_used() {
 #[test]
 fn the_longest_unused_entries_make_room() {
     let (directory, entry) = warm_cache();
-    let old = directory.path().join("old");
+    let old = directory.path().join("old.sealed");
     let file = fs::File::create(&old).expect("made");
     // Without a byte on the disk.
     file.set_len(512 << 20).expect("sparse");

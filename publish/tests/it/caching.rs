@@ -150,7 +150,7 @@ fn only_an_entry_that_this_user_replayed_is_spared() {
     assert!(build(&cache).0 == *plain());
 
     let replayed = directory.join("replayed");
-    let record = replayed.join(key.to_string());
+    let record = replayed.join(format!("{key}.sealed"));
     let right = std::fs::read(&record).expect("there");
     for place in 0..right.len() {
         let mut wrong = right.clone();
@@ -168,7 +168,7 @@ fn only_an_entry_that_this_user_replayed_is_spared() {
         assert!(!cache.inner.was_replayed(&key, &entry), "anybody can write {}", path.display());
         std::fs::set_permissions(path, usual).expect("set");
     }
-    std::fs::remove_file(replayed.join("key")).expect("there");
+    std::fs::remove_file(replayed.join("sealing.key")).expect("there");
     assert!(!cache.inner.was_replayed(&key, &entry), "another key");
     cache.counts();
     cache.spared();
