@@ -10,6 +10,7 @@ use whittle_metrics::BadFile;
 use whittle_metrics::prometheus::BadSource;
 use whittle_policy_host::{CallError, Fault, LoadError};
 use whittle_publish::Error as PublishError;
+use whittle_release::budget::Checked;
 use whittle_release::{Error as ReleaseError, WayOut};
 use whittle_rollout_store::{SessionError, StoreError};
 
@@ -72,6 +73,9 @@ pub(crate) enum Error {
     /// The same of a scenario.
     #[error("`{}` is not a scenario: {why}", path.display())]
     BadScenario { path: PathBuf, why: String },
+    /// A policy that makes no terms with what a scenario says of the rollout, and why.
+    #[error("the policy `{policy}` does not fit the scenario `{}`", path.display())]
+    PolicyMisfit { policy: String, path: PathBuf, source: Box<whittle_rollout::DraftError> },
     #[error(transparent)]
     Simulation(whittle_simulation::RunError),
     #[error(transparent)]
@@ -113,6 +117,9 @@ pub(crate) enum Error {
     /// A policy does not do what it should.
     #[error("{0}")]
     SelfCheck(String),
+    /// A file would be written in place of something that is needed.
+    #[error("`{flag}` is `{}`, {what}", path.display())]
+    Overwrites { flag: String, path: PathBuf, what: String },
     #[error("{0}")]
     Usage(String),
     #[error("cannot write to standard output")]
@@ -146,6 +153,7 @@ impl Error {
             | Self::BadBuildReport { .. }
             | Self::BadRollout { .. }
             | Self::BadScenario { .. }
+            | Self::PolicyMisfit { .. }
             | Self::SetAside(_) => Exit::BadInput,
             Self::Explain(whittle_explain::Error::Encode(EncodeError::Memory { .. })) => {
                 Exit::Budget
@@ -154,7 +162,7 @@ impl Error {
             Self::HoldsKey(_) => Exit::Key,
             Self::SelfCheck(_) | Self::Replay(_) => Exit::SelfCheck,
             Self::DoesNotGoOn { .. } => Exit::Paused,
-            Self::Usage(_) => Exit::Usage,
+            Self::Usage(_) | Self::Overwrites { .. } => Exit::Usage,
             Self::Session(error) => session_exit(error),
             Self::Fleet(error) => fleet_exit(error),
             Self::BadFigures(error) if matches!(error.source, BadFile::Io(_)) => Exit::Io,
@@ -183,6 +191,17 @@ impl Error {
         }
     }
 
+    /// The budgets that a release has exceeded, and those that it has kept.
+    pub(crate) fn budgets(&self) -> Option<Checked> {
+        match self {
+            Self::Release(ReleaseError::OverBudget { checked, .. }) => Some((**checked).clone()),
+            Self::Release(ReleaseError::SlotTooSmall { got, slot }) => {
+                Checked::overfull_slot(None, *got, Some(*slot))
+            }
+            _ => None,
+        }
+    }
+
     /// The way out, where there is one.
     pub(crate) fn hint(&self) -> Option<String> {
         let error = match self {
@@ -206,6 +225,7 @@ impl Error {
                         .to_owned(),
                 );
             }
+            Self::Overwrites { .. } => return Some("choose another file".to_owned()),
             Self::NoTool { install, .. } => return Some((*install).to_owned()),
             Self::Program { source: whittle_explain::Error::OtherImage { .. }, .. } => {
                 return Some(

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod error;
 mod exit;
+mod out_file;
 mod printer;
 mod schema;
 mod time;
@@ -105,12 +106,14 @@ fn run() -> ExitCode {
     }
     let (printer, result) = match configured() {
         Ok(Configured { line, settings, taken, profile, cautions }) => {
-            let cli = parsed(line, &taken);
+            let (cli, checked) = parsed(line, &taken);
             let printer = Printer::new(cli.format, cli.talk());
             let started = Instant::now();
             taken.iter().for_each(|setting| printer.detail(|| setting.told()));
             cautions.iter().for_each(|caution| printer.note(&format!("caution: {caution}")));
-            let result = commands::run(&cli.command, &settings, profile.as_deref(), &printer);
+            let result = checked.and_then(|()| {
+                commands::run(&cli.command, &settings, profile.as_deref(), &printer)
+            });
             printer.detail(|| format!("took {}", time::milliseconds(started.elapsed())));
             (printer, result)
         }
@@ -189,8 +192,9 @@ fn value_of(flag: &str) -> Option<OsString> {
     None
 }
 
-/// Parses a command line; where it is not one, says so, with where its parts come from, and ends the process.
-fn parsed(line: Vec<OsString>, taken: &[Setting]) -> Cli {
+/// Parses a command line, and checks what it would have written; where it is none, says so, with where its parts come from, and ends
+/// the process.
+fn parsed(line: Vec<OsString>, taken: &[Setting]) -> (Cli, error::Result) {
     let failed = |error: clap::Error| -> ! {
         let _ = error.print();
         let told = error.to_string();
@@ -205,6 +209,8 @@ fn parsed(line: Vec<OsString>, taken: &[Setting]) -> Cli {
         }
         std::process::exit(error.exit_code());
     };
-    let matches = Cli::command().try_get_matches_from(line).unwrap_or_else(|error| failed(error));
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| failed(error))
+    let command = Cli::command();
+    let matches = command.clone().try_get_matches_from(line).unwrap_or_else(|error| failed(error));
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| failed(error));
+    (cli, out_file::check(&matches, &command))
 }

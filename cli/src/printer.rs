@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use comfy_table::{ContentArrangement, Table, presets};
 use schemars::JsonSchema;
 use serde::Serialize;
+use whittle_release::budget::Checked;
 
 use crate::error::{Error, Result};
 use crate::schema::Printed;
@@ -51,6 +52,9 @@ pub(crate) struct Failure {
     causes: Vec<String>,
     /// What may help; none if nothing is known.
     hint: Option<String>,
+    /// Where `build` has exceeded budgets, how each was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budgets: Option<Checked>,
     /// The code with which the command ends.
     #[schemars(range(min = 1, max = 9))]
     exit_code: u8,
@@ -141,6 +145,7 @@ impl Printer {
                 error: error.to_string(),
                 causes: causes(error).map(ToString::to_string).collect(),
                 hint: error.hint(),
+                budgets: error.budgets(),
                 exit_code: error.exit() as u8,
             };
             // Standard error says the same, and is what is left if this cannot be written.

@@ -18,3 +18,4 @@ mod uri;
 
 pub use delivery::{Delivery, MAX_NOTES_BYTES, Part};
 pub use error::{Error, ParseError, Result};
+pub use uri::BaseUri;

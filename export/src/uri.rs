@@ -1,28 +1,87 @@
-//! References as RFC 3986 has them, as far as their letters tell.
+//! URIs and references as RFC 3986 has them.
+
+use fluent_uri::{Uri, UriRef};
 
 use crate::{Error, Result};
 
-/// Checks a URI or a relative reference; `what` names it in errors.
-pub(crate) fn check_reference(what: &'static str, uri: &str) -> Result<()> {
-    let allowed = |sign: char| sign.is_ascii_graphic() && !"\"<>\\^`{|}".contains(sign);
-    if !uri.is_empty() && uri.chars().all(allowed) {
-        return Ok(());
+/// What is put in front of the names of files: a place that they lie below.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUri(String);
+
+impl BaseUri {
+    /// Takes a URI, or a reference relative to the document that it will stand in. A `/` at its end may be left out.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] for one that nothing can lie below: it has a query or a fragment, or is none.
+    pub fn new(text: &str) -> Result<Self> {
+        const WHAT: &str = "the base URI";
+        check_reference(WHAT, text)?;
+        if text.contains(['?', '#']) {
+            let why =
+                format!("has a query or a fragment, behind which no name can stand: `{text}`");
+            return Err(Error::Unusable { what: WHAT, why });
+        }
+        Ok(Self(format!("{}/", text.trim_end_matches('/'))))
     }
-    let why =
-        format!("is none by RFC 3986, which wants other signs as `%` and two digits: `{uri}`");
-    Err(Error::Unusable { what, why })
+
+    /// The URI of a file below it.
+    #[must_use]
+    pub fn join(&self, name: &str) -> String {
+        format!("{}{name}", self.0)
+    }
 }
 
-/// The same for one that has a scheme.
+/// Checks a URI or a relative reference; `what` names it in errors.
+pub(crate) fn check_reference(what: &'static str, uri: &str) -> Result<()> {
+    match UriRef::parse(uri) {
+        Ok(_) if !uri.is_empty() => Ok(()),
+        _ => {
+            let why = format!(
+                "is none by RFC 3986, which wants other signs as `%` and two digits: `{uri}`"
+            );
+            Err(Error::Unusable { what, why })
+        }
+    }
+}
+
+/// The same for one that has a scheme, and something behind it.
 pub(crate) fn check_absolute(what: &'static str, uri: &str) -> Result<()> {
     check_reference(what, uri)?;
-    let is_scheme = |scheme: &str| {
-        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme.chars().all(|sign| sign.is_ascii_alphanumeric() || "+-.".contains(sign))
-    };
-    if uri.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty()) {
+    if Uri::parse(uri).is_ok_and(|uri| uri.has_authority() || !uri.path().is_empty()) {
         return Ok(());
     }
     let why = format!("is no URI, which begins with a scheme such as `https:`: `{uri}`");
     Err(Error::Unusable { what, why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lie_below_a_base() {
+        for base in ["https://example.com/2.4.1", "https://example.com/2.4.1/"] {
+            let uri = BaseUri::new(base).expect("it is one").join("full.pkg");
+            assert_eq!(uri, "https://example.com/2.4.1/full.pkg");
+        }
+        assert_eq!(BaseUri::new("../prod").expect("it is one").join("a"), "../prod/a");
+    }
+
+    #[test]
+    fn nothing_lies_below_what_is_no_base() {
+        for base in ["", "https://a.b/x?file=", "https://a.b/#x", "https://a.b/%zz", "https://a b/"]
+        {
+            assert!(BaseUri::new(base).is_err(), "{base}");
+        }
+    }
+
+    #[test]
+    fn an_absolute_uri_has_a_scheme() {
+        for uri in ["https://example.com", "urn:uuid:1", "git+https://example.com/x", "a:b"] {
+            assert!(check_absolute("it", uri).is_ok(), "{uri}");
+        }
+        for uri in ["", "foo", "//example.com", "1a:b", "https:", "a:%zz", "a:<>"] {
+            assert!(check_absolute("it", uri).is_err(), "{uri}");
+        }
+    }
 }

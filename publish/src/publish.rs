@@ -113,7 +113,7 @@ pub fn publish(
     for directory in directories {
         let release = VerifiedRelease::open(directory, keys.keyring())?;
         release.verify_files()?;
-        documents.extend(read_approval(directory, &release)?);
+        documents.extend(read_approval(directory, &release, keys)?);
         releases.push(release);
     }
     releases.sort_by_key(|release| ReleaseOrder::of(&release.index().release));
@@ -145,8 +145,13 @@ pub fn publish(
 /// Documents that devices read besides the indexes, by their keys.
 type Documents = BTreeMap<String, Vec<u8>>;
 
-/// Reads the approval that lies in a release directory, if there is one, and checks what it is about; devices check who signed it.
-fn read_approval(directory: &Path, release: &VerifiedRelease) -> Result<Option<(String, Vec<u8>)>> {
+/// Reads the approval that lies in a release directory, if there is one, and checks what it is about and what the keys of the release
+/// have signed. Others may have signed it, too: devices know whom they trust.
+fn read_approval(
+    directory: &Path,
+    release: &VerifiedRelease,
+    keys: &ReleaseKeys,
+) -> Result<Option<(String, Vec<u8>)>> {
     let path = directory.join(APPROVAL_FILE);
     if !path.try_exists().map_err(Error::io("read", &path))? {
         return Ok(None);
@@ -155,6 +160,7 @@ fn read_approval(directory: &Path, release: &VerifiedRelease) -> Result<Option<(
     if signed.approval != Approval(release.index().release) {
         return Err(Error::OtherApproval(path));
     }
+    signed.check(&keys.keyring().0)?;
     let Approval(head) = &signed.approval;
     Ok(Some((approval_key(&head.product, &head.target_version), signed.emit()?)))
 }
@@ -225,13 +231,15 @@ impl Publisher<'_> {
         Ok(())
     }
 
-    /// Reads a keys file, which must be of a product that is published, and not older than the one that is there.
+    /// Reads a keys file, which must be of a product that is published, signed as far as it tells itself by whom, and not older than
+    /// the one that is there.
     fn read_keys(
         &self,
         path: &Path,
         releases: &[VerifiedRelease],
     ) -> Result<Option<(String, Vec<u8>)>> {
         let file = KeysFile::read(path)?;
+        file.check(None)?;
         let head = &file.newest().head;
         if !releases.iter().any(|release| release.index().release.product == head.product) {
             let (path, product) = (path.to_owned(), head.product.to_string());

@@ -18,6 +18,7 @@ use whittle_format::index::Package;
 use whittle_format::limits::MAX_INDEX_ENVELOPE_BYTES;
 use whittle_release::Sha256Digest;
 use whittle_release::directory::{ReleaseIndex, authenticate_file, verify_index};
+use whittle_release::files::check_replaceable;
 use whittle_release::keys::Keyring;
 
 use crate::chain::Chain;
@@ -185,16 +186,12 @@ struct Download {
 impl Download {
     fn open(package: &Package, out: &Path) -> Result<Self> {
         let digest = Sha256Digest(package.digest);
-        if fs::symlink_metadata(out).is_ok_and(|found| !found.is_file()) {
-            return Err(whittle_release::Error::NotAFile(out.to_owned()).into());
-        }
+        check_replaceable(out)?;
         // Named by what it will be, so that it never becomes something else.
         let mut name = out.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{digest:.16}.part"));
         let path = out.with_file_name(name);
-        if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
-            return Err(whittle_release::Error::NotAFile(path).into());
-        }
+        check_replaceable(&path)?;
         let file = open_alone(&path)?;
         Ok(Self {
             key: object_key(&digest),

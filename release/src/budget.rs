@@ -206,6 +206,26 @@ impl Check {
 }
 
 impl Checked {
+    /// A target that is larger than its slot, of which nothing can be built that could be held against other budgets.
+    #[must_use]
+    pub fn overfull_slot(
+        profile: Option<&str>,
+        target_bytes: u64,
+        slot_bytes: Option<u64>,
+    ) -> Option<Self> {
+        let limit = slot_bytes.filter(|slot| target_bytes > *slot)?;
+        let check = Check {
+            budget: Budget::SlotSize,
+            artifact: "image".to_owned(),
+            base: None,
+            limit: Figure::Bytes(limit),
+            actual: Figure::Bytes(target_bytes),
+            passed: false,
+        };
+        let profile = profile.map(str::to_owned);
+        Some(Self { profile, passed: false, checks: vec![check] })
+    }
+
     /// Refuses a release that is above a budget.
     ///
     /// # Errors
@@ -217,6 +237,7 @@ impl Checked {
             exceeded,
             of: self.checks.len(),
             first: format!("{}: {}, limit {}", first.about(), first.actual, first.limit),
+            checked: Box::new(self.clone()),
         })
     }
 
@@ -420,5 +441,15 @@ mod tests {
         {
             assert!(serde_json::from_str::<Budgets>(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_target_that_does_not_fit_its_slot_is_a_budget_that_is_exceeded() {
+        assert!(Checked::overfull_slot(None, 1 << 30, None).is_none());
+        assert!(Checked::overfull_slot(None, 4096, Some(4096)).is_none());
+        let checked = Checked::overfull_slot(None, 4097, Some(4096)).expect("it does not fit");
+        let row = "| ❌ | slot_size | - | 4096 bytes | 4097 bytes | `image` |";
+        assert!(checked.markdown().lines().any(|line| line == row), "{}", checked.markdown());
+        assert_eq!(checked.github_annotations().len(), 1);
     }
 }

@@ -7,6 +7,7 @@ use whittle_delta::{DecodeError, EncodeError};
 use whittle_format::FormatError;
 use whittle_patcher_nostd::{DocumentError, PatchError};
 
+use crate::budget::Checked;
 use crate::flags::LongestRule;
 use crate::refusal;
 
@@ -46,7 +47,7 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
-    /// A key file is already there.
+    /// A private key would be overwritten.
     #[error("`{}` exists", .0.display())]
     KeyExists(PathBuf),
     /// A file is to be written where something else stands: a link, a device, a directory.
@@ -55,6 +56,9 @@ pub enum Error {
     /// A directory is to be made where something else stands.
     #[error("`{}` is not a directory", .0.display())]
     NotADirectory(PathBuf),
+    /// Another process is writing there.
+    #[error("another process is writing to `{}`", .0.display())]
+    InUse(PathBuf),
     /// A directory for output is already in use.
     #[error("`{}` exists and is not empty", .0.display())]
     OutputExists(PathBuf),
@@ -107,6 +111,8 @@ pub enum Error {
         of: usize,
         /// The first of them, with what was spent and its limit.
         first: String,
+        /// All of them.
+        checked: Box<Checked>,
     },
     /// Bytes are not what their place calls for.
     #[error("cannot read {what}")]
@@ -328,7 +334,9 @@ impl Error {
     pub fn culprit(&self) -> Culprit {
         match self {
             Self::Io { .. } | Self::OutputExists(_) | Self::NoRandomness(_) => Culprit::Io,
-            Self::KeyExists(_) | Self::NotAFile(_) | Self::NotADirectory(_) => Culprit::Io,
+            Self::InUse(_) | Self::KeyExists(_) | Self::NotAFile(_) | Self::NotADirectory(_) => {
+                Culprit::Io
+            }
             Self::NoArchive(_) => Culprit::Io,
             Self::SlotTooSmall { .. } | Self::OverBudget { .. } => Culprit::Budget,
             Self::Encode { source: EncodeError::Memory { .. }, .. } => Culprit::Budget,

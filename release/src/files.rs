@@ -1,10 +1,12 @@
 //! Reading with a limit, and writing so that a crash leaves nothing half made.
 
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use crate::keys::is_private_file;
 use crate::{Error, Result};
 
 /// What temporary files and directories begin with; one that is left behind by a kill may be removed.
@@ -12,7 +14,7 @@ pub(crate) const TEMPORARY_PREFIX: &str = ".whittle-";
 
 /// Reads a whole file of at most `limit` bytes; `Ok(None)` if it is larger.
 pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+    let file = File::open(path).map_err(Error::io("read", path))?;
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
@@ -20,7 +22,7 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
 
 /// The same of what is to be wiped: its room is made at once, so that no copy is left behind where it grew.
 pub(crate) fn read_secret(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>> {
-    let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+    let file = File::open(path).map_err(Error::io("read", path))?;
     // One byte to tell that it is too long, and one by which reading ends without asking for more room.
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit.saturating_add(2)));
     let most = (limit as u64).saturating_add(1);
@@ -38,18 +40,27 @@ pub(crate) fn read_document(path: &Path, limit: usize) -> Result<Vec<u8>> {
 /// Writes a file beside its place, syncs it, and renames it into place.
 ///
 /// # Errors
-/// [`Error::NotAFile`] or [`Error::Io`]; the place then holds what it held before.
+/// As [`check_replaceable`], or [`Error::Io`]; the place then holds what it held before.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let special = std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
-    if special {
-        return Err(Error::NotAFile(path.to_owned()));
-    }
+    check_replaceable(path)?;
     let mut file = temporary_beside(path, Readable::ByAll)?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .map_err(Error::io("write", path))?;
     file.persist(path).map_err(|failed| Error::io("write", path)(failed.error))?;
     Ok(())
+}
+
+/// Checks that a file may be written here: what stands there is nothing, or a file that can be made again.
+///
+/// # Errors
+/// [`Error::NotAFile`], or [`Error::KeyExists`] for a private key.
+pub fn check_replaceable(path: &Path) -> Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => Err(Error::NotAFile(path.to_owned())),
+        Ok(_) if is_private_file(path) => Err(Error::KeyExists(path.to_owned())),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file that must not exist yet.
@@ -66,7 +77,8 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], readable: Readable) -> Result
 }
 
 /// The directory that holds `path`.
-pub(crate) fn parent(path: &Path) -> &Path {
+#[must_use]
+pub fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -93,6 +105,44 @@ fn temporary_beside(path: &Path, readable: Readable) -> Result<tempfile::NamedTe
     builder.tempfile_in(parent(path)).map_err(Error::io("write", path))
 }
 
+/// What others wait for who would change the same files. Where directories cannot be locked, as on some networks, it is nothing.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _directory: Option<File>,
+}
+
+impl DirectoryLock {
+    /// Waits until no other process has the lock of this directory, and takes it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the directory cannot be opened.
+    pub fn wait(directory: &Path) -> Result<Self> {
+        let opened = open_directory(directory)?;
+        Ok(Self { _directory: opened.filter(|opened| opened.lock().is_ok()) })
+    }
+
+    /// Takes the lock, unless another process has it.
+    ///
+    /// # Errors
+    /// [`Error::InUse`], or [`Error::Io`] if the directory cannot be opened.
+    pub fn now(directory: &Path) -> Result<Self> {
+        let Some(opened) = open_directory(directory)? else {
+            return Ok(Self { _directory: None });
+        };
+        match opened.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::InUse(directory.to_owned())),
+            locked => Ok(Self { _directory: locked.is_ok().then_some(opened) }),
+        }
+    }
+}
+
+fn open_directory(directory: &Path) -> Result<Option<File>> {
+    if !cfg!(unix) {
+        return Ok(None);
+    }
+    File::open(directory).map(Some).map_err(Error::io("open", directory))
+}
+
 /// Makes a rename in this directory survive a power cut.
 ///
 /// # Errors
@@ -100,7 +150,7 @@ fn temporary_beside(path: &Path, readable: Readable) -> Result<tempfile::NamedTe
 pub fn sync_directory(directory: &Path) -> Result<()> {
     #[cfg(unix)]
     {
-        let opened = std::fs::File::open(directory);
+        let opened = File::open(directory);
         opened.and_then(|opened| opened.sync_all()).map_err(Error::io("write", directory))?;
     }
     #[cfg(not(unix))]

@@ -369,10 +369,12 @@ impl<'a> Fleet<'a> {
             }
             MetricKind::Mean => {
                 let (mean, spread) = (mean * drift, (variance * number).sqrt() * drift);
-                let most = metric.most.unwrap_or(f64::MAX) * number;
-                let count = draw.normal(mean * number, spread).clamp(0.0, most);
-                let own = if number > 0.0 { count * count / number } else { 0.0 };
-                Tally { count, exposure: number, squares: own + variance * drift * drift * number }
+                let most = metric.most.unwrap_or(f64::MAX);
+                let count = draw.normal(mean * number, spread).clamp(0.0, most * number);
+                let mean = if number > 0.0 { count / number } else { 0.0 };
+                // Values from 0 to `most` spread no further (Bhatia and Davis 2000).
+                let variance = (variance * drift * drift).min(mean * (most - mean));
+                Tally { count, exposure: number, squares: (mean * mean + variance) * number }
             }
         }
     }

@@ -59,7 +59,7 @@ pub struct FleetTerms {
     pub seasons: Vec<Season>,
     /// Share of the devices that get back to the old firmware when they shall, 0 to 1; the others need somebody's help.
     pub rollback_success: f64,
-    /// Tickets for each device that fails for the first time, and for each that needs help, 0 or more.
+    /// Tickets for each device that fails for the first time, and for each that needs help, 0 to 1,000,000.
     pub tickets_per_failure: f64,
     /// Name of a metric that counts tickets; none if there is none.
     pub ticket_metric: Option<String>,
@@ -88,7 +88,7 @@ pub struct Season {
     pub from_h: f64,
     /// When it is over.
     pub until_h: f64,
-    /// How many times as many events there are, 0 or more.
+    /// How many times as many events there are, 0 to 1,000,000.
     pub factor: f64,
 }
 
@@ -145,7 +145,7 @@ pub enum Effect {
     Drift {
         /// Which metric.
         metric: String,
-        /// How many times the value of old firmware, 0 or more.
+        /// How many times the value of old firmware, 0 to 1,000,000.
         times: f64,
     },
 }
@@ -189,7 +189,6 @@ impl Scenario {
         let fleet = &self.fleet;
         let below_one = |share: f64| (0.0..1.0).contains(&share);
         let share = |share: f64| (0.0..=1.0).contains(&share);
-        let positive = |value: f64| value.is_finite() && value >= 0.0;
         within(
             "max_days",
             f64::from(self.max_days),
@@ -202,9 +201,10 @@ impl Scenario {
         within("fleet.stragglers", fleet.stragglers, share, "0 to 1")?;
         within("fleet.daily", fleet.daily, below_one, "0 to below 1")?;
         within("fleet.rollback_success", fleet.rollback_success, share, "0 to 1")?;
-        within("fleet.tickets_per_failure", fleet.tickets_per_failure, positive, "0 or more")?;
+        within("fleet.tickets_per_failure", fleet.tickets_per_failure, factor, FACTOR)?;
         for season in &fleet.seasons {
-            within("fleet.seasons.factor", season.factor, positive, "0 or more")?;
+            within("fleet.seasons.factor", season.factor, factor, FACTOR)?;
+            within("fleet.seasons.from_h", season.from_h, f64::is_finite, "a number")?;
             let later = |until: f64| until > season.from_h && until.is_finite();
             within("fleet.seasons.until_h", season.until_h, later, "after `from_h`")?;
         }
@@ -226,8 +226,8 @@ impl Scenario {
             return Err(BadScenario { at, got, wanted: "those of a cell" });
         }
         let mttf = |mttf_h: f64| {
-            let positive = |hours: f64| hours.is_finite() && hours > 0.0;
-            within(&at("mttf_h"), mttf_h, positive, "more than 0")
+            let hours = |hours: f64| (1e-3..=1e9).contains(&hours);
+            within(&at("mttf_h"), mttf_h, hours, "0.001 to 1000000000")
         };
         match &bug.effect {
             Effect::Crash { mttf_h, metric } => {
@@ -240,8 +240,7 @@ impl Scenario {
             }
             Effect::Brick { mttf_h } | Effect::Silence { mttf_h } => mttf(*mttf_h),
             Effect::Drift { metric, times } => {
-                let positive = |times: f64| times.is_finite() && times >= 0.0;
-                within(&at("times"), *times, positive, "0 or more")?;
+                within(&at("times"), *times, factor, FACTOR)?;
                 self.check_metric(&at("metric"), metric)
             }
         }
@@ -255,6 +254,14 @@ impl Scenario {
         Err(BadScenario { at: at.to_owned(), got: format!("`{name}`"), wanted })
     }
 }
+
+/// Whether a value may be so many times another one: more would be no number soon.
+fn factor(times: f64) -> bool {
+    (0.0..=1e6).contains(&times)
+}
+
+/// What [`factor`] wants.
+const FACTOR: &str = "0 to 1000000";
 
 fn within(
     at: &str,

@@ -8,7 +8,8 @@ use whittle_rollout::policy::types::{
 };
 use whittle_rollout::policy::{Answer, Policy, PolicyFault};
 use whittle_simulation::{
-    Bug, Effect, Operator, Recording, Run, Scenario, backtest, compare, page, simulate, summary,
+    Bug, Effect, Operator, Recording, Run, RunError, Scenario, backtest, compare, page, simulate,
+    summary,
 };
 
 /// Goes on as soon as it may, and pauses if the host's own test says that something is worse.
@@ -261,6 +262,23 @@ fn recording() -> Recording {
         start_s: scenario.start_s,
         rollout,
         figures: figures.collect(),
+    }
+}
+
+#[test]
+fn the_outermost_values_of_a_scenario_are_simulated() {
+    let text = include_str!("../../examples/scenarios/empty-batteries.toml");
+    let scenario: Scenario = toml::from_str(text).expect("it is one");
+    let drift = |times| Effect::Drift { metric: "battery-drain".to_owned(), times };
+    let crash = |mttf_h| Effect::Crash { mttf_h, metric: "crashes".to_owned() };
+    for effect in [drift(0.0), drift(1e6), crash(1e-3), crash(1e9)] {
+        let mut scenario = Scenario { bugs: sick(effect, 1.0).bugs, ..scenario.clone() };
+        scenario.fleet.tickets_per_failure = 1e6;
+        assert_eq!(run(&scenario, 2).len(), 2);
+    }
+    for effect in [drift(1.1e6), drift(f64::INFINITY), crash(0.9e-3), crash(f64::NAN)] {
+        let scenario = Scenario { bugs: sick(effect, 1.0).bugs, ..scenario.clone() };
+        assert!(matches!(simulate(&scenario, &Careful, 1, 7, &|| {}), Err(RunError::Scenario(_))));
     }
 }
 

@@ -284,7 +284,7 @@ fn the_demo_shows_everything_and_replaces_only_itself() {
         assert!(run.stdout.contains("applied from each of them"), "{run:?}");
     }
     let verify =
-        ["verify", "whittle-demo/release", "--pubkey", "whittle-demo/keys/release.pub.pem"];
+        ["verify", "whittle-demo/release", "--pubkey", "whittle-demo/keys/development.pub.pem"];
     shop.whittle(&verify).ok();
     let applied = std::fs::read_dir(shop.path("whittle-demo/applied")).expect("lists").count();
     assert_eq!(applied, 4, "three deltas and the full image");

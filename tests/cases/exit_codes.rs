@@ -73,6 +73,12 @@ fn budget_exceeded_is_7() {
     let shop = Workshop::new();
     ends_with(7, &build(&shop, &["--max-delta-bytes", "10"]));
     ends_with(7, &build(&shop, &["--slot-size", "1K"]));
+    // Programs get what was checked, too.
+    for (more, budget) in [("--max-delta-bytes", "max_delta_bytes"), ("--slot-size", "slot_size")] {
+        let checks = &build(&shop, &[more, "100", "--format", "json"]).json()["budgets"]["checks"];
+        assert_eq!(checks[0]["budget"], budget);
+        assert!(checks[0]["passed"] == false && checks[0]["limit"] == 100, "{checks}");
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn an_envelope_without_its_text_is_signed_all_the_same() {
 fn securesystemslib_and_in_toto_take_the_statement() {
     let shop = released();
     let more = "--builder-version runner=2.311 --invocation-id 77 --started-on 2026-11-26T13:00:00+01:00 \
-        --source git+https://example.com/firmware@gitCommit:1F0C --format json";
+        --source git+https://example.com/firmware@gitCommit:1F0C6D2B9A3E5C7F8091A2B3C4D5E6F708192A3B --format json";
     let json = export(&shop, &format!("{SLSA} {more}")).ok().json();
     assert_eq!(json["subjects"].as_array().map(Vec::len), Some(6));
     let checked = |key: &str| python(&shop, "statement.py", &["out.json", key]);
@@ -121,7 +121,7 @@ fn securesystemslib_and_in_toto_take_the_statement() {
     assert_eq!(predicate["runDetails"]["builder"]["version"]["runner"], "2.311");
     let dependencies = predicate["buildDefinition"]["resolvedDependencies"].as_array();
     let source = dependencies.and_then(|all| all.last()).expect("there are some");
-    assert_eq!(source["digest"]["gitCommit"], "1f0c");
+    assert_eq!(source["digest"]["gitCommit"], "1f0c6d2b9a3e5c7f8091a2b3c4d5e6f708192a3b");
 
     let refused = checked("foreign/release.pub.pem").expect_err("is refused");
     assert!(refused.starts_with("securesystemslib.exceptions.VerificationError"), "{refused}");
@@ -202,9 +202,30 @@ fn what_cannot_be_exported_leaves_no_file() {
             2,
             "the vendor's domain",
         ),
-        ("--suit out --vendor-domain a.b --base-uri <> --key keys/release.key.pem", 2, "the URI"),
+        (
+            "--suit out --vendor-domain a.b --base-uri <> --key keys/release.key.pem",
+            2,
+            "the base URI",
+        ),
+        ("--suit out --vendor-domain a.b --base-uri a?b= --key keys/release.key.pem", 2, "a query"),
+        (
+            "--suit out --vendor-domain a.b --reference-uri x --key keys/release.key.pem",
+            2,
+            "the reference URI",
+        ),
         ("--slsa out --builder-id ci --key keys/release.key.pem", 2, "the builder's id"),
         ("--slsa out --builder-id a:b --source x --key keys/release.key.pem", 2, "ALGORITHM"),
+        (
+            "--slsa out --builder-id a:b --source c:d@sha256:12 --key keys/release.key.pem",
+            2,
+            "none of sha256",
+        ),
+        ("--slsa out --builder-id a:b --builder-version =1 --key keys/release.key.pem", 2, "NAME="),
+        (
+            "--slsa out --builder-id a:b --started-on 2 --finished-on 1 --key keys/release.key.pem",
+            2,
+            "before it began",
+        ),
         (
             "--slsa out --builder-id a:b --started-on noon --key keys/release.key.pem",
             2,

@@ -22,6 +22,7 @@ mod journal;
 mod keys;
 mod mcuboot;
 mod openssl;
+mod out_files;
 mod policy;
 mod policy_languages;
 mod qemu;

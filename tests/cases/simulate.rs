@@ -69,9 +69,18 @@ fn scenarios_that_cannot_be_are_told() {
     let path = root().join("examples/scenarios/bricks.toml");
     let text = std::fs::read_to_string(path).expect("there");
     for (from, to, why) in [
-        ("mttf_h = 4.0", "mttf_h = -4.0", "bug `flash wear`: mttf_h is -4, wanted more than 0"),
+        (
+            "mttf_h = 4.0",
+            "mttf_h = -4.0",
+            "bug `flash wear`: mttf_h is -4, wanted 0.001 to 1000000000",
+        ),
+        ("mttf_h = 4.0", "mttf_h = 1e300", "wanted 0.001 to 1000000000"),
         ("offline = 0.02", "ofline = 0.02", "unknown field `ofline`"),
-        ("name = \"crashes\"", "name = \"crash\"", "the policy wants the metric `crashes`"),
+        (
+            "name = \"crashes\"",
+            "name = \"crash\"",
+            "does not fit the scenario `bad.toml`\n  caused by: the policy wants the metric `crashes`",
+        ),
         ("devices = 300000", "devices = -3", "invalid value"),
     ] {
         let bad = text.replacen(from, to, 1);

@@ -55,6 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "base64",
             "coset",
+            "fluent-uri",
             "serde",
             "serde_json",
             "thiserror",

@@ -10,6 +10,7 @@ use whittle_release::image::Sha256Digest;
 
 use super::InputArgs;
 use crate::error::{Error, Result};
+use crate::out_file::OutFile;
 use crate::printer::{Printer, grouped};
 
 /// Apply a release to a base image, with the code that runs on the device.
@@ -35,7 +36,7 @@ pub(crate) struct Args {
 
     /// File for the new image; it appears in one step, or not at all.
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: OutFile,
 
     /// Refuse packages for another product.
     #[arg(long, value_name = "NAME")]

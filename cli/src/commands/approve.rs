@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_release::approval::SignedApproval;
 use whittle_release::directory::VerifiedRelease;
+use whittle_release::files::{self, DirectoryLock};
 use whittle_release::image::{Sha256Digest, hex};
 
 use super::TrustArgs;
@@ -54,6 +55,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     release.verify_files()?;
     let index = release.index();
     let new = SignedApproval::of(index)?;
+    // Whoever approves at the same time adds to what this one has written.
+    let _lock = DirectoryLock::wait(files::parent(&args.to))?;
     let mut approval = if args.to.exists() { SignedApproval::read(&args.to)? } else { new.clone() };
     if approval.approval != new.approval {
         return Err(Error::Usage(format!("`{}` approves another target", args.to.display())));

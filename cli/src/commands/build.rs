@@ -13,7 +13,7 @@ use whittle_publish::Store;
 use whittle_publish::cache::{DEFAULT_MAX_BYTES, DirectoryCache, SharedCache, TieredCache};
 use whittle_release::archive::Archive;
 use whittle_release::artifact_cache::{ArtifactCache, NoCache};
-use whittle_release::budget::{self, Budget, Budgets, Check, Checked, Figure};
+use whittle_release::budget::{self, Budgets, Checked};
 use whittle_release::build::{
     self, Artifact, AttachedFile, Base, Built, Event, Progress, Report, Request,
 };
@@ -30,6 +30,7 @@ use super::signing::SignerArgs;
 use super::{CodeArgs, CodecArg, InputArgs};
 use crate::cache_directory;
 use crate::error::{Error, Result};
+use crate::out_file::OutFile;
 use crate::printer::{Printer, grouped, table};
 use crate::time;
 use crate::values;
@@ -143,7 +144,7 @@ pub(crate) struct Args {
 
     /// Write how budgets were kept to this file, as a table in Markdown; also if they were not.
     #[arg(long, value_name = "FILE", help_heading = "Budgets")]
-    budget_markdown: Option<PathBuf>,
+    budget_markdown: Option<OutFile>,
 
     /// Where artifacts are kept, so that what was coded once is not coded again: a directory, or a store that machines share, such as
     /// `s3://bucket/prefix`, in front of which the directory stays.
@@ -327,25 +328,11 @@ fn check_budgets(
 
 /// Tells of a target that is larger than its slot, which is refused before there is a release to hold against any budget.
 fn tell_overfull_slot(args: &Args, profile: Option<&str>, request: &Request<'_>) -> Result {
-    let checked = overfull_slot(profile, request.profile.slot_bytes, request.target.size().into());
-    checked.map_or(Ok(()), |checked| tell_budgets(args, &checked))
-}
-
-fn overfull_slot(
-    profile: Option<&str>,
-    slot_bytes: Option<u64>,
-    target_bytes: u64,
-) -> Option<Checked> {
-    let limit = slot_bytes.filter(|slot| target_bytes > *slot)?;
-    let check = Check {
-        budget: Budget::SlotSize,
-        artifact: "image".to_owned(),
-        base: None,
-        limit: Figure::Bytes(limit),
-        actual: Figure::Bytes(target_bytes),
-        passed: false,
-    };
-    Some(Checked { profile: profile.map(str::to_owned), passed: false, checks: vec![check] })
+    let (slot_bytes, target_bytes) = (request.profile.slot_bytes, request.target.size().into());
+    match Checked::overfull_slot(profile, target_bytes, slot_bytes) {
+        Some(checked) => tell_budgets(args, &checked),
+        None => Ok(()),
+    }
 }
 
 /// Writes the table of budgets, and annotations where GitHub reads them.
@@ -569,20 +556,5 @@ impl From<CodecArg> for CodecChoice {
             CodecArg::Bsdiff => Self::Bsdiff,
             CodecArg::Stored => Self::Stored,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_that_does_not_fit_its_slot_is_a_budget_that_is_exceeded() {
-        assert!(overfull_slot(None, None, 1 << 30).is_none());
-        assert!(overfull_slot(None, Some(4096), 4096).is_none());
-        let checked = overfull_slot(None, Some(4096), 4097).unwrap();
-        let row = "| ❌ | slot_size | - | 4096 bytes | 4097 bytes | `image` |";
-        assert!(checked.markdown().lines().any(|line| line == row), "{}", checked.markdown());
-        assert_eq!(checked.github_annotations().len(), 1);
     }
 }

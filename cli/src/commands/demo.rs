@@ -1,5 +1,6 @@
 pub(super) mod fleet;
 
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -8,6 +9,7 @@ use whittle_format::manifest::HardwareRange;
 use whittle_release::apply::{self, Expectations};
 use whittle_release::build::{self, Base, Report, Request};
 use whittle_release::directory::VerifiedRelease;
+use whittle_release::files::DirectoryLock;
 use whittle_release::keys::{Keyring, PrivateKey};
 use whittle_release::{DeviceProfile, Error as ReleaseError, Image, directory};
 
@@ -71,9 +73,9 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
 }
 
 fn run_release(out: &Path, printer: &Printer) -> Result {
-    clear(out)?;
+    let _lock = clear(out)?;
     let key = PrivateKey::generate()?;
-    let (_, public_key) = key.write_pair(&out.join("keys"))?;
+    let (_, public_key) = key.write_development_pair(&out.join("keys"))?;
     let images = write_images(&out.join("images"))?;
     let (target_version, target) = &images[images.len() - 1];
     let bases = images[..images.len() - 1].iter().rev();
@@ -141,18 +143,26 @@ fn human(demo: &Demo) -> String {
     )
 }
 
-/// Makes an empty directory, replacing an earlier demo but nothing else.
-fn clear(out: &Path) -> Result {
+/// Makes an empty directory, replacing an earlier demo but nothing else; no other demo runs in it as long as the lock is held.
+fn clear(out: &Path) -> Result<DirectoryLock> {
+    create_dir(out)?;
+    let lock = DirectoryLock::now(out)?;
+    let there = std::fs::read_dir(out).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let there = there.map_err(io("read", out))?;
     let marker = out.join(MARKER_FILE);
-    if marker.exists() {
-        std::fs::remove_dir_all(out).map_err(io("replace", out))?;
-    } else if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+    if !there.is_empty() && !marker.exists() {
         return Err(ReleaseError::OutputExists(out.to_owned()).into());
     }
-    create_dir(out)?;
+    for path in there.iter().map(DirEntry::path).filter(|path| *path != marker) {
+        let removed = match path.is_dir() && !path.is_symlink() {
+            true => std::fs::remove_dir_all(&path),
+            false => std::fs::remove_file(&path),
+        };
+        removed.map_err(io("replace", &path))?;
+    }
     std::fs::write(&marker, "`whittle demo` replaces this directory.\n")
         .map_err(io("write", &marker))?;
-    Ok(())
+    Ok(lock)
 }
 
 fn write_images(directory: &Path) -> Result<Vec<(String, Image)>> {

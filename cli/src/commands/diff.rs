@@ -9,6 +9,7 @@ use whittle_release::{Alternative, DeviceProfile, Error as ReleaseError, Image, 
 
 use super::{CodeArgs, InputArgs};
 use crate::error::Result;
+use crate::out_file::OutFile;
 use crate::printer::{Printer, grouped, table};
 
 /// Compare what each codec would make of a pair of images, without building a release.
@@ -34,7 +35,7 @@ pub(crate) struct Args {
 
     /// Also write the bare BSDIFF40 patch, for a device that applies such patches; nothing protects it.
     #[arg(long, value_name = "FILE")]
-    write_bsdiff: Option<PathBuf>,
+    write_bsdiff: Option<OutFile>,
 }
 
 /// What each codec makes of a pair of images.

@@ -8,6 +8,7 @@ use whittle_release::{DeviceProfile, Image};
 use super::diff::tell_mismatch;
 use super::{CodeArgs, InputArgs};
 use crate::error::{Error, Result};
+use crate::out_file::OutFile;
 use crate::printer::Printer;
 use crate::values;
 
@@ -55,7 +56,7 @@ pub(crate) struct Args {
 
     /// Also write a page with plots to this file; it needs nothing else.
     #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    html: Option<OutFile>,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {

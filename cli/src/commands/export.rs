@@ -8,17 +8,20 @@ use whittle_export::provenance::{self, Builder, Metadata, Resource, Run, Stateme
 use whittle_export::suit::{
     self, Algorithm, Envelope, Payload, Placement, Request, VerifiedEnvelope,
 };
-use whittle_export::{Delivery, Part};
+use whittle_export::{BaseUri, Delivery, Part};
 use whittle_format::Label;
 use whittle_format::index::AttachmentKind;
+use whittle_format::manifest::HardwareRange;
 use whittle_publish::layout::object_key;
 use whittle_release::files::write_atomically;
 use whittle_release::image::hex;
 use whittle_release::keys::Keyring;
 
 use super::TrustArgs;
+use super::inspect::hardware;
 use super::signing::SignerArgs;
 use crate::error::{Error, Result};
+use crate::out_file::OutFile;
 use crate::printer::{Printer, grouped};
 use crate::schema::{HEX_8_BYTES, HEX_32_BYTES};
 use crate::{time, values};
@@ -35,11 +38,11 @@ pub(crate) struct Args {
 
     /// File of the SUIT envelope.
     #[arg(long, value_name = "FILE", requires = "vendor_domain", conflicts_with = "slsa")]
-    suit: Option<PathBuf>,
+    suit: Option<OutFile>,
 
     /// File of the in-toto statement with SLSA provenance, in a DSSE envelope.
     #[arg(long, value_name = "FILE", requires = "builder_id")]
-    slsa: Option<PathBuf>,
+    slsa: Option<OutFile>,
 
     #[command(flatten)]
     trust: TrustArgs,
@@ -66,10 +69,10 @@ struct SuitArgs {
     #[arg(long = "class", value_name = "TEXT", conflicts_with = "slsa")]
     classes: Vec<String>,
 
-    /// What is put in front of the packages' names, such as `https://updates.example.com/2.4.1/` [default: nothing, so that they are
+    /// Below what the packages lie, such as `https://updates.example.com/2.4.1` [default: nothing, so that they are
     /// looked for beside the envelope].
-    #[arg(long, value_name = "URI", conflicts_with = "slsa")]
-    base_uri: Option<String>,
+    #[arg(long, value_name = "URI", value_parser = base_uri, conflicts_with = "slsa")]
+    base_uri: Option<BaseUri>,
 
     /// Name packages as `publish` does, by their SHA-256.
     #[arg(long, conflicts_with = "slsa")]
@@ -192,6 +195,9 @@ struct Subject {
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let delivery = Delivery::open(&args.directory, &args.trust.keyring()?)?;
+    if args.signer.is_development()? {
+        printer.note("caution: it is a development key that signs; who trusts it trusts whoever has the project");
+    }
     match (&args.suit, &args.slsa) {
         (Some(file), _) => export_suit(file, &delivery, args, printer),
         (None, Some(file)) => export_slsa(file, &delivery, args, printer),
@@ -227,7 +233,7 @@ fn export_suit(file: &Path, delivery: &Delivery, args: &Args, printer: &Printer)
     let signer = args.signer.signer("suit")?;
     let uri = |payload: &Payload| {
         let name = if of.published { object_key(&payload.digest) } else { payload.path.clone() };
-        format!("{}{name}", of.base_uri.as_deref().unwrap_or_default())
+        of.base_uri.as_ref().map(|base| base.join(&name)).unwrap_or(name)
     };
     let manifest = suit::compose(&Request {
         delivery,
@@ -248,6 +254,9 @@ fn export_suit(file: &Path, delivery: &Delivery, args: &Args, printer: &Printer)
         vendor_id: suit::vendor_id(vendor_domain).to_string(),
         components: verified.manifest().components.len(),
     };
+    if of.classes.is_empty() {
+        tell_hardware(delivery, printer);
+    }
     for part in delivery.parts().iter().filter(|part| lacks_notes(part)) {
         let product = part.release.index().release.product;
         printer.note(&format!(
@@ -259,6 +268,20 @@ fn export_suit(file: &Path, delivery: &Delivery, args: &Args, printer: &Printer)
         let details = format!("sequence number {number}, {components} components");
         view.exported.line("SUIT envelope", &details)
     })
+}
+
+/// Tells what the envelope has no words for.
+fn tell_hardware(delivery: &Delivery, printer: &Printer) {
+    for part in delivery.parts() {
+        let of = &part.release.index().release;
+        if of.hardware != HardwareRange::ANY {
+            printer.note(&format!(
+                "caution: `{}` is for hardware revisions {}, which SUIT has no condition for: tell such devices by a `--class` of their own",
+                of.product,
+                hardware(of.hardware)
+            ));
+        }
+    }
 }
 
 fn lacks_notes(part: &Part) -> bool {
@@ -299,8 +322,16 @@ fn missing(flag: &str) -> Error {
     Error::Usage(format!("`{flag}` is wanted"))
 }
 
+fn base_uri(text: &str) -> Result<BaseUri, String> {
+    BaseUri::new(text).map_err(|error| error.to_string())
+}
+
 fn named(text: &str) -> Result<(String, String), String> {
-    let (name, version) = text.split_once('=').ok_or("wanted NAME=VERSION")?;
+    let wanted = "wanted NAME=VERSION";
+    let (name, version) = text.split_once('=').ok_or(wanted)?;
+    if name.is_empty() || version.is_empty() {
+        return Err(wanted.to_owned());
+    }
     Ok((name.to_owned(), version.to_owned()))
 }
 
@@ -309,10 +340,10 @@ fn source(text: &str) -> Result<Resource, String> {
         "wanted URI@ALGORITHM:DIGEST, such as git+https://example.com/firmware@gitCommit:1f0c…";
     let (uri, digest) = text.rsplit_once('@').ok_or(wanted)?;
     let (algorithm, digest) = digest.split_once(':').ok_or(wanted)?;
-    let is_hex = !digest.is_empty() && digest.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let is_name =
-        !algorithm.is_empty() && algorithm.bytes().all(|sign| sign.is_ascii_alphanumeric());
-    if uri.is_empty() || !is_hex || !is_name {
+    let is_name = |text: &str| {
+        !text.is_empty() && text.bytes().all(|sign| sign.is_ascii_alphanumeric() || sign == b'_')
+    };
+    if uri.is_empty() || !is_name(digest) || !is_name(algorithm) {
         return Err(wanted.to_owned());
     }
     let digest = BTreeMap::from([(algorithm.to_owned(), digest.to_ascii_lowercase())]);

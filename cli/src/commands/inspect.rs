@@ -272,7 +272,7 @@ fn release_view(index: &ReleaseIndex, verified: bool) -> Result<ReleaseView> {
     })
 }
 
-fn hardware(range: HardwareRange) -> String {
+pub(super) fn hardware(range: HardwareRange) -> String {
     match range {
         HardwareRange::ANY => "any".to_owned(),
         HardwareRange { min, max } if min == max => min.to_string(),

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_format::limits::MAX_KEYS_FILE_BYTES;
 use whittle_patcher_nostd::{FactoryKeys, KeySet, Roles, TrustedKey};
+use whittle_release::files::{self, DirectoryLock};
 use whittle_release::image::hex;
 use whittle_release::keys::{KeyId, key_id, read_public, read_public_for_use};
 use whittle_release::keys_file::{
@@ -167,7 +168,11 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
         Command::Sign(args) => sign(args, printer),
         Command::Rotate(args) => rotate(args, printer),
         Command::Revoke(args) => revoke(args, printer),
-        Command::Cosign(args) => finish(KeysFile::read(&args.file)?, &args.common, printer),
+        Command::Cosign(args) => {
+            // Whoever signs at the same time adds to what this one has written.
+            let _lock = DirectoryLock::wait(files::parent(&args.common.out))?;
+            finish(KeysFile::read(&args.file)?, &args.common, printer)
+        }
         Command::Show(args) => show(args, printer),
     }
 }

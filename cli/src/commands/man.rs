@@ -20,17 +20,27 @@ pub(crate) struct Args {
     reference: bool,
 }
 
-/// Manual pages that were written.
+/// Manual pages that were written, or the page that was asked for.
 #[derive(JsonSchema, Serialize)]
 pub(crate) struct Written {
-    /// Paths of the pages, in their order.
+    /// Paths of the pages, in their order; none with `--reference`.
     pages: Vec<PathBuf>,
+    /// All commands as one page of Markdown, with `--reference`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
 }
 
 pub(crate) fn run(args: &Args, whole: Command, printer: &Printer) -> Result {
     match &args.out {
         Some(directory) => write_pages(directory, whole, printer),
-        None => printer.stdout(&reference(whole)),
+        None => {
+            let page = reference(whole);
+            if !printer.is_json() {
+                return printer.stdout(&page);
+            }
+            let written = Written { pages: vec![], reference: Some(page) };
+            printer.result(&written, |_| String::new())
+        }
     }
 }
 
@@ -49,7 +59,7 @@ fn write_pages(directory: &Path, mut whole: Command, printer: &Printer) -> Resul
         pages.push(path);
     }
     pages.sort();
-    printer.result(&Written { pages }, |written| {
+    printer.result(&Written { pages, reference: None }, |written| {
         format!("{} pages in `{}`\n", written.pages.len(), directory.display())
     })
 }

@@ -7,6 +7,7 @@ use whittle_release::image::Sha256Digest;
 
 use super::{InputArgs, TrustArgs};
 use crate::error::Result;
+use crate::out_file::OutFile;
 use crate::printer::{Printer, grouped};
 use crate::values;
 
@@ -59,7 +60,7 @@ pub(crate) struct Args {
 
     /// Package file to write.
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: OutFile,
 }
 
 fn piece_log2(text: &str) -> Result<u8, String> {

@@ -8,6 +8,7 @@ use whittle_calculators::{BuildReport, Difference, Start, differences, presets, 
 use super::calculated::{bad, human, list, preset, take, write_page};
 use super::policy;
 use crate::error::{Error, Result};
+use crate::out_file::OutFile;
 use crate::printer::{Printer, table};
 
 /// Work out what deltas save a fleet that pays for its downloads.
@@ -103,7 +104,7 @@ pub(crate) struct Args {
 
     /// Write a page with sliders, plots and all formulas to this file.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "differences"])]
-    html: Option<PathBuf>,
+    html: Option<OutFile>,
 }
 
 /// What a megabyte is on the bill.

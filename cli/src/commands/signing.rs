@@ -77,6 +77,21 @@ impl SignerArgs {
         }
     }
 
+    /// Whether it is a development key that signs, as far as its file tells.
+    pub(crate) fn is_development(&self) -> Result<bool> {
+        let named = self.key.iter().filter_map(|key| match KeySource::of(key) {
+            Ok(KeySource::File(file)) => Some(file),
+            _ => None,
+        });
+        let public = self.signer_pubkey.as_deref();
+        for file in named.chain(public) {
+            if keys::is_development_file(file)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The public key of a signer that is elsewhere.
     pub(crate) fn public_key(&self) -> Result<PublicKey> {
         match &self.signer_pubkey {

@@ -1,15 +1,17 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_policy_host::Policy;
+use whittle_release::files::write_atomically;
 use whittle_simulation::{
     Comparison, Run, RunError, Scenario, Summary, compare, page, simulate, summary,
 };
 
 use crate::commands::policy;
 use crate::error::{Error, Result};
+use crate::out_file::OutFile;
 use crate::printer::{Printer, table};
 use crate::schema;
 use crate::time;
@@ -47,7 +49,7 @@ pub(crate) struct Args {
 
     /// Write a page with plots to this file.
     #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    html: Option<OutFile>,
 }
 
 /// The scenarios that come with whittle: a name, and the text of the file.
@@ -129,9 +131,12 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
 
     let tried = policies.iter().map(|policy| {
         attempt(&scenario, policy, args, printer).map_err(|error| match error {
-            RunError::Draft(_) | RunError::Scenario(_) | RunError::Terms(_) => {
-                bad(error.to_string())
-            }
+            RunError::Draft(source) => Error::PolicyMisfit {
+                policy: policy.info().name.clone(),
+                path: path.clone(),
+                source: Box::new(source),
+            },
+            RunError::Scenario(_) | RunError::Terms(_) => bad(error.to_string()),
             other => Error::Simulation(other),
         })
     });
@@ -156,7 +161,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     if let Some(file) = &args.html {
         let named = policies.iter().map(|policy| policy.info().name.clone());
         let all: Vec<_> = named.zip(summaries).zip(tried).map(|((n, s), r)| (n, s, r)).collect();
-        write(file, &page(&scenario, &format!("Rehearsal: {name}"), &all))?;
+        let page = page(&scenario, &format!("Rehearsal: {name}"), &all);
+        write_atomically(file, page.as_bytes())?;
     }
     printer.result(&simulated, human)
 }
@@ -207,12 +213,6 @@ fn read(args: &Args) -> Result<(String, PathBuf, String)> {
     })?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok((name, path, text))
-}
-
-fn write(path: &Path, text: &str) -> Result {
-    let error =
-        |source| whittle_release::Error::Io { action: "write", path: path.to_owned(), source };
-    Ok(std::fs::write(path, text).map_err(error)?)
 }
 
 fn human(simulated: &Simulated) -> String {

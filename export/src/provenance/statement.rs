@@ -173,7 +173,8 @@ impl Statement {
     /// States where a release or a bundle comes from.
     ///
     /// # Errors
-    /// [`Error::Unusable`] for a builder that is no URI, for times of another form, and for a source without a digest.
+    /// [`Error::Unusable`] for a builder that is no URI, for times of another form or order, for words that are none, and for a source
+    /// without a digest that can be one.
     pub fn of(delivery: &Delivery, run: &Run) -> Result<Self> {
         check(run)?;
         let parts = delivery.parts();
@@ -295,19 +296,74 @@ fn packages(part: &Part) -> impl Iterator<Item = PackageParameters> {
 
 fn check(run: &Run) -> Result<()> {
     uri::check_absolute("the builder's id", &run.builder.id)?;
-    let times = [&run.metadata.started_on, &run.metadata.finished_on];
-    if let Some(time) = times.into_iter().flatten().find(|time| !is_time(time)) {
+    for (name, version) in &run.builder.version {
+        check_words("the builder's version", name)?;
+        check_words("the builder's version", version)?;
+    }
+    check_metadata(&run.metadata)?;
+    run.sources.iter().try_for_each(check_source)
+}
+
+fn check_metadata(metadata: &Metadata) -> Result<()> {
+    let Metadata { invocation_id, started_on, finished_on } = metadata;
+    if let Some(id) = invocation_id {
+        check_words("the run's id", id)?;
+    }
+    if let Some(time) = [started_on, finished_on].into_iter().flatten().find(|time| !is_time(time))
+    {
         let why = format!("is not one such as `2026-11-26T12:00:00Z`: `{time}`");
         return Err(Error::Unusable { what: "the time", why });
     }
-    run.sources.iter().try_for_each(|source| {
-        source.uri.as_ref().map_or(Ok(()), |uri| uri::check_absolute("the source", uri))?;
-        if source.digest.is_empty() {
-            let why = format!("has no digest: `{}`", source.uri.as_deref().unwrap_or(&source.name));
-            return Err(Error::Unusable { what: "the source", why });
+    // In this form, the earlier one is the smaller text, too.
+    match (started_on, finished_on) {
+        (Some(start), Some(end)) if end < start => {
+            let why = format!("ended on {end}, before it began, on {start}");
+            Err(Error::Unusable { what: "the run", why })
         }
-        Ok(())
-    })
+        _ => Ok(()),
+    }
+}
+
+/// Checks something that people read and programs compare.
+fn check_words(what: &'static str, text: &str) -> Result<()> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        let why = format!("is empty, or more than a line: {text:?}");
+        return Err(Error::Unusable { what, why });
+    }
+    Ok(())
+}
+
+fn check_source(source: &Resource) -> Result<()> {
+    source.uri.as_ref().map_or(Ok(()), |uri| uri::check_absolute("the source", uri))?;
+    let name = source.uri.as_deref().unwrap_or(&source.name);
+    let unusable = |why| Err(Error::Unusable { what: "the source", why });
+    if source.digest.is_empty() {
+        return unusable(format!("has no digest: `{name}`"));
+    }
+    let wrong = source.digest.iter().find(|(algorithm, digest)| !is_digest(algorithm, digest));
+    match wrong {
+        Some((algorithm, digest)) => {
+            unusable(format!("has a digest that is none of {algorithm}: `{digest}` of `{name}`"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether digits may be a digest by this algorithm; names are those of in-toto's `DigestSet`, of which not all are known here.
+fn is_digest(algorithm: &str, digest: &str) -> bool {
+    let is_hex = digest.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let is_long_enough = match algorithm {
+        "md5" => digest.len() == 32,
+        "sha1" => digest.len() == 40,
+        // Of a repository with SHA-1, or with SHA-256.
+        "gitCommit" | "gitTree" | "gitBlob" | "gitTag" => matches!(digest.len(), 40 | 64),
+        "sha224" | "sha3_224" => digest.len() == 56,
+        "sha256" | "sha3_256" | "sha512_256" => digest.len() == 64,
+        "sha384" | "sha3_384" => digest.len() == 96,
+        "sha512" | "sha3_512" => digest.len() == 128,
+        _ => !digest.is_empty() && digest.len().is_multiple_of(2),
+    };
+    is_hex && is_long_enough
 }
 
 /// RFC 3339 in UTC with seconds, as in-toto has it.

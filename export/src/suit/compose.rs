@@ -86,7 +86,7 @@ pub fn compose(request: &Request<'_>) -> Result<Manifest> {
         sequence_number: counters.max().unwrap_or_default().into(),
         components: placed.iter().flat_map(|(place, part)| place.components(part)).collect(),
         shared: Sequence(shared),
-        reference_uri: request.reference_uri.clone().map(checked_uri).transpose()?,
+        reference_uri: request.reference_uri.clone().map(checked_reference_uri).transpose()?,
         validate: Some(each(check_image)),
         load: (request.placement == Placement::Memory).then(|| each(load)),
         invoke: invoke(&placed, request)?,
@@ -332,4 +332,9 @@ fn check_domain(domain: &str) -> Result<()> {
 
 fn checked_uri(uri: String) -> Result<String> {
     uri::check_reference("the URI", &uri).map(|()| uri)
+}
+
+/// Who has the envelope from anywhere must find the whole one.
+fn checked_reference_uri(uri: String) -> Result<String> {
+    uri::check_absolute("the reference URI", &uri).map(|()| uri)
 }

@@ -382,6 +382,13 @@ fn what_is_no_file_or_has_no_end_is_not_read() {
     }
 }
 
+/// Turns over the last bit of a file: of a signed document, one of the last signature.
+fn damage(file: &Path) {
+    let mut bytes = std::fs::read(file).expect("reads");
+    *bytes.last_mut().expect("is not empty") ^= 1;
+    std::fs::write(file, bytes).expect("writes");
+}
+
 #[test]
 fn approvals_and_keys_lie_where_devices_look_and_go_with_their_releases() {
     let room = TempDir::new().expect("there is room");
@@ -422,6 +429,14 @@ fn approvals_and_keys_lie_where_devices_look_and_go_with_their_releases() {
         approve(&second, &second);
         let refused = publish(&first, Some(keys_file("toaster", 1))).expect_err("another product");
         assert!(matches!(refused, Error::OtherKeys { .. }), "{refused:?}");
+        let damaged = keys_file("thermostat", 1);
+        damage(&damaged);
+        let refused = publish(&first, Some(damaged)).expect_err("a damaged signature");
+        assert!(refused.to_string().contains("damaged signature"), "{refused:?}");
+        damage(&first.join(APPROVAL_FILE));
+        let refused = publish(&first, None).expect_err("a damaged signature");
+        assert!(refused.to_string().contains("damaged signature"), "{refused:?}");
+        approve(&first, &first);
         assert!(place.keys().is_empty(), "nothing was written");
         publish(&first, Some(keys_file("thermostat", 2))).expect("publishes");
         let refused = publish(&first, Some(keys_file("thermostat", 1))).expect_err("an older one");

@@ -57,6 +57,14 @@ pub(crate) const SIGNATURE_LEN: usize = whittle_format::envelope::SIGNATURE_LEN;
 
 const MAX_KEY_FILE_BYTES: usize = 64 << 10;
 
+/// Whether a private key stands in a file, which may be the only place where it does.
+#[must_use]
+pub fn is_private_file(path: &Path) -> bool {
+    let bytes = files::read_secret(path, MAX_KEY_FILE_BYTES).ok().flatten();
+    let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    text.is_some_and(|text| pkcs8::is_private(text) || minisign::SecretKey::parse(text).is_some())
+}
+
 /// Signs what is to be signed; whether in this process, in a token or elsewhere.
 pub trait Signer: Sync {
     /// The public key that verifies the signatures.

@@ -30,6 +30,11 @@ pub(super) fn is_encrypted(text: &str) -> bool {
     text.contains(&format!("-----BEGIN {ENCRYPTED_LABEL}-----"))
 }
 
+/// Whether text is a private key in PEM, of whatever algorithm, or has one in it.
+pub(super) fn is_private(text: &str) -> bool {
+    text.contains("PRIVATE KEY-----")
+}
+
 /// Parses a key that is not encrypted.
 pub(super) fn parse(pem: &str) -> Option<PrivateKey> {
     SigningKey::from_pkcs8_pem(pem).ok().map(PrivateKey)

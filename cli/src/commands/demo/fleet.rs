@@ -44,11 +44,9 @@ pub(crate) struct Fleet<'a> {
 
 pub(super) fn run(args: &Args, out: Option<&Path>, printer: &Printer) -> Result {
     let policy = policy::load(&policy::host(printer), POLICY)?;
+    let _lock = out.map(super::clear).transpose()?;
     let temporary = match out {
-        Some(out) => {
-            super::clear(out)?;
-            None
-        }
+        Some(_) => None,
         None => Some(tempfile::tempdir().map_err(super::io("create", &std::env::temp_dir()))?),
     };
     let kept = temporary.as_ref().map(tempfile::TempDir::path).or(out);

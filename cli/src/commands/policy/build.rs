@@ -3,11 +3,13 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use whittle_release::files::write_atomically;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata, metadata};
 use wit_parser::Resolve;
 
 use super::language::{CONTRACT, Language, Made, WORLD};
 use crate::error::{Error, Result};
+use crate::out_file::OutFile;
 use crate::printer::{Printer, grouped};
 use crate::schema;
 
@@ -23,7 +25,7 @@ pub(crate) struct Args {
 
     /// File of the component; it is replaced if it exists.
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: OutFile,
 }
 
 /// A policy that was built.
@@ -47,7 +49,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         if args.source.is_dir() { build(&args.source)? } else { componentise(&args.source)? };
     let what = args.source.display().to_string();
     let policy = super::load_bytes(&super::host(printer), &what, &component)?;
-    fs::write(&args.out, &component).map_err(|error| io_error("write", &args.out, error))?;
+    write_atomically(&args.out, &component)?;
     let built = Built {
         file: args.out.display().to_string(),
         policy: policy.info().name.clone(),

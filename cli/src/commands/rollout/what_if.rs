@@ -1,12 +1,11 @@
 //! `whittle rollout plan --what-if`: a plan in numbers, without a rollout's file and its policy.
 
-use std::path::PathBuf;
-
 use whittle_calculators::stages::{self, Inputs, Percents, RatePer, Stage, Watched};
 use whittle_calculators::{Start, presets, row};
 
 use crate::commands::calculated::{bad, human, list, preset, take, write_page};
 use crate::error::Result;
+use crate::out_file::OutFile;
 use crate::printer::Printer;
 
 /// Inputs of the calculator. Percentages are of 100.
@@ -126,7 +125,7 @@ pub(super) struct WhatIfArgs {
 
     /// Write a page with sliders, plots and all formulas to this file.
     #[arg(long, value_name = "FILE", requires = "what_if", conflicts_with = "list")]
-    html: Option<PathBuf>,
+    html: Option<OutFile>,
 }
 
 /// What the percentages of stages mean.

@@ -1,0 +1,62 @@
+//! What a command writes takes the place of nothing that is needed.
+
+use crate::support::Workshop;
+
+#[test]
+fn nothing_that_is_read_is_overwritten() {
+    let shop = Workshop::new();
+    let package = format!("release/{}", shop.delta().0);
+    let apply = format!("apply {package} --pubkey keys/release.pub.pem --base 2.bin --out");
+    let export = "export release --vendor-domain a.b --key keys/release.key.pem \
+                  --pubkey keys/release.pub.pem --suit";
+    let build = "build --product thermostat --target 3.bin --target-version 2.4.1 --base 2.3.0=2.bin \
+                 --out made --key keys/release.key.pem --budget-markdown";
+    let cases = [
+        (format!("{apply} 2.bin"), "2.bin", "`--out` is `2.bin`, what `--base` names"),
+        (format!("{apply} ./{package}"), package.as_str(), "what `<PATH>` names"),
+        (format!("{apply} keys/release.pub.pem"), "keys/release.pub.pem", "what `--pubkey` names"),
+        (format!("{export} keys/release.key.pem"), "keys/release.key.pem", "what `--key` names"),
+        (format!("{export} {package}"), package.as_str(), "a part of a release"),
+        (format!("{export} release/index.cose"), "release/index.cose", "a part of a release"),
+        ("explain 0.bin 1.bin --html 1.bin".to_owned(), "1.bin", "what `<TARGET>` names"),
+        (
+            "diff --base 0.bin --target 1.bin --write-bsdiff 0.bin".to_owned(),
+            "0.bin",
+            "what `--base` names",
+        ),
+        (format!("{build} 2.bin"), "2.bin", "what `--base` names"),
+        (format!("{build} 3.bin"), "3.bin", "what `--target` names"),
+    ];
+    for (line, file, words) in cases {
+        let before = shop.read(file);
+        let run = shop.whittle(&line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(run.code, 2, "{line}: {run:?}");
+        assert!(run.stderr.contains(words), "{line}: {run:?}");
+        assert!(shop.read(file) == before, "{line}: `{file}` is as it was");
+    }
+}
+
+#[test]
+fn a_private_key_is_never_overwritten() {
+    let shop = Workshop::new();
+    shop.whittle(&["keygen", "--key-format", "minisign", "--out", "minisign"]).ok();
+    for key in ["foreign/release.key.pem", "minisign/release.key"] {
+        let before = shop.read(key);
+        let apply =
+            ["apply", "release", "--full", "--pubkey", "keys/release.pub.pem", "--out", key];
+        let run = shop.whittle(&apply);
+        assert_eq!(run.code, 3, "{run:?}");
+        assert!(run.stderr.contains("never overwritten"), "{run:?}");
+        assert!(shop.read(key) == before, "`{key}` is as it was");
+    }
+}
+
+#[test]
+fn a_file_of_an_earlier_run_is_replaced() {
+    let shop = Workshop::new();
+    let apply = ["apply", "release", "--full", "--pubkey", "keys/release.pub.pem", "--out", "new"];
+    for _ in 0..2 {
+        shop.whittle(&apply).ok();
+    }
+    assert!(shop.read("new") == shop.read("3.bin"), "the new image");
+}
