@@ -9,6 +9,7 @@ use ureq::http::{Method, Request, Response, StatusCode};
 
 use crate::Surroundings;
 use crate::error::DriverError;
+use crate::pages::Pages;
 use crate::retry::{Failure, Retry, RetryConfig};
 use crate::secret::{Secret, without};
 
@@ -96,6 +97,17 @@ impl<'a> Server<'a> {
     /// Asks for something that may be asked for twice, and reads the answer.
     pub(crate) fn ask<T: DeserializeOwned>(&mut self, call: &Call<'_>) -> Result<T, DriverError> {
         let answer = self.must(call, &[StatusCode::OK])?;
+        self.read(call, &answer)
+    }
+
+    /// The same of one of the pages of a list.
+    pub(crate) fn ask_page<T: DeserializeOwned>(
+        &mut self,
+        call: &Call<'_>,
+        pages: &mut Pages,
+    ) -> Result<T, DriverError> {
+        let answer = self.must(call, &[StatusCode::OK])?;
+        pages.count(&answer.bytes).map_err(|why| self.odd(call.action, why))?;
         self.read(call, &answer)
     }
 

@@ -36,6 +36,7 @@ mod error;
 pub mod hawkbit;
 mod http;
 pub mod mender;
+mod pages;
 pub mod published;
 mod retry;
 mod secret;

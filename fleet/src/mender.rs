@@ -25,6 +25,7 @@ use whittle_rollout::{Cell, Orders, WayBack};
 
 use crate::driver::{ChangeKind, Driver, Report, Surroundings};
 use crate::http::{Authorize, Call, Server, escape};
+use crate::pages::Pages;
 use crate::secret::Secret;
 use crate::waves::{self, Direction, Engine, Member, Progress, Turn, Wave, cell_name};
 use crate::{Campaign, DriverError, RetryConfig, SecretSource};
@@ -138,12 +139,12 @@ impl<'a> Mender<'a> {
 
     /// The status of each device that knows of a deployment.
     fn statuses(&mut self, id: &str) -> Result<BTreeMap<String, String>, DriverError> {
-        let mut all = BTreeMap::new();
+        let (mut all, mut pages) = (BTreeMap::new(), Pages::default());
         for page in 1u32.. {
             let path =
                 format!("{V1}/deployments/{}/devices/list?page={page}&per_page={PAGE}", escape(id));
             let call = Call::new(Method::GET, path, "list the devices of a deployment");
-            let devices: Vec<Device> = self.server.ask(&call)?;
+            let devices: Vec<Device> = self.server.ask_page(&call, &mut pages)?;
             let is_last = devices.is_empty();
             all.extend(devices.into_iter().map(|device| (device.id, device.status)));
             if is_last {
@@ -184,11 +185,11 @@ impl Engine for Mender<'_> {
         let attributes = cell.attributes.iter();
         filters.extend(attributes.map(|(name, value)| is("inventory", name, value)));
         let action = format!("list the devices of {}", cell_name(cell));
-        let mut all = vec![];
+        let (mut all, mut pages) = (vec![], Pages::default());
         for page in 1u32.. {
             let body = json!({ "page": page, "per_page": PAGE, "filters": filters });
             let call = Call::new(Method::POST, SEARCH.to_owned(), &action).with(&body);
-            let devices: Vec<Device> = self.server.ask(&call)?;
+            let devices: Vec<Device> = self.server.ask_page(&call, &mut pages)?;
             if devices.is_empty() {
                 break;
             }

@@ -1,6 +1,20 @@
 //! Figures, as files and servers give them.
 
+use whittle_calculators::{BuildReport, presets, savings};
 use whittle_metrics::{Format, emit_csv, emit_json, parse, prometheus};
+
+/// Any text as the report of a build: refused, or sizes that savings are computed of or refused for.
+///
+/// # Panics
+/// Only if what is read does.
+pub fn build_report(json: &[u8]) {
+    let Ok(json) = std::str::from_utf8(json) else { return };
+    let Ok(report) = BuildReport::parse(json) else { return };
+    let [preset, ..] = &presets::savings()[..] else { return };
+    let mut inputs = preset.inputs.clone();
+    report.fill(&mut inputs);
+    let _ = savings::outcome(&inputs);
+}
 
 /// What the file is called in errors.
 const NAME: &str = "figures";

@@ -12,6 +12,7 @@ mod firmware_files;
 mod hosts;
 mod program_file;
 mod rollouts;
+mod servers;
 
 pub use codecs::{
     bsdiff_decoder, compact_decoder, compact_round_trip, in_place_decoder, zstd_decoder,
@@ -22,12 +23,15 @@ pub use documents::{
     manifest_payload, release_index, stage_document,
 };
 pub use exports::{provenance_statement, suit_envelope};
-pub use figures::{figures_csv, figures_json, prometheus_answer};
+pub use figures::{build_report, figures_csv, figures_json, prometheus_answer};
 pub use firmware_files::{input_elf, input_esp, input_ihex, input_mcuboot, input_srec, input_uf2};
 #[cfg(feature = "hosts")]
 pub use hosts::{config_file, policy_component};
 pub use program_file::program_file;
-pub use rollouts::{observations, policy_answers, published_directory, rollout_log, scenario_file};
+pub use rollouts::{
+    observations, policy_answers, published_directory, recording_file, rollout_log, scenario_file,
+};
+pub use servers::fleet_answers;
 
 /// A seed of a target.
 #[cfg(test)]
@@ -88,6 +92,7 @@ mod tests {
     targets! {
         approval_payload
         bsdiff_decoder
+        build_report
         bundle_payload
         compact_decoder
         compact_round_trip
@@ -98,6 +103,7 @@ mod tests {
         figures_json
         flags_document
         flags_source
+        fleet_answers
         in_place_decoder
         input_elf
         input_esp
@@ -116,6 +122,7 @@ mod tests {
         prometheus_answer
         provenance_statement
         published_directory
+        recording_file
         release_index
         rollout_log
         scenario_file

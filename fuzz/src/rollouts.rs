@@ -14,7 +14,7 @@ use whittle_rollout::{
     CellObservation, DeviceCounts, Draft, Entry, Input, MetricObservation, Observation, Outcome,
     Phase, Rollout, Terms, replay,
 };
-use whittle_simulation::Scenario;
+use whittle_simulation::{Recording, Scenario, backtest};
 
 const START_S: u64 = 1_795_694_400;
 const HOUR_S: u64 = 3600;
@@ -86,6 +86,16 @@ pub fn scenario_file(text: &[u8]) {
         let _ = rollout.orders(at_s);
         let _ = rollout.tick(at_s, &silent());
     }
+}
+
+/// Any text as a recording: refused, or gone through to its end.
+///
+/// # Panics
+/// Only if what is read does.
+pub fn recording_file(json: &[u8]) {
+    let Ok(mut recording) = serde_json::from_slice::<Recording>(json) else { return };
+    recording.figures.truncate(50);
+    let _ = backtest(&recording, &silent());
 }
 
 /// Any figures that can be read: counted or set aside, and a rollout that has set some aside does not grow.

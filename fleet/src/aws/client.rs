@@ -9,6 +9,7 @@ use ureq::http::{Method, StatusCode};
 
 use crate::aws::signature::Signer;
 use crate::http::{Call, Server, escape};
+use crate::pages::Pages;
 use crate::{DriverError, RetryConfig, Surroundings};
 
 /// Entries of a page; the most that each list gives.
@@ -92,7 +93,7 @@ impl<'a> Client<'a> {
         field: &str,
         action: &str,
     ) -> Result<Vec<T>, DriverError> {
-        let mut all = vec![];
+        let (mut all, mut pages) = (vec![], Pages::default());
         let mut token: Option<String> = None;
         let separator = if path.contains('?') { '&' } else { '?' };
         loop {
@@ -101,7 +102,7 @@ impl<'a> Client<'a> {
                 uri = format!("{uri}&nextToken={}", escape(token));
             }
             let call = Call::new(Method::GET, uri, action);
-            let mut page: Value = self.server.ask(&call)?;
+            let mut page: Value = self.server.ask_page(&call, &mut pages)?;
             let entries: Result<Vec<T>, _> = serde_json::from_value(page[field].take());
             let odd = |error| self.server.odd(action, format!("`{field}`: {error}"));
             all.extend(entries.map_err(odd)?);

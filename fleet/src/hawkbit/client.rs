@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use ureq::http::{Method, StatusCode};
 
 use crate::http::{Authorize, Call, Server, escape, unescape};
+use crate::pages::Pages;
 use crate::secret::Secret;
 use crate::{DriverError, RetryConfig, Surroundings};
 
@@ -123,7 +124,7 @@ impl<'a> Client<'a> {
         query: &str,
         action: &str,
     ) -> Result<Vec<T>, DriverError> {
-        let mut all = vec![];
+        let (mut all, mut pages) = (vec![], Pages::default());
         loop {
             let mut uri = format!("/rest/v1{path}?limit={PAGE}&offset={}&sort=id:ASC", all.len());
             if !query.is_empty() {
@@ -132,7 +133,8 @@ impl<'a> Client<'a> {
             if path == "/actions" {
                 uri.push_str("&representation=full");
             }
-            let page: Page<T> = self.server.ask(&Call::new(Method::GET, uri, action))?;
+            let call = Call::new(Method::GET, uri, action);
+            let page: Page<T> = self.server.ask_page(&call, &mut pages)?;
             let is_last = page.content.is_empty();
             all.extend(page.content);
             if is_last || all.len() as u64 >= page.total {
