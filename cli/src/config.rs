@@ -135,6 +135,12 @@ pub(crate) fn is_key(text: &str) -> bool {
     text.contains(KEY_TEXT)
 }
 
+/// A command of a command line, with its place among the others, and what the line has for it.
+type Level<'c> = (String, &'c Command, &'c ArgMatches);
+
+/// A setting that may be added, its rank, and the flag that it is of.
+type Wanted<'c> = (Rank, &'c Command, &'c Arg, Setting);
+
 /// The file and the environment.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
@@ -144,6 +150,17 @@ pub(crate) struct Layers {
     /// Name of the device profile whose tables count before the others.
     profile: Option<String>,
     cautions: Vec<String>,
+}
+
+/// Checks that a table of a file may have this setting.
+fn check_flag(commands: &Command, place: &str, name: &str) -> Result<(), String> {
+    if command_at(commands, place).is_some_and(|command| has_flag(command, name)) {
+        return Ok(());
+    }
+    Err(match place {
+        "" => format!("no command has `--{name}`"),
+        _ => format!("`{place}` has no `--{name}`"),
+    })
 }
 
 /// The values of a file by table and key.
@@ -260,25 +277,7 @@ impl Layers {
             (matches, command) = (inner, sub);
             levels.push((place.clone(), command, matches));
         }
-        let mut wanted: Vec<(Rank, &Command, &Arg, Setting)> = vec![];
-        let mut given: Vec<(&Command, &Arg)> = vec![];
-        for (place, command, _) in &levels {
-            for arg in command.get_arguments() {
-                let is_given = |matches: &ArgMatches| {
-                    let known = matches.try_contains_id(arg.get_id().as_str()).is_ok();
-                    known
-                        && matches.value_source(arg.get_id().as_str())
-                            == Some(ValueSource::CommandLine)
-                };
-                // Flags of all commands may stand anywhere.
-                if levels.iter().any(|(_, _, matches)| is_given(matches)) {
-                    given.push((command, arg));
-                } else if let Some(setting) = self.setting(place, arg) {
-                    wanted.push((setting.origin.rank(), command, arg, setting));
-                }
-            }
-        }
-        wanted.sort_by_key(|(rank, ..)| *rank);
+        let (wanted, given) = self.wanted(&levels);
         let mut taken: Vec<(&Command, &Arg, Setting)> = vec![];
         let mut added = vec![];
         for (rank, command, arg, setting) in wanted {
@@ -304,6 +303,28 @@ impl Layers {
         let (front, rest) = line.split_at(end);
         let line = front.iter().cloned().chain(added).chain(rest.iter().cloned()).collect();
         Ok((line, taken.into_iter().map(|(_, _, setting)| setting).collect()))
+    }
+
+    /// What is set of the flags that a command line does not give, the highest rank first, and the flags that it gives.
+    fn wanted<'c>(&self, levels: &[Level<'c>]) -> (Vec<Wanted<'c>>, Vec<(&'c Command, &'c Arg)>) {
+        let (mut wanted, mut given) = (vec![], vec![]);
+        for (place, command, _) in levels {
+            for arg in command.get_arguments() {
+                let id = arg.get_id().as_str();
+                let is_given = |matches: &ArgMatches| {
+                    let known = matches.try_contains_id(id).is_ok();
+                    known && matches.value_source(id) == Some(ValueSource::CommandLine)
+                };
+                // Flags of all commands may stand anywhere.
+                if levels.iter().any(|(_, _, matches)| is_given(matches)) {
+                    given.push((*command, arg));
+                } else if let Some(setting) = self.setting(place, arg) {
+                    wanted.push((setting.origin.rank(), *command, arg, setting));
+                }
+            }
+        }
+        wanted.sort_by_key(|(rank, ..)| *rank);
+        (wanted, given)
     }
 
     /// What a flag is set to; none if it is not.
@@ -457,23 +478,11 @@ impl File {
                 if table_place == PROFILE {
                     return Err(bad(line, format!("`{name}` is no table of a profile's settings")));
                 }
-                let known =
-                    command_at(commands, place).is_some_and(|command| has_flag(command, &name));
-                if !known {
-                    let whose = if place.is_empty() {
-                        "no command has"
-                    } else {
-                        &format!("`{place}` has no")
-                    };
-                    return Err(bad(line, format!("{whose} `--{name}`")));
-                }
+                check_flag(commands, place, &name).map_err(|why| bad(line, why))?;
                 let texts = texts(value.get_ref());
-                let texts = texts.ok_or_else(|| {
-                    bad(
-                        line,
-                        format!("`{name}` is no text, number, `true`, `false` or list of them"),
-                    )
-                })?;
+                let no_value =
+                    || format!("`{name}` is no text, number, `true`, `false` or list of them");
+                let texts = texts.ok_or_else(|| bad(line, no_value()))?;
                 if texts.iter().any(|text| is_key(text)) {
                     let holder = format!("{}:{line}", path.display());
                     return Err(Error::HoldsKey(holder));

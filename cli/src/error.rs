@@ -240,72 +240,73 @@ impl Error {
             }
             _ => return None,
         };
-        let hint = match error {
-            ReleaseError::OutputExists(_) => {
-                "choose another `--out`, or remove the directory first"
-            }
-            ReleaseError::UnknownBase { .. } => {
-                "use `--full` to take the full image, or rebuild the release with `--base` set to this image"
-            }
-            ReleaseError::NoBase { .. } => "pass the image that the device runs with `--base`",
-            ReleaseError::KeyExists(_) => {
-                "an existing key is never overwritten; choose another directory"
-            }
-            ReleaseError::BadKey { .. } => {
-                "`whittle keygen` makes one; PKCS#8 PEM and minisign's keys are read"
-            }
-            ReleaseError::PassphraseWanted(_) => {
-                "give it with `--passphrase-env` or `--passphrase-file`, or run this at a terminal"
-            }
-            ReleaseError::WrongPassphrase(_) => "try again; keys cannot be opened without it",
-            ReleaseError::CostlyKey(_) => "encrypt it anew: `openssl pkcs8 -topk8`",
-            ReleaseError::SignerCommand { .. } => {
-                "it must read all of its standard input, and sign these very bytes with Ed25519, not a hash of them"
-            }
-            ReleaseError::SignatureWanted(_) => {
-                "sign this file with Ed25519, put the signature beside it as `.sig`, and run the same command again"
-            }
-            ReleaseError::WrongSignature(_) => {
-                "sign the `.tbs` file beside it as it is, with the private half of `--signer-pubkey`"
-            }
-            ReleaseError::KeysTooLarge { .. } => {
-                "name the keys of the firmware with `--factory`, so that what is of no use any more is left out"
-            }
-            ReleaseError::NoArchive(_) => "`whittle base add` makes one",
-            ReleaseError::NotReproducible(_) => {
-                "the same tool version and the same input give the same bytes: compare `whittle --version`"
-            }
-            ReleaseError::VersionNotAbove { .. } => {
-                "raise `version`: devices keep the highest that they have seen"
-            }
-            ReleaseError::FlagsTooLarge { .. } => {
-                "name a group instead of many devices, and remove flags that every release has on"
-            }
-            ReleaseError::Input { source, .. } => match source.way_out() {
-                WayOut::Raw => "have it made anew; `--input-format raw` takes the file as it is",
-                WayOut::Range => {
-                    "`--address-range` takes a part of it, such as the main flash of a file that also has option bytes"
-                }
-                WayOut::Family => "`--uf2-family` says which one is meant",
-                WayOut::Format => "leave out `--input-format`, and the format is recognised",
-            },
-            ReleaseError::OtherInstructionSet { .. } => {
-                "leave this base out; `--instruction-set` overrules what the files say"
-            }
-            ReleaseError::SlotTooSmall { .. } => "shrink the image, or correct `--slot-size`",
-            ReleaseError::OverBudget { .. } => "`whittle explain` tells what takes the room",
-            _ => match error.culprit() {
-                whittle_release::Culprit::Base => {
-                    "take the full image, or rebuild with `--base` set to this image"
-                }
-                whittle_release::Culprit::Key => {
-                    "do not install it; check where it and the public key come from"
-                }
-                _ => return None,
-            },
-        };
-        Some(hint.to_owned())
+        release_hint(error).map(str::to_owned)
     }
+}
+
+fn release_hint(error: &ReleaseError) -> Option<&'static str> {
+    Some(match error {
+        ReleaseError::OutputExists(_) => "choose another `--out`, or remove the directory first",
+        ReleaseError::UnknownBase { .. } => {
+            "use `--full` to take the full image, or rebuild the release with `--base` set to this image"
+        }
+        ReleaseError::NoBase { .. } => "pass the image that the device runs with `--base`",
+        ReleaseError::KeyExists(_) => {
+            "an existing key is never overwritten; choose another directory"
+        }
+        ReleaseError::BadKey { .. } => {
+            "`whittle keygen` makes one; PKCS#8 PEM and minisign's keys are read"
+        }
+        ReleaseError::PassphraseWanted(_) => {
+            "give it with `--passphrase-env` or `--passphrase-file`, or run this at a terminal"
+        }
+        ReleaseError::WrongPassphrase(_) => "try again; keys cannot be opened without it",
+        ReleaseError::CostlyKey(_) => "encrypt it anew: `openssl pkcs8 -topk8`",
+        ReleaseError::SignerCommand { .. } => {
+            "it must read all of its standard input, and sign these very bytes with Ed25519, not a hash of them"
+        }
+        ReleaseError::SignatureWanted(_) => {
+            "sign this file with Ed25519, put the signature beside it as `.sig`, and run the same command again"
+        }
+        ReleaseError::WrongSignature(_) => {
+            "sign the `.tbs` file beside it as it is, with the private half of `--signer-pubkey`"
+        }
+        ReleaseError::KeysTooLarge { .. } => {
+            "name the keys of the firmware with `--factory`, so that what is of no use any more is left out"
+        }
+        ReleaseError::NoArchive(_) => "`whittle base add` makes one",
+        ReleaseError::NotReproducible(_) => {
+            "the same tool version and the same input give the same bytes: compare `whittle --version`"
+        }
+        ReleaseError::VersionNotAbove { .. } => {
+            "raise `version`: devices keep the highest that they have seen"
+        }
+        ReleaseError::FlagsTooLarge { .. } => {
+            "name a group instead of many devices, and remove flags that every release has on"
+        }
+        ReleaseError::Input { source, .. } => match source.way_out() {
+            WayOut::Raw => "have it made anew; `--input-format raw` takes the file as it is",
+            WayOut::Range => {
+                "`--address-range` takes a part of it, such as the main flash of a file that also has option bytes"
+            }
+            WayOut::Family => "`--uf2-family` says which one is meant",
+            WayOut::Format => "leave out `--input-format`, and the format is recognised",
+        },
+        ReleaseError::OtherInstructionSet { .. } => {
+            "leave this base out; `--instruction-set` overrules what the files say"
+        }
+        ReleaseError::SlotTooSmall { .. } => "shrink the image, or correct `--slot-size`",
+        ReleaseError::OverBudget { .. } => "`whittle explain` tells what takes the room",
+        _ => match error.culprit() {
+            whittle_release::Culprit::Base => {
+                "take the full image, or rebuild with `--base` set to this image"
+            }
+            whittle_release::Culprit::Key => {
+                "do not install it; check where it and the public key come from"
+            }
+            _ => return None,
+        },
+    })
 }
 
 fn listed(profiles: &[String]) -> String {

@@ -252,23 +252,14 @@ fn strip(regions: &[RegionCost]) -> String {
 type Column = (&'static str, bool);
 
 fn tables(report: &Report) -> String {
-    let sections = report.sections.iter().map(|cost| {
-        let name = cost.name.clone().unwrap_or_else(|| "(in no section)".to_owned());
-        let (size, change) = (
-            grouped(cost.size),
-            cost.name.as_ref().map_or("-".to_owned(), |_| sized(cost.base_size, cost.size)),
-        );
-        let kind = cost.kind.name().to_owned();
-        vec![
-            figure(cost.bytes),
-            percent(cost.percent),
-            size,
-            change,
-            moved(cost.moved_by),
-            kind,
-            name,
-        ]
-    });
+    let mut html = sections(report) + &symbols(report);
+    if let (more @ 1.., bytes) = report.more_symbols {
+        let _ = writeln!(html, "<p class=\"soft\">{more} more take {} bytes.</p>", figure(bytes));
+    }
+    html + &runs(report) + &stamps(report)
+}
+
+fn sections(report: &Report) -> String {
     let columns = [
         ("bytes", true),
         ("%", true),
@@ -278,22 +269,22 @@ fn tables(report: &Report) -> String {
         ("mostly", false),
         ("section", false),
     ];
-    let mut html = table("Sections", &columns, sections);
-    let symbols = report.symbols.iter().filter(|cost| cost.bytes > 0.0).map(|cost| {
-        let (size, change) = (grouped(cost.size), sized(cost.base_size, cost.size));
-        let what = cost.change.name().to_owned();
-        let (section, name) = (cost.section.clone(), cost.name.clone());
+    let rows = report.sections.iter().map(|cost| {
+        let change = cost.name.as_ref().map(|_| sized(cost.base_size, cost.size));
         vec![
             figure(cost.bytes),
             percent(cost.percent),
-            size,
-            change,
+            grouped(cost.size),
+            change.unwrap_or_else(|| "-".to_owned()),
             moved(cost.moved_by),
-            what,
-            section,
-            name,
+            cost.kind.name().to_owned(),
+            cost.name.clone().unwrap_or_else(|| "(in no section)".to_owned()),
         ]
     });
+    table("Sections", &columns, rows)
+}
+
+fn symbols(report: &Report) -> String {
     let columns = [
         ("bytes", true),
         ("%", true),
@@ -304,24 +295,22 @@ fn tables(report: &Report) -> String {
         ("section", false),
         ("symbol", false),
     ];
-    html += &table("Functions and constants", &columns, symbols);
-    if let (more @ 1.., bytes) = report.more_symbols {
-        let _ = writeln!(html, "<p class=\"soft\">{more} more take {} bytes.</p>", figure(bytes));
-    }
-    let runs = report.runs.iter().map(|run| {
-        let address = run.address.map_or("-".to_owned(), |address| format!("{address:#010x}"));
-        let (kind, inside) =
-            (run.kind.name().to_owned(), run.inside.clone().unwrap_or_else(|| "-".to_owned()));
+    let rows = report.symbols.iter().filter(|cost| cost.bytes > 0.0).map(|cost| {
         vec![
-            figure(run.bytes),
-            percent(run.percent),
-            format!("{:#x}", run.offset),
-            address,
-            grouped(run.size),
-            kind,
-            inside,
+            figure(cost.bytes),
+            percent(cost.percent),
+            grouped(cost.size),
+            sized(cost.base_size, cost.size),
+            moved(cost.moved_by),
+            cost.change.name().to_owned(),
+            cost.section.clone(),
+            cost.name.clone(),
         ]
     });
+    table("Functions and constants", &columns, rows)
+}
+
+fn runs(report: &Report) -> String {
     let columns = [
         ("bytes", true),
         ("%", true),
@@ -331,8 +320,23 @@ fn tables(report: &Report) -> String {
         ("mostly", false),
         ("inside", false),
     ];
-    html += &table("Costly stretches", &columns, runs);
-    let stamps = report.stamps.iter().map(|stamp| {
+    let rows = report.runs.iter().map(|run| {
+        vec![
+            figure(run.bytes),
+            percent(run.percent),
+            format!("{:#x}", run.offset),
+            run.address.map_or("-".to_owned(), |address| format!("{address:#010x}")),
+            grouped(run.size),
+            run.kind.name().to_owned(),
+            run.inside.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    });
+    table("Costly stretches", &columns, rows)
+}
+
+fn stamps(report: &Report) -> String {
+    let columns = [("bytes", true), ("offset", true), ("kind", false), ("value", false)];
+    let rows = report.stamps.iter().map(|stamp| {
         vec![
             figure(stamp.bytes),
             format!("{:#x}", stamp.offset),
@@ -340,12 +344,7 @@ fn tables(report: &Report) -> String {
             stamp.value.clone(),
         ]
     });
-    html += &table(
-        "Build stamps",
-        &[("bytes", true), ("offset", true), ("kind", false), ("value", false)],
-        stamps,
-    );
-    html
+    table("Build stamps", &columns, rows)
 }
 
 /// A table whose last column holds names of others.

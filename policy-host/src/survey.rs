@@ -123,34 +123,12 @@ impl Surveyor<'_> {
                 at_most("functions", self.functions, self.limits.functions as u64)?;
             }
             Payload::CodeSectionEntry(body) => self.function(&body)?,
-            Payload::MemorySection(section) => {
-                for memory in section {
-                    let memory = memory.map_err(invalid)?;
-                    let page = memory.page_size_log2.map_or(PAGE_BYTES, |log2| 1 << log2.min(16));
-                    let bytes = memory.initial.saturating_mul(page);
-                    at_most(
-                        "bytes of memory to begin with",
-                        bytes,
-                        self.limits.memory_bytes as u64,
-                    )?;
-                    self.here()?.cost.memories += 1;
-                }
-            }
+            Payload::MemorySection(section) => self.memories(section)?,
             Payload::GlobalSection(section) => {
                 self.globals = self.globals.saturating_add(section.count().into());
                 at_most("globals", self.globals, MAX_GLOBALS)?;
             }
-            Payload::TableSection(section) => {
-                for table in section {
-                    let elements = table.map_err(invalid)?.ty.initial;
-                    at_most(
-                        "elements of tables to begin with",
-                        elements,
-                        MAX_TABLE_ELEMENTS as u64,
-                    )?;
-                    self.here()?.cost.tables += 1;
-                }
-            }
+            Payload::TableSection(section) => self.tables(section)?,
             Payload::InstanceSection(section) => {
                 for instance in section {
                     if let Instance::Instantiate { module_index, .. } = instance.map_err(invalid)? {
@@ -187,6 +165,26 @@ impl Surveyor<'_> {
                 }
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn memories(&mut self, section: wasmparser::MemorySectionReader<'_>) -> Result<(), LoadError> {
+        for memory in section {
+            let memory = memory.map_err(invalid)?;
+            let page = memory.page_size_log2.map_or(PAGE_BYTES, |log2| 1 << log2.min(16));
+            let bytes = memory.initial.saturating_mul(page);
+            at_most("bytes of memory to begin with", bytes, self.limits.memory_bytes as u64)?;
+            self.here()?.cost.memories += 1;
+        }
+        Ok(())
+    }
+
+    fn tables(&mut self, section: wasmparser::TableSectionReader<'_>) -> Result<(), LoadError> {
+        for table in section {
+            let elements = table.map_err(invalid)?.ty.initial;
+            at_most("elements of tables to begin with", elements, MAX_TABLE_ELEMENTS as u64)?;
+            self.here()?.cost.tables += 1;
         }
         Ok(())
     }

@@ -158,9 +158,10 @@ impl Rollout {
     ///
     /// As of [`tick`](Self::tick).
     pub fn rehearse(&mut self, at_s: u64, policy: &dyn Policy) -> Result<Decided, Refusal> {
-        self.may_tick(at_s, &policy.digest())?;
+        let digest = policy.digest();
+        self.may_tick(at_s, &digest)?;
         let answers = answers(&self.snapshot(at_s), policy);
-        let asked = Asked { policy: policy.digest(), input: String::new(), answers };
+        let asked = Asked { policy: digest, input: String::new(), answers };
         let decided = self.decide(at_s, &asked);
         self.state.now_s = at_s;
         self.next += 1;
