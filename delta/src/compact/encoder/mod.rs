@@ -29,6 +29,7 @@ use super::map::Entry;
 use super::stream::{Machine, Segment};
 use crate::{EncodeError, Encoded, InPlace, Sizes};
 
+use anchors::Anchors;
 use costs::Costs;
 pub use effort::Effort;
 use images::Known;
@@ -244,6 +245,7 @@ impl<'a> Job<'a> {
 /// An encoding that can be improved.
 struct Trial<'a> {
     job: Job<'a>,
+    anchors: Anchors,
     map: Vec<Entry>,
     costs: Costs,
     /// The smallest payload so far, and the parse behind it.
@@ -254,15 +256,22 @@ struct Trial<'a> {
 impl<'a> Trial<'a> {
     /// Encodes after a parse that knows nothing of how addresses have moved; `None` if a stream cannot tell it.
     fn new(job: Job<'a>) -> Option<Self> {
-        let segments = parse::parse(&job, &[], &Costs::default(), parse::References::Lenient);
+        let anchors = Anchors::new(&job);
+        let lenient = parse::References::Lenient;
+        let segments = parse::parse(&job, &anchors, &[], &Costs::default(), lenient);
         let (map, best, costs) = code_best(&job, &segments)?;
-        Some(Self { job, map, costs, best, segments })
+        Some(Self { job, anchors, map, costs, best, segments })
     }
 
     /// Parses with what the last encoding has taught, and encodes again.
     fn improved(self) -> Self {
-        let segments =
-            parse::parse(&self.job, &self.map, &self.costs, parse::References::Predicted);
+        let segments = parse::parse(
+            &self.job,
+            &self.anchors,
+            &self.map,
+            &self.costs,
+            parse::References::Predicted,
+        );
         let Some((map, payload, costs)) = code_best(&self.job, &segments) else { return self };
         let is_better = payload.len() < self.best.len();
         let (best, segments) =
