@@ -152,8 +152,8 @@ impl<'a> Chains<'a> {
     pub(super) fn matches(
         &self,
         n: usize,
-        is_in_play: impl Fn(usize) -> bool,
-        mut found: impl FnMut(usize, usize),
+        is_in_play: impl Fn(u32) -> bool,
+        mut found: impl FnMut(u32, u32),
     ) {
         let Self { anchors, ends } = self;
         let goal = anchors.base_len + n;
@@ -164,10 +164,10 @@ impl<'a> Chains<'a> {
         let head = u64::from_le_bytes(anchors.head(goal));
         let left = (anchors.bytes.len() - goal).min(MAX_MATCH);
         for place in places.iter().rev().take(anchors.chain) {
-            let at = place.at as usize;
-            if is_in_play(at) {
+            if is_in_play(place.at) {
                 continue;
             }
+            let at = place.at as usize;
             let limit = if at < anchors.base_len { left.min(anchors.base_len - at) } else { left };
             let unlike = u64::from_le_bytes(place.head) ^ head;
             let len = if unlike == 0 {
@@ -177,7 +177,7 @@ impl<'a> Chains<'a> {
             };
             let len = len.min(limit);
             if len >= anchors.min_match {
-                found(len, at);
+                found(u32::try_from(len).unwrap_or(0), place.at);
             }
         }
     }

@@ -15,6 +15,7 @@ mod effort;
 mod images;
 mod ledger;
 mod map_builder;
+mod matches;
 mod parse;
 mod progress;
 mod rearrange;
@@ -282,8 +283,11 @@ impl<'a> Trial<'a> {
 
 /// The smallest payload that a map of any style leads to, with that map and what things cost.
 fn code_best(job: &Job<'_>, segments: &[Segment]) -> Option<(Vec<Entry>, Vec<u8>, Costs)> {
-    let coded = map_builder::STYLES.iter().filter_map(|style| {
-        let map = map_builder::build(job, segments, *style);
+    let mut maps =
+        map_builder::STYLES.map(|style| map_builder::build(job, segments, style)).to_vec();
+    // Where little refers to anything, styles agree.
+    maps.dedup();
+    let coded = maps.into_iter().filter_map(|map| {
         let (payload, costs) = code(job, segments, &map, None)?;
         Some((map, payload, costs))
     });

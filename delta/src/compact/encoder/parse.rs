@@ -18,6 +18,7 @@ use super::Job;
 use super::anchors::{Anchors, Chains};
 use super::costs::Costs;
 use super::effort;
+use super::matches::{Match, Matches};
 use super::side::SliceView;
 
 /// States that cost this many bits more than the best one are dropped.
@@ -116,20 +117,29 @@ pub(super) fn parse(
 }
 
 /// States of one target offset, of which no two share a diagonal.
-#[derive(Default)]
 struct Frontier {
     states: Vec<State>,
     /// By hash of a diagonal: which state has it.
     by_diagonal: Vec<u32>,
+    /// The slots of that which are taken.
+    taken: Vec<usize>,
+    /// The order of states, as numbers: cost, then index.
+    order: Vec<u64>,
 }
 
 impl Frontier {
     const SLOTS: usize = 1024;
 
+    fn new() -> Self {
+        let by_diagonal = vec![u32::MAX; Self::SLOTS];
+        Self { states: Vec::new(), by_diagonal, taken: Vec::new(), order: Vec::new() }
+    }
+
     fn clear(&mut self) {
         self.states.clear();
-        self.by_diagonal.clear();
-        self.by_diagonal.resize(Self::SLOTS, u32::MAX);
+        for slot in self.taken.drain(..) {
+            self.by_diagonal.get_mut(slot).into_iter().for_each(|index| *index = u32::MAX);
+        }
     }
 
     /// Takes in a state, unless a cheaper one has its diagonal.
@@ -140,6 +150,7 @@ impl Frontier {
             match self.states.get_mut(*index as usize) {
                 None => {
                     *index = u32::try_from(self.states.len()).unwrap_or(u32::MAX);
+                    self.taken.push(slot);
                     return self.states.push(state);
                 }
                 Some(known) if known.diagonal == state.diagonal => {
@@ -152,6 +163,27 @@ impl Frontier {
             }
         }
     }
+
+    /// The cheapest states, the cheapest one first, at most so many; among equals, those that were offered first come first.
+    fn cheapest(&mut self, most: usize, into: &mut Vec<State>) {
+        into.clear();
+        let costs = self.states.iter().map(|state| state.cost);
+        let Some(least) = costs.min_by(f32::total_cmp) else { return };
+        let kept = (0..).zip(&self.states).filter(|(_, state)| state.cost - least <= MAX_EXCESS);
+        self.order.clear();
+        self.order.extend(kept.map(|(index, state)| in_order(state.cost) << 32 | index));
+        self.order.sort_unstable();
+        let of = |key: &u64| usize::try_from(key & u64::from(u32::MAX)).unwrap_or(usize::MAX);
+        let kept = self.order.iter().take(most).filter_map(|key| self.states.get(of(key)));
+        // Costs count from the cheapest state on, so that they stay exact however long the image is.
+        into.extend(kept.map(|state| State { cost: state.cost - least, ..*state }));
+    }
+}
+
+/// A number below 2^32 that orders costs as [`f32::total_cmp`] does.
+fn in_order(cost: f32) -> u64 {
+    let bits = cost.to_bits();
+    u64::from(if cost.is_sign_negative() { !bits } else { bits | 1 << 31 })
 }
 
 fn hashed(diagonal: i32) -> usize {
@@ -191,9 +223,9 @@ impl Search<'_> {
         };
         let mut nodes = vec![Node { start: 0, diagonal: LITERAL, before: 0 }];
         let mut states = vec![start];
-        let mut next = Frontier::default();
+        let mut next = Frontier::new();
         let mut covered = Covered(vec![(LITERAL, 0); Covered::SLOTS]);
-        let (mut found, mut candidates) = (Vec::new(), Vec::new());
+        let (mut found, mut candidates) = (Matches::new(self.effort.best_matches), Vec::new());
         for n in 0..len {
             self.job.progress.advance();
             let best = states.first().copied().unwrap_or(start);
@@ -209,19 +241,14 @@ impl Search<'_> {
                 self.collect(&chains, &best, n, inverse, &mut covered, &mut found, &mut candidates);
                 self.jump(&states, n, inverse.get(n).copied().flatten(), &candidates, &mut next);
             }
-            // Stable: among equals, those that stay where they are come first (5 % smaller on some images).
-            next.states.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-            next.states.truncate(self.effort.beam);
-            // Costs count from the cheapest state on, so that they stay exact however long the image is.
-            let cheapest = next.states.first().map_or(0.0, |best| best.cost);
-            next.states.iter_mut().for_each(|state| state.cost -= cheapest);
-            for state in next.states.iter_mut().filter(|state| state.is_new) {
+            // Among equals, those that stay where they are come first (5 % smaller on some images).
+            next.cheapest(self.effort.beam, &mut states);
+            for state in states.iter_mut().filter(|state| state.is_new) {
                 let start = u32::try_from(n).unwrap_or(u32::MAX);
                 nodes.push(Node { start, diagonal: state.diagonal, before: state.node });
                 state.node = u32::try_from(nodes.len() - 1).unwrap_or(0);
                 state.is_new = false;
             }
-            core::mem::swap(&mut states, &mut next.states);
             if let Some(behind) = n.checked_sub(self.effort.min_match) {
                 chains.learn(behind);
             }
@@ -318,37 +345,28 @@ impl Search<'_> {
         n: usize,
         inverse: &[Option<u32>],
         covered: &mut Covered,
-        found: &mut Vec<(usize, usize)>,
+        found: &mut Matches,
         candidates: &mut Vec<i64>,
     ) {
         candidates.clear();
         let (here, n32) = (i64::try_from(n).unwrap_or(0), u32::try_from(n).unwrap_or(0));
-        let diagonal_of = |place: usize| {
-            let diagonal = here - i64::try_from(place).unwrap_or(0);
-            i32::try_from(diagonal).unwrap_or(LITERAL)
-        };
+        let diagonal_of = |place: u32| i32::try_from(here - i64::from(place)).unwrap_or(LITERAL);
         let gone = self.job.gone(n32);
-        let is_gone = |place: usize| u32::try_from(place).is_ok_and(|place| gone.has(place));
-        let is_known = |place: usize| is_gone(place) || covered.covers(diagonal_of(place), n32);
+        let is_known = |place: u32| gone.has(place) || covered.covers(diagonal_of(place), n32);
         found.clear();
-        chains.matches(n, is_known, |len, place| found.push((len, place)));
+        chains.matches(n, is_known, |len, place| {
+            let off = diagonal_of(place).abs_diff(best.last);
+            found.push(Match { len, off, place });
+        });
         // In the next one, more is gone.
         let sector_end = self
             .job
             .in_place
             .map_or(u32::MAX, |in_place| (n32 + 1).next_multiple_of(in_place.sector_bytes()));
-        let off = |place: usize| diagonal_of(place).abs_diff(best.last);
-        found.sort_unstable_by(|a, b| {
-            b.0.cmp(&a.0).then(off(a.1).cmp(&off(b.1))).then(a.1.cmp(&b.1))
-        });
-        let nearest = found
-            .iter()
-            .min_by_key(|(_, place)| off(*place))
-            .filter(|(_, place)| off(*place) < 4096);
-        for (len, place) in found.iter().take(self.effort.best_matches).chain(nearest) {
-            let end = n32.saturating_add(u32::try_from(*len).unwrap_or(0)).min(sector_end);
-            covered.note(diagonal_of(*place), end);
-            candidates.push(i64::try_from(*place).unwrap_or(0));
+        for Match { len, place, .. } in found.best() {
+            let end = n32.saturating_add(len).min(sector_end);
+            covered.note(diagonal_of(place), end);
+            candidates.push(place.into());
         }
         if let Some(Some(old)) = inverse.get(n) {
             candidates.push((*old).into());
@@ -413,9 +431,17 @@ impl Search<'_> {
                 };
                 [known, map].into_iter().flatten().fold(far, f32::min)
             };
-            let ways = jumpers.iter().filter(|state| state.diagonal != diagonal);
-            let ways = ways.map(|state| State { cost: state.cost + cost_from(state), ..*state });
-            let Some(from) = ways.min_by(|a, b| a.cost.total_cmp(&b.cost)) else { continue };
+            let mut from: Option<(f32, &State)> = None;
+            for state in jumpers.iter().filter(|state| state.diagonal != diagonal) {
+                // A jump costs something.
+                if from.is_none_or(|(least, _)| state.cost < least) {
+                    let cost = state.cost + cost_from(state);
+                    if from.is_none_or(|(least, _)| cost < least) {
+                        from = Some((cost, state));
+                    }
+                }
+            }
+            let Some((cost, from)) = from else { continue };
             let Some((byte, history)) = self.step(diagonal, from.history, n) else { continue };
             let mut recent = from.recent;
             if *place < self.base_size {
@@ -423,7 +449,7 @@ impl Search<'_> {
             }
             next.offer(State {
                 diagonal,
-                cost: from.cost + byte,
+                cost: cost + byte,
                 node: from.node,
                 is_new: true,
                 history,
