@@ -269,6 +269,11 @@ impl Search<'_> {
         }
     }
 
+    /// Where what is written ends, in the space of base and target.
+    fn written(&self, n: u32) -> u32 {
+        self.predictor.base_size + n
+    }
+
     /// What stands at a place while the byte at `n` is made, unless it is gone or has not come yet.
     fn source_at(&self, place: i64, n: u32) -> Option<Source> {
         let place = u32::try_from(place).ok()?;
@@ -279,8 +284,12 @@ impl Search<'_> {
     /// Cost of the byte at `n` along a diagonal, and the history behind it; `None` if nothing is there.
     fn step(&self, diagonal: i32, history: u32, n: usize) -> Option<(f32, u32)> {
         let n32 = u32::try_from(n).ok()?;
-        let source = self.source_at(i64::from(n32) - i64::from(diagonal), n32)?;
-        let predicted = self.predict(source, n32);
+        let place = u32::try_from(i64::from(n32) - i64::from(diagonal)).ok()?;
+        let predicted = match self.job.units.plain(place) {
+            Some(_) if place >= self.written(n32) => return None,
+            Some(raw) => Predicted::plain(raw),
+            None => self.predict(self.source_at(place.into(), n32)?, n32),
+        };
         let (byte, odd) = (self.job.target.get(n).copied()?, n & 1 == 1);
         let is_reference = predicted.kind != KIND_PLAIN;
         let expected =
