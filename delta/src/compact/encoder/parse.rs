@@ -269,11 +269,6 @@ impl Search<'_> {
         }
     }
 
-    /// Where what is written ends, in the space of base and target.
-    fn written(&self, n: u32) -> u32 {
-        self.predictor.base_size + n
-    }
-
     /// What stands at a place while the byte at `n` is made, unless it is gone or has not come yet.
     fn source_at(&self, place: i64, n: u32) -> Option<Source> {
         let place = u32::try_from(place).ok()?;
@@ -285,22 +280,32 @@ impl Search<'_> {
     fn step(&self, diagonal: i32, history: u32, n: usize) -> Option<(f32, u32)> {
         let n32 = u32::try_from(n).ok()?;
         let place = u32::try_from(i64::from(n32) - i64::from(diagonal)).ok()?;
-        let predicted = match self.job.units.plain(place) {
-            Some(_) if place >= self.written(n32) => return None,
-            Some(raw) => Predicted::plain(raw),
-            None => self.predict(self.source_at(place.into(), n32)?, n32),
-        };
-        let (byte, odd) = (self.job.target.get(n).copied()?, n & 1 == 1);
-        let is_reference = predicted.kind != KIND_PLAIN;
-        let expected =
-            if self.references == References::Lenient { predicted.raw } else { predicted.byte };
+        let byte = self.job.target.get(n).copied()?;
+        match self.job.units.plain(place) {
+            Some(_) if place >= self.predictor.base_size + n32 => None,
+            Some(raw) => Some(self.byte_step(Predicted::plain(raw), history, byte, n)),
+            None => self.unit_step(place, history, byte, n32),
+        }
+    }
+
+    /// [`Self::step`] where more than the byte at a place may have to be looked at.
+    #[inline(never)]
+    fn unit_step(&self, place: u32, history: u32, byte: u8, n: u32) -> Option<(f32, u32)> {
+        let predicted = self.predict(self.source_at(place.into(), n)?, n);
+        Some(self.byte_step(predicted, history, byte, n as usize))
+    }
+
+    fn byte_step(&self, predicted: Predicted, history: u32, byte: u8, n: usize) -> (f32, u32) {
+        let (kind, odd) = (predicted.kind, n & 1 == 1);
+        let is_lenient = self.references == References::Lenient;
+        let expected = if is_lenient { predicted.raw } else { predicted.byte };
         if expected == byte {
-            return Some((self.costs.hit(predicted.kind, odd, history), history << 1));
+            (self.costs.hit(kind, odd, history), history << 1)
+        } else if is_lenient && kind != KIND_PLAIN {
+            (LENIENT_MISS, history << 1)
+        } else {
+            (self.costs.substitution(kind, odd, history), history << 1 | 1)
         }
-        if self.references == References::Lenient && is_reference {
-            return Some((LENIENT_MISS, history << 1));
-        }
-        Some((self.costs.substitution(predicted.kind, odd, history), history << 1 | 1))
     }
 
     /// Every state codes its next byte; the best one of all also as a literal.
@@ -313,19 +318,23 @@ impl Search<'_> {
                 break;
             }
             let is_literal = state.diagonal == LITERAL;
-            let cost = if is_literal {
-                state.cost + self.costs.literal
-            } else {
-                let at_end = self.is_over(state, n);
-                if !at_end
-                    && let Some((cost, history)) = self.step(state.diagonal, state.history, n)
-                {
-                    next.offer(State { cost: state.cost + cost, history, ..*state });
-                }
-                let leave = if at_end { 0.0 } else { self.leave(odd, state.history) };
-                state.cost + leave + self.costs.literal_start + self.costs.literal
-            };
-            if literal.is_none_or(|best| cost < best.cost) {
+            let at_end = !is_literal && self.is_over(state, n);
+            if !is_literal
+                && !at_end
+                && let Some((cost, history)) = self.step(state.diagonal, state.history, n)
+            {
+                next.offer(State { cost: state.cost + cost, history, ..*state });
+            }
+            let start = if is_literal { 0.0 } else { self.costs.literal_start };
+            let cost_after = |leave: f32| state.cost + leave + start + self.costs.literal;
+            let is_cheaper = |cost: f32| literal.is_none_or(|best| cost < best.cost);
+            // What it takes to leave is looked up where it may matter: for few.
+            if !is_cheaper(cost_after(0.0)) {
+                continue;
+            }
+            let stays = is_literal || at_end;
+            let cost = cost_after(if stays { 0.0 } else { self.leave(odd, state.history) });
+            if is_cheaper(cost) {
                 literal = Some(State { diagonal: LITERAL, cost, is_new: !is_literal, ..*state });
             }
         }
