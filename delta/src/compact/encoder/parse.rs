@@ -280,8 +280,20 @@ impl Search<'_> {
     fn step(&self, diagonal: i32, history: u32, n: usize) -> Option<(f32, u32)> {
         let n32 = u32::try_from(n).ok()?;
         let place = u32::try_from(i64::from(n32) - i64::from(diagonal)).ok()?;
+        self.step_from(place, self.job.units.plain(place), history, n)
+    }
+
+    /// [`Self::step`] from a place of which it is known whether it is a plain byte.
+    fn step_from(
+        &self,
+        place: u32,
+        plain: Option<u8>,
+        history: u32,
+        n: usize,
+    ) -> Option<(f32, u32)> {
+        let n32 = u32::try_from(n).ok()?;
         let byte = self.job.target.get(n).copied()?;
-        match self.job.units.plain(place) {
+        match plain {
             Some(_) if place >= self.predictor.base_size + n32 => None,
             Some(raw) => Some(self.byte_step(Predicted::plain(raw), history, byte, n)),
             None => self.unit_step(place, history, byte, n32),
@@ -433,7 +445,10 @@ impl Search<'_> {
             State { cost: state.cost + leave, ..*state }
         };
         let jumpers: Vec<State> = jumpers.map(with_leave).collect();
-        for place in candidates {
+        // All at once: the places are far apart, and each would be waited for by itself.
+        let plain = |place: &i64| self.job.units.plain(u32::try_from(*place).ok()?);
+        let plain: Vec<Option<u8>> = candidates.iter().map(plain).collect();
+        for (place, plain) in candidates.iter().zip(plain) {
             let Ok(diagonal) = i32::try_from(here - place) else { continue };
             let to_map = by_map.is_some_and(|old| i64::from(old) == *place);
             let cost_from = |state: &State| {
@@ -460,7 +475,9 @@ impl Search<'_> {
                 }
             }
             let Some((cost, from)) = from else { continue };
-            let Some((byte, history)) = self.step(diagonal, from.history, n) else { continue };
+            let Ok(source) = u32::try_from(*place) else { continue };
+            let step = self.step_from(source, plain, from.history, n);
+            let Some((byte, history)) = step else { continue };
             let mut recent = from.recent;
             if *place < self.base_size {
                 move_to_front(&mut recent, diagonal);
