@@ -142,9 +142,10 @@ impl<'a> Chains<'a> {
     }
 
     /// Whether four bytes at a place equal those at target offset `n`.
-    pub(super) fn agrees(&self, place: usize, n: usize) -> bool {
+    pub(super) fn agrees(&self, place: u32, n: usize) -> bool {
         let at = |place: usize| self.anchors.bytes.get(place..place + 4);
-        at(place).is_some() && at(place) == at(self.anchors.base_len + n)
+        let place = at(place as usize);
+        place.is_some() && place == at(self.anchors.base_len + n)
     }
 
     /// Tells the lengths and places of matches for target offset `n`, the last places first, but for places of which

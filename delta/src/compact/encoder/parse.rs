@@ -208,6 +208,13 @@ impl Covered {
     }
 }
 
+/// What is known of matches, and room for those at hand.
+struct Scratch {
+    covered: Covered,
+    found: Matches,
+    candidates: Vec<u32>,
+}
+
 impl Search<'_> {
     fn run(&self, anchors: &Anchors, inverse: &[Option<u32>]) -> Vec<Segment> {
         let len = self.job.target.len();
@@ -224,8 +231,11 @@ impl Search<'_> {
         let mut nodes = vec![Node { start: 0, diagonal: LITERAL, before: 0 }];
         let mut states = vec![start];
         let mut next = Frontier::new();
-        let mut covered = Covered(vec![(LITERAL, 0); Covered::SLOTS]);
-        let (mut found, mut candidates) = (Matches::new(self.effort.best_matches), Vec::new());
+        let mut scratch = Scratch {
+            covered: Covered(vec![(LITERAL, 0); Covered::SLOTS]),
+            found: Matches::new(self.effort.best_matches),
+            candidates: Vec::new(),
+        };
         for n in 0..len {
             self.job.progress.advance();
             let best = states.first().copied().unwrap_or(start);
@@ -238,8 +248,9 @@ impl Search<'_> {
             next.clear();
             self.go_on(&states, n, if calm { MAX_EXCESS_CALM } else { MAX_EXCESS }, &mut next);
             if !calm {
-                self.collect(&chains, &best, n, inverse, &mut covered, &mut found, &mut candidates);
-                self.jump(&states, n, inverse.get(n).copied().flatten(), &candidates, &mut next);
+                let by_map = inverse.get(n).copied().flatten();
+                self.collect(&chains, &best, n, by_map, &mut scratch);
+                self.jump(&states, n, by_map, &scratch.candidates, &mut next);
             }
             // Among equals, those that stay where they are come first (5 % smaller on some images).
             next.cheapest(self.effort.beam, &mut states);
@@ -367,24 +378,21 @@ impl Search<'_> {
     }
 
     /// Places that the byte at `n` may be copied from.
-    #[allow(clippy::too_many_arguments, reason = "scratch buffers of the caller")]
     fn collect(
         &self,
         chains: &Chains<'_>,
         best: &State,
         n: usize,
-        inverse: &[Option<u32>],
-        covered: &mut Covered,
-        found: &mut Matches,
-        candidates: &mut Vec<i64>,
+        by_map: Option<u32>,
+        Scratch { covered, found, candidates }: &mut Scratch,
     ) {
         candidates.clear();
         let (here, n32) = (i64::try_from(n).unwrap_or(0), u32::try_from(n).unwrap_or(0));
         let diagonal_of = |place: u32| i32::try_from(here - i64::from(place)).unwrap_or(LITERAL);
         let gone = self.job.gone(n32);
-        let is_known = |place: u32| gone.has(place) || covered.covers(diagonal_of(place), n32);
+        let is_in_play = |place: u32| gone.has(place) || covered.covers(diagonal_of(place), n32);
         found.clear();
-        chains.matches(n, is_known, |len, place| {
+        chains.matches(n, is_in_play, |len, place| {
             let off = diagonal_of(place).abs_diff(best.last);
             found.push(Match { len, off, place });
         });
@@ -396,28 +404,33 @@ impl Search<'_> {
         for Match { len, place, .. } in found.best() {
             let end = n32.saturating_add(len).min(sector_end);
             covered.note(diagonal_of(place), end);
-            candidates.push(place.into());
+            candidates.push(place);
         }
-        if let Some(Some(old)) = inverse.get(n) {
-            candidates.push((*old).into());
-        }
-        for near in (-24..=24).step_by(2).filter(|near| *near != 0) {
-            let place = here - i64::from(best.last) + near;
-            if place >= 0
-                && place + 4 <= self.base_size
-                && usize::try_from(place).is_ok_and(|place| chains.agrees(place, n))
-            {
-                candidates.push(place);
-            }
-        }
-        for diagonal in best.recent {
-            let place = here - i64::from(diagonal);
-            if place >= 0 && place < self.base_size + here {
-                candidates.push(place);
-            }
-        }
+        candidates.extend(by_map);
+        let near = (-24..=24).step_by(2).filter(|near| *near != 0);
+        let near = near.map(|near| here - i64::from(best.last) + near);
+        let near = near.filter(|place| place + 4 <= self.base_size);
+        let near = near.filter_map(|place| u32::try_from(place).ok());
+        candidates.extend(near.filter(|place| chains.agrees(*place, n)));
+        let again = best.recent.map(|diagonal| here - i64::from(diagonal)).into_iter();
+        let again = again.filter(|place| *place < self.base_size + here);
+        candidates.extend(again.filter_map(|place| u32::try_from(place).ok()));
         candidates.sort_unstable();
         candidates.dedup();
+    }
+
+    /// The cheapest states, after they have left what they copy.
+    fn jumpers(&self, states: &[State], n: usize) -> Vec<State> {
+        let best_cost = states.first().map_or(0.0, |best| best.cost);
+        let jumpers = states.iter().take(JUMPERS);
+        let jumpers = jumpers.filter(|state| state.cost <= best_cost + MAX_EXCESS);
+        let with_leave = |state: &State| {
+            let is_over =
+                state.diagonal == LITERAL || self.job.in_place.is_some() && self.is_over(state, n);
+            let leave = if is_over { 0.0 } else { self.leave(n & 1 == 1, state.history) };
+            State { cost: state.cost + leave, ..*state }
+        };
+        jumpers.map(with_leave).collect()
     }
 
     /// The cheapest states jump to each candidate.
@@ -426,72 +439,74 @@ impl Search<'_> {
         states: &[State],
         n: usize,
         by_map: Option<u32>,
-        candidates: &[i64],
+        candidates: &[u32],
         next: &mut Frontier,
     ) {
-        let here = i64::try_from(n).unwrap_or(0);
-        let odd = n & 1 == 1;
-        let best_cost = states.first().map_or(0.0, |best| best.cost);
-        let jumpers = states.iter().take(JUMPERS);
-        let jumpers = jumpers.filter(|state| state.cost <= best_cost + MAX_EXCESS);
-        let with_leave = |state: &State| {
-            let leave = if state.diagonal == LITERAL
-                || self.job.in_place.is_some() && self.is_over(state, n)
-            {
-                0.0
-            } else {
-                self.leave(odd, state.history)
-            };
-            State { cost: state.cost + leave, ..*state }
-        };
-        let jumpers: Vec<State> = jumpers.map(with_leave).collect();
+        let jumpers = self.jumpers(states, n);
         // All at once: the places are far apart, and each would be waited for by itself.
-        let plain = |place: &i64| self.job.units.plain(u32::try_from(*place).ok()?);
-        let plain: Vec<Option<u8>> = candidates.iter().map(plain).collect();
-        for (place, plain) in candidates.iter().zip(plain) {
-            let Ok(diagonal) = i32::try_from(here - place) else { continue };
-            let to_map = by_map.is_some_and(|old| i64::from(old) == *place);
-            let cost_from = |state: &State| {
-                let after_literal = state.diagonal == LITERAL;
-                let cost = |kind, distance| self.costs.jump(after_literal, kind, distance);
-                let known = (0..).zip(state.recent).find(|(_, recent)| *recent == diagonal);
-                let known = known.map(|(index, _)| cost(JUMP_BACK + index, 0));
-                let map = to_map.then(|| cost(JUMP_BY_MAP, 0));
-                let far = if *place < self.base_size {
-                    cost(JUMP_IN_BASE, i64::from(state.last) - i64::from(diagonal))
-                } else {
-                    cost(JUMP_IN_TARGET, here + self.base_size - 1 - place)
-                };
-                [known, map].into_iter().flatten().fold(far, f32::min)
+        let plain = candidates.iter().map(|place| self.job.units.plain(*place));
+        let plain: Vec<Option<u8>> = plain.collect();
+        for (place, plain) in candidates.iter().copied().zip(plain) {
+            let jump = Jump { place, by_map: by_map == Some(place), n };
+            let Some((from, cost)) = self.jump_from(&jumpers, jump) else { continue };
+            let Some((byte, history)) = self.step_from(place, plain, from.history, n) else {
+                continue;
             };
-            let mut from: Option<(f32, &State)> = None;
-            for state in jumpers.iter().filter(|state| state.diagonal != diagonal) {
-                // A jump costs something.
-                if from.is_none_or(|(least, _)| state.cost < least) {
-                    let cost = state.cost + cost_from(state);
-                    if from.is_none_or(|(least, _)| cost < least) {
-                        from = Some((cost, state));
-                    }
+            let mut jumped = State { cost: cost + byte, is_new: true, history, ..*from };
+            jumped.diagonal = jump.diagonal();
+            if i64::from(place) < self.base_size {
+                move_to_front(&mut jumped.recent, jumped.diagonal);
+                jumped.last = jumped.diagonal;
+            }
+            next.offer(jumped);
+        }
+    }
+
+    /// The state that a jump is cheapest from, and what it costs in all until the first byte.
+    fn jump_from<'a>(&self, jumpers: &'a [State], jump: Jump) -> Option<(&'a State, f32)> {
+        let mut best: Option<(&State, f32)> = None;
+        for state in jumpers.iter().filter(|state| state.diagonal != jump.diagonal()) {
+            let is_cheaper = |cost: f32| best.is_none_or(|(_, least)| cost < least);
+            // The jump itself takes something too.
+            if is_cheaper(state.cost) {
+                let cost = state.cost + self.jump_cost(state, jump);
+                if is_cheaper(cost) {
+                    best = Some((state, cost));
                 }
             }
-            let Some((cost, from)) = from else { continue };
-            let Ok(source) = u32::try_from(*place) else { continue };
-            let step = self.step_from(source, plain, from.history, n);
-            let Some((byte, history)) = step else { continue };
-            let mut recent = from.recent;
-            if *place < self.base_size {
-                move_to_front(&mut recent, diagonal);
-            }
-            next.offer(State {
-                diagonal,
-                cost: cost + byte,
-                node: from.node,
-                is_new: true,
-                history,
-                recent,
-                last: if *place < self.base_size { diagonal } else { from.last },
-            });
         }
+        best
+    }
+
+    fn jump_cost(&self, state: &State, Jump { place, by_map, n }: Jump) -> f32 {
+        let (place, here) = (i64::from(place), i64::try_from(n).unwrap_or(0));
+        let diagonal = here - place;
+        let after_literal = state.diagonal == LITERAL;
+        let cost = |kind, distance| self.costs.jump(after_literal, kind, distance);
+        let known = (0..).zip(state.recent).find(|(_, recent)| i64::from(*recent) == diagonal);
+        let known = known.map(|(index, _)| cost(JUMP_BACK + index, 0));
+        let map = by_map.then(|| cost(JUMP_BY_MAP, 0));
+        let far = if place < self.base_size {
+            cost(JUMP_IN_BASE, i64::from(state.last) - diagonal)
+        } else {
+            cost(JUMP_IN_TARGET, here + self.base_size - 1 - place)
+        };
+        [known, map].into_iter().flatten().fold(far, f32::min)
+    }
+}
+
+/// A way to make the byte at `n`: from a place in the space of base and target, which may be the one that the map gives.
+#[derive(Clone, Copy, Debug)]
+struct Jump {
+    place: u32,
+    by_map: bool,
+    n: usize,
+}
+
+impl Jump {
+    fn diagonal(self) -> i32 {
+        let diagonal = i64::try_from(self.n).unwrap_or(0) - i64::from(self.place);
+        i32::try_from(diagonal).unwrap_or(LITERAL)
     }
 }
 
