@@ -165,18 +165,15 @@ impl<'a> Chains<'a> {
         let head = u64::from_le_bytes(anchors.head(goal));
         let left = (anchors.bytes.len() - goal).min(MAX_MATCH);
         for place in places.iter().rev().take(anchors.chain) {
-            if is_in_play(place.at) {
+            let unlike = u64::from_le_bytes(place.head) ^ head;
+            let alike = unlike.trailing_zeros() as usize / 8;
+            if alike < anchors.min_match || is_in_play(place.at) {
                 continue;
             }
             let at = place.at as usize;
             let limit = if at < anchors.base_len { left.min(anchors.base_len - at) } else { left };
-            let unlike = u64::from_le_bytes(place.head) ^ head;
-            let len = if unlike == 0 {
-                HEAD + anchors.match_len(at + HEAD, goal + HEAD, limit.saturating_sub(HEAD))
-            } else {
-                unlike.trailing_zeros() as usize / 8
-            };
-            let len = len.min(limit);
+            let more = || anchors.match_len(at + HEAD, goal + HEAD, limit.saturating_sub(HEAD));
+            let len = if alike == HEAD { HEAD + more() } else { alike }.min(limit);
             if len >= anchors.min_match {
                 found(u32::try_from(len).unwrap_or(0), place.at);
             }
