@@ -194,3 +194,60 @@ fn project(image: &[u8], cells: &[Cell]) -> Vec<u8> {
     }
     projected
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::progress::Progress;
+    use super::super::{CodeHint, Options};
+    use super::*;
+    use crate::compact::class::Class;
+
+    /// Bytes of which many stand in many places.
+    fn image(len: usize, mut state: u32) -> Vec<u8> {
+        let mut byte = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let [.., high] = (state & state << 3 & 0x8300_0000).to_le_bytes();
+            high
+        };
+        (0..len).map(|_| byte()).collect()
+    }
+
+    #[test]
+    fn matches_are_those_of_the_last_places_with_the_same_hash() {
+        let (base, mut target) = (image(3000, 1), image(1500, 2));
+        target.extend(&base[700..1400]);
+        target.extend(&target.clone()[200..800]);
+        let options = Options { code: CodeHint::Unknown, ..Options::default() };
+        let progress = Progress::new(1, &|_| {});
+        let job = Job::new(&base, &target, Class::ALL[0], &options, None, None, &progress);
+        let anchors = Anchors::new(&job);
+        let mut chains = Chains::new(&anchors);
+        let all = [&base[..], &target].concat();
+        let min_match = anchors.min_match;
+        let len_at = |at: usize, goal: usize| {
+            let limit = if at < base.len() { base.len() - at } else { all.len() };
+            let same = all[at..].iter().zip(&all[goal..]).take_while(|(a, b)| a == b);
+            same.count().min(limit).min(MAX_MATCH)
+        };
+        let is_in_play = |place: usize| place % 7 == 3;
+        for n in 0..target.len() {
+            let goal = base.len() + n;
+            let known =
+                (0..base.len() - min_match).chain(base.len()..goal.max(min_match) - min_match);
+            let known: Vec<usize> = known.collect();
+            let key = anchors.key(goal);
+            let alike = known.iter().rev().filter(|at| key.is_some() && anchors.key(**at) == key);
+            let last = alike.take(anchors.chain).filter(|at| !is_in_play(**at));
+            let expected = last.map(|at| (len_at(*at, goal), *at));
+            let expected: Vec<(usize, usize)> =
+                expected.filter(|(len, _)| *len >= min_match).collect();
+            let mut found = Vec::new();
+            let in_play = |place: u32| is_in_play(place as usize);
+            chains.matches(n, in_play, |len, at| found.push((len as usize, at as usize)));
+            assert_eq!(found, expected, "{n}");
+            if let Some(behind) = n.checked_sub(min_match) {
+                chains.learn(behind);
+            }
+        }
+    }
+}

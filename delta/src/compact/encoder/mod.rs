@@ -5,13 +5,14 @@
 //! parse (lenient) -> address map -> encode, measuring costs -> parse (with map and costs) -> address map -> encode …
 //! ```
 //!
-//! The smallest of the encodings wins. Memory: some 30 bytes for each byte of either image, and 12 for each start of a copy
+//! The smallest of the encodings wins. Memory: some 40 bytes for each byte of either image, and 12 for each start of a copy
 //! that survives at some target byte: few where little has changed, at most as many as states are kept.
 
 mod anchors;
 mod assign;
 mod costs;
 mod effort;
+mod frontier;
 mod images;
 mod ledger;
 mod map_builder;

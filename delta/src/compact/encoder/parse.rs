@@ -18,6 +18,7 @@ use super::Job;
 use super::anchors::{Anchors, Chains};
 use super::costs::Costs;
 use super::effort;
+use super::frontier::{Frontier, LITERAL, State, hashed};
 use super::matches::{Match, Matches};
 use super::side::SliceView;
 
@@ -40,22 +41,6 @@ pub(super) enum References {
     Lenient,
     /// As the machine will predict them.
     Predicted,
-}
-
-const LITERAL: i32 = i32::MIN;
-
-#[derive(Clone, Copy, Debug)]
-struct State {
-    /// Target offset minus place, or [`LITERAL`].
-    diagonal: i32,
-    cost: f32,
-    /// Where this copy or literal began, or, as long as it is new, what was in front of it.
-    node: u32,
-    is_new: bool,
-    history: u32,
-    recent: [i32; DIAGONALS],
-    /// The diagonal of the last copy from the base.
-    last: i32,
 }
 
 /// The start of a copy or a literal.
@@ -114,80 +99,6 @@ pub(super) fn parse(
         Search { job, costs, predictor, view, references, base_size, effort: job.effort.search() };
     let segments = search.run(anchors, &inverse);
     if job.in_halfwords() { even_starts(segments, sizes.base) } else { segments }
-}
-
-/// States of one target offset, of which no two share a diagonal.
-struct Frontier {
-    states: Vec<State>,
-    /// By hash of a diagonal: which state has it.
-    by_diagonal: Vec<u32>,
-    /// The slots of that which are taken.
-    taken: Vec<usize>,
-    /// The order of states, as numbers: cost, then index.
-    order: Vec<u64>,
-}
-
-impl Frontier {
-    const SLOTS: usize = 1024;
-
-    fn new() -> Self {
-        let by_diagonal = vec![u32::MAX; Self::SLOTS];
-        Self { states: Vec::new(), by_diagonal, taken: Vec::new(), order: Vec::new() }
-    }
-
-    fn clear(&mut self) {
-        self.states.clear();
-        for slot in self.taken.drain(..) {
-            self.by_diagonal.get_mut(slot).into_iter().for_each(|index| *index = u32::MAX);
-        }
-    }
-
-    /// Takes in a state, unless a cheaper one has its diagonal.
-    fn offer(&mut self, state: State) {
-        let mut slot = hashed(state.diagonal) % Self::SLOTS;
-        loop {
-            let Some(index) = self.by_diagonal.get_mut(slot) else { return };
-            match self.states.get_mut(*index as usize) {
-                None => {
-                    *index = u32::try_from(self.states.len()).unwrap_or(u32::MAX);
-                    self.taken.push(slot);
-                    return self.states.push(state);
-                }
-                Some(known) if known.diagonal == state.diagonal => {
-                    if known.cost > state.cost {
-                        *known = state;
-                    }
-                    return;
-                }
-                Some(_) => slot = (slot + 1) % Self::SLOTS,
-            }
-        }
-    }
-
-    /// The cheapest states, the cheapest one first, at most so many; among equals, those that were offered first come first.
-    fn cheapest(&mut self, most: usize, into: &mut Vec<State>) {
-        into.clear();
-        let costs = self.states.iter().map(|state| state.cost);
-        let Some(least) = costs.min_by(f32::total_cmp) else { return };
-        let kept = (0..).zip(&self.states).filter(|(_, state)| state.cost - least <= MAX_EXCESS);
-        self.order.clear();
-        self.order.extend(kept.map(|(index, state)| in_order(state.cost) << 32 | index));
-        self.order.sort_unstable();
-        let of = |key: &u64| usize::try_from(key & u64::from(u32::MAX)).unwrap_or(usize::MAX);
-        let kept = self.order.iter().take(most).filter_map(|key| self.states.get(of(key)));
-        // Costs count from the cheapest state on, so that they stay exact however long the image is.
-        into.extend(kept.map(|state| State { cost: state.cost - least, ..*state }));
-    }
-}
-
-/// A number below 2^32 that orders costs as [`f32::total_cmp`] does.
-fn in_order(cost: f32) -> u64 {
-    let bits = cost.to_bits();
-    u64::from(if cost.is_sign_negative() { !bits } else { bits | 1 << 31 })
-}
-
-fn hashed(diagonal: i32) -> usize {
-    (diagonal.cast_unsigned().wrapping_mul(0x9e37_79b1) >> 16) as usize
 }
 
 /// Matches that are in play: how far each diagonal is known to match. Forgets some.
@@ -253,7 +164,7 @@ impl Search<'_> {
                 self.jump(&states, n, by_map, &scratch.candidates, &mut next);
             }
             // Among equals, those that stay where they are come first (5 % smaller on some images).
-            next.cheapest(self.effort.beam, &mut states);
+            next.cheapest(self.effort.beam, MAX_EXCESS, &mut states);
             for state in states.iter_mut().filter(|state| state.is_new) {
                 let start = u32::try_from(n).unwrap_or(u32::MAX);
                 nodes.push(Node { start, diagonal: state.diagonal, before: state.node });
