@@ -144,12 +144,18 @@ impl Tally {
             };
             mean.smoothed(prior, 3.0)
         });
+        let miss = smooth(&self.miss, &MISS, 5.0, 3.0);
+        let stay = self.stay.smoothed(0.4, 5.0);
+        let bytes = self.substitute.iter().map(|mean| mean.smoothed(5.5, 8.0));
+        let by_history = miss.chunks(HISTORIES).zip(bytes);
+        let substitution = by_history
+            .flat_map(|(misses, byte)| misses.iter().map(move |miss| miss + stay + byte))
+            .collect();
         Costs {
             hit: smooth(&self.hit, &HIT, 20.0, 8.0),
-            miss: smooth(&self.miss, &MISS, 5.0, 3.0),
-            substitute: self.substitute.iter().map(|mean| mean.smoothed(5.5, 8.0)).collect(),
+            miss,
+            substitution,
             leave: self.leave.smoothed(1.5, 5.0),
-            stay: self.stay.smoothed(0.4, 5.0),
             literal: self.literal.smoothed(6.0, 50.0),
             literal_start: self.literal_start.smoothed(8.0, 5.0),
             jump: jump.collect(),
@@ -162,9 +168,9 @@ impl Tally {
 pub(super) struct Costs {
     hit: Vec<f32>,
     miss: Vec<f32>,
-    substitute: Vec<f32>,
+    /// A miss and the byte that is there instead.
+    substitution: Vec<f32>,
     pub(super) leave: f32,
-    stay: f32,
     pub(super) literal: f32,
     pub(super) literal_start: f32,
     jump: Vec<f32>,
@@ -179,18 +185,22 @@ impl Default for Costs {
 
 impl Costs {
     pub(super) fn hit(&self, kind: u8, odd: bool, history: u32) -> f32 {
-        self.hit.get(place(kind, odd) * HISTORIES + history_class(history)).copied().unwrap_or(0.0)
+        Self::of(&self.hit, kind, odd, history)
     }
 
     /// A miss alone, before what follows it.
     pub(super) fn miss(&self, kind: u8, odd: bool, history: u32) -> f32 {
-        self.miss.get(place(kind, odd) * HISTORIES + history_class(history)).copied().unwrap_or(0.0)
+        Self::of(&self.miss, kind, odd, history)
     }
 
     /// A miss and the byte that is there instead.
     pub(super) fn substitution(&self, kind: u8, odd: bool, history: u32) -> f32 {
-        let byte = self.substitute.get(place(kind, odd)).copied().unwrap_or(0.0);
-        self.miss(kind, odd, history) + self.stay + byte
+        Self::of(&self.substitution, kind, odd, history)
+    }
+
+    fn of(costs: &[f32], kind: u8, odd: bool, history: u32) -> f32 {
+        let place = place(kind, odd) * HISTORIES + history_class(history);
+        costs.get(place).copied().unwrap_or(0.0)
     }
 
     pub(super) fn jump(&self, after_literal: bool, kind: u32, distance: i64) -> f32 {

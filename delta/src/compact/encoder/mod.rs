@@ -5,16 +5,18 @@
 //! parse (lenient) -> address map -> encode, measuring costs -> parse (with map and costs) -> address map -> encode …
 //! ```
 //!
-//! The smallest of the encodings wins. Memory: some 30 bytes for each byte of either image, and 12 for each start of a copy
+//! The smallest of the encodings wins. Memory: some 40 bytes for each byte of either image, and 12 for each start of a copy
 //! that survives at some target byte: few where little has changed, at most as many as states are kept.
 
 mod anchors;
 mod assign;
 mod costs;
 mod effort;
+mod frontier;
 mod images;
 mod ledger;
 mod map_builder;
+mod matches;
 mod parse;
 mod progress;
 mod rearrange;
@@ -29,6 +31,7 @@ use super::map::Entry;
 use super::stream::{Machine, Segment};
 use crate::{EncodeError, Encoded, InPlace, Sizes};
 
+use anchors::Anchors;
 use costs::Costs;
 pub use effort::Effort;
 use images::Known;
@@ -244,6 +247,7 @@ impl<'a> Job<'a> {
 /// An encoding that can be improved.
 struct Trial<'a> {
     job: Job<'a>,
+    anchors: Anchors,
     map: Vec<Entry>,
     costs: Costs,
     /// The smallest payload so far, and the parse behind it.
@@ -254,15 +258,22 @@ struct Trial<'a> {
 impl<'a> Trial<'a> {
     /// Encodes after a parse that knows nothing of how addresses have moved; `None` if a stream cannot tell it.
     fn new(job: Job<'a>) -> Option<Self> {
-        let segments = parse::parse(&job, &[], &Costs::default(), parse::References::Lenient);
+        let anchors = Anchors::new(&job);
+        let lenient = parse::References::Lenient;
+        let segments = parse::parse(&job, &anchors, &[], &Costs::default(), lenient);
         let (map, best, costs) = code_best(&job, &segments)?;
-        Some(Self { job, map, costs, best, segments })
+        Some(Self { job, anchors, map, costs, best, segments })
     }
 
     /// Parses with what the last encoding has taught, and encodes again.
     fn improved(self) -> Self {
-        let segments =
-            parse::parse(&self.job, &self.map, &self.costs, parse::References::Predicted);
+        let segments = parse::parse(
+            &self.job,
+            &self.anchors,
+            &self.map,
+            &self.costs,
+            parse::References::Predicted,
+        );
         let Some((map, payload, costs)) = code_best(&self.job, &segments) else { return self };
         let is_better = payload.len() < self.best.len();
         let (best, segments) =
@@ -273,8 +284,11 @@ impl<'a> Trial<'a> {
 
 /// The smallest payload that a map of any style leads to, with that map and what things cost.
 fn code_best(job: &Job<'_>, segments: &[Segment]) -> Option<(Vec<Entry>, Vec<u8>, Costs)> {
-    let coded = map_builder::STYLES.iter().filter_map(|style| {
-        let map = map_builder::build(job, segments, *style);
+    let mut maps =
+        map_builder::STYLES.map(|style| map_builder::build(job, segments, style)).to_vec();
+    // Where little refers to anything, styles agree.
+    maps.dedup();
+    let coded = maps.into_iter().filter_map(|map| {
         let (payload, costs) = code(job, segments, &map, None)?;
         Some((map, payload, costs))
     });

@@ -15,9 +15,11 @@ use super::super::stream::{
 };
 use super::super::view::Source;
 use super::Job;
-use super::anchors::Anchors;
+use super::anchors::{Anchors, Chains};
 use super::costs::Costs;
 use super::effort;
+use super::frontier::{Frontier, LITERAL, State, hashed};
+use super::matches::{Match, Matches};
 use super::side::SliceView;
 
 /// States that cost this many bits more than the best one are dropped.
@@ -39,22 +41,6 @@ pub(super) enum References {
     Lenient,
     /// As the machine will predict them.
     Predicted,
-}
-
-const LITERAL: i32 = i32::MIN;
-
-#[derive(Clone, Copy, Debug)]
-struct State {
-    /// Target offset minus place, or [`LITERAL`].
-    diagonal: i32,
-    cost: f32,
-    /// Where this copy or literal began, or, as long as it is new, what was in front of it.
-    node: u32,
-    is_new: bool,
-    history: u32,
-    recent: [i32; DIAGONALS],
-    /// The diagonal of the last copy from the base.
-    last: i32,
 }
 
 /// The start of a copy or a literal.
@@ -79,6 +65,7 @@ struct Search<'a> {
 /// The cheapest segments, in order.
 pub(super) fn parse(
     job: &Job<'_>,
+    anchors: &Anchors,
     map: &[Entry],
     costs: &Costs,
     references: References,
@@ -110,51 +97,8 @@ pub(super) fn parse(
     let base_size = i64::from(sizes.base);
     let search =
         Search { job, costs, predictor, view, references, base_size, effort: job.effort.search() };
-    let segments = search.run(&inverse);
+    let segments = search.run(anchors, &inverse);
     if job.in_halfwords() { even_starts(segments, sizes.base) } else { segments }
-}
-
-/// States of one target offset, of which no two share a diagonal.
-#[derive(Default)]
-struct Frontier {
-    states: Vec<State>,
-    /// By hash of a diagonal: which state has it.
-    by_diagonal: Vec<u32>,
-}
-
-impl Frontier {
-    const SLOTS: usize = 1024;
-
-    fn clear(&mut self) {
-        self.states.clear();
-        self.by_diagonal.clear();
-        self.by_diagonal.resize(Self::SLOTS, u32::MAX);
-    }
-
-    /// Takes in a state, unless a cheaper one has its diagonal.
-    fn offer(&mut self, state: State) {
-        let mut slot = hashed(state.diagonal) % Self::SLOTS;
-        loop {
-            let Some(index) = self.by_diagonal.get_mut(slot) else { return };
-            match self.states.get_mut(*index as usize) {
-                None => {
-                    *index = u32::try_from(self.states.len()).unwrap_or(u32::MAX);
-                    return self.states.push(state);
-                }
-                Some(known) if known.diagonal == state.diagonal => {
-                    if known.cost > state.cost {
-                        *known = state;
-                    }
-                    return;
-                }
-                Some(_) => slot = (slot + 1) % Self::SLOTS,
-            }
-        }
-    }
-}
-
-fn hashed(diagonal: i32) -> usize {
-    (diagonal.cast_unsigned().wrapping_mul(0x9e37_79b1) >> 16) as usize
 }
 
 /// Matches that are in play: how far each diagonal is known to match. Forgets some.
@@ -175,10 +119,17 @@ impl Covered {
     }
 }
 
+/// What is known of matches, and room for those at hand.
+struct Scratch {
+    covered: Covered,
+    found: Matches,
+    candidates: Vec<u32>,
+}
+
 impl Search<'_> {
-    fn run(&self, inverse: &[Option<u32>]) -> Vec<Segment> {
+    fn run(&self, anchors: &Anchors, inverse: &[Option<u32>]) -> Vec<Segment> {
         let len = self.job.target.len();
-        let mut anchors = Anchors::new(self.job);
+        let mut chains = Chains::new(anchors);
         let start = State {
             diagonal: LITERAL,
             cost: 0.0,
@@ -190,9 +141,12 @@ impl Search<'_> {
         };
         let mut nodes = vec![Node { start: 0, diagonal: LITERAL, before: 0 }];
         let mut states = vec![start];
-        let mut next = Frontier::default();
-        let mut covered = Covered(vec![(LITERAL, 0); Covered::SLOTS]);
-        let (mut found, mut candidates) = (Vec::new(), Vec::new());
+        let mut next = Frontier::new();
+        let mut scratch = Scratch {
+            covered: Covered(vec![(LITERAL, 0); Covered::SLOTS]),
+            found: Matches::new(self.effort.best_matches),
+            candidates: Vec::new(),
+        };
         for n in 0..len {
             self.job.progress.advance();
             let best = states.first().copied().unwrap_or(start);
@@ -205,32 +159,20 @@ impl Search<'_> {
             next.clear();
             self.go_on(&states, n, if calm { MAX_EXCESS_CALM } else { MAX_EXCESS }, &mut next);
             if !calm {
-                self.collect(
-                    &anchors,
-                    &best,
-                    n,
-                    inverse,
-                    &mut covered,
-                    &mut found,
-                    &mut candidates,
-                );
-                self.jump(&states, n, inverse.get(n).copied().flatten(), &candidates, &mut next);
+                let by_map = inverse.get(n).copied().flatten();
+                self.collect(&chains, &best, n, by_map, &mut scratch);
+                self.jump(&states, n, by_map, &scratch.candidates, &mut next);
             }
-            // Stable: among equals, those that stay where they are come first (5 % smaller on some images).
-            next.states.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-            next.states.truncate(self.effort.beam);
-            // Costs count from the cheapest state on, so that they stay exact however long the image is.
-            let cheapest = next.states.first().map_or(0.0, |best| best.cost);
-            next.states.iter_mut().for_each(|state| state.cost -= cheapest);
-            for state in next.states.iter_mut().filter(|state| state.is_new) {
+            // Among equals, those that stay where they are come first (5 % smaller on some images).
+            next.cheapest(self.effort.beam, MAX_EXCESS, &mut states);
+            for state in states.iter_mut().filter(|state| state.is_new) {
                 let start = u32::try_from(n).unwrap_or(u32::MAX);
                 nodes.push(Node { start, diagonal: state.diagonal, before: state.node });
                 state.node = u32::try_from(nodes.len() - 1).unwrap_or(0);
                 state.is_new = false;
             }
-            core::mem::swap(&mut states, &mut next.states);
             if let Some(behind) = n.checked_sub(self.effort.min_match) {
-                anchors.learn(behind);
+                chains.learn(behind);
             }
         }
         let last = states.first().map_or(0, |best| best.node);
@@ -259,19 +201,45 @@ impl Search<'_> {
     /// Cost of the byte at `n` along a diagonal, and the history behind it; `None` if nothing is there.
     fn step(&self, diagonal: i32, history: u32, n: usize) -> Option<(f32, u32)> {
         let n32 = u32::try_from(n).ok()?;
-        let source = self.source_at(i64::from(n32) - i64::from(diagonal), n32)?;
-        let predicted = self.predict(source, n32);
-        let (byte, odd) = (self.job.target.get(n).copied()?, n & 1 == 1);
-        let is_reference = predicted.kind != KIND_PLAIN;
-        let expected =
-            if self.references == References::Lenient { predicted.raw } else { predicted.byte };
+        let place = u32::try_from(i64::from(n32) - i64::from(diagonal)).ok()?;
+        self.step_from(place, self.job.units.plain(place), history, n)
+    }
+
+    /// [`Self::step`] from a place of which it is known whether it is a plain byte.
+    fn step_from(
+        &self,
+        place: u32,
+        plain: Option<u8>,
+        history: u32,
+        n: usize,
+    ) -> Option<(f32, u32)> {
+        let n32 = u32::try_from(n).ok()?;
+        let byte = self.job.target.get(n).copied()?;
+        match plain {
+            Some(_) if place >= self.predictor.base_size + n32 => None,
+            Some(raw) => Some(self.byte_step(Predicted::plain(raw), history, byte, n)),
+            None => self.unit_step(place, history, byte, n32),
+        }
+    }
+
+    /// [`Self::step`] where more than the byte at a place may have to be looked at.
+    #[inline(never)]
+    fn unit_step(&self, place: u32, history: u32, byte: u8, n: u32) -> Option<(f32, u32)> {
+        let predicted = self.predict(self.source_at(place.into(), n)?, n);
+        Some(self.byte_step(predicted, history, byte, n as usize))
+    }
+
+    fn byte_step(&self, predicted: Predicted, history: u32, byte: u8, n: usize) -> (f32, u32) {
+        let (kind, odd) = (predicted.kind, n & 1 == 1);
+        let is_lenient = self.references == References::Lenient;
+        let expected = if is_lenient { predicted.raw } else { predicted.byte };
         if expected == byte {
-            return Some((self.costs.hit(predicted.kind, odd, history), history << 1));
+            (self.costs.hit(kind, odd, history), history << 1)
+        } else if is_lenient && kind != KIND_PLAIN {
+            (LENIENT_MISS, history << 1)
+        } else {
+            (self.costs.substitution(kind, odd, history), history << 1 | 1)
         }
-        if self.references == References::Lenient && is_reference {
-            return Some((LENIENT_MISS, history << 1));
-        }
-        Some((self.costs.substitution(predicted.kind, odd, history), history << 1 | 1))
     }
 
     /// Every state codes its next byte; the best one of all also as a literal.
@@ -284,19 +252,23 @@ impl Search<'_> {
                 break;
             }
             let is_literal = state.diagonal == LITERAL;
-            let cost = if is_literal {
-                state.cost + self.costs.literal
-            } else {
-                let at_end = self.is_over(state, n);
-                if !at_end
-                    && let Some((cost, history)) = self.step(state.diagonal, state.history, n)
-                {
-                    next.offer(State { cost: state.cost + cost, history, ..*state });
-                }
-                let leave = if at_end { 0.0 } else { self.leave(odd, state.history) };
-                state.cost + leave + self.costs.literal_start + self.costs.literal
-            };
-            if literal.is_none_or(|best| cost < best.cost) {
+            let at_end = !is_literal && self.is_over(state, n);
+            if !is_literal
+                && !at_end
+                && let Some((cost, history)) = self.step(state.diagonal, state.history, n)
+            {
+                next.offer(State { cost: state.cost + cost, history, ..*state });
+            }
+            let start = if is_literal { 0.0 } else { self.costs.literal_start };
+            let cost_after = |leave: f32| state.cost + leave + start + self.costs.literal;
+            let is_cheaper = |cost: f32| literal.is_none_or(|best| cost < best.cost);
+            // What it takes to leave is looked up where it may matter: for few.
+            if !is_cheaper(cost_after(0.0)) {
+                continue;
+            }
+            let stays = is_literal || at_end;
+            let cost = cost_after(if stays { 0.0 } else { self.leave(odd, state.history) });
+            if is_cheaper(cost) {
                 literal = Some(State { diagonal: LITERAL, cost, is_new: !is_literal, ..*state });
             }
         }
@@ -317,65 +289,59 @@ impl Search<'_> {
     }
 
     /// Places that the byte at `n` may be copied from.
-    #[allow(clippy::too_many_arguments, reason = "scratch buffers of the caller")]
     fn collect(
         &self,
-        anchors: &Anchors,
+        chains: &Chains<'_>,
         best: &State,
         n: usize,
-        inverse: &[Option<u32>],
-        covered: &mut Covered,
-        found: &mut Vec<(usize, usize)>,
-        candidates: &mut Vec<i64>,
+        by_map: Option<u32>,
+        Scratch { covered, found, candidates }: &mut Scratch,
     ) {
         candidates.clear();
         let (here, n32) = (i64::try_from(n).unwrap_or(0), u32::try_from(n).unwrap_or(0));
-        let diagonal_of = |place: usize| {
-            let diagonal = here - i64::try_from(place).unwrap_or(0);
-            i32::try_from(diagonal).unwrap_or(LITERAL)
-        };
+        let diagonal_of = |place: u32| i32::try_from(here - i64::from(place)).unwrap_or(LITERAL);
         let gone = self.job.gone(n32);
-        let is_gone = |place: usize| u32::try_from(place).is_ok_and(|place| gone.has(place));
-        let is_known = |place: usize| is_gone(place) || covered.covers(diagonal_of(place), n32);
-        anchors.matches(n, is_known, found);
+        let is_in_play = |place: u32| gone.has(place) || covered.covers(diagonal_of(place), n32);
+        found.clear();
+        chains.matches(n, is_in_play, |len, place| {
+            let off = diagonal_of(place).abs_diff(best.last);
+            found.push(Match { len, off, place });
+        });
         // In the next one, more is gone.
         let sector_end = self
             .job
             .in_place
             .map_or(u32::MAX, |in_place| (n32 + 1).next_multiple_of(in_place.sector_bytes()));
-        let off = |place: usize| diagonal_of(place).abs_diff(best.last);
-        found.sort_unstable_by(|a, b| {
-            b.0.cmp(&a.0).then(off(a.1).cmp(&off(b.1))).then(a.1.cmp(&b.1))
-        });
-        let nearest = found
-            .iter()
-            .min_by_key(|(_, place)| off(*place))
-            .filter(|(_, place)| off(*place) < 4096);
-        for (len, place) in found.iter().take(self.effort.best_matches).chain(nearest) {
-            let end = n32.saturating_add(u32::try_from(*len).unwrap_or(0)).min(sector_end);
-            covered.note(diagonal_of(*place), end);
-            candidates.push(i64::try_from(*place).unwrap_or(0));
+        for Match { len, place, .. } in found.best() {
+            let end = n32.saturating_add(len).min(sector_end);
+            covered.note(diagonal_of(place), end);
+            candidates.push(place);
         }
-        if let Some(Some(old)) = inverse.get(n) {
-            candidates.push((*old).into());
-        }
-        for near in (-24..=24).step_by(2).filter(|near| *near != 0) {
-            let place = here - i64::from(best.last) + near;
-            if place >= 0
-                && place + 4 <= self.base_size
-                && usize::try_from(place).is_ok_and(|place| anchors.agrees(place, n))
-            {
-                candidates.push(place);
-            }
-        }
-        for diagonal in best.recent {
-            let place = here - i64::from(diagonal);
-            if place >= 0 && place < self.base_size + here {
-                candidates.push(place);
-            }
-        }
+        candidates.extend(by_map);
+        let near = (-24..=24).step_by(2).filter(|near| *near != 0);
+        let near = near.map(|near| here - i64::from(best.last) + near);
+        let near = near.filter(|place| place + 4 <= self.base_size);
+        let near = near.filter_map(|place| u32::try_from(place).ok());
+        candidates.extend(near.filter(|place| chains.agrees(*place, n)));
+        let again = best.recent.map(|diagonal| here - i64::from(diagonal)).into_iter();
+        let again = again.filter(|place| *place < self.base_size + here);
+        candidates.extend(again.filter_map(|place| u32::try_from(place).ok()));
         candidates.sort_unstable();
         candidates.dedup();
+    }
+
+    /// The cheapest states, after they have left what they copy.
+    fn jumpers(&self, states: &[State], n: usize) -> Vec<State> {
+        let best_cost = states.first().map_or(0.0, |best| best.cost);
+        let jumpers = states.iter().take(JUMPERS);
+        let jumpers = jumpers.filter(|state| state.cost <= best_cost + MAX_EXCESS);
+        let with_leave = |state: &State| {
+            let is_over =
+                state.diagonal == LITERAL || self.job.in_place.is_some() && self.is_over(state, n);
+            let leave = if is_over { 0.0 } else { self.leave(n & 1 == 1, state.history) };
+            State { cost: state.cost + leave, ..*state }
+        };
+        jumpers.map(with_leave).collect()
     }
 
     /// The cheapest states jump to each candidate.
@@ -384,59 +350,74 @@ impl Search<'_> {
         states: &[State],
         n: usize,
         by_map: Option<u32>,
-        candidates: &[i64],
+        candidates: &[u32],
         next: &mut Frontier,
     ) {
-        let here = i64::try_from(n).unwrap_or(0);
-        let odd = n & 1 == 1;
-        let best_cost = states.first().map_or(0.0, |best| best.cost);
-        let jumpers = states.iter().take(JUMPERS);
-        let jumpers = jumpers.filter(|state| state.cost <= best_cost + MAX_EXCESS);
-        let with_leave = |state: &State| {
-            let leave = if state.diagonal == LITERAL
-                || self.job.in_place.is_some() && self.is_over(state, n)
-            {
-                0.0
-            } else {
-                self.leave(odd, state.history)
+        let jumpers = self.jumpers(states, n);
+        // All at once: the places are far apart, and each would be waited for by itself.
+        let plain = candidates.iter().map(|place| self.job.units.plain(*place));
+        let plain: Vec<Option<u8>> = plain.collect();
+        for (place, plain) in candidates.iter().copied().zip(plain) {
+            let jump = Jump { place, by_map: by_map == Some(place), n };
+            let Some((from, cost)) = self.jump_from(&jumpers, jump) else { continue };
+            let Some((byte, history)) = self.step_from(place, plain, from.history, n) else {
+                continue;
             };
-            State { cost: state.cost + leave, ..*state }
-        };
-        let jumpers: Vec<State> = jumpers.map(with_leave).collect();
-        for place in candidates {
-            let Ok(diagonal) = i32::try_from(here - place) else { continue };
-            let to_map = by_map.is_some_and(|old| i64::from(old) == *place);
-            let cost_from = |state: &State| {
-                let after_literal = state.diagonal == LITERAL;
-                let cost = |kind, distance| self.costs.jump(after_literal, kind, distance);
-                let known = (0..).zip(state.recent).find(|(_, recent)| *recent == diagonal);
-                let known = known.map(|(index, _)| cost(JUMP_BACK + index, 0));
-                let map = to_map.then(|| cost(JUMP_BY_MAP, 0));
-                let far = if *place < self.base_size {
-                    cost(JUMP_IN_BASE, i64::from(state.last) - i64::from(diagonal))
-                } else {
-                    cost(JUMP_IN_TARGET, here + self.base_size - 1 - place)
-                };
-                [known, map].into_iter().flatten().fold(far, f32::min)
-            };
-            let ways = jumpers.iter().filter(|state| state.diagonal != diagonal);
-            let ways = ways.map(|state| State { cost: state.cost + cost_from(state), ..*state });
-            let Some(from) = ways.min_by(|a, b| a.cost.total_cmp(&b.cost)) else { continue };
-            let Some((byte, history)) = self.step(diagonal, from.history, n) else { continue };
-            let mut recent = from.recent;
-            if *place < self.base_size {
-                move_to_front(&mut recent, diagonal);
+            let mut jumped = State { cost: cost + byte, is_new: true, history, ..*from };
+            jumped.diagonal = jump.diagonal();
+            if i64::from(place) < self.base_size {
+                move_to_front(&mut jumped.recent, jumped.diagonal);
+                jumped.last = jumped.diagonal;
             }
-            next.offer(State {
-                diagonal,
-                cost: from.cost + byte,
-                node: from.node,
-                is_new: true,
-                history,
-                recent,
-                last: if *place < self.base_size { diagonal } else { from.last },
-            });
+            next.offer(jumped);
         }
+    }
+
+    /// The state that a jump is cheapest from, and what it costs in all until the first byte.
+    fn jump_from<'a>(&self, jumpers: &'a [State], jump: Jump) -> Option<(&'a State, f32)> {
+        let mut best: Option<(&State, f32)> = None;
+        for state in jumpers.iter().filter(|state| state.diagonal != jump.diagonal()) {
+            let is_cheaper = |cost: f32| best.is_none_or(|(_, least)| cost < least);
+            // The jump itself takes something too.
+            if is_cheaper(state.cost) {
+                let cost = state.cost + self.jump_cost(state, jump);
+                if is_cheaper(cost) {
+                    best = Some((state, cost));
+                }
+            }
+        }
+        best
+    }
+
+    fn jump_cost(&self, state: &State, Jump { place, by_map, n }: Jump) -> f32 {
+        let (place, here) = (i64::from(place), i64::try_from(n).unwrap_or(0));
+        let diagonal = here - place;
+        let after_literal = state.diagonal == LITERAL;
+        let cost = |kind, distance| self.costs.jump(after_literal, kind, distance);
+        let known = (0..).zip(state.recent).find(|(_, recent)| i64::from(*recent) == diagonal);
+        let known = known.map(|(index, _)| cost(JUMP_BACK + index, 0));
+        let map = by_map.then(|| cost(JUMP_BY_MAP, 0));
+        let far = if place < self.base_size {
+            cost(JUMP_IN_BASE, i64::from(state.last) - diagonal)
+        } else {
+            cost(JUMP_IN_TARGET, here + self.base_size - 1 - place)
+        };
+        [known, map].into_iter().flatten().fold(far, f32::min)
+    }
+}
+
+/// A way to make the byte at `n`: from a place in the space of base and target, which may be the one that the map gives.
+#[derive(Clone, Copy, Debug)]
+struct Jump {
+    place: u32,
+    by_map: bool,
+    n: usize,
+}
+
+impl Jump {
+    fn diagonal(self) -> i32 {
+        let diagonal = i64::try_from(self.n).unwrap_or(0) - i64::from(self.place);
+        i32::try_from(diagonal).unwrap_or(LITERAL)
     }
 }
 

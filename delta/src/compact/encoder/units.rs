@@ -5,12 +5,15 @@
 
 use alloc::vec::Vec;
 
-use super::super::isa::{self, Bytes, References};
+use super::super::isa::{self, Bytes, Form, References};
 use super::super::sweep::{Cell, Sweep};
 use super::super::view::{Rest, Unit};
 use super::Job;
 use crate::InPlace;
 use crate::in_place::Gone;
+
+/// Stands for a byte that is part of something else than itself.
+const REFERENCE: u16 = u16::MAX;
 
 /// What each byte is part of; nothing is known of images that are no code.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +21,9 @@ pub(super) struct Units {
     /// As if nothing were gone.
     pub(super) base: Vec<Cell>,
     target: Vec<Cell>,
+    /// Bytes of the base, and behind them those of the target, that are predicted as they are, or [`REFERENCE`]: the parse
+    /// asks for little else. Empty where that depends on what is gone.
+    plain: Vec<u16>,
     /// For each sector of the base: from which seat on its bytes are part of what, in the order of seats.
     later: Vec<Vec<(u32, Vec<Cell>)>>,
 }
@@ -29,22 +35,39 @@ impl Units {
         references: Option<&References>,
         in_place: Option<InPlace<'_>>,
     ) -> Self {
-        let Some(references) = references else { return Self::default() };
-        let call = |offset| {
-            let mut bytes = Slice(target);
-            Unit::call(references, &mut bytes, offset).cell
-        };
-        let later = in_place.map(|in_place| later(base, references, in_place));
-        Self {
-            base: swept(base, references),
-            target: (0..len_of(target)).map(call).collect(),
-            later: later.unwrap_or_default(),
+        let mut units = Self::default();
+        if let Some(references) = references {
+            let call = |offset| {
+                let mut bytes = Slice(target);
+                Unit::call(references, &mut bytes, offset).cell
+            };
+            let later = in_place.map(|in_place| later(base, references, in_place));
+            units.base = swept(base, references);
+            units.target = (0..len_of(target)).map(call).collect();
+            units.later = later.unwrap_or_default();
         }
+        if in_place.is_none() {
+            units.plain = plain(base, &units.base).chain(plain(target, &units.target)).collect();
+        }
+        units
+    }
+
+    /// The byte at a place in the space of base and target, if it is known to be predicted as it is.
+    pub(super) fn plain(&self, place: u32) -> Option<u8> {
+        self.plain.get(place as usize).and_then(|byte| u8::try_from(*byte).ok())
     }
 
     pub(super) fn target_cell(&self, offset: u32) -> Option<Cell> {
         self.target.get(offset as usize).copied()
     }
+}
+
+/// [`Units::plain`] of one image.
+fn plain(image: &[u8], cells: &[Cell]) -> impl Iterator<Item = u16> {
+    image.iter().enumerate().map(|(offset, byte)| {
+        let is_plain = cells.get(offset).is_none_or(|cell| cell.form == Form::Plain);
+        if is_plain { u16::from(*byte) } else { REFERENCE }
+    })
 }
 
 /// What each byte of a base is part of.
