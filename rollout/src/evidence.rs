@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use crate::observation::{MetricObservation, NOTHING, Observation, count, readings, sum};
+use crate::observation::{
+    CellObservation, MetricObservation, NOTHING, Observation, count, readings, sum,
+};
 use crate::policy::types::{Bucket, Metric, MetricKind, Reference, Seconds, Signal, Tally};
 use crate::statistics::{
-    BaselineTest, Count, Gain, Interval, MeanTest, RatioGain, RatioSequence, RatioTest,
+    BaselineTest, Count, Gain, Interval, MeanTest, Mixture, RatioGain, RatioSequence, RatioTest,
 };
 use crate::terms::{MetricTerms, Terms};
 
@@ -67,13 +69,15 @@ pub(crate) struct Gained {
     sequence: Gain,
 }
 
-/// The same of each metric of each cell; `fleet` is any group.
+/// The same of each metric of each cell; `fleet` is any group, and `mixtures` are those of the cells at `places`.
 pub(crate) fn gained(
     observation: &Observation,
+    places: &[usize],
     terms: &Terms,
     fleet: &GroupEvidence,
+    mixtures: &mut [Mixture],
 ) -> Vec<Vec<Gained>> {
-    let of_metric = |seen: &MetricObservation| {
+    let of_metric = |seen: &MetricObservation, mixture: &mut Mixture| {
         let known = terms.metrics.iter().zip(&fleet.metrics);
         let known = known.into_iter().find(|(metric, _)| metric.name == seen.name);
         let Some((metric, MetricEvidence { test: Test::Ratio(evidence), .. })) = known else {
@@ -81,10 +85,13 @@ pub(crate) fn gained(
         };
         let (treated, control) = (count(metric, &seen.treated), count(metric, &seen.control));
         let (one, other) = in_order(metric, treated, control);
-        Gained { test: evidence.test.gain_of(one, other), sequence: Gain::of(one, other) }
+        Gained { test: evidence.test.gain_of(one, other), sequence: Gain::of(one, other, mixture) }
     };
-    let cells = observation.cells.iter();
-    cells.map(|cell| cell.metrics.iter().map(of_metric).collect()).collect()
+    let of_cell = |(cell, place): (&CellObservation, &usize)| {
+        let mixture = &mut mixtures[*place];
+        cell.metrics.iter().map(|seen| of_metric(seen, mixture)).collect()
+    };
+    observation.cells.iter().zip(places).map(of_cell).collect()
 }
 
 impl GroupEvidence {

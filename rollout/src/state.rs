@@ -9,7 +9,7 @@ use crate::policy::types::{
     DecidedBy, Decision, DecisionKind, FlagOrder, PastDecision, PauseOrder, Reason, RootCause,
     Signal, Stage,
 };
-use crate::statistics::named_by_e_bh;
+use crate::statistics::{Mixture, named_by_e_bh};
 use crate::terms::{FLEET, Terms};
 
 /// Decisions that a policy is told.
@@ -79,6 +79,8 @@ pub struct State {
     pub(crate) offered_before_stage: u32,
     pub(crate) cells: Vec<DeviceCounts>,
     pub(crate) groups: Vec<GroupEvidence>,
+    /// By cell.
+    pub(crate) mixtures: Vec<Mixture>,
     /// When figures of new firmware last came, by cell and metric.
     pub(crate) seen_s: Vec<Vec<Option<u64>>>,
     pub(crate) counted_until_s: u64,
@@ -109,6 +111,7 @@ impl State {
             offered_before_stage: 0,
             cells: vec![DeviceCounts::default(); terms.cells.len()],
             groups: GroupEvidence::of_all(&terms),
+            mixtures: vec![Mixture::default(); terms.cells.len()],
             seen_s: vec![vec![None; terms.metrics.len()]; terms.cells.len()],
             counted_until_s: 0,
             problem: None,
@@ -277,7 +280,9 @@ impl State {
                 }
             }
         }
-        let gained = self.groups.first().map(|fleet| gained(observation, &self.terms, fleet));
+        let (terms, mixtures) = (&self.terms, &mut self.mixtures);
+        let fleet = self.groups.first();
+        let gained = fleet.map(|fleet| gained(observation, places, terms, fleet, mixtures));
         let gained = gained.unwrap_or_default();
         for group in &mut self.groups {
             group.add(observation, places, &gained, &self.terms, self.started_s);

@@ -55,7 +55,7 @@ pub use e_bh::{mean_of_logs, named_by_e_bh};
 pub use mean::{BadReadings, MeanTest, Readings};
 pub use one_sample::BaselineTest;
 pub use power::{Certainty, StageOutlook, StagePlan, events_needed, outlook, time_until_failures};
-pub(crate) use sequence::Gain;
+pub(crate) use sequence::{Gain, Mixture};
 pub use sequence::{Interval, RatioSequence};
 pub(crate) use two_sample::RatioGain;
 pub use two_sample::{BETS, RatioTest};

@@ -75,21 +75,39 @@ impl Grid {
     }
 }
 
+/// `ln((ρ t + s) / (t + s))` at each point of the grid. A stratum whose figures wait for nothing but time has the same exposures tick
+/// after tick, and these logarithms are most of what a tick costs: the last ones are kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Mixture {
+    exposures: (f64, f64),
+    logs: Vec<f64>,
+}
+
+impl Mixture {
+    fn of(&mut self, t: f64, s: f64) -> &[f64] {
+        if self.exposures != (t, s) || self.logs.is_empty() {
+            self.exposures = (t, s);
+            let ratios = GRID.ratios.iter();
+            self.logs.clear();
+            self.logs.extend(ratios.map(|ratio| ln((ratio * t + s) / (t + s))));
+        }
+        &self.logs
+    }
+}
+
 /// By how much a tick within a stratum changes `ℓ` at each point of the grid; nothing if nothing is learnt.
 #[derive(Default)]
 pub(crate) struct Gain(Vec<f64>);
 
 impl Gain {
-    pub(crate) fn of(treated: Count, control: Count) -> Self {
+    pub(crate) fn of(treated: Count, control: Count, mixture: &mut Mixture) -> Self {
         let (t, s) = (treated.exposure(), control.exposure());
         let n = treated.events() + control.events();
         if t <= 0.0 || s <= 0.0 || n <= 0.0 {
             return Self(vec![]);
         }
-        let points = GRID.ratios.iter().zip(&GRID.thetas);
-        let gained = points
-            .map(|(ratio, theta)| treated.events() * theta - n * ln((ratio * t + s) / (t + s)));
-        Self(gained.collect())
+        let points = GRID.thetas.iter().zip(mixture.of(t, s));
+        Self(points.map(|(theta, log)| treated.events() * theta - n * log).collect())
     }
 }
 
@@ -109,7 +127,7 @@ impl Default for RatioSequence {
 impl RatioSequence {
     /// Counts what happened in a tick within a stratum. Nothing is learnt if either side has no exposure.
     pub fn add(&mut self, treated: Count, control: Count) {
-        self.gain(&Gain::of(treated, control));
+        self.gain(&Gain::of(treated, control, &mut Mixture::default()));
     }
 
     /// The same, of a gain that several sequences share.
