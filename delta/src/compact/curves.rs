@@ -7,7 +7,7 @@
 use core::marker::PhantomData;
 
 use super::coder::BitCoder;
-use super::mixer::squash;
+use super::mixer::{Outcome, squash};
 use crate::state::Passing;
 
 /// Points of a curve: 1.0 apart in the logistic domain, from -4 to 4. Beyond these it goes on level.
@@ -101,9 +101,9 @@ pub(super) struct Bend<'a> {
     slowness: u32,
 }
 
-impl Bend<'_> {
-    /// Codes a decision with the mean of a probability and what the curve makes of it; `x` is the same in the logistic domain.
-    pub(super) fn code(self, coder: &mut impl BitCoder, bit: bool, x: i32, p: u16) -> bool {
+impl Outcome for Bend<'_> {
+    /// Codes it with the mean of the probability and what the curve makes of it.
+    fn code(self, coder: &mut impl BitCoder, bit: bool, x: i32, p: u16) -> bool {
         let Self { curve: Curve(points), slowness } = self;
         let from_start = (x.clamp(-END, END - 1) + END).unsigned_abs();
         let (below, share) = (from_start >> STEP_LOG2, from_start & ((1 << STEP_LOG2) - 1));

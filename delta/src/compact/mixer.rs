@@ -146,6 +146,8 @@ const ONE_LOG2: u32 = 13;
 
 /// Mixes inputs of the logistic domain with the sum of the weights in some sets; codes a decision with what comes of it, and
 /// of a curve if there is one; and moves the weights of all sets but the first along the gradient of the coding cost.
+// Where there are no curves, what is asked for them is this question alone.
+#[inline(always)]
 pub(super) fn mix(
     coder: &mut impl BitCoder,
     bit: bool,
@@ -155,6 +157,36 @@ pub(super) fn mix(
     rate: i32,
     bend: Option<Bend<'_>>,
 ) -> bool {
+    match bend {
+        None => mix_by(coder, bit, inputs, first, sets, rate, Straight),
+        Some(bend) => mix_by(coder, bit, inputs, first, sets, rate, bend),
+    }
+}
+
+/// Codes a decision with what comes of a probability.
+pub(super) trait Outcome {
+    /// `x` is the same as `p`, in the logistic domain.
+    fn code(self, coder: &mut impl BitCoder, bit: bool, x: i32, p: u16) -> bool;
+}
+
+/// With the probability itself.
+struct Straight;
+
+impl Outcome for Straight {
+    fn code(self, coder: &mut impl BitCoder, bit: bool, _: i32, p: u16) -> bool {
+        coder.bit(bit, p)
+    }
+}
+
+fn mix_by(
+    coder: &mut impl BitCoder,
+    bit: bool,
+    inputs: &[i32],
+    first: &[i16],
+    sets: &mut [&mut [i16]],
+    rate: i32,
+    outcome: impl Outcome,
+) -> bool {
     let dot = |set: &[i16]| -> i32 {
         inputs.iter().zip(set).map(|(x, weight)| x * i32::from(*weight)).sum()
     };
@@ -162,10 +194,7 @@ pub(super) fn mix(
     let sum = sets.iter().fold(dot(first), |sum, set| sum + dot(set));
     let x = sum >> ONE_LOG2;
     let p = squash(x);
-    let bit = match bend {
-        Some(bend) => bend.code(coder, bit, x, p),
-        None => coder.bit(bit, p),
-    };
+    let bit = outcome.code(coder, bit, x, p);
     // |error| <= 2^16 and rate <= 2^5, so the step's product with |x| < 2^12 stays below 2^28.
     let error = (if bit { 65536 } else { 0 }) - i32::from(p);
     let step = (error * rate) >> 5;
