@@ -1,7 +1,7 @@
 //! A decoder that lacks the instruction set of a payload says so before it writes anything.
 #![allow(missing_docs, clippy::cast_possible_truncation, reason = "tests")]
 
-use whittle_delta::compact::{CompactDecoder, LargeTables};
+use whittle_delta::compact::{CompactDecoder, MediumTables};
 use whittle_delta::{DecodeError, Decoder, Images, Sizes};
 
 /// A base of zeros, and how much has been appended.
@@ -39,7 +39,7 @@ const SETS: [(u8, bool); 7] = [
 
 #[test]
 fn a_payload_for_an_instruction_set_that_is_left_out_is_an_error() {
-    let mut tables = Box::new(LargeTables::NEW);
+    let mut tables = Box::new(MediumTables::NEW);
     for (set, _) in SETS.into_iter().filter(|(_, is_included)| !is_included) {
         // The class, then the set in the three highest bits: the coder takes the lower half of an interval for a one.
         let mut payload = [0x5a; 600];

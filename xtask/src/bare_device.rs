@@ -24,11 +24,11 @@ pub(crate) const WEIGHED: [(&str, &str); 3] = [
 /// Links whatever device code there is, and weighs what a device with two slots needs.
 pub(crate) fn check() -> Result<()> {
     for target in TARGETS {
-        build("everything", target, "in-place key-documents stored").context(
+        build("everything", target, "in-place key-documents large stored").context(
             "device code can panic: `tests/bare-device/README.md` tells how to find where",
         )?;
         // A check that cannot fail is none.
-        match build("everything", target, "in-place key-documents stored deliberate-panic") {
+        match build("everything", target, "in-place key-documents large stored deliberate-panic") {
             Ok(_) => bail!("a panic goes unnoticed on {target}"),
             Err(error) => ensure!(format!("{error:#}").contains(PANIC), error),
         }

@@ -14,6 +14,7 @@
 
 use super::class::{Class, Shape};
 use super::coder::BitReader;
+use super::curves::Curve;
 use super::decoder::{CompactDecoder, Stage};
 use super::layout::Layout;
 use super::map::PackedEntry;
@@ -54,7 +55,7 @@ impl Class {
     /// Most bytes of the state of a decoder ([`Resume`]), at a stream of this class.
     #[must_use]
     pub const fn state_bytes(self) -> u64 {
-        self.shape().state_bytes() as u64
+        (self.shape().state_bytes() + self.curves() * size_of::<Curve>()) as u64
     }
 }
 

@@ -1,5 +1,6 @@
 //! Memory classes: how much a decoder remembers. The first byte of a payload names the class.
 
+use super::curves::CURVES;
 #[cfg(feature = "encode")]
 use super::decoder::Memory;
 use super::decoder::Tables;
@@ -83,7 +84,7 @@ const LARGE: Shape = Shape {
     flags: 2048,
     flag_sets: FLAG_SETS,
     family_sets: FAMILY_SETS,
-    path_sets: 544,
+    path_sets: 112,
     recent: 2048,
     substitutions: 1024,
     exceptions: 64,
@@ -111,6 +112,7 @@ pub type TinyTables = Tables<
     { TINY.recent as usize },
     { TINY.substitutions as usize },
     { TINY.exceptions as usize },
+    0,
 >;
 
 /// Tables of the class [`Class::Small`].
@@ -124,6 +126,7 @@ pub type SmallTables = Tables<
     { SMALL.recent as usize },
     { SMALL.substitutions as usize },
     { SMALL.exceptions as usize },
+    0,
 >;
 
 /// Tables of the class [`Class::Medium`].
@@ -137,9 +140,14 @@ pub type MediumTables = Tables<
     { MEDIUM.recent as usize },
     { MEDIUM.substitutions as usize },
     { MEDIUM.exceptions as usize },
+    0,
 >;
 
 /// Tables of the class [`Class::Large`].
+#[cfg_attr(
+    not(feature = "large"),
+    allow(unreachable_pub, reason = "its size is known all the same")
+)]
 pub type LargeTables = Tables<
     { LARGE.slots as usize },
     { LARGE.map as usize },
@@ -150,9 +158,14 @@ pub type LargeTables = Tables<
     { LARGE.recent as usize },
     { LARGE.substitutions as usize },
     { LARGE.exceptions as usize },
+    CURVES,
 >;
 
 /// Tables of the class [`Class::Huge`].
+#[cfg_attr(
+    not(feature = "large"),
+    allow(unreachable_pub, reason = "its size is known all the same")
+)]
 pub type HugeTables = Tables<
     { HUGE.slots as usize },
     { HUGE.map as usize },
@@ -163,6 +176,8 @@ pub type HugeTables = Tables<
     { HUGE.recent as usize },
     { HUGE.substitutions as usize },
     { HUGE.exceptions as usize },
+    // Its own streams use none; those of the class below it do.
+    CURVES,
 >;
 
 /// By class, in their order.
@@ -190,10 +205,11 @@ impl Class {
         }
     }
 
-    /// The class that a byte names.
+    /// The class that a byte names, if this build decodes it.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(code)).copied()
+        let known = |class: &Self| cfg!(feature = "large") || *class <= Self::Medium;
+        Self::ALL.get(usize::from(code)).copied().filter(known)
     }
 
     /// RAM of the tables and the decoder, in bytes; the stack comes on top.
@@ -209,6 +225,14 @@ impl Class {
         (tables + super::decoder::DECODER_BYTES) as u64
     }
 
+    /// How many curves correct its mixer.
+    pub(super) const fn curves(self) -> usize {
+        match self {
+            Self::Large => CURVES,
+            _ => 0,
+        }
+    }
+
     pub(super) const fn shape(self) -> &'static Shape {
         #[allow(clippy::indexing_slicing, reason = "as many as there are classes")]
         &SHAPES[self as usize]
@@ -216,6 +240,7 @@ impl Class {
 }
 
 /// Tables that hold a stream of any class.
+#[cfg(feature = "large")]
 pub type LargestTables = HugeTables;
 
 /// Runs something with fresh tables of a class.
@@ -248,6 +273,15 @@ pub(super) fn with_memory<R>(class: Class, run: impl FnOnce(Memory<'_>) -> R) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_build_knows_the_classes_that_it_decodes() {
+        for class in Class::ALL {
+            let known = cfg!(feature = "large") || class <= Class::Medium;
+            assert_eq!(Class::from_code(class.code()), known.then_some(class));
+        }
+        assert_eq!(Class::from_code(5), None);
+    }
 
     #[test]
     fn every_class_keeps_to_its_ram() {

@@ -2,6 +2,7 @@
 
 use super::class::Class;
 use super::coder::BitReader;
+use super::curves::{Curve, Curves};
 use super::isa::{Code, References};
 use super::lines::{Cached, Flash, Lines, Which};
 use super::map::{AddressMap, Entry, PackedEntry};
@@ -28,6 +29,7 @@ pub struct Tables<
     const RECENT: usize,
     const SUBSTITUTIONS: usize,
     const EXCEPTIONS: usize,
+    const CURVES: usize,
 > {
     slots: [Slot; SLOTS],
     map: [PackedEntry; MAP],
@@ -39,6 +41,7 @@ pub struct Tables<
     substitutions: [[u8; 3]; SUBSTITUTIONS],
     fixed: model::Fixed,
     exceptions: [Exception; EXCEPTIONS],
+    curves: [Curve; CURVES],
     trust: Trust,
     numbers: Numbers,
     references: References,
@@ -57,7 +60,20 @@ impl<
     const RECENT: usize,
     const SUBSTITUTIONS: usize,
     const EXCEPTIONS: usize,
-> Tables<SLOTS, MAP, FLAGS, FLAG_SETS, FAMILY_SETS, PATH_SETS, RECENT, SUBSTITUTIONS, EXCEPTIONS>
+    const CURVES: usize,
+>
+    Tables<
+        SLOTS,
+        MAP,
+        FLAGS,
+        FLAG_SETS,
+        FAMILY_SETS,
+        PATH_SETS,
+        RECENT,
+        SUBSTITUTIONS,
+        EXCEPTIONS,
+        CURVES,
+    >
 {
     /// Tables of zeros, which a static of a firmware does not pay for in flash.
     pub const NEW: Self = Self {
@@ -71,6 +87,7 @@ impl<
         substitutions: [[0; 3]; SUBSTITUTIONS],
         fixed: model::Fixed::NEW,
         exceptions: [[0; 2]; EXCEPTIONS],
+        curves: [Curve::NEW; CURVES],
         trust: Trust::NEW,
         numbers: Numbers::NEW,
         references: References::NEW,
@@ -95,6 +112,7 @@ impl<
             path_weights: &mut self.path_weights,
             recent: &mut self.recent,
             substitutions: &mut self.substitutions,
+            curves: Curves::new(&mut self.curves),
         };
         let predictor = Predictor {
             map: AddressMap::new(&mut self.map),
@@ -204,7 +222,7 @@ impl<'a> CompactDecoder<'a> {
         let class =
             Class::from_code(code).filter(|_| (base_size | target_size) >> MAX_LEN_BITS == 0);
         let class = class.ok_or(DecodeError::Corrupt)?;
-        self.machine.keep(class.shape()).ok_or(DecodeError::Memory)?;
+        self.machine.keep(class).ok_or(DecodeError::Memory)?;
         self.stage = Stage::Running(class);
         Ok(())
     }

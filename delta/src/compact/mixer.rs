@@ -3,7 +3,7 @@
 //! Probabilities are 16-bit, of `true`. Mixing happens in the logistic domain, `ln(p / (1 - p))` in 1/256 (Mahoney,
 //! "Adaptive weighing of context models for lossless data compression", 2005).
 
-use super::{coder::BitCoder, pick};
+use super::{coder::BitCoder, curves::Bend, pick};
 use crate::state::Passing;
 
 /// `65536 / (1 + e^(-x))` for x = 0, 1/4, … 12.
@@ -144,8 +144,10 @@ pub(super) fn pass_slots(slots: &mut [Slot], state: &mut Passing<'_>) {
 /// 1.0 as a weight, as a power of two.
 const ONE_LOG2: u32 = 13;
 
-/// Mixes inputs of the logistic domain with the sum of the weights in some sets; codes a decision with what comes of it;
-/// and moves the weights of all sets but the first along the gradient of the coding cost.
+/// Mixes inputs of the logistic domain with the sum of the weights in some sets; codes a decision with what comes of it, and
+/// of a curve if there is one; and moves the weights of all sets but the first along the gradient of the coding cost.
+// Where there are no curves, what is asked for them is this question alone.
+#[inline(always)]
 pub(super) fn mix(
     coder: &mut impl BitCoder,
     bit: bool,
@@ -153,14 +155,46 @@ pub(super) fn mix(
     first: &[i16],
     sets: &mut [&mut [i16]],
     rate: i32,
+    bend: Option<Bend<'_>>,
+) -> bool {
+    match bend {
+        None => mix_by(coder, bit, inputs, first, sets, rate, Straight),
+        Some(bend) => mix_by(coder, bit, inputs, first, sets, rate, bend),
+    }
+}
+
+/// Codes a decision with what comes of a probability.
+pub(super) trait Outcome {
+    /// `x` is the same as `p`, in the logistic domain.
+    fn code(self, coder: &mut impl BitCoder, bit: bool, x: i32, p: u16) -> bool;
+}
+
+/// With the probability itself.
+struct Straight;
+
+impl Outcome for Straight {
+    fn code(self, coder: &mut impl BitCoder, bit: bool, _: i32, p: u16) -> bool {
+        coder.bit(bit, p)
+    }
+}
+
+fn mix_by(
+    coder: &mut impl BitCoder,
+    bit: bool,
+    inputs: &[i32],
+    first: &[i16],
+    sets: &mut [&mut [i16]],
+    rate: i32,
+    outcome: impl Outcome,
 ) -> bool {
     let dot = |set: &[i16]| -> i32 {
         inputs.iter().zip(set).map(|(x, weight)| x * i32::from(*weight)).sum()
     };
     // |x| < 2^12 and |weight| <= 2^15: six inputs of three sets stay below 2^31.
     let sum = sets.iter().fold(dot(first), |sum, set| sum + dot(set));
-    let p = squash(sum >> ONE_LOG2);
-    let bit = coder.bit(bit, p);
+    let x = sum >> ONE_LOG2;
+    let p = squash(x);
+    let bit = outcome.code(coder, bit, x, p);
     // |error| <= 2^16 and rate <= 2^5, so the step's product with |x| < 2^12 stays below 2^28.
     let error = (if bit { 65536 } else { 0 }) - i32::from(p);
     let step = (error * rate) >> 5;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `coder` | the arithmetic coder |
 //! | `mixer` | adaptive probabilities, mixing, numbers |
+//! | `curves` | what corrects the mixer, where there is room |
 //! | `layout` | where images lie in the address space |
 //! | `isa` | instruction sets: what bytes refer to, and what they would look like from elsewhere |
 //! | `sweep` | which unit each byte of the base is part of |
@@ -29,6 +30,7 @@
 mod checkpoint;
 mod class;
 mod coder;
+mod curves;
 mod decoder;
 #[cfg(feature = "encode")]
 mod encoder;
@@ -45,9 +47,9 @@ mod stream;
 mod sweep;
 mod view;
 
-pub use class::{
-    Class, HugeTables, LargeTables, LargestTables, MediumTables, SmallTables, TinyTables,
-};
+pub use class::{Class, MediumTables, SmallTables, TinyTables};
+#[cfg(feature = "large")]
+pub use class::{HugeTables, LargeTables, LargestTables};
 pub use decoder::{CompactDecoder, Memory, Tables};
 #[cfg(feature = "encode")]
 pub use encoder::{

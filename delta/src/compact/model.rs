@@ -1,7 +1,8 @@
 //! What the coder believes: whether a predicted byte is right, and what a byte is when it is not.
 
-use super::class::Shape;
+use super::class::Class;
 use super::coder::BitCoder;
+use super::curves::Curves;
 use super::mixer::{Flag, Slot, mix, pass_flags, pass_slots, pass_weights, stretch};
 use super::position::Position;
 use super::predict::{KIND_PLAIN, KINDS, Predicted};
@@ -265,17 +266,20 @@ pub(super) struct Model<'a> {
     pub(super) recent: &'a mut [u8],
     /// By hash of an old halfword: a tag, and the halfword that took its place.
     pub(super) substitutions: &'a mut [[u8; 3]],
+    pub(super) curves: Curves<'a>,
 }
 
 impl Model<'_> {
     /// Keeps as much of the tables as a class has; `None` if they are smaller.
-    pub(super) fn keep(&mut self, shape: &Shape) -> Option<()> {
+    pub(super) fn keep(&mut self, class: Class) -> Option<()> {
+        let shape = class.shape();
         keep(&mut self.slots, shape.slots as usize)?;
         keep(&mut self.flags, shape.flags.into())?;
         keep(&mut self.flag_weights, shape.flag_sets.into())?;
         keep(&mut self.family_weights, shape.family_sets.into())?;
         keep(&mut self.path_weights, shape.path_sets.into())?;
         keep(&mut self.recent, shape.recent.into())?;
+        self.curves.keep(class.curves())?;
         keep(&mut self.substitutions, shape.substitutions.into())
     }
 
@@ -287,6 +291,7 @@ impl Model<'_> {
         pass_weights(self.path_weights.as_flattened_mut(), state);
         state.bytes(self.recent);
         state.bytes(self.substitutions.as_flattened_mut());
+        self.curves.pass_state(state);
         let Fixed { leave, confidence, last_delta } = &mut *self.fixed;
         pass_slots(leave, state);
         pass_flags(confidence, state);
@@ -333,7 +338,8 @@ impl Model<'_> {
         }
         let Some(weights) = fold(self.flag_weights, set) else { return hit };
         let mut weights = [&mut weights[..]];
-        let hit = mix(coder, hit, &inputs, &FIRST_FLAG_WEIGHTS, &mut weights, FLAG_RATE);
+        let bend = self.curves.of_hit(past.byte(1), odd, past.unit_missed);
+        let hit = mix(coder, hit, &inputs, &FIRST_FLAG_WEIGHTS, &mut weights, FLAG_RATE, bend);
         for place in &places {
             if let Some(flag) = fold(self.flags, *place) {
                 flag.update(hit);
@@ -453,7 +459,7 @@ impl Model<'_> {
         let [c0, c1, _] = spot.contexts();
         let contexts = &[c0, c1];
         let recent_places = self.recent_places(spot);
-        let Self { fixed, slots, family_weights, path_weights, recent, .. } = self;
+        let Self { fixed, slots, family_weights, path_weights, recent, curves, .. } = self;
         let paths = path_weights.len() / PATH_GROUPS;
         let first_way = (spot.place >> 1) % PATH_GROUPS * paths;
         let mut path = 1u32;
@@ -478,7 +484,9 @@ impl Model<'_> {
             let by_path = path_weights.get_mut(first_way + way(path, place, paths));
             let (Some(by_family), Some(by_path)) = (by_family, by_path) else { break };
             let mut weights = [&mut by_family[..], &mut by_path[..]];
-            let bit = mix(coder, bit, &inputs, &FIRST_BYTE_WEIGHTS, &mut weights, BYTE_RATE);
+            let bend = curves.of_bit(place, inputs.get(..GUESSES).unwrap_or_default());
+            let first = &FIRST_BYTE_WEIGHTS;
+            let bit = mix(coder, bit, &inputs, first, &mut weights, BYTE_RATE, bend);
             for context in contexts {
                 if let Some(slot) = fold(slots, slot_index(*context, path)) {
                     slot.update(bit);

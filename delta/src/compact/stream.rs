@@ -20,7 +20,7 @@
 
 use core::slice::from_mut;
 
-use super::class::Shape;
+use super::class::Class;
 use super::coder::BitCoder;
 use super::header::{Header, Part};
 use super::isa::{Form, InstructionSet, References};
@@ -296,9 +296,9 @@ impl<'a> Machine<'a> {
     }
 
     /// Keeps as much of the tables as a class has; `None` if they are smaller.
-    pub(super) fn keep(&mut self, shape: &Shape) -> Option<()> {
-        self.model.keep(shape)?;
-        self.predictor.keep(shape)
+    pub(super) fn keep(&mut self, class: Class) -> Option<()> {
+        self.model.keep(class)?;
+        self.predictor.keep(class.shape())
     }
 
     /// Sizes of base and target.

@@ -44,7 +44,7 @@ use side::{EncoderSide, SliceView};
 use units::Units;
 
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
-pub const ENCODER_REVISION: u16 = 6;
+pub const ENCODER_REVISION: u16 = 7;
 
 /// What is known of the images' code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -307,7 +307,7 @@ fn code(
     let mut view = SliceView::new(job);
     class::with_memory(job.class, |memory| {
         let mut machine: Machine<'_> = memory.into_machine(job.sizes(), job.in_place);
-        machine.keep(job.class.shape());
+        machine.keep(job.class);
         while !machine.is_done() {
             let written = machine.written();
             machine.step(&mut side, &mut view).ok()?;
