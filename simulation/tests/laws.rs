@@ -185,7 +185,7 @@ fn what_cannot_be_is_told() {
     let offline = told(|scenario| scenario.fleet.offline = 1.0);
     assert_eq!(offline, "fleet.offline is 1, wanted 0 to below 1");
     let mttf = told(|scenario| scenario.bugs[0].effect = Effect::Brick { mttf_h: 0.0 });
-    assert_eq!(mttf, "bug `bug`: mttf_h is 0, wanted more than 0");
+    assert_eq!(mttf, "bug `bug`: mttf_h is 0, wanted 0.001 to 1000000000");
     let affected = told(|scenario| scenario.bugs[0].affected = f64::NAN);
     assert_eq!(affected, "bug `bug`: affected is NaN, wanted 0 to 1");
     let nobody = told(|scenario| {

@@ -28,7 +28,7 @@ fn run() -> Run {
         },
         sources: vec![Resource {
             uri: Some("git+https://example.com/firmware".to_owned()),
-            digest: BTreeMap::from([("gitCommit".to_owned(), "1f0c".to_owned())]),
+            digest: BTreeMap::from([("gitCommit".to_owned(), "1f0c".repeat(10))]),
             ..Resource::default()
         }],
     }
@@ -60,7 +60,7 @@ fn every_file_is_a_subject_and_every_image_a_dependency() {
     let dependencies = definition["resolvedDependencies"].as_array().expect("a list");
     let names: Vec<_> = dependencies.iter().map(|one| one["name"].as_str()).collect();
     assert_eq!(names, [Some("target"), Some("base"), Some("base"), None]);
-    assert_eq!(dependencies[3]["digest"]["gitCommit"], "1f0c");
+    assert_eq!(dependencies[3]["digest"]["gitCommit"], "1f0c".repeat(10));
     let details = &json["predicate"]["runDetails"];
     assert_eq!(details["metadata"]["startedOn"], "2026-11-26T12:00:00Z");
     assert_eq!(details["metadata"].get("finishedOn"), None);
@@ -152,8 +152,8 @@ proptest! {
 
     #[test]
     fn parse_undoes_emit(
-        names in btree_map("\\PC{1,10}", "\\PC{0,10}", 0..3),
-        invocation_id in proptest::option::of("\\PC{0,20}"),
+        names in btree_map("n\\PC{0,9}", "v\\PC{0,9}", 0..3),
+        invocation_id in proptest::option::of("i\\PC{0,20}"),
     ) {
         let (_directory, delivery) = (&DELIVERY.0, &DELIVERY.1);
         let builder = Builder { version: names, ..run().builder };
