@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::kind::Kind;
 use crate::report::{Basis, KindCost, RegionCost, Report, SymbolCost};
-use crate::text::{figure, grouped, moved, percent, share, shows, sized};
+use crate::text::{figure, grouped, moved, percent, run_row, share, shows, sized, symbol_row};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--text:#222;--soft:#666;--line:#ccc;--ground:#fff;--box:#f4f4f4}\
@@ -295,18 +295,7 @@ fn symbols(report: &Report) -> String {
         ("section", false),
         ("symbol", false),
     ];
-    let rows = report.symbols.iter().filter(|cost| cost.bytes > 0.0).map(|cost| {
-        vec![
-            figure(cost.bytes),
-            percent(cost.percent),
-            grouped(cost.size),
-            sized(cost.base_size, cost.size),
-            moved(cost.moved_by),
-            cost.change.name().to_owned(),
-            cost.section.clone(),
-            cost.name.clone(),
-        ]
-    });
+    let rows = report.symbols.iter().filter(|cost| cost.bytes > 0.0).map(symbol_row);
     table("Functions and constants", &columns, rows)
 }
 
@@ -320,18 +309,7 @@ fn runs(report: &Report) -> String {
         ("mostly", false),
         ("inside", false),
     ];
-    let rows = report.runs.iter().map(|run| {
-        vec![
-            figure(run.bytes),
-            percent(run.percent),
-            format!("{:#x}", run.offset),
-            run.address.map_or("-".to_owned(), |address| format!("{address:#010x}")),
-            grouped(run.size),
-            run.kind.name().to_owned(),
-            run.inside.clone().unwrap_or_else(|| "-".to_owned()),
-        ]
-    });
-    table("Costly stretches", &columns, rows)
+    table("Costly stretches", &columns, report.runs.iter().map(run_row))
 }
 
 fn stamps(report: &Report) -> String {

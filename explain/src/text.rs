@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{Advice, Basis, KindCost, Report};
+use crate::report::{Advice, Basis, KindCost, Report, RunCost, SymbolCost};
 
 /// Narrower than this nothing can be shown.
 const MIN_WIDTH: usize = 40;
@@ -33,34 +33,13 @@ pub fn render(report: &Report, width: usize) -> String {
     });
     let columns = ["bytes", "%", "size", "change", "moved by", "mostly", "section"];
     table(&mut text, width, "By section", &columns, sections);
-    let symbols = report.symbols.iter().filter(|cost| cost.bytes > 0.0).map(|cost| {
-        vec![
-            figure(cost.bytes),
-            percent(cost.percent),
-            grouped(cost.size),
-            sized(cost.base_size, cost.size),
-            moved(cost.moved_by),
-            cost.change.name().to_owned(),
-            cost.section.clone(),
-            cost.name.clone(),
-        ]
-    });
+    let symbols = report.symbols.iter().filter(|cost| cost.bytes > 0.0).map(symbol_row);
     let columns = ["bytes", "%", "size", "change", "moved by", "what", "section", "symbol"];
     table(&mut text, width, "Functions and constants", &columns, symbols);
     if let (more @ 1.., bytes) = report.more_symbols {
         let _ = writeln!(text, "  {more} more take {} bytes", figure(bytes));
     }
-    let runs = report.runs.iter().map(|run| {
-        vec![
-            figure(run.bytes),
-            percent(run.percent),
-            format!("{:#x}", run.offset),
-            run.address.map_or("-".to_owned(), |address| format!("{address:#010x}")),
-            grouped(run.size),
-            run.kind.name().to_owned(),
-            run.inside.clone().unwrap_or_else(|| "-".to_owned()),
-        ]
-    });
+    let runs = report.runs.iter().map(run_row);
     let columns = ["bytes", "%", "offset", "address", "length", "mostly", "inside"];
     table(&mut text, width, "Costly stretches", &columns, runs);
     let stamps = report.stamps.iter().map(|stamp| {
@@ -70,6 +49,33 @@ pub fn render(report: &Report, width: usize) -> String {
     table(&mut text, width, "Build stamps", &["bytes", "offset", "kind", "value"], stamps);
     advice(&mut text, width, &report.advice);
     text
+}
+
+/// What a table tells of a function or constant.
+pub(crate) fn symbol_row(cost: &SymbolCost) -> Vec<String> {
+    vec![
+        figure(cost.bytes),
+        percent(cost.percent),
+        grouped(cost.size),
+        sized(cost.base_size, cost.size),
+        moved(cost.moved_by),
+        cost.change.name().to_owned(),
+        cost.section.clone(),
+        cost.name.clone(),
+    ]
+}
+
+/// What a table tells of a costly stretch.
+pub(crate) fn run_row(run: &RunCost) -> Vec<String> {
+    vec![
+        figure(run.bytes),
+        percent(run.percent),
+        format!("{:#x}", run.offset),
+        run.address.map_or("-".to_owned(), |address| format!("{address:#010x}")),
+        grouped(run.size),
+        run.kind.name().to_owned(),
+        run.inside.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
 }
 
 /// Whether a kind costs enough to be a figure.

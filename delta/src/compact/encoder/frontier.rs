@@ -23,6 +23,19 @@ pub(super) struct State {
     pub(super) last: i32,
 }
 
+impl State {
+    /// In front of the first byte.
+    pub(super) const START: Self = Self {
+        diagonal: LITERAL,
+        cost: 0.0,
+        node: 0,
+        is_new: false,
+        history: 0,
+        recent: [0; DIAGONALS],
+        last: 0,
+    };
+}
+
 /// States of one target offset, of which no two share a diagonal.
 pub(super) struct Frontier {
     states: Vec<State>,
@@ -103,16 +116,6 @@ pub(super) fn hashed(diagonal: i32) -> usize {
 mod tests {
     use super::*;
 
-    const STATE: State = State {
-        diagonal: 0,
-        cost: 0.0,
-        node: 0,
-        is_new: false,
-        history: 0,
-        recent: [0; DIAGONALS],
-        last: 0,
-    };
-
     #[test]
     fn the_order_of_costs_is_that_of_their_numbers() {
         let costs = [f32::MIN, -1.0, -0.0, 0.0, f32::MIN_POSITIVE, 1.0, 1.5, f32::MAX];
@@ -133,7 +136,7 @@ mod tests {
             for node in 0..below(120) {
                 let diagonal = below(60).cast_signed() * 1024;
                 let cost = 3.0 + f32::from(u8::try_from(below(40)).unwrap());
-                let offered = State { diagonal, cost, node, ..STATE };
+                let offered = State { diagonal, cost, node, ..State::START };
                 frontier.offer(offered);
                 match all.iter_mut().find(|known| known.diagonal == diagonal) {
                     Some(known) if known.cost > cost => *known = offered,

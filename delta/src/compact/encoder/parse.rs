@@ -11,7 +11,7 @@ use super::super::isa;
 use super::super::map::{AddressMap, Entry, PackedEntry};
 use super::super::predict::{KIND_PLAIN, Predicted, Predictor, Trust};
 use super::super::stream::{
-    DIAGONALS, JUMP_BACK, JUMP_BY_MAP, JUMP_IN_BASE, JUMP_IN_TARGET, Segment, move_to_front,
+    JUMP_BACK, JUMP_BY_MAP, JUMP_IN_BASE, JUMP_IN_TARGET, Segment, move_to_front,
 };
 use super::super::view::Source;
 use super::Job;
@@ -130,17 +130,8 @@ impl Search<'_> {
     fn run(&self, anchors: &Anchors, inverse: &[Option<u32>]) -> Vec<Segment> {
         let len = self.job.target.len();
         let mut chains = Chains::new(anchors);
-        let start = State {
-            diagonal: LITERAL,
-            cost: 0.0,
-            node: 0,
-            is_new: false,
-            history: 0,
-            recent: [0; DIAGONALS],
-            last: 0,
-        };
         let mut nodes = vec![Node { start: 0, diagonal: LITERAL, before: 0 }];
-        let mut states = vec![start];
+        let mut states = vec![State::START];
         let mut next = Frontier::new();
         let mut scratch = Scratch {
             covered: Covered(vec![(LITERAL, 0); Covered::SLOTS]),
@@ -149,7 +140,7 @@ impl Search<'_> {
         };
         for n in 0..len {
             self.job.progress.advance();
-            let best = states.first().copied().unwrap_or(start);
+            let best = states.first().copied().unwrap_or(State::START);
             let calm = best.diagonal != LITERAL
                 && best.history == 0
                 && n > 32
