@@ -1,10 +1,11 @@
 //! Files that a command makes, which must not take the place of what it reads, nor of a part of a release.
 
-use std::ffi::{OsStr, OsString};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{MapValueParser, PathBufValueParser, TypedValueParser, ValueParserFactory};
 use clap::{Arg, ArgMatches, Command};
+use whittle_release::approval::APPROVAL_FILE;
 use whittle_release::build::INDEX_FILE;
 use whittle_release::bundle::BUNDLE_FILE;
 use whittle_release::{directory, files};
@@ -15,9 +16,11 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug)]
 pub(crate) struct OutFile(PathBuf);
 
-impl From<OsString> for OutFile {
-    fn from(path: OsString) -> Self {
-        Self(path.into())
+impl ValueParserFactory for OutFile {
+    type Parser = MapValueParser<PathBufValueParser, fn(PathBuf) -> Self>;
+
+    fn value_parser() -> Self::Parser {
+        PathBufValueParser::new().map(Self)
     }
 }
 
@@ -59,7 +62,7 @@ pub(crate) fn check(line: &ArgMatches, command: &Command) -> Result<()> {
 #[derive(Default)]
 struct Given {
     outputs: Vec<(String, OutFile)>,
-    /// What may name a file that is read.
+    /// Paths that are read.
     others: Vec<(String, PathBuf)>,
 }
 
@@ -69,9 +72,14 @@ impl Given {
             let id = arg.get_id().as_str();
             if let Ok(Some(outputs)) = line.try_get_many::<OutFile>(id) {
                 self.outputs.extend(outputs.map(|out| (shown(arg), out.clone())));
-            } else if let Ok(Some(raw)) = line.try_get_raw(id) {
-                let paths = raw.flat_map(named_files);
-                self.others.extend(paths.map(|path| (shown(arg), path)));
+            } else if let Ok(Some(paths)) = line.try_get_many::<PathBuf>(id)
+                && !REPLACEABLE.contains(&id)
+            {
+                self.others.extend(paths.map(|path| (shown(arg), path.clone())));
+            } else if let Ok(Some(names)) = line.try_get_many::<String>(id)
+                && names_file(arg)
+            {
+                self.others.extend(names.map(|name| (shown(arg), PathBuf::from(name))));
             }
         }
         if let Some((name, line)) = line.subcommand()
@@ -82,12 +90,13 @@ impl Given {
     }
 }
 
-/// What an argument may mean where it names a file: itself, or what stands behind `name=` or `file://`.
-fn named_files(value: &OsStr) -> Vec<PathBuf> {
-    let text = value.to_str().unwrap_or_default();
-    let behind = text.split_once('=').map(|(_, path)| path);
-    let named = [behind, text.strip_prefix("file://")];
-    std::iter::once(value.into()).chain(named.into_iter().flatten().map(PathBuf::from)).collect()
+/// Signed documents whose place the next one may take: one that it follows, and one that it adds a signature to.
+const REPLACEABLE: [&str; 2] = ["after", "file"];
+
+/// Whether an argument that is text names a file, unless it names something else.
+fn names_file(arg: &Arg) -> bool {
+    let names = arg.get_value_names().unwrap_or_default();
+    names.iter().any(|name| ["KEY", "POLICY"].contains(&name.as_str()))
 }
 
 fn shown(arg: &Arg) -> String {
@@ -103,6 +112,8 @@ fn is_part_of_release(file: &Path) -> bool {
     let directory = files::parent(file);
     match name {
         INDEX_FILE | BUNDLE_FILE => true,
+        // No index lists it, and others have signed it.
+        APPROVAL_FILE => directory.join(INDEX_FILE).exists(),
         _ => directory::read_unverified(directory)
             .is_ok_and(|index| index.files().iter().any(|listed| listed.name == name)),
     }

@@ -21,7 +21,7 @@ impl BaseUri {
                 format!("has a query or a fragment, behind which no name can stand: `{text}`");
             return Err(Error::Unusable { what: WHAT, why });
         }
-        Ok(Self(format!("{}/", text.trim_end_matches('/'))))
+        Ok(Self(format!("{}/", text.strip_suffix('/').unwrap_or(text))))
     }
 
     /// The URI of a file below it.

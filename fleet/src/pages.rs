@@ -5,10 +5,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 /// Most pages of one list: those of millions of devices.
 const MAX_PAGES: u32 = 20_000;
 
+/// Most bytes of all of them, which are kept until the last one has come.
+const MAX_BYTES: u64 = 1 << 30;
+
 /// The pages of one list that have been read.
 #[derive(Default)]
 pub(crate) struct Pages {
     read: u32,
+    bytes: u64,
     last: Option<u64>,
 }
 
@@ -25,6 +29,10 @@ impl Pages {
             return Err("the same page comes again".to_owned());
         }
         (self.last, self.read) = (this, self.read + 1);
+        self.bytes += bytes.len() as u64;
+        if self.bytes > MAX_BYTES {
+            return Err(format!("its pages have more than {MAX_BYTES} bytes"));
+        }
         if self.read > MAX_PAGES {
             return Err(format!("there are more than {MAX_PAGES} pages"));
         }

@@ -93,6 +93,16 @@ pub enum Error {
         /// Version that was to be published.
         version: u32,
     },
+    /// What is published already has signatures that this file lacks.
+    #[error("`{key}` is published with a signature of key {signer}, which `{}` does not have", path.display())]
+    FewerSignatures {
+        /// Of which object.
+        key: String,
+        /// Id of that key.
+        signer: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// The channel has a newer release.
     #[error(
         "channel `{channel}` of `{product}` has {current} with security counter {current_counter}, which is newer than \
@@ -191,6 +201,7 @@ impl Error {
             | Self::OtherApproval(_)
             | Self::OtherKeys { .. }
             | Self::OlderKeys { .. }
+            | Self::FewerSignatures { .. }
             | Self::Older { .. }
             | Self::NoSuchRelease(_)
             | Self::KeepFile { .. }

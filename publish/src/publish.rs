@@ -7,16 +7,19 @@
 //! A reader begins at an index, so it finds everything that an index names, whenever it looks and wherever the publisher was
 //! killed. What is there already is not sent again, so publishing once more goes on where it was interrupted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use whittle_format::Label;
-use whittle_format::limits::{MAX_INDEX_ENVELOPE_BYTES, MAX_KEYS_FILE_BYTES};
+use whittle_format::limits::{
+    MAX_APPROVAL_ENVELOPE_BYTES, MAX_INDEX_ENVELOPE_BYTES, MAX_KEYS_FILE_BYTES,
+};
 use whittle_release::Sha256Digest;
 use whittle_release::approval::{APPROVAL_FILE, Approval, SignedApproval};
 use whittle_release::directory::{ListedFile, VerifiedRelease, verify_index};
-use whittle_release::keys::Keyring;
+use whittle_release::image::hex;
+use whittle_release::keys::{KeyId, Keyring};
 use whittle_release::keys_file::KeysFile;
 
 use crate::busy::Publishing;
@@ -113,7 +116,7 @@ pub fn publish(
     for directory in directories {
         let release = VerifiedRelease::open(directory, keys.keyring())?;
         release.verify_files()?;
-        documents.extend(read_approval(directory, &release, keys)?);
+        documents.extend(read_approval(store, directory, &release, keys)?);
         releases.push(release);
     }
     releases.sort_by_key(|release| ReleaseOrder::of(&release.index().release));
@@ -145,9 +148,27 @@ pub fn publish(
 /// Documents that devices read besides the indexes, by their keys.
 type Documents = BTreeMap<String, Vec<u8>>;
 
+/// Checks that a document which several sign takes no signature back.
+fn keeps_signatures(
+    key: &str,
+    path: &Path,
+    mut published: impl Iterator<Item = KeyId>,
+    signers: &BTreeSet<KeyId>,
+) -> Result<()> {
+    match published.find(|signer| !signers.contains(signer)) {
+        None => Ok(()),
+        Some(signer) => Err(Error::FewerSignatures {
+            key: key.to_owned(),
+            signer: hex(&signer),
+            path: path.to_owned(),
+        }),
+    }
+}
+
 /// Reads the approval that lies in a release directory, if there is one, and checks what it is about and what the keys of the release
 /// have signed. Others may have signed it, too: devices know whom they trust.
 fn read_approval(
+    store: &Store,
     directory: &Path,
     release: &VerifiedRelease,
     keys: &ReleaseKeys,
@@ -162,7 +183,14 @@ fn read_approval(
     }
     signed.check(&keys.keyring().0)?;
     let Approval(head) = &signed.approval;
-    Ok(Some((approval_key(&head.product, &head.target_version), signed.emit()?)))
+    let key = approval_key(&head.product, &head.target_version);
+    if let Some(found) = store.get(&key, MAX_APPROVAL_ENVELOPE_BYTES)? {
+        let published = SignedApproval::parse(&format!("`{key}`"), &found.bytes)?;
+        if published.approval == signed.approval {
+            keeps_signatures(&key, &path, published.signers(), &signed.signers().collect())?;
+        }
+    }
+    Ok(Some((key, signed.emit()?)))
 }
 
 /// Whether no later one is of the same product: a channel gets the newest.
@@ -247,9 +275,14 @@ impl Publisher<'_> {
         }
         let key = keys_key(&head.product);
         if let Some(found) = self.store.get(&key, MAX_KEYS_FILE_BYTES)? {
-            let current = KeysFile::parse(&format!("`{key}`"), &found.bytes)?.newest().head.version;
+            let published = KeysFile::parse(&format!("`{key}`"), &found.bytes)?;
+            let current = published.newest().head.version;
             if head.version < current {
                 return Err(Error::OlderKeys { key, current, version: head.version });
+            }
+            if head.version == current {
+                let (old, new) = (published.newest_signers(), file.newest_signers().collect());
+                keeps_signatures(&key, path, old, &new)?;
             }
         }
         Ok(Some((key, file.emit()?)))

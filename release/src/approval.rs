@@ -42,14 +42,21 @@ impl SignedApproval {
     /// # Errors
     /// [`Error::Io`], [`Error::FileTooLarge`] or [`Error::Format`].
     pub fn read(path: &Path) -> Result<Self> {
-        let what = format!("`{}`", path.display());
         let bytes = files::read_document(path, MAX_APPROVAL_ENVELOPE_BYTES)?;
-        let (joint, rest) = Joint::parse(&what, &bytes)?;
+        Self::parse(&format!("`{}`", path.display()), &bytes)
+    }
+
+    /// The same of bytes, of wherever they come from; `what` names them in errors.
+    ///
+    /// # Errors
+    /// [`Error::Format`].
+    pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
+        let (joint, rest) = Joint::parse(what, bytes)?;
         if !rest.is_empty() {
             let extra = whittle_format::FormatError::TrailingBytes;
-            return Err(Error::format(what)(extra));
+            return Err(Error::format(what.to_owned())(extra));
         }
-        let approval = Approval::parse(&joint.payload).map_err(Error::format(what))?;
+        let approval = Approval::parse(&joint.payload).map_err(Error::format(what.to_owned()))?;
         Ok(Self { approval, joint })
     }
 

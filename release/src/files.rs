@@ -20,14 +20,21 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
-/// The same of what is to be wiped: its room is made at once, so that no copy is left behind where it grew.
+/// The same of what is to be wiped.
 pub(crate) fn read_secret(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
-    // One byte to tell that it is too long, and one by which reading ends without asking for more room.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit.saturating_add(2)));
-    let most = (limit as u64).saturating_add(1);
-    file.take(most).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    // One byte to tell that it is too long.
+    let bytes = read_secret_head(path, limit.saturating_add(1))?;
     Ok((bytes.len() <= limit).then_some(bytes))
+}
+
+/// The first bytes of a file, `limit` at most, which are to be wiped: their room is made at once, so that no copy is left behind
+/// where it grew.
+pub(crate) fn read_secret_head(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    // One byte by which reading ends without asking for more room.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit.saturating_add(1)));
+    file.take(limit as u64).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok(bytes)
 }
 
 /// Reads the file of a signed document of at most `limit` bytes.
@@ -54,11 +61,11 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Checks that a file may be written here: what stands there is nothing, or a file that can be made again.
 ///
 /// # Errors
-/// [`Error::NotAFile`], or [`Error::KeyExists`] for a private key.
+/// [`Error::NotAFile`], [`Error::KeyExists`] for a private key, or [`Error::Io`] for a file that may be one, since it cannot be read.
 pub fn check_replaceable(path: &Path) -> Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => Err(Error::NotAFile(path.to_owned())),
-        Ok(_) if is_private_file(path) => Err(Error::KeyExists(path.to_owned())),
+        Ok(_) if is_private_file(path)? => Err(Error::KeyExists(path.to_owned())),
         _ => Ok(()),
     }
 }

@@ -299,6 +299,11 @@ impl KeysFile {
         &self.documents[self.documents.len() - 1].0
     }
 
+    /// Who is said to have signed the newest document.
+    pub fn newest_signers(&self) -> impl Iterator<Item = KeyId> {
+        self.documents.iter().next_back().into_iter().flat_map(|(_, joint)| joint.signers())
+    }
+
     /// All documents, and who is said to have signed them.
     pub fn documents(&self) -> impl Iterator<Item = (&KeyDocument, Vec<KeyId>)> {
         self.documents.iter().map(|(document, joint)| (document, joint.signers().collect()))

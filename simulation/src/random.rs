@@ -46,8 +46,11 @@ impl Stream {
 
     /// How many events there are, if so many are expected.
     pub(crate) fn poisson(&mut self, mean: f64) -> f64 {
-        // A mean of 0, or one that is not a number, has no law.
-        Poisson::new(mean).map_or(0.0, |law| law.sample(&mut self.0))
+        match Poisson::new(mean) {
+            Ok(law) => law.sample(&mut self.0),
+            // Above what there is a law for, chance does not show; 0, or what is no number, has no events.
+            Err(_) => mean.max(0.0),
+        }
     }
 
     /// A normal number.

@@ -9,8 +9,13 @@ fn nothing_that_is_read_is_overwritten() {
     let apply = format!("apply {package} --pubkey keys/release.pub.pem --base 2.bin --out");
     let export = "export release --vendor-domain a.b --key keys/release.key.pem \
                   --pubkey keys/release.pub.pem --suit";
-    let build = "build --product thermostat --target 3.bin --target-version 2.4.1 --base 2.3.0=2.bin \
+    let build = "build --product thermostat --target 3.bin --target-version 2.4.1 --base 2.bin \
                  --out made --key keys/release.key.pem --budget-markdown";
+    shop.write("flags.json", b"{}");
+    let approve = "approve release --pubkey keys/release.pub.pem --key keys/release.key.pem --to release/approval.cose";
+    shop.whittle(&approve.split_whitespace().collect::<Vec<_>>()).ok();
+    let stage = "stage sign --product thermostat --target-version 2.4.1 --share 5% --key keys/release.key.pem \
+                 --target 3.bin --out";
     let cases = [
         (format!("{apply} 2.bin"), "2.bin", "`--out` is `2.bin`, what `--base` names"),
         (format!("{apply} ./{package}"), package.as_str(), "what `<PATH>` names"),
@@ -24,6 +29,14 @@ fn nothing_that_is_read_is_overwritten() {
             "0.bin",
             "what `--base` names",
         ),
+        (
+            "flags sign flags.json --key keys/release.key.pem --out flags.json".to_owned(),
+            "flags.json",
+            "what `<SOURCE>` names",
+        ),
+        (format!("{stage} 3.bin"), "3.bin", "what `--target` names"),
+        (format!("{stage} release/index.cose"), "release/index.cose", "a part of a release"),
+        (format!("{export} release/approval.cose"), "release/approval.cose", "a part of a release"),
         (format!("{build} 2.bin"), "2.bin", "what `--base` names"),
         (format!("{build} 3.bin"), "3.bin", "what `--target` names"),
     ];
@@ -59,4 +72,11 @@ fn a_file_of_an_earlier_run_is_replaced() {
         shop.whittle(&apply).ok();
     }
     assert!(shop.read("new") == shop.read("3.bin"), "the new image");
+    // A name that is no path may be that of the file, too.
+    let named = ["--product", "thermostat", "--out", "thermostat"];
+    for _ in 0..2 {
+        shop.whittle(&[&apply[..apply.len() - 2], &named].concat()).ok();
+    }
+    let empty = shop.whittle(&[&apply[..apply.len() - 1], &[""]].concat());
+    assert_eq!(empty.code, 2, "it is told before anything is done: {empty:?}");
 }

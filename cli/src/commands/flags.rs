@@ -14,6 +14,7 @@ use whittle_release::percent;
 use super::signing::SignerArgs;
 use super::{DeviceArgs, TrustArgs};
 use crate::error::Result;
+use crate::out_file::OutFile;
 use crate::printer::{Printer, table};
 use crate::schema;
 use crate::values;
@@ -40,7 +41,7 @@ pub(crate) struct SignArgs {
 
     /// File of the signed document; it is replaced if it exists.
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: OutFile,
 
     /// Signed document that this one is to follow: its version must be lower.
     #[arg(long, value_name = "FILE")]

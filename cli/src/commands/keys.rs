@@ -13,6 +13,7 @@ use whittle_release::keys_file::{
 
 use super::signing::SignerArgs;
 use crate::error::{Error, Result};
+use crate::out_file::OutFile;
 use crate::printer::{Printer, table};
 use crate::schema;
 
@@ -125,7 +126,7 @@ pub(crate) struct ShowArgs {
 struct CommonArgs {
     /// The keys file that is made; it is replaced if it exists.
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: OutFile,
 
     #[command(flatten)]
     factory: FactoryArgs,
@@ -164,15 +165,21 @@ impl FactoryArgs {
 }
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
+    // Whoever signs at the same time adds to what this one has written.
+    let _lock = match command {
+        Command::Sign(SignArgs { common, .. })
+        | Command::Rotate(RotateArgs { common, .. })
+        | Command::Revoke(RevokeArgs { common, .. })
+        | Command::Cosign(CosignArgs { common, .. }) => {
+            Some(DirectoryLock::wait(files::parent(&common.out))?)
+        }
+        Command::Show(_) => None,
+    };
     match command {
         Command::Sign(args) => sign(args, printer),
         Command::Rotate(args) => rotate(args, printer),
         Command::Revoke(args) => revoke(args, printer),
-        Command::Cosign(args) => {
-            // Whoever signs at the same time adds to what this one has written.
-            let _lock = DirectoryLock::wait(files::parent(&args.common.out))?;
-            finish(KeysFile::read(&args.file)?, &args.common, printer)
-        }
+        Command::Cosign(args) => finish(KeysFile::read(&args.file)?, &args.common, printer),
         Command::Show(args) => show(args, printer),
     }
 }

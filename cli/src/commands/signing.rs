@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use whittle_release::Error as ReleaseError;
+use whittle_release::development_key;
 use whittle_release::image::hex;
 use whittle_release::keys::{
     self, CommandSigner, DetachedSigner, KeySource, Passphrase, PrivateKey, PublicKey, Signer,
@@ -77,19 +78,18 @@ impl SignerArgs {
         }
     }
 
-    /// Whether it is a development key that signs, as far as its file tells.
+    /// Whether it is a development key that signs, as far as that can be told.
     pub(crate) fn is_development(&self) -> Result<bool> {
-        let named = self.key.iter().filter_map(|key| match KeySource::of(key) {
-            Ok(KeySource::File(file)) => Some(file),
-            _ => None,
-        });
-        let public = self.signer_pubkey.as_deref();
-        for file in named.chain(public) {
-            if keys::is_development_file(file)? {
-                return Ok(true);
+        let file = match self.key.as_deref().map(KeySource::of).transpose()? {
+            Some(KeySource::Variable(name)) => {
+                return Ok(development_key::is_marked(&variable(name)?));
             }
-        }
-        Ok(false)
+            Some(KeySource::File(file)) => Some(file),
+            None => self.signer_pubkey.as_deref(),
+        };
+        // A pipe can be read once only: by who signs.
+        let file = file.filter(|file| file.is_file());
+        Ok(file.map(keys::is_development_file).transpose()?.unwrap_or(false))
     }
 
     /// The public key of a signer that is elsewhere.

@@ -12,6 +12,7 @@ use whittle_release::{Sha256Digest, flags, percent};
 use super::signing::SignerArgs;
 use super::{DeviceArgs, InputArgs, TrustArgs};
 use crate::error::{Error, Result};
+use crate::out_file::OutFile;
 use crate::printer::{Printer, grouped};
 use crate::schema;
 use crate::values;
@@ -38,7 +39,7 @@ pub(crate) struct SignArgs {
 
     /// File of the signed stage; it is replaced if it exists.
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: OutFile,
 
     /// Signed stage that this one is to follow; product, target and seed are taken from it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["product", "target_version", "target", "target_sha256", "seed"])]

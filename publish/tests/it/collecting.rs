@@ -14,7 +14,7 @@ use whittle_publish::publish::Event;
 use whittle_publish::pull::{Request, Which, pull};
 use whittle_release::approval::{APPROVAL_FILE, SignedApproval};
 use whittle_release::directory::VerifiedRelease;
-use whittle_release::keys::Signer as _;
+use whittle_release::keys::{PrivateKey, Signer as _};
 use whittle_release::keys_file::{KeyDocument, KeysFile};
 use whittle_release::stage;
 
@@ -393,16 +393,18 @@ fn damage(file: &Path) {
 fn approvals_and_keys_lie_where_devices_look_and_go_with_their_releases() {
     let room = TempDir::new().expect("there is room");
     let [first, second] = ["1.0", "1.1"].map(|version| Plan::new(version, 1).write(room.path()));
-    let approve = |of: &Path, into: &Path| {
+    let other = PrivateKey::from_seed(&[99; 32]);
+    let approve_by = |signer: &PrivateKey, of: &Path, into: &Path| {
         let release = VerifiedRelease::open(of, &keyring()).expect("opens");
         let mut approval = SignedApproval::of(release.index()).expect("fits");
         approval
-            .sign(&key())
+            .sign(signer)
             .and_then(|()| approval.write(&into.join(APPROVAL_FILE)))
             .expect("signed");
         approval.emit().expect("signed")
     };
-    let keys_file = |product: &str, version: u32| {
+    let approve = |of: &Path, into: &Path| approve_by(&key(), of, into);
+    let keys_file_of = |signer: &PrivateKey, product: &str, version: u32| {
         let [path, out] = ["keys.json", "keys.bin"].map(|name| room.path().join(name));
         let public: String = whittle_release::image::hex(&key().public_key());
         let json = format!(
@@ -411,9 +413,10 @@ fn approvals_and_keys_lie_where_devices_look_and_go_with_their_releases() {
         std::fs::write(&path, json).expect("written");
         let document = KeyDocument::read(&path, false).expect("a document");
         let mut file = KeysFile::new(document).expect("fits");
-        file.sign(&key()).and_then(|()| file.write(&out)).expect("signed");
+        file.sign(signer).and_then(|()| file.write(&out)).expect("signed");
         out
     };
+    let keys_file = |product: &str, version| keys_file_of(&key(), product, version);
     for place in Place::each() {
         let publish = |release: &PathBuf, keys_file: Option<PathBuf>| {
             let options =
@@ -442,6 +445,13 @@ fn approvals_and_keys_lie_where_devices_look_and_go_with_their_releases() {
         let refused = publish(&first, Some(keys_file("thermostat", 1))).expect_err("an older one");
         assert!(matches!(refused, Error::OlderKeys { .. }), "{refused:?}");
         publish(&second, Some(keys_file("thermostat", 3))).expect("publishes");
+        approve_by(&other, &second, &second);
+        let refused = publish(&second, None).expect_err("another signature");
+        assert!(matches!(refused, Error::FewerSignatures { .. }), "{refused:?}");
+        approve(&second, &second);
+        let refused = publish(&second, Some(keys_file_of(&other, "thermostat", 3)))
+            .expect_err("a signature less");
+        assert!(matches!(refused, Error::FewerSignatures { .. }), "{refused:?}");
         let approvals =
             ["products/thermostat/approvals/1.0.cose", "products/thermostat/approvals/1.1.cose"];
         assert_eq!(place.under("products/thermostat/approvals/"), approvals);

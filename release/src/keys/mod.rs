@@ -57,12 +57,14 @@ pub(crate) const SIGNATURE_LEN: usize = whittle_format::envelope::SIGNATURE_LEN;
 
 const MAX_KEY_FILE_BYTES: usize = 64 << 10;
 
-/// Whether a private key stands in a file, which may be the only place where it does.
-#[must_use]
-pub fn is_private_file(path: &Path) -> bool {
-    let bytes = files::read_secret(path, MAX_KEY_FILE_BYTES).ok().flatten();
-    let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-    text.is_some_and(|text| pkcs8::is_private(text) || minisign::SecretKey::parse(text).is_some())
+/// Whether a private key stands at the beginning of a file, which may be the only place where it does.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn is_private_file(path: &Path) -> Result<bool> {
+    let head = files::read_secret_head(path, MAX_KEY_FILE_BYTES)?;
+    let is_minisign = |text| minisign::SecretKey::parse(text).is_some();
+    Ok(pkcs8::is_private(&head) || std::str::from_utf8(&head).is_ok_and(is_minisign))
 }
 
 /// Signs what is to be signed; whether in this process, in a token or elsewhere.

@@ -30,9 +30,10 @@ pub(super) fn is_encrypted(text: &str) -> bool {
     text.contains(&format!("-----BEGIN {ENCRYPTED_LABEL}-----"))
 }
 
-/// Whether text is a private key in PEM, of whatever algorithm, or has one in it.
-pub(super) fn is_private(text: &str) -> bool {
-    text.contains("PRIVATE KEY-----")
+/// Whether bytes are a private key in PEM, of whatever algorithm, or have one in them.
+pub(super) fn is_private(bytes: &[u8]) -> bool {
+    const LABEL: &[u8] = b"PRIVATE KEY-----";
+    bytes.windows(LABEL.len()).any(|window| window == LABEL)
 }
 
 /// Parses a key that is not encrypted.
