@@ -120,6 +120,9 @@ pub(crate) enum Error {
     /// A file would be written in place of something that is needed.
     #[error("`{flag}` is `{}`, {what}", path.display())]
     Overwrites { flag: String, path: PathBuf, what: String },
+    /// [`ReleaseError::SlotTooSmall`], and the budget that the slot is.
+    #[error("{error}")]
+    OverfullSlot { error: ReleaseError, checked: Box<Checked> },
     #[error("{0}")]
     Usage(String),
     #[error("cannot write to standard output")]
@@ -131,7 +134,7 @@ pub(crate) enum Error {
 impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Release(error) => error.culprit().into(),
+            Self::Release(error) | Self::OverfullSlot { error, .. } => error.culprit().into(),
             Self::Publish(error) => error.culprit().into(),
             Self::Export(ExportError::Unusable { .. }) => Exit::Usage,
             Self::Export(ExportError::Order(_)) => Exit::BadInput,
@@ -195,9 +198,7 @@ impl Error {
     pub(crate) fn budgets(&self) -> Option<Checked> {
         match self {
             Self::Release(ReleaseError::OverBudget { checked, .. }) => Some((**checked).clone()),
-            Self::Release(ReleaseError::SlotTooSmall { got, slot }) => {
-                Checked::overfull_slot(None, *got, Some(*slot))
-            }
+            Self::OverfullSlot { checked, .. } => Some((**checked).clone()),
             _ => None,
         }
     }
@@ -205,7 +206,9 @@ impl Error {
     /// The way out, where there is one.
     pub(crate) fn hint(&self) -> Option<String> {
         let error = match self {
-            Self::Release(error) | Self::Publish(PublishError::Release(error)) => error,
+            Self::Release(error)
+            | Self::Publish(PublishError::Release(error))
+            | Self::OverfullSlot { error, .. } => error,
             Self::Publish(error) => return error.hint().map(str::to_owned),
             Self::Policy { source, .. } => return load_hint(source).map(str::to_owned),
             Self::DoesNotGoOn { rollout, .. } => {
@@ -252,7 +255,7 @@ fn release_hint(error: &ReleaseError) -> Option<&'static str> {
         }
         ReleaseError::NoBase { .. } => "pass the image that the device runs with `--base`",
         ReleaseError::KeyExists(_) => {
-            "an existing key is never overwritten; choose another directory"
+            "a private key is never overwritten, nor the public one that belongs to it; choose another place"
         }
         ReleaseError::BadKey { .. } => {
             "`whittle keygen` makes one; PKCS#8 PEM and minisign's keys are read"

@@ -8,8 +8,9 @@ use clap::{Arg, ArgMatches, Command};
 use whittle_release::approval::APPROVAL_FILE;
 use whittle_release::build::INDEX_FILE;
 use whittle_release::bundle::BUNDLE_FILE;
-use whittle_release::{directory, files};
+use whittle_release::{archive, directory, files};
 
+use crate::config;
 use crate::error::{Error, Result};
 
 /// Where a command writes a file of its own making. A file of an earlier run is replaced.
@@ -53,6 +54,12 @@ pub(crate) fn check(line: &ArgMatches, command: &Command) -> Result<()> {
         }
         if is_part_of_release(&there) {
             return refused("a part of a release".to_owned());
+        }
+        if archive::is_part(&there) {
+            return refused("a part of an archive of bases".to_owned());
+        }
+        if there.file_name().is_some_and(|name| name == config::FILE) {
+            return refused("settings".to_owned());
         }
     }
     Ok(())

@@ -21,6 +21,10 @@ impl BaseUri {
                 format!("has a query or a fragment, behind which no name can stand: `{text}`");
             return Err(Error::Unusable { what: WHAT, why });
         }
+        if Uri::parse(text).is_ok_and(|uri| !leads_somewhere(uri)) {
+            let why = format!("has nothing behind its scheme: `{text}`");
+            return Err(Error::Unusable { what: WHAT, why });
+        }
         Ok(Self(format!("{}/", text.strip_suffix('/').unwrap_or(text))))
     }
 
@@ -47,11 +51,18 @@ pub(crate) fn check_reference(what: &'static str, uri: &str) -> Result<()> {
 /// The same for one that has a scheme, and something behind it.
 pub(crate) fn check_absolute(what: &'static str, uri: &str) -> Result<()> {
     check_reference(what, uri)?;
-    if Uri::parse(uri).is_ok_and(|uri| uri.has_authority() || !uri.path().is_empty()) {
+    if Uri::parse(uri).is_ok_and(leads_somewhere) {
         return Ok(());
     }
     let why = format!("is no URI, which begins with a scheme such as `https:`: `{uri}`");
     Err(Error::Unusable { what, why })
+}
+
+/// Whether there is a host or a path; without a host, which RFC 9110 §4.2 wants for the web, a path is not enough there.
+fn leads_somewhere(uri: Uri<&str>) -> bool {
+    let has_host = uri.authority().is_some_and(|authority| !authority.host().is_empty());
+    let is_web = matches!(uri.scheme().as_str().to_ascii_lowercase().as_str(), "http" | "https");
+    has_host || (!is_web && !uri.path().is_empty())
 }
 
 #[cfg(test)]
@@ -70,6 +81,8 @@ mod tests {
     #[test]
     fn nothing_lies_below_what_is_no_base() {
         for base in ["", "https://a.b/x?file=", "https://a.b/#x", "https://a.b/%zz", "https://a b/"]
+            .into_iter()
+            .chain(["https://", "https:", "HTTP:///x", "file:"])
         {
             assert!(BaseUri::new(base).is_err(), "{base}");
         }

@@ -280,6 +280,18 @@ impl Archive {
     }
 }
 
+/// Whether an archive would not be whole any more without this file.
+#[must_use]
+pub fn is_part(file: &Path) -> bool {
+    let is_image = |archive: &Path| file.starts_with(archive.join(IMAGES_DIR));
+    let is_archive = |archive: &&Path| archive.join(CATALOG_FILE).exists();
+    file.ancestors()
+        .skip(1)
+        .take(3)
+        .filter(is_archive)
+        .any(|archive| is_image(archive) || file == archive.join(CATALOG_FILE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

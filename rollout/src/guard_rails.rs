@@ -103,8 +103,12 @@ fn roll_back(
         otherwise: Fallback::Stop,
         ..state.terms.limits.pause.clone()
     };
-    let no_way = reason("no-way-back", "devices cannot go back to the old firmware".to_owned());
-    Some(decided(Decision::Pause(order), DecidedBy::GuardRail, vec![rail], vec![why, no_way]))
+    let reasons = vec![why, no_way_back()];
+    Some(decided(Decision::Pause(order), DecidedBy::GuardRail, vec![rail], reasons))
+}
+
+fn no_way_back() -> Reason {
+    reason("no-way-back", "devices cannot go back to the old firmware".to_owned())
 }
 
 /// Carries out what was declared when the time of a pause is over.
@@ -115,8 +119,14 @@ fn deadline(state: &State, at_s: u64) -> Option<Decided> {
         Fallback::Stop => {
             Some(decided(Decision::Stop, DecidedBy::GuardRail, vec![Rail::Deadline], vec![why]))
         }
+        // Another pause would only put off what people had the time to decide.
+        Fallback::RollBack(_) if state.terms.way_back == WayBack::None => {
+            let reasons = vec![why, no_way_back()];
+            Some(decided(Decision::Stop, DecidedBy::GuardRail, vec![Rail::Deadline], reasons))
+        }
         Fallback::RollBack(order) => {
-            roll_back(state, order.clone(), DecidedBy::GuardRail, Rail::Deadline, why)
+            let decision = Decision::RollBack(order.clone());
+            Some(decided(decision, DecidedBy::GuardRail, vec![Rail::Deadline], vec![why]))
         }
         Fallback::Resume(share) => {
             let mut ruling = Ruling::new(state, at_s, DecidedBy::GuardRail);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::{GroupEvidence, gained, seconds};
-use crate::log::Decided;
+use crate::log::{Decided, Rail};
 use crate::observation::{DeviceCounts, Known, Observation, Problem};
 use crate::policy::types::{
     DecidedBy, Decision, DecisionKind, FlagOrder, PastDecision, PauseOrder, Reason, RootCause,
@@ -318,17 +318,7 @@ impl State {
             Decision::Hold => {}
             Decision::Advance(share) => self.grow(*share, at_s),
             Decision::Pause(order) => self.begin_pause(order, decided, at_s),
-            Decision::Resume(share) => {
-                self.phase = Phase::Running;
-                if decided.by != DecidedBy::Policy {
-                    self.watched_since_s = at_s;
-                }
-                self.share_limit = *share;
-                self.full_since_s = self.is_full().then_some(at_s);
-                // What led to the pause has been judged: it shall not lead to the next one.
-                let terms = &self.terms;
-                self.groups.iter_mut().for_each(|group| group.begin_anew(terms));
-            }
+            Decision::Resume(share) => self.end_pause(*share, decided.by, at_s),
             Decision::RollBack(order) => {
                 self.quarantined |= order.quarantine;
                 let groups = order.groups.iter().cloned();
@@ -339,6 +329,9 @@ impl State {
                 let is_all = (0..self.cells.len()).all(|cell| self.is_barred(cell));
                 if is_all || self.quarantined {
                     self.phase = Phase::Over(Ending::RolledBack);
+                } else if decided.rails.contains(&Rail::Deadline) {
+                    // The fallback of a pause: it goes on without these groups.
+                    self.end_pause(self.share_limit, decided.by, at_s);
                 }
             }
             Decision::Stop => self.phase = Phase::Over(Ending::Stopped),
@@ -382,6 +375,18 @@ impl State {
             root_cause: RootCause::Unknown,
             reasons: decided.reasons.clone(),
         });
+    }
+
+    fn end_pause(&mut self, share: f64, by: DecidedBy, at_s: u64) {
+        self.phase = Phase::Running;
+        if by != DecidedBy::Policy {
+            self.watched_since_s = at_s;
+        }
+        self.share_limit = share;
+        self.full_since_s = self.is_full().then_some(at_s);
+        // What led to the pause has been judged: it shall not lead to the next one.
+        let terms = &self.terms;
+        self.groups.iter_mut().for_each(|group| group.begin_anew(terms));
     }
 
     fn remember(&mut self, decided: &Decided, at_s: u64) {

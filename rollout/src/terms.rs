@@ -232,7 +232,7 @@ pub enum WayBack {
         /// That of the release that is rolled out: a device has raised its own to it.
         target_security_counter: u32,
     },
-    /// There is none: a roll-back becomes a pause, for people to decide.
+    /// There is none: a roll-back becomes a pause, for people to decide, and a stop once their time is over.
     None,
 }
 

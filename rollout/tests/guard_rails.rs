@@ -271,6 +271,32 @@ fn what_was_declared_is_done() {
 }
 
 #[test]
+fn the_rest_goes_on_once_a_group_has_been_taken_back_for_want_of_a_decision() {
+    let mut world = ready();
+    let order = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    let otherwise = Fallback::RollBack(order.clone());
+    world.tick(&wants(Decision::Pause(pause(Severity::Moderate, 1, otherwise))));
+    let decisions = world.run(1, &wants(Decision::Hold));
+    assert_eq!(decisions.last().unwrap().decision, Decision::RollBack(order));
+    assert_eq!(world.rollout.state().phase(), &Phase::Running);
+    // Once: the policy is heard again.
+    assert_eq!(world.tick(&wants(Decision::Hold)).by, DecidedBy::Policy);
+}
+
+#[test]
+fn without_a_way_back_a_pause_that_nobody_decides_ends_in_a_stop() {
+    let mut terms = terms();
+    terms.way_back = WayBack::None;
+    let mut world = ready_with(terms);
+    let otherwise = Fallback::RollBack(all(true));
+    world.tick(&wants(Decision::Pause(pause(Severity::Critical, 1, otherwise))));
+    let decisions = world.run(1, &wants(Decision::Hold));
+    let last = decisions.last().unwrap();
+    assert_eq!((&last.decision, last.by), (&Decision::Stop, DecidedBy::GuardRail));
+    assert_eq!(last.reasons[1].code, "no-way-back");
+}
+
+#[test]
 fn a_stage_that_takes_too_long_pauses() {
     let mut terms = terms();
     terms.plan.stages[0].max_time = Some(4 * 3600);

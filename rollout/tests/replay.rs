@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use whittle_rollout::policy::types::{Decision, Fallback, RollbackOrder, Severity, Snapshot};
-use whittle_rollout::{Command, Entry, Input, Mismatch, Outcome, Rollout, replay};
+use whittle_rollout::{Command, Entry, Input, Mismatch, Outcome, Rollout, WayBack, replay};
 
 mod world;
 
@@ -145,8 +145,14 @@ proptest! {
 
     /// Whatever a policy answers, the rails hold, and the log replays.
     #[test]
-    fn no_policy_breaks_the_rails(decisions in proptest::collection::vec(any_decision(), 1..120)) {
+    fn no_policy_breaks_the_rails(
+        decisions in proptest::collection::vec(any_decision(), 1..120),
+        has_way_back in any::<bool>(),
+    ) {
         let mut terms = terms();
+        if !has_way_back {
+            terms.way_back = WayBack::None;
+        }
         terms.limits.uncommitted_devices = Some(30_000);
         let mut world = World::new(terms.clone());
         let mut grown_s = world.at_s;

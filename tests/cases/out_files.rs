@@ -50,6 +50,28 @@ fn nothing_that_is_read_is_overwritten() {
 }
 
 #[test]
+fn an_archive_stays_whole_and_settings_stay_what_they_are() {
+    let shop = Workshop::new();
+    let add = ["base", "add", "2.bin", "--product", "thermostat", "--version", "2.4.0"];
+    shop.whittle(&[&add[..], &["--archive", "bases"]].concat()).ok();
+    shop.write("whittle.toml", b"[build]\nout = \"made\"\n");
+    let digest = whittle_release::Sha256Digest::of(&shop.read("2.bin")).to_string();
+    let image = format!("bases/images/{}/{digest}.bin", &digest[..2]);
+    let cases = [
+        (image.as_str(), "a part of an archive of bases"),
+        ("bases/catalog.json", "a part of an archive of bases"),
+        ("whittle.toml", "settings"),
+    ];
+    for (file, words) in cases {
+        let before = shop.read(file);
+        let run = shop.whittle(&["explain", "0.bin", "1.bin", "--html", file]);
+        assert_eq!(run.code, 2, "{file}: {run:?}");
+        assert!(run.stderr.contains(words), "{file}: {run:?}");
+        assert!(shop.read(file) == before, "`{file}` is as it was");
+    }
+}
+
+#[test]
 fn a_private_key_is_never_overwritten() {
     let shop = Workshop::new();
     shop.whittle(&["keygen", "--key-format", "minisign", "--out", "minisign"]).ok();

@@ -144,4 +144,13 @@ fn a_package_becomes_a_policy_and_nothing_else_does() {
     let refused = run(&["build", &fixture("README.md"), "--out", &none]);
     assert_eq!(refused.code, 4, "{refused:?}");
     assert!(!std::path::Path::new(&none).exists(), "nothing is written");
+
+    // A component of before is replaced, a source is not.
+    run(&["build", &package, "--out", &out]).ok();
+    let source = directory.path().join("lib.rs");
+    std::fs::write(&source, "fn main() {}").expect("there is room");
+    let refused = run(&["build", &package, "--out", &source.display().to_string()]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("a file that is no WebAssembly"), "{refused:?}");
+    assert_eq!(std::fs::read(&source).expect("it is there"), b"fn main() {}");
 }

@@ -201,7 +201,7 @@ pub(crate) fn run(args: &Args, profile: Option<&str>, printer: &Printer) -> Resu
     if !compare_only {
         directory::check_free(out)?;
     }
-    tell_overfull_slot(args, profile, &request)?;
+    refuse_overfull_slot(args, profile, &request)?;
     // What is compared with what is there must be made for that.
     let cache = if compare_only { Cache::None } else { Cache::open(args)? };
     let built = with_progress(&request, printer, |request, progress| {
@@ -241,7 +241,7 @@ fn emit_tbs(
         return Err(Error::Usage("`--out` is wanted".to_owned()));
     };
     directory::check_free(directory)?;
-    tell_overfull_slot(args, profile, request)?;
+    refuse_overfull_slot(args, profile, request)?;
     let cache = Cache::open(args)?;
     let unsigned = with_progress(request, printer, |request, progress| {
         build::prepare(request, cache.as_dyn(), progress)
@@ -326,13 +326,14 @@ fn check_budgets(
     Ok(Some(checked))
 }
 
-/// Tells of a target that is larger than its slot, which is refused before there is a release to hold against any budget.
-fn tell_overfull_slot(args: &Args, profile: Option<&str>, request: &Request<'_>) -> Result {
-    let (slot_bytes, target_bytes) = (request.profile.slot_bytes, request.target.size().into());
-    match Checked::overfull_slot(profile, target_bytes, slot_bytes) {
-        Some(checked) => tell_budgets(args, &checked),
-        None => Ok(()),
-    }
+/// Refuses a target that is larger than its slot before there is a release to hold against any budget, and tells everybody.
+fn refuse_overfull_slot(args: &Args, profile: Option<&str>, request: &Request<'_>) -> Result {
+    let got = request.target.size().into();
+    let Some(slot) = request.profile.slot_bytes.filter(|slot| got > *slot) else { return Ok(()) };
+    let checked = Checked::overfull_slot(profile, got, slot);
+    tell_budgets(args, &checked)?;
+    let error = ReleaseError::SlotTooSmall { got, slot };
+    Err(Error::OverfullSlot { error, checked: Box::new(checked) })
 }
 
 /// Writes the table of budgets, and annotations where GitHub reads them.

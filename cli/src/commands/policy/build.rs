@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -45,6 +46,7 @@ pub(crate) struct Built {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+    refuse_source(&args.out)?;
     let component =
         if args.source.is_dir() { build(&args.source)? } else { componentise(&args.source)? };
     let what = args.source.display().to_string();
@@ -61,6 +63,21 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         let bytes = grouped(built.bytes as u64);
         format!("{}: {} {}, {bytes} bytes", built.file, built.policy, built.version)
     })
+}
+
+/// An earlier component may be replaced, but nothing that could be a source of this one.
+fn refuse_source(out: &Path) -> Result {
+    if !out.is_file() {
+        return Ok(());
+    }
+    let file = fs::File::open(out).map_err(|error| io_error("read", out, error))?;
+    let mut magic = Vec::new();
+    file.take(4).read_to_end(&mut magic).map_err(|error| io_error("read", out, error))?;
+    if magic.is_empty() || magic == *b"\0asm" {
+        return Ok(());
+    }
+    let (path, what) = (out.to_path_buf(), "a file that is no WebAssembly".to_owned());
+    Err(Error::Overwrites { flag: "--out".to_owned(), path, what })
 }
 
 fn build(directory: &Path) -> Result<Vec<u8>> {

@@ -456,7 +456,8 @@ typedef struct exports_policy_fallback_t {
 
 // End the pause; the rollout may reach this share of the fleet. Cumulative, greater than 0, at most the stage's share.
 #define EXPORTS_POLICY_FALLBACK_RESUME 0
-// Take devices back.
+// Take devices back; if these are some groups only, the pause ends, and the rollout goes on with the others. Where
+// devices cannot go back, the rollout stops.
 #define EXPORTS_POLICY_FALLBACK_ROLL_BACK 1
 // Give up, and leave the updated devices as they are.
 #define EXPORTS_POLICY_FALLBACK_STOP 2
