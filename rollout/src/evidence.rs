@@ -34,6 +34,8 @@ pub(crate) struct MetricEvidence {
     /// Newest first; each with its number, counted from the start of the rollout.
     recent: VecDeque<Gathered>,
     test: Test,
+    /// What the test says, which is much to work out and is looked at more often than it changes.
+    pub(crate) signal: Option<Signal>,
     /// When figures of new firmware were last compared: with anything, and with old firmware.
     compared_s: Option<u64>,
     controlled_s: Option<u64>,
@@ -120,16 +122,18 @@ impl GroupEvidence {
         terms: &Terms,
         started_s: u64,
     ) {
+        let mut tested = vec![false; self.metrics.len()];
         for ((cell, place), gained) in observation.cells.iter().zip(places).zip(gained) {
             let Some(stratum) = self.cells.iter().position(|own| own == place) else { continue };
             for (metric, gained) in cell.metrics.iter().zip(gained) {
                 let at = terms.metrics.iter().position(|terms| terms.name == metric.name);
-                let Some((terms_of, evidence)) =
-                    at.and_then(|at| terms.metrics.get(at).zip(self.metrics.get_mut(at)))
-                else {
+                let Some(((terms_of, evidence), tested)) = at.and_then(|at| {
+                    let known = terms.metrics.get(at).zip(self.metrics.get_mut(at));
+                    known.zip(tested.get_mut(at))
+                }) else {
                     continue;
                 };
-                evidence.test(terms_of, stratum, metric, gained, observation.until_s);
+                *tested |= evidence.test(terms_of, stratum, metric, gained, observation.until_s);
                 let length_s = u64::from(terms.bucket_length);
                 let number =
                     (observation.until_s - 1).saturating_sub(started_s).checked_div(length_s);
@@ -139,12 +143,17 @@ impl GroupEvidence {
                 }
             }
         }
+        let metrics = terms.metrics.iter().zip(&mut self.metrics).zip(tested);
+        for ((metric, evidence), _) in metrics.filter(|(_, tested)| *tested) {
+            evidence.signal = evidence.judge(metric);
+        }
     }
 
     /// Begins all tests anew. What was measured stays.
     pub(crate) fn begin_anew(&mut self, terms: &Terms) {
         for (metric, evidence) in terms.metrics.iter().zip(&mut self.metrics) {
             evidence.test = MetricEvidence::new(metric, terms, &self.cells).test;
+            evidence.signal = evidence.judge(metric);
         }
     }
 
@@ -180,12 +189,14 @@ impl MetricEvidence {
             current: NOTHING,
             recent: VecDeque::new(),
             test,
+            signal: None,
             compared_s: None,
             controlled_s: None,
             seen_s: None,
         }
     }
 
+    /// Tests figures, and returns whether that may have changed what the test says.
     fn test(
         &mut self,
         terms: &MetricTerms,
@@ -193,14 +204,16 @@ impl MetricEvidence {
         seen: &MetricObservation,
         gained: &Gained,
         until_s: u64,
-    ) {
+    ) -> bool {
         let MetricObservation { treated, control, .. } = seen;
         match &mut self.test {
             Test::Mean(test) => {
                 let sides = (readings(terms, treated), readings(terms, control));
                 if let (Ok(treated), Ok(control)) = sides {
                     let (one, other) = in_order(terms, treated, control);
-                    test.add(one, other);
+                    test.add(one, other)
+                } else {
+                    false
                 }
             }
             Test::Ratio(evidence) => {
@@ -213,6 +226,7 @@ impl MetricEvidence {
                 } else if treated.exposure() > 0.0 {
                     evidence.before.add(stratum, treated);
                 }
+                true
             }
         }
     }
@@ -256,7 +270,7 @@ impl MetricEvidence {
             control: self.control,
             treated: self.treated,
             current: self.current,
-            signal: self.signal(metric),
+            signal: self.signal,
             recent: self.buckets(terms, at_s.saturating_sub(started_s)),
         }
     }
@@ -276,7 +290,7 @@ impl MetricEvidence {
         self.recent.iter().map(bucket).collect()
     }
 
-    pub(crate) fn signal(&self, terms: &MetricTerms) -> Option<Signal> {
+    fn judge(&self, terms: &MetricTerms) -> Option<Signal> {
         let of = |against,
                   ratio: Option<f64>,
                   Interval { low, high },

@@ -422,10 +422,9 @@ impl<'a> Ruling<'a> {
 
     /// Whether the calendar lets any device be updated.
     fn open(&self) -> Result<(), Refused> {
-        let terms = &self.state.terms;
         let mut closed = None;
-        for cell in &terms.cells {
-            match terms.calendar.closed(&cell.labels(&terms.split_by), self.at_s) {
+        for labels in &self.state.labels {
+            match self.state.terms.calendar.closed(labels, self.at_s) {
                 None => return Ok(()),
                 Some(why) => closed = Some(why),
             }

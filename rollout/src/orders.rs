@@ -78,16 +78,15 @@ fn closed(state: &State) -> Option<String> {
 
 fn closed_cells(state: &State, at_s: u64) -> Vec<(usize, String)> {
     let terms = &state.terms;
-    let cells = terms.cells.iter().enumerate();
+    let cells = state.labels.iter().enumerate();
     cells
-        .filter_map(|(place, cell)| {
-            let labels = cell.labels(&terms.split_by);
+        .filter_map(|(place, labels)| {
             let barred = labels.iter().find(|label| state.barred.contains(*label));
             let barred = barred.map(|label| {
                 let whole = if label == FLEET { "all devices" } else { label };
                 format!("taken back: {whole}")
             });
-            Some((place, barred.or_else(|| terms.calendar.closed(&labels, at_s))?))
+            Some((place, barred.or_else(|| terms.calendar.closed(labels, at_s))?))
         })
         .collect()
 }

@@ -78,6 +78,8 @@ pub struct State {
     pub(crate) full_since_s: Option<u64>,
     pub(crate) offered_before_stage: u32,
     pub(crate) cells: Vec<DeviceCounts>,
+    /// Labels of the groups that each cell belongs to, as its terms have them.
+    pub(crate) labels: Vec<Vec<String>>,
     pub(crate) groups: Vec<GroupEvidence>,
     /// By cell.
     pub(crate) mixtures: Vec<Mixture>,
@@ -110,6 +112,7 @@ impl State {
             full_since_s: None,
             offered_before_stage: 0,
             cells: vec![DeviceCounts::default(); terms.cells.len()],
+            labels: terms.cells.iter().map(|cell| cell.labels(&terms.split_by)).collect(),
             groups: GroupEvidence::of_all(&terms),
             mixtures: vec![Mixture::default(); terms.cells.len()],
             seen_s: vec![vec![None; terms.metrics.len()]; terms.cells.len()],
@@ -217,7 +220,7 @@ impl State {
         let groups = self.groups.iter().flat_map(|group| {
             let metrics = self.terms.metrics.iter().zip(&group.metrics);
             metrics.filter_map(|(metric, evidence)| {
-                let signal = evidence.signal(metric)?;
+                let signal = evidence.signal?;
                 let (group, metric) = (group.label.clone(), metric.name.clone());
                 Some(Suspect { group, metric, signal })
             })
@@ -256,8 +259,7 @@ impl State {
     }
 
     pub(crate) fn is_barred(&self, cell: usize) -> bool {
-        let labels = self.terms.cells[cell].labels(&self.terms.split_by);
-        labels.iter().any(|label| self.barred.contains(label))
+        self.labels[cell].iter().any(|label| self.barred.contains(label))
     }
 
     pub(crate) fn known(&self, at_s: u64) -> Known<'_> {

@@ -261,6 +261,9 @@ impl<'a> Fleet<'a> {
 
     /// Devices that shall go back do so when they check in.
     fn go_back(&mut self, at: usize, orders: &Orders) {
+        if orders.take_back.is_empty() {
+            return;
+        }
         let labels = self.terms.cells[at].labels(&self.terms.split_by);
         let is_barred =
             orders.take_back.iter().any(|label| label == FLEET || labels.contains(label));

@@ -123,8 +123,8 @@ impl Policy for Significance {
             .settings(&Watch::SPECS)
             .metrics(metrics)
             .split_by(&SPLIT_BY, settings)
-            // A day's worth, so that little is lost if the host was not able to ask for hours.
-            .buckets(24, hours(BUCKET_HOURS.of(settings).unwrap_or(BUCKET_HOURS.default)))
+            // So that nothing is lost if the host was not able to ask for a night; what waits for longer is no evidence.
+            .buckets(8, hours(BUCKET_HOURS.of(settings).unwrap_or(BUCKET_HOURS.default)))
     }
 
     fn plan(input: PlanInput) -> Result<RolloutPlan, String> {

@@ -7,7 +7,7 @@ use super::math::{ln, ln_mean_exp};
 /// negative infinity for none.
 #[must_use]
 pub fn mean_of_logs(log_e: &[f64]) -> f64 {
-    ln_mean_exp(log_e.iter().copied())
+    ln_mean_exp(log_e)
 }
 
 /// Which of K tests have found something, by e-BH: with e-values sorted from the greatest, the first j for the largest j with

@@ -21,7 +21,7 @@
 //! share cancels. Nothing is assumed of the readings' distribution; they are taken for independent, which those of different devices
 //! are: ask each device once a day. A tight bound makes a strong test: 20 % a day for a drain of 5 %, rather than 100 %.
 
-use super::math::{exp, ln, ln_mean_exp};
+use super::math::{exp, ln, ln_each, ln_mean_exp};
 use super::sequence::{Interval, MOST};
 
 /// Values of the larger of λ and κ that are bet on.
@@ -133,21 +133,23 @@ impl Claim {
         // λ m ρ0 = κ n, and the larger of both is the one of the list.
         let kappa_by_lambda = self.ratio * treated.now.number / control.now.number;
         let scale = (1.0_f64).min(1.0 / kappa_by_lambda);
-        for (place, most) in LAMBDAS.iter().enumerate() {
-            let (lambda, kappa) = (most * scale, most * scale * kappa_by_lambda);
+        let lambdas = LAMBDAS.map(|most| most * scale);
+        let kappas = lambdas.map(|lambda| lambda * kappa_by_lambda);
+        let (of_treated, of_control) = (psi(lambdas), psi(kappas));
+        for (place, (lambda, kappa)) in lambdas.into_iter().zip(kappas).enumerate() {
             let gain = lambda * treated.now.sum - kappa * control.now.sum;
-            let cost = psi(lambda) * treated.spread() + psi(kappa) * control.spread();
+            let cost = of_treated[place] * treated.spread() + of_control[place] * control.spread();
             self.worse[place] += gain - cost;
             self.better[place] += -gain - cost;
         }
     }
 
     fn log_e_worse(&self) -> f64 {
-        ln_mean_exp(self.worse.iter().copied())
+        ln_mean_exp(&self.worse)
     }
 
     fn log_e_better(&self) -> f64 {
-        ln_mean_exp(self.better.iter().copied())
+        ln_mean_exp(&self.better)
     }
 }
 
@@ -165,8 +167,12 @@ impl Side {
     }
 }
 
-fn psi(lambda: f64) -> f64 {
-    -ln(1.0 - lambda) - lambda
+/// `-ln(1 - λ) - λ` of each bet.
+fn psi(lambdas: [f64; LAMBDAS.len()]) -> [f64; LAMBDAS.len()] {
+    let mut costs = lambdas.map(|lambda| 1.0 - lambda);
+    ln_each(&mut costs);
+    costs.iter_mut().zip(lambdas).for_each(|(cost, lambda)| *cost = -*cost - lambda);
+    costs
 }
 
 /// Tests whether the mean of readings is greater on new firmware than on old firmware.
@@ -195,10 +201,10 @@ impl MeanTest {
     }
 
     /// Counts the readings of a tick within a stratum. Nothing is learnt if either side has none; the first tick with both
-    /// only tells around what the next ones vary.
-    pub fn add(&mut self, treated: Readings, control: Readings) {
+    /// only tells around what the next ones vary. Returns whether anything is learnt.
+    pub fn add(&mut self, treated: Readings, control: Readings) -> bool {
         if treated.number <= 0.0 || control.number <= 0.0 {
-            return;
+            return false;
         }
         if let (Some(of_treated), Some(of_control)) = (self.treated.mean(), self.control.mean()) {
             let sides = (
@@ -210,6 +216,7 @@ impl MeanTest {
         }
         self.treated = self.treated.plus(treated);
         self.control = self.control.plus(control);
+        true
     }
 
     /// Natural logarithm of the e-value against "at most the tolerated ratio".
@@ -319,7 +326,7 @@ mod tests {
         /// The inequality on which all of this rests.
         #[test]
         fn the_lemma_holds(lambda in 0.0..0.999, x in -1.0..1.0) {
-            let bet: f64 = lambda * x - psi(lambda) * x * x;
+            let bet: f64 = lambda * x - psi([lambda; LAMBDAS.len()])[0] * x * x;
             prop_assert!(bet.exp() <= 1.0 + lambda * x + 1e-12);
         }
 

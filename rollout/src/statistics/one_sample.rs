@@ -16,6 +16,8 @@
 //! That covers chance, not change: winter is no accident of counting. `tolerated` must leave room for it, 1.25 at least; the
 //! two-sample test needs no such room.
 
+use std::sync::LazyLock;
+
 use super::math::{exp, ln, ln_mean_exp};
 use super::sequence::{GRID, Interval, MOST};
 use super::{BETS, Count};
@@ -90,7 +92,7 @@ impl BaselineTest {
     pub fn log_e_worse(&self) -> f64 {
         let expected = self.tolerated * self.expected[1];
         let bets = BETS.map(|bet| self.events * ln(bet) - (bet - 1.0) * expected);
-        with_doubt(ln_mean_exp(bets.into_iter()))
+        with_doubt(ln_mean_exp(&bets))
     }
 
     /// Natural logarithm of the e-value against "at least the alarming ratio".
@@ -101,7 +103,7 @@ impl BaselineTest {
             let ratio = self.tolerated * exp(way * part);
             self.events * ln(ratio / self.alarm) + (self.alarm - ratio) * self.expected[0]
         });
-        with_doubt(ln_mean_exp(bets.into_iter()))
+        with_doubt(ln_mean_exp(&bets))
     }
 
     /// Estimate of the ratio; none before anything was compared. Without events before half of one is assumed.
@@ -132,26 +134,30 @@ impl BaselineTest {
     /// The last of the points of the grid that are ruled out one after the other, by a bet on all points beyond each. `at` says from
     /// which end points are counted.
     fn ruled_out(&self, bar: f64, expected: f64, at: impl Fn(usize) -> usize) -> Option<usize> {
-        let log = |point: usize| self.events * GRID.thetas[point] - GRID.ratios[point] * expected;
+        let log = |point: usize| {
+            let point = at(point);
+            self.events * GRID.thetas[point] - GRID.ratios[point] * expected
+        };
         let last = GRID.ratios.len() - 1;
-        let (mut beyond, mut weight) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
-        let mut first_inside = last;
-        for point in (0..last).rev() {
-            let (here, next) = (at(point), at(point + 1));
-            beyond = ln_add_exp(beyond, log(next) + GRID.log_weights[next]);
-            weight = ln_add_exp(weight, GRID.log_weights[next]);
-            if with_doubt(beyond - weight - log(here)) < bar {
-                first_inside = point;
-            }
-        }
-        first_inside.checked_sub(1)
+        let most = (0..=last).map(&log).fold(f64::NEG_INFINITY, f64::max);
+        let beyond = sums_beyond(|point| exp(log(point) - most + GRID.log_weights[at(point)]));
+        // The grid is the same from both its ends.
+        let gained = |point: usize| most + ln(beyond[point] / WEIGHTS_BEYOND[point]) - log(point);
+        (0..last).find(|point| with_doubt(gained(*point)) < bar).unwrap_or(last).checked_sub(1)
     }
 }
 
-/// `ln(exp(one) + exp(other))`, of which the second is finite.
-fn ln_add_exp(one: f64, other: f64) -> f64 {
-    let most = one.max(other);
-    most + ln(exp(one - most) + exp(other - most))
+/// Sum of the grid's weights beyond each of its points.
+static WEIGHTS_BEYOND: LazyLock<Vec<f64>> =
+    LazyLock::new(|| sums_beyond(|point| exp(GRID.log_weights[point])));
+
+/// For each point of the grid the sum of what there is at the points beyond it.
+fn sums_beyond(part: impl Fn(usize) -> f64) -> Vec<f64> {
+    let mut sums = vec![0.0; GRID.ratios.len()];
+    for point in (1..sums.len()).rev() {
+        sums[point - 1] = sums[point] + part(point);
+    }
+    sums
 }
 
 /// Cuts off, and divides by what the doubt about the rates of before may have added.

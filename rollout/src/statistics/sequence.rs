@@ -17,7 +17,7 @@
 use std::sync::LazyLock;
 
 use super::Count;
-use super::math::{exp, ln, ln_mean_exp};
+use super::math::{exp, ln, ln_each, ln_mean_exp};
 
 /// The greatest end of an interval; what is above is not told apart.
 pub(crate) const MOST: f64 = 1e9;
@@ -89,7 +89,8 @@ impl Mixture {
             self.exposures = (t, s);
             let ratios = GRID.ratios.iter();
             self.logs.clear();
-            self.logs.extend(ratios.map(|ratio| ln((ratio * t + s) / (t + s))));
+            self.logs.extend(ratios.map(|ratio| (ratio * t + s) / (t + s)));
+            ln_each(&mut self.logs);
         }
         &self.logs
     }
@@ -139,10 +140,11 @@ impl RatioSequence {
     #[must_use]
     pub fn interval(&self, alpha: f64) -> Interval {
         let terms = self.logs.iter().zip(&GRID.log_weights).map(|(log, weight)| log + weight);
+        let terms: Vec<_> = terms.collect();
         // Weights sum up to 1, so the sum is the mean times the number of points.
         #[allow(clippy::cast_precision_loss)]
         let number = self.logs.len() as f64;
-        let gained = ln_mean_exp(terms) + ln(number);
+        let gained = ln_mean_exp(&terms) + ln(number);
         let bar = gained + ln(alpha);
         let rising = |place: usize| Some((*GRID.thetas.get(place)?, *self.logs.get(place)?));
         let last = self.logs.len() - 1;

@@ -27,7 +27,7 @@
 //! It is cautious where proportions are large: ask for what is rare (not connected rather than connected).
 
 use super::Count;
-use super::math::{ln, ln_mean_exp};
+use super::math::{ln, ln_each, ln_mean_exp};
 
 /// Worse than tolerated by these factors is what is bet on, with a sixth of the stake each.
 pub const BETS: [f64; 6] = [1.5, 2.0, 3.0, 5.0, 10.0, 20.0];
@@ -55,8 +55,10 @@ impl<const N: usize> Likelihood<N> {
         let n = treated.events() + control.events();
         let mut gain = [0.0; N];
         if t > 0.0 && s > 0.0 && n > 0.0 {
-            for ((gain, ratio), theta) in gain.iter_mut().zip(self.ratios).zip(self.thetas) {
-                *gain = treated.events() * theta - n * ln((ratio * t + s) / (t + s));
+            let mut mixed = self.ratios.map(|ratio| (ratio * t + s) / (t + s));
+            ln_each(&mut mixed);
+            for ((gain, log), theta) in gain.iter_mut().zip(mixed).zip(self.thetas) {
+                *gain = treated.events() * theta - n * log;
             }
         }
         gain
@@ -173,7 +175,7 @@ impl RatioTest {
 
 fn log_e<const N: usize>(likelihood: &Likelihood<N>) -> f64 {
     match likelihood.logs.as_slice() {
-        [claim, bets @ ..] => ln_mean_exp(bets.iter().map(|bet| bet - claim)),
+        [claim, bets @ ..] => ln_mean_exp(bets) - claim,
         [] => 0.0,
     }
 }
