@@ -208,17 +208,22 @@ impl Check {
 impl Checked {
     /// A target that is larger than its slot, of which nothing can be built that could be held against other budgets.
     #[must_use]
-    pub fn overfull_slot(profile: Option<&str>, target_bytes: u64, slot_bytes: u64) -> Self {
+    pub fn overfull_slot(
+        profile: Option<&str>,
+        target_bytes: u64,
+        slot_bytes: Option<u64>,
+    ) -> Option<Self> {
+        let limit = slot_bytes.filter(|slot| target_bytes > *slot)?;
         let check = Check {
             budget: Budget::SlotSize,
             artifact: "image".to_owned(),
             base: None,
-            limit: Figure::Bytes(slot_bytes),
+            limit: Figure::Bytes(limit),
             actual: Figure::Bytes(target_bytes),
             passed: false,
         };
         let profile = profile.map(str::to_owned);
-        Self { profile, passed: false, checks: vec![check] }
+        Some(Self { profile, passed: false, checks: vec![check] })
     }
 
     /// Refuses a release that is above a budget.
@@ -440,7 +445,9 @@ mod tests {
 
     #[test]
     fn a_target_that_does_not_fit_its_slot_is_a_budget_that_is_exceeded() {
-        let checked = Checked::overfull_slot(None, 4097, 4096);
+        assert!(Checked::overfull_slot(None, 1 << 30, None).is_none());
+        assert!(Checked::overfull_slot(None, 4096, Some(4096)).is_none());
+        let checked = Checked::overfull_slot(None, 4097, Some(4096)).expect("it does not fit");
         let row = "| ❌ | slot_size | - | 4096 bytes | 4097 bytes | `image` |";
         assert!(checked.markdown().lines().any(|line| line == row), "{}", checked.markdown());
         assert_eq!(checked.github_annotations().len(), 1);

@@ -126,11 +126,10 @@ impl GroupEvidence {
         for ((cell, place), gained) in observation.cells.iter().zip(places).zip(gained) {
             let Some(stratum) = self.cells.iter().position(|own| own == place) else { continue };
             for (metric, gained) in cell.metrics.iter().zip(gained) {
-                let at = terms.metrics.iter().position(|terms| terms.name == metric.name);
-                let Some(((terms_of, evidence), tested)) = at.and_then(|at| {
-                    let known = terms.metrics.get(at).zip(self.metrics.get_mut(at));
-                    known.zip(tested.get_mut(at))
-                }) else {
+                let mut known = terms.metrics.iter().zip(&mut self.metrics).zip(&mut tested);
+                let Some(((terms_of, evidence), tested)) =
+                    known.find(|((terms, _), _)| terms.name == metric.name)
+                else {
                     continue;
                 };
                 *tested |= evidence.test(terms_of, stratum, metric, gained, observation.until_s);

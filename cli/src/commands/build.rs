@@ -328,9 +328,9 @@ fn check_budgets(
 
 /// Refuses a target that is larger than its slot before there is a release to hold against any budget, and tells everybody.
 fn refuse_overfull_slot(args: &Args, profile: Option<&str>, request: &Request<'_>) -> Result {
-    let got = request.target.size().into();
-    let Some(slot) = request.profile.slot_bytes.filter(|slot| got > *slot) else { return Ok(()) };
-    let checked = Checked::overfull_slot(profile, got, slot);
+    let (got, slot) = (request.target.size().into(), request.profile.slot_bytes);
+    let overfull = Checked::overfull_slot(profile, got, slot);
+    let (Some(slot), Some(checked)) = (slot, overfull) else { return Ok(()) };
     tell_budgets(args, &checked)?;
     let error = ReleaseError::SlotTooSmall { got, slot };
     Err(Error::OverfullSlot { error, checked: Box::new(checked) })

@@ -50,14 +50,15 @@ pub(crate) fn ln_mean_exp(logs: &[f64]) -> f64 {
 /// How many numbers are worked on at once.
 const AT_ONCE: usize = 8;
 
+/// The natural logarithm of 2, as a sum: products of the first part and an exponent are exact.
+const LN2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
+const LN2_LOW: f64 = f64::from_bits(0x3dea_39ef_3579_3c76);
+
 /// e to the power of each number from -700 to 700.
 ///
-/// The algorithm of FreeBSD's `e_exp.c` (Sun Microsystems, 1993) without its branches, so that several are worked out at once: half of
-/// what a rehearsed rollout costs would be these functions otherwise. Only additions, multiplications and divisions of IEEE 754, and
-/// therefore the same bits everywhere.
+/// The algorithm of FreeBSD's `e_exp.c` (Sun Microsystems, 1993) without its branches, so that processors work out several at once.
+/// Only additions, multiplications and divisions of IEEE 754, and therefore the same bits everywhere.
 pub(crate) fn exp_each(numbers: &mut [f64; AT_ONCE]) {
-    const LN2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
-    const LN2_LOW: f64 = f64::from_bits(0x3dea_39ef_3579_3c76);
     const P: [f64; 5] = [
         f64::from_bits(0x3fc5_5555_5555_553e),
         f64::from_bits(0xbf66_c16c_16be_bd93),
@@ -84,8 +85,6 @@ pub(crate) fn exp_each(numbers: &mut [f64; AT_ONCE]) {
 ///
 /// FreeBSD's `e_log.c` (Sun Microsystems, 1993) without its branches; the bits are those of [`ln`].
 pub(crate) fn ln_each(numbers: &mut [f64]) {
-    const LN2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
-    const LN2_LOW: f64 = f64::from_bits(0x3dea_39ef_3579_3c76);
     const L: [f64; 7] = [
         f64::from_bits(0x3fe5_5555_5555_5593),
         f64::from_bits(0x3fd9_9999_9997_fa04),

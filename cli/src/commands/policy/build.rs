@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(default_value = ".")]
     source: PathBuf,
 
-    /// File of the component; it is replaced if it exists.
+    /// File of the component; an earlier one is replaced.
     #[arg(long, value_name = "FILE")]
     out: OutFile,
 }
