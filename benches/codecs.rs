@@ -24,8 +24,7 @@ fn artifacts(base: &[u8]) -> [(&'static str, Option<&[u8]>); 2] {
 }
 
 fn encode_compact(base: Option<&[u8]>, target: &[u8], class: Class) -> Vec<u8> {
-    let options = compact::Options { decoder_ram_bytes: class.ram_bytes(), ..Default::default() };
-    compact::encode(base, target, options).expect("encodes").payload
+    compact::encode(base, target, compact::Options::of_class(class)).expect("encodes").payload
 }
 
 fn encode_zstd(base: Option<&[u8]>, target: &[u8]) -> Vec<u8> {

@@ -23,8 +23,7 @@ fn bsdiff_decoder(sizes: Sizes) -> BsdiffDecoder {
 }
 
 fn compact_encode(base: Option<&[u8]>, target: &[u8], class: Class) -> Encoded {
-    let options = compact::Options { decoder_ram_bytes: class.ram_bytes(), ..Default::default() };
-    compact::encode(base, target, options).expect("encodes")
+    compact::encode(base, target, compact::Options::of_class(class)).expect("encodes")
 }
 
 fn compact_decode(
@@ -443,4 +442,26 @@ fn an_account_tells_what_is_new_and_where_the_rest_comes_from() {
     assert!(bits(7990..8310) > 0.9 * bits(0..target.len()));
     assert_eq!(explained.bytes[9000].source, Some(compact::CopiedFrom::Base(8700)));
     assert_eq!(explained.bytes[9000].told, compact::Told::Hit);
+}
+
+#[test]
+fn a_smaller_class_is_taken_where_the_payload_is_no_larger() {
+    let image = code_like(1, 40_000);
+    for target in [image.clone(), edited(&image)] {
+        let options = compact::Options { decoder_ram_bytes: 1 << 20, ..Default::default() };
+        let taken = compact::encode(Some(&image), &target, options).unwrap();
+        let exact = Class::ALL.map(|class| compact_encode(Some(&image), &target, class));
+        for (class, exact) in Class::ALL.into_iter().zip(&exact) {
+            assert_eq!(
+                (exact.payload[0], exact.decoder_ram_bytes),
+                (class.code(), class.ram_bytes())
+            );
+        }
+        assert!(taken.payload.len() <= exact[4].payload.len());
+        let class = Class::from_code(taken.payload[0]).unwrap();
+        assert_eq!(taken.decoder_ram_bytes, class.ram_bytes());
+        assert_eq!(target == image, class == Class::Tiny);
+        let decoded = compact_decode(&image, &target, &taken.payload, 4096);
+        assert!(decoded.is_ok_and(|decoded| decoded == target));
+    }
 }

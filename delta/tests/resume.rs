@@ -97,11 +97,10 @@ fn decode_in_parts<D: Resume>(
 
 fn compact_encode(base: &[u8], target: &[u8], class: Class, code: CodeHint) -> Vec<u8> {
     let options = compact::Options {
-        decoder_ram_bytes: class.ram_bytes(),
         load_address: Some(0x4020_0000),
         code,
         effort: compact::Effort::Quick,
-        ..Default::default()
+        ..compact::Options::of_class(class)
     };
     compact::encode(Some(base), target, options).expect("encodes").payload
 }

@@ -127,8 +127,7 @@ pub fn compact_round_trip(data: &[u8]) {
         Some(set) => CodeHint::Set(*set),
         None => CodeHint::Find,
     };
-    let decoder_ram_bytes = class.ram_bytes();
-    let options = compact::Options { decoder_ram_bytes, code, ..Default::default() };
+    let options = compact::Options { code, ..compact::Options::of_class(class) };
     let payload = compact::encode(Some(base), target, options).expect("encodes").payload;
     let target_size = u32::try_from(target.len()).expect("short");
     let decoded = decode_compact(&Delivery { base, payload: &payload, target_size, chunk_len: 64 });

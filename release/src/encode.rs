@@ -352,13 +352,16 @@ mod tests {
             Image::new(words.flat_map(u32::to_le_bytes).collect()).unwrap()
         };
         let (base, target) = (image(0), image(1));
-        let classes = [(4, "tiny"), (8, "small"), (16, "medium"), (64, "large"), (1024, "huge")];
-        for (class, name) in classes.map(|(kib, name)| (kib << 10, name)) {
-            for ram in [class, class + 1, class * 3 / 2] {
-                let codec = CodecChoice::Compact;
-                let profile = DeviceProfile { decoder_ram_bytes: ram, codec, ..Default::default() };
-                let made = encode(Some(&base), &target, &profile, &|_| {}).unwrap().unwrap();
-                assert_eq!(made.tried[0].memory_class, Some(name), "{ram}");
+        let made = |ram: u64| {
+            let codec = CodecChoice::Compact;
+            let profile = DeviceProfile { decoder_ram_bytes: ram, codec, ..Default::default() };
+            encode(Some(&base), &target, &profile, &|_| {}).unwrap().unwrap()
+        };
+        for class in [4, 8, 16, 64, 1024].map(|kib| kib << 10) {
+            let exact = made(class);
+            assert!(1 << exact.best.memory_class() <= class, "{class}");
+            for ram in [class + 1, class * 3 / 2] {
+                assert_eq!(made(ram).tried, exact.tried, "{ram}");
             }
         }
         let codec = CodecChoice::Compact;

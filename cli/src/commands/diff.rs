@@ -70,7 +70,11 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         for (ram_bytes, code) in compact_choices(args) {
             let load_address = args.code.load_address;
             let profile = DeviceProfile { load_address, code, ..DeviceProfile::default() };
-            let options = profile.compact_options(image, &target, ram_bytes);
+            // Each class has its own row.
+            let options = compact::Options {
+                takes_smaller_class: !args.all,
+                ..profile.compact_options(image, &target, ram_bytes)
+            };
             match compact::encode(base, target.bytes(), options) {
                 Err(error @ EncodeError::TooLarge { .. }) => {
                     printer.note(&format!("compact: {error}"));

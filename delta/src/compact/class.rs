@@ -92,10 +92,10 @@ const LARGE: Shape = Shape {
 const HUGE: Shape = Shape {
     slots: 1 << 17,
     map: 16384,
-    flags: 32768,
+    flags: 2048,
     flag_sets: FLAG_SETS,
     family_sets: FAMILY_SETS,
-    path_sets: 1056,
+    path_sets: 112,
     recent: 16384,
     substitutions: 4096,
     exceptions: 1024,
@@ -176,7 +176,6 @@ pub type HugeTables = Tables<
     { HUGE.recent as usize },
     { HUGE.substitutions as usize },
     { HUGE.exceptions as usize },
-    // Its own streams use none; those of the class below it do.
     CURVES,
 >;
 
@@ -228,8 +227,8 @@ impl Class {
     /// How many curves correct its mixer.
     pub(super) const fn curves(self) -> usize {
         match self {
-            Self::Large => CURVES,
-            _ => 0,
+            Self::Large | Self::Huge => CURVES,
+            Self::Tiny | Self::Small | Self::Medium => 0,
         }
     }
 

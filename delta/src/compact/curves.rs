@@ -1,4 +1,4 @@
-//! Curves that correct what the mixer says, in the class that has room for them.
+//! Curves that correct what the mixer says, in the classes that have room for them.
 //!
 //! Weights make a mixer's inputs stronger or weaker all along their range. That what is nearly certain is right less often
 //! than it claims in some context, no weight can tell; a curve can. (An adaptive probability map: Mahoney, "Data compression

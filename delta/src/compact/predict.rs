@@ -92,7 +92,8 @@ impl Predicted {
     }
 }
 
-/// An old target where the map is wrong, and where it lies now.
+/// An old target where the map is wrong, and where it lies now. Until another one has confirmed that, the bits of the old
+/// target are flipped, and nobody believes it: that one call goes elsewhere says little of the next one.
 pub(super) type Exception = [u32; 2];
 
 /// Bounds of trust, in both directions.
@@ -294,7 +295,8 @@ impl Predictor<'_> {
                 && self.moved(target) != now
                 && let Some(exception) = super::fold(self.exceptions, hash(target))
             {
-                *exception = [target, now];
+                // Whose it was makes no difference worth its code.
+                *exception = [if exception[1] == now { target } else { !target }, now];
             }
         }
     }

@@ -45,12 +45,7 @@ pub(super) fn named(names: &[String]) -> Result<Vec<Class>> {
 /// # Errors
 /// If it is not.
 pub(super) fn encode(base: Option<&[u8]>, target: &[u8], class: Class) -> Result<Encoded> {
-    let options = Options { decoder_ram_bytes: class.ram_bytes(), ..Options::default() };
-    let encoded = compact::encode(base, target, options)?;
-    ensure!(
-        encoded.payload.first() == Some(&class.code()),
-        "another class than {class:?} was used"
-    );
+    let encoded = compact::encode(base, target, Options::of_class(class))?;
     let base = base.unwrap_or_default();
     let len = |bytes: &[u8]| u32::try_from(bytes.len());
     let sizes = Sizes { base: len(base)?, target: len(target)?, payload: len(&encoded.payload)? };

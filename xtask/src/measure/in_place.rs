@@ -47,7 +47,7 @@ impl Report {
     fn measure(&mut self, series: &Series, class: Class) -> Result<()> {
         for pair in series.pairs() {
             let (base, target) = (std::fs::read(pair.base)?, std::fs::read(pair.target)?);
-            let options = Options { decoder_ram_bytes: class.ram_bytes(), ..Options::default() };
+            let options = Options::of_class(class);
             let ordinary = compact::encode(Some(&base), &target, options)?;
             let group = ordinary.instruction_set.map_or("none", |set| set.name());
             let bytes = ordinary.payload.len() as u64;

@@ -15,8 +15,8 @@ use super::units::Slice;
 /// Shorter segments say nothing about where code has moved.
 const MIN_SEGMENT: u32 = 16;
 
-/// References to one target count at most this often: after that, the decoder has learned the exception.
-const MAX_VOTES: u32 = 3;
+/// References to one target count at most this often: by then, the decoder has learned the exception.
+const MAX_VOTES: u32 = 6;
 
 /// How a map is built.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,9 @@
 //! parse (lenient) -> address map -> encode, measuring costs -> parse (with map and costs) -> address map -> encode …
 //! ```
 //!
-//! The smallest of the encodings wins. Memory: some 40 bytes for each byte of either image, and 12 for each start of a copy
-//! that survives at some target byte: few where little has changed, at most as many as states are kept.
+//! The smallest of the encodings wins, and is tried in smaller classes. Memory: some 40 bytes for each byte of either image,
+//! and 12 for each start of a copy that survives at some target byte: few where little has changed, at most as many as states
+//! are kept.
 
 mod anchors;
 mod assign;
@@ -44,7 +45,7 @@ use side::{EncoderSide, SliceView};
 use units::Units;
 
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
-pub const ENCODER_REVISION: u16 = 7;
+pub const ENCODER_REVISION: u16 = 8;
 
 /// What is known of the images' code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +72,17 @@ pub struct Options {
     pub code: CodeHint,
     /// How hard it tries.
     pub effort: Effort,
+    /// Whether it may take a smaller class than the largest that fits, where that makes the payload no larger.
+    pub takes_smaller_class: bool,
+}
+
+impl Options {
+    /// For decoders of this very class.
+    #[must_use]
+    pub fn of_class(class: Class) -> Self {
+        let decoder_ram_bytes = class.ram_bytes();
+        Self { decoder_ram_bytes, takes_smaller_class: false, ..Self::default() }
+    }
 }
 
 impl Default for Options {
@@ -81,6 +93,7 @@ impl Default for Options {
             base_load_address: None,
             code: CodeHint::Find,
             effort: Effort::Thorough,
+            takes_smaller_class: true,
         }
     }
 }
@@ -139,7 +152,7 @@ pub fn rearrange(
     sector_bytes: u32,
     room_sectors: u32,
 ) -> Result<Option<Vec<u16>>, EncodeError> {
-    let options = Options { effort: Effort::Quick, ..options };
+    let options = Options { effort: Effort::Quick, takes_smaller_class: false, ..options };
     let found = best(base, target, options, None, &|_| {})?;
     Ok(rearrange::seats(
         [base, target].map(<[u8]>::len),
@@ -174,7 +187,6 @@ fn best(
     let class = *fitting.ok_or(EncodeError::Memory { needed: smallest, limit })?;
 
     let candidates = images::candidates(base, target, &options);
-    let (decoder_ram_bytes, encoder) = (class.ram_bytes(), ENCODER_REVISION);
     let mut passes = options.effort.search().passes;
     // Each candidate is parsed twice before the best one is known, a single one once.
     let trials = match candidates.len() {
@@ -195,10 +207,17 @@ fn best(
     }
     let best = trials.into_iter().min_by_key(|trial| trial.best.len());
     let best = best.map(|trial| (0..passes).fold(trial, |trial, _| trial.improved()));
+    let best = if options.takes_smaller_class { best.map(Trial::in_best_class) } else { best };
+    let class = best.as_ref().map_or(class, |trial| trial.job.class);
     let known = best.as_ref().and_then(|trial| trial.job.known);
     let instruction_set = known.map(|known| known.references.set);
     let (payload, segments) = best.map(|trial| (trial.best, trial.segments)).unwrap_or_default();
-    let encoded = Encoded { payload, decoder_ram_bytes, encoder, instruction_set };
+    let encoded = Encoded {
+        payload,
+        decoder_ram_bytes: class.ram_bytes(),
+        encoder: ENCODER_REVISION,
+        instruction_set,
+    };
     Ok(Found { encoded, class, known, segments })
 }
 
@@ -279,6 +298,25 @@ impl<'a> Trial<'a> {
         let (best, segments) =
             if is_better { (payload, segments) } else { (self.best, self.segments) };
         Self { map, costs, best, segments, ..self }
+    }
+
+    /// The same parse in a smaller class, as long as that makes it no larger: less to learn suits what changes little.
+    fn in_best_class(mut self) -> Self {
+        let smaller = |class: Class| Class::ALL.into_iter().rev().find(|other| *other < class);
+        while let Some(class) = smaller(self.job.class) {
+            let larger = core::mem::replace(&mut self.job.class, class);
+            let coded = code_best(&self.job, &self.segments);
+            match coded.filter(|(_, payload, _)| payload.len() <= self.best.len()) {
+                Some((map, payload, costs)) => {
+                    (self.map, self.best, self.costs) = (map, payload, costs);
+                }
+                None => {
+                    self.job.class = larger;
+                    break;
+                }
+            }
+        }
+        self
     }
 }
 
