@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use comfy_table::{ContentArrangement, Table, presets};
 use schemars::JsonSchema;
 use serde::Serialize;
+pub(crate) use whittle_explain::text::grouped;
 use whittle_release::budget::Checked;
 
 use crate::error::{Error, Result};
@@ -206,19 +207,6 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
         table.add_row(row);
     }
     table.trim_fmt()
-}
-
-/// A number with thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub mod compact;
 mod decoder;
 #[cfg(feature = "encode")]
 mod encoded;
+#[cfg(feature = "encode")]
+mod entropy;
 #[cfg(any(feature = "bsdiff", test))]
 mod in_memory;
 mod in_place;
@@ -56,6 +58,8 @@ pub use arrangement::parse_seats;
 pub use decoder::{DecodeError, Decoder, Images, MAX_STEP_BYTES, Sizes, Wants};
 #[cfg(feature = "encode")]
 pub use encoded::{EncodeError, Encoded};
+#[cfg(feature = "encode")]
+pub use entropy::entropy;
 #[cfg(any(feature = "bsdiff", test))]
 pub use in_memory::InMemory;
 pub use in_place::{InPlace, Move, Moves};

@@ -460,7 +460,8 @@ fn a_smaller_class_is_taken_where_the_payload_is_no_larger() {
         assert!(taken.payload.len() <= exact[4].payload.len());
         let class = Class::from_code(taken.payload[0]).unwrap();
         assert_eq!(taken.decoder_ram_bytes, class.ram_bytes());
-        assert_eq!(target == image, class == Class::Tiny);
+        // Where nothing has changed, there is nothing to learn.
+        assert!(target != image || class == Class::Tiny, "{class:?}");
         let decoded = compact_decode(&image, &target, &taken.payload, 4096);
         assert!(decoded.is_ok_and(|decoded| decoded == target));
     }

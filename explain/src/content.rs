@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use whittle_delta::compact::{ByteCost, Explained, Told};
+use whittle_delta::entropy;
 
 use crate::program::Program;
 use crate::stamp::Stamp;
@@ -171,6 +172,7 @@ fn known_address(
 /// Blocks of which nearly nothing is predicted, and whose bytes are spread as evenly as those of compressed data.
 fn noise(target: &[u8], costs: &[ByteCost]) -> Vec<Range<usize>> {
     const BLOCK: usize = 256;
+    const MIN_BITS: f64 = 7.8;
     let is_new = |costs: &[ByteCost]| {
         let told = costs.iter().filter(|cost| cost.told != Told::Hit).count();
         costs.len() == BLOCK && told * 100 >= BLOCK * 85
@@ -178,25 +180,8 @@ fn noise(target: &[u8], costs: &[ByteCost]) -> Vec<Range<usize>> {
     let blocks: Vec<bool> = costs.chunks(BLOCK).map(is_new).collect();
     runs(&blocks, 1)
         .map(|run| run.start * BLOCK..(run.end * BLOCK).min(target.len()))
-        .filter(|run| is_even(target.get(run.clone()).unwrap_or_default()))
+        .filter(|run| entropy(target.get(run.clone()).unwrap_or_default()) >= MIN_BITS)
         .collect()
-}
-
-/// Whether bytes have the entropy of noise, less what a short sample misses of it.
-fn is_even(bytes: &[u8]) -> bool {
-    const MIN_BITS: f64 = 7.8;
-    let mut counts = [0u32; 256];
-    for byte in bytes {
-        if let Some(count) = counts.get_mut(usize::from(*byte)) {
-            *count += 1;
-        }
-    }
-    #[allow(clippy::cast_precision_loss, reason = "images are small")]
-    let len = bytes.len() as f64;
-    let of = |count: &u32| f64::from(*count) / len;
-    let entropy: f64 =
-        counts.iter().filter(|count| **count > 0).map(|count| -of(count) * of(count).log2()).sum();
-    entropy + 255.0 / (2.0 * len * std::f64::consts::LN_2) >= MIN_BITS
 }
 
 /// Whether most bytes around an offset are text.

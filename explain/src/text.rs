@@ -238,8 +238,9 @@ pub(crate) fn moved(by: Option<i64>) -> String {
     }
 }
 
-/// A number with thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
+/// A number with its thousands apart.
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

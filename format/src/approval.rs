@@ -12,31 +12,17 @@
 //! 50  p  product                      …   v  target version
 //! ```
 
-use crate::index::Release;
-use crate::label::Label;
-use crate::manifest::{HardwareRange, at_most, label_len};
-use crate::wire::{Field, Reader, Writer};
-use crate::{Digest, FormatError, Manifest, Part, limits};
+use crate::release::{Release, head};
+use crate::wire::{Reader, Writer};
+use crate::{FormatError, Manifest, limits};
 
-mod field {
-    use super::{Digest, Field};
-
-    pub(super) const MAGIC: Field<[u8; 4]> = Field::first();
-    pub(super) const SECURITY_COUNTER: Field<u32> = MAGIC.then();
-    pub(super) const HARDWARE_MIN: Field<u16> = SECURITY_COUNTER.then();
-    pub(super) const HARDWARE_MAX: Field<u16> = HARDWARE_MIN.then();
-    pub(super) const TARGET_SIZE: Field<u32> = HARDWARE_MAX.then();
-    pub(super) const TARGET_DIGEST: Field<Digest> = TARGET_SIZE.then();
-    pub(super) const PRODUCT_LEN: Field<u8> = TARGET_DIGEST.then();
-    pub(super) const VERSION_LEN: Field<u8> = PRODUCT_LEN.then();
-    pub(super) const FIXED_LEN: usize = VERSION_LEN.end();
-}
+const FIXED_LEN: usize = head::VERSION_LEN.end();
 
 /// First bytes of the payload: three letters and the format version.
 pub const MAGIC: [u8; 4] = *b"WHA\x01";
 
 /// Longest payload.
-pub const MAX_LEN: usize = field::FIXED_LEN + 2 * limits::MAX_LABEL_BYTES;
+pub const MAX_LEN: usize = FIXED_LEN + 2 * limits::MAX_LABEL_BYTES;
 
 /// A target that is approved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,22 +47,10 @@ impl Approval {
     /// # Errors
     /// Any [`FormatError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        field::MAGIC.expect(bytes, MAGIC)?;
-        let mut names = Reader::new(bytes, field::FIXED_LEN);
-        let product = Label::parse(names.take(field::PRODUCT_LEN.get(bytes)?.into())?)?;
-        let target_version = Label::parse(names.take(field::VERSION_LEN.get(bytes)?.into())?)?;
+        let mut names = Reader::new(bytes, FIXED_LEN);
+        let release = Release::parse(bytes, MAGIC, &mut names)?;
         names.finish()?;
-        let target_size = field::TARGET_SIZE.get(bytes)?;
-        at_most(Part::TargetSize, target_size, limits::MAX_IMAGE_BYTES)?;
-        let (min, max) = (field::HARDWARE_MIN.get(bytes)?, field::HARDWARE_MAX.get(bytes)?);
-        Ok(Self(Release {
-            product,
-            target_version,
-            hardware: HardwareRange { min, max }.check()?,
-            security_counter: field::SECURITY_COUNTER.get(bytes)?,
-            target_size,
-            target_digest: field::TARGET_DIGEST.get(bytes)?,
-        }))
+        Ok(Self(release))
     }
 
     /// Emits the payload into `out` and returns its length, [`MAX_LEN`] at most.
@@ -85,21 +59,9 @@ impl Approval {
     /// [`FormatError::OutOfRange`] or [`FormatError::BufferTooSmall`].
     pub fn emit(&self, out: &mut [u8]) -> Result<usize, FormatError> {
         let Self(release) = self;
-        at_most(Part::TargetSize, release.target_size, limits::MAX_IMAGE_BYTES)?;
-        let hardware = release.hardware.check()?;
-        let (product, version) = (release.product.as_bytes(), release.target_version.as_bytes());
         let mut writer = Writer::new(out);
-        let fixed = writer.claim(field::FIXED_LEN)?;
-        field::MAGIC.set(fixed, MAGIC)?;
-        field::SECURITY_COUNTER.set(fixed, release.security_counter)?;
-        field::HARDWARE_MIN.set(fixed, hardware.min)?;
-        field::HARDWARE_MAX.set(fixed, hardware.max)?;
-        field::TARGET_SIZE.set(fixed, release.target_size)?;
-        field::TARGET_DIGEST.set(fixed, release.target_digest)?;
-        field::PRODUCT_LEN.set(fixed, label_len(product)?)?;
-        field::VERSION_LEN.set(fixed, label_len(version)?)?;
-        writer.put(product)?;
-        writer.put(version)?;
+        release.emit_head(MAGIC, writer.claim(FIXED_LEN)?)?;
+        release.emit_names(&mut writer)?;
         Ok(writer.len())
     }
 }
@@ -109,6 +71,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Digest;
+    use crate::manifest::HardwareRange;
 
     prop_compose! {
         fn approval()(

@@ -22,24 +22,17 @@
 
 use core::marker::PhantomData;
 
-use crate::label::Label;
 use crate::limits;
-use crate::manifest::{Codec, HardwareRange, KIND_DELTA, KIND_FULL, at_most, label_len};
+use crate::manifest::{Codec, KIND_DELTA, KIND_FULL, at_most};
+pub use crate::release::Release;
 use crate::wire::{Field, Reader, Writer};
 use crate::{Digest, FormatError, Part};
 
 mod field {
     use super::{Digest, Field};
+    use crate::release::head;
 
-    pub(super) const MAGIC: Field<[u8; 4]> = Field::first();
-    pub(super) const SECURITY_COUNTER: Field<u32> = MAGIC.then();
-    pub(super) const HARDWARE_MIN: Field<u16> = SECURITY_COUNTER.then();
-    pub(super) const HARDWARE_MAX: Field<u16> = HARDWARE_MIN.then();
-    pub(super) const TARGET_SIZE: Field<u32> = HARDWARE_MAX.then();
-    pub(super) const TARGET_DIGEST: Field<Digest> = TARGET_SIZE.then();
-    pub(super) const PRODUCT_LEN: Field<u8> = TARGET_DIGEST.then();
-    pub(super) const VERSION_LEN: Field<u8> = PRODUCT_LEN.then();
-    pub(super) const BASES: Field<u8> = VERSION_LEN.then();
+    pub(super) const BASES: Field<u8> = head::VERSION_LEN.then();
     pub(super) const PACKAGES: Field<u8> = BASES.then();
     pub(super) const ATTACHMENTS: Field<u8> = PACKAGES.then();
     pub(super) const FIXED_LEN: usize = ATTACHMENTS.end();
@@ -65,23 +58,6 @@ mod field {
 pub const MAGIC: [u8; 4] = *b"WHX\x01";
 
 const NO_BASE: u8 = u8::MAX;
-
-/// What all packages of a release have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Release {
-    /// Which product the target is for.
-    pub product: Label,
-    /// Version of the target.
-    pub target_version: Label,
-    /// Hardware revisions that the target runs on.
-    pub hardware: HardwareRange,
-    /// Security counter of every package.
-    pub security_counter: u32,
-    /// Size of the target in bytes.
-    pub target_size: u32,
-    /// SHA-256 of the target.
-    pub target_digest: Digest,
-}
 
 /// A base that the release was built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,21 +250,8 @@ impl<'a> Index<'a> {
     /// # Errors
     /// Any [`FormatError`]; every record is checked, and every delta's base is one of the listed bases.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        field::MAGIC.expect(bytes, MAGIC)?;
         let mut rest = Reader::new(bytes, field::FIXED_LEN);
-        let release = Release {
-            product: Label::parse(rest.take(field::PRODUCT_LEN.get(bytes)?.into())?)?,
-            target_version: Label::parse(rest.take(field::VERSION_LEN.get(bytes)?.into())?)?,
-            hardware: HardwareRange {
-                min: field::HARDWARE_MIN.get(bytes)?,
-                max: field::HARDWARE_MAX.get(bytes)?,
-            }
-            .check()?,
-            security_counter: field::SECURITY_COUNTER.get(bytes)?,
-            target_size: field::TARGET_SIZE.get(bytes)?,
-            target_digest: field::TARGET_DIGEST.get(bytes)?,
-        };
-        at_most(Part::TargetSize, release.target_size, limits::MAX_IMAGE_BYTES)?;
+        let release = Release::parse(bytes, MAGIC, &mut rest)?;
         let bases = Records::parse(&mut rest, field::BASES.get(bytes)?)?;
         let packages = Records::parse(&mut rest, field::PACKAGES.get(bytes)?)?;
         let attachments = Records::parse(&mut rest, field::ATTACHMENTS.get(bytes)?)?;
@@ -310,26 +273,16 @@ pub fn emit(
     attachments: &[Attachment],
     out: &mut [u8],
 ) -> Result<usize, FormatError> {
-    let (product, version) = (release.product.as_bytes(), release.target_version.as_bytes());
     let base_count = check_count::<Base>(bases.len())?;
     check_base_numbers(packages.iter().copied(), base_count)?;
-    let hardware = release.hardware.check()?;
 
     let mut writer = Writer::new(out);
     let fixed = writer.claim(field::FIXED_LEN)?;
-    field::MAGIC.set(fixed, MAGIC)?;
-    field::SECURITY_COUNTER.set(fixed, release.security_counter)?;
-    field::HARDWARE_MIN.set(fixed, hardware.min)?;
-    field::HARDWARE_MAX.set(fixed, hardware.max)?;
-    field::TARGET_SIZE.set(fixed, release.target_size)?;
-    field::TARGET_DIGEST.set(fixed, release.target_digest)?;
-    field::PRODUCT_LEN.set(fixed, label_len(product)?)?;
-    field::VERSION_LEN.set(fixed, label_len(version)?)?;
+    release.emit_head(MAGIC, fixed)?;
     field::BASES.set(fixed, base_count)?;
     field::PACKAGES.set(fixed, check_count::<Package>(packages.len())?)?;
     field::ATTACHMENTS.set(fixed, check_count::<Attachment>(attachments.len())?)?;
-    writer.put(product)?;
-    writer.put(version)?;
+    release.emit_names(&mut writer)?;
     put_records(&mut writer, bases)?;
     put_records(&mut writer, packages)?;
     put_records(&mut writer, attachments)?;
@@ -370,6 +323,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::manifest::HardwareRange;
 
     fn package(bases: u8) -> impl Strategy<Value = Package> {
         let base =

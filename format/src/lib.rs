@@ -38,6 +38,7 @@ mod label;
 pub mod life;
 pub mod limits;
 pub mod manifest;
+mod release;
 mod share;
 pub mod stage;
 pub mod staging;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use whittle_delta::bsdiff40::BsdiffDecoder;
 use whittle_delta::compact::{
-    self, Class, CodeHint, CompactDecoder, InstructionSet, LargestTables,
+    self, Class, ClassChoice, CodeHint, CompactDecoder, InstructionSet, LargestTables,
 };
 use whittle_delta::zstd::ZstdDecoder;
 use whittle_delta::{ArrangementBuffers, DecodeError, Decoder, InMemory, InPlaceDecoder, Sizes};
@@ -122,12 +122,13 @@ pub fn compact_round_trip(data: &[u8]) {
     let Some(([set, class, low, high], rest)) = data.split_first_chunk() else { return };
     let (base, target) =
         rest.split_at(usize::from(u16::from_le_bytes([*low, *high])).min(rest.len()));
-    let class = Class::ALL[usize::from(*class) % Class::ALL.len()];
+    let exact = compact::Options::of_class(Class::ALL[usize::from(*class) % Class::ALL.len()]);
+    let choice = if *class < 128 { ClassChoice::Largest } else { ClassChoice::Smallest };
     let code = match InstructionSet::ALL.get(usize::from(*set) % 8) {
         Some(set) => CodeHint::Set(*set),
         None => CodeHint::Find,
     };
-    let options = compact::Options { code, ..compact::Options::of_class(class) };
+    let options = compact::Options { code, class: choice, ..exact };
     let payload = compact::encode(Some(base), target, options).expect("encodes").payload;
     let target_size = u32::try_from(target.len()).expect("short");
     let decoded = decode_compact(&Delivery { base, payload: &payload, target_size, chunk_len: 64 });

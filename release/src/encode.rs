@@ -47,6 +47,12 @@ impl InPlaceRoom {
 }
 
 impl DeviceProfile {
+    /// The RAM that a decoder may take, in bytes: a manifest declares a power of two, so the largest one that the device has.
+    #[must_use]
+    pub fn declarable_ram_bytes(&self) -> u64 {
+        1 << self.decoder_ram_bytes.max(1).ilog2()
+    }
+
     /// The blocks' size as a power of two: blocks are authenticated one by one, and the device holds one in RAM; each takes 16 bytes of hash.
     #[must_use]
     pub fn block_log2(&self) -> u8 {
@@ -278,8 +284,7 @@ fn encode_with(
     report: &dyn Fn(u32),
 ) -> Result<Candidate, EncodeError> {
     let limit = profile.decoder_ram_bytes;
-    // The manifest declares a power of two, so the largest one that the device has bounds the decoder.
-    let decoder_ram_bytes = 1 << limit.max(1).ilog2();
+    let decoder_ram_bytes = profile.declarable_ram_bytes();
     let declared = |error| match error {
         EncodeError::Memory { needed, .. } => {
             EncodeError::Memory { needed: needed.next_power_of_two(), limit }
@@ -347,21 +352,17 @@ mod tests {
 
     #[test]
     fn ram_between_two_classes_serves_the_smaller_one() {
-        let image = |seed: u32| {
-            let words = (0..3000u32).map(|n| (n.wrapping_mul(0x9e37_79b1) >> 9) ^ seed);
-            Image::new(words.flat_map(u32::to_le_bytes).collect()).unwrap()
-        };
-        let (base, target) = (image(0), image(1));
-        let made = |ram: u64| {
-            let codec = CodecChoice::Compact;
-            let profile = DeviceProfile { decoder_ram_bytes: ram, codec, ..Default::default() };
-            encode(Some(&base), &target, &profile, &|_| {}).unwrap().unwrap()
-        };
-        for class in [4, 8, 16, 64, 1024].map(|kib| kib << 10) {
-            let exact = made(class);
-            assert!(1 << exact.best.memory_class() <= class, "{class}");
-            for ram in [class + 1, class * 3 / 2] {
-                assert_eq!(made(ram).tried, exact.tried, "{ram}");
+        // Each class finds more in it than the one below it.
+        let words = (0..6_000u32).map(|n| n.wrapping_mul(n) >> 3 & 0x3f1f);
+        let target = Image::new(words.flat_map(u32::to_le_bytes).collect()).unwrap();
+        let classes = [(4, "tiny"), (8, "small"), (16, "medium"), (64, "large"), (1024, "huge")];
+        for (class, name) in classes.map(|(kib, name)| (kib << 10, name)) {
+            for ram in [class, class + 1, class * 3 / 2] {
+                let codec = CodecChoice::Compact;
+                let profile = DeviceProfile { decoder_ram_bytes: ram, codec, ..Default::default() };
+                assert_eq!(profile.declarable_ram_bytes(), class);
+                let made = encode(None, &target, &profile, &|_| {}).unwrap().unwrap();
+                assert_eq!(made.tried[0].memory_class, Some(name), "{ram}");
             }
         }
         let codec = CodecChoice::Compact;

@@ -136,7 +136,8 @@ impl GroupEvidence {
                 let length_s = u64::from(terms.bucket_length);
                 let number =
                     (observation.until_s - 1).saturating_sub(started_s).checked_div(length_s);
-                evidence.gather(&metric.treated, &metric.control, number, terms.buckets);
+                let buckets = terms.buckets_of(terms_of);
+                evidence.gather(&metric.treated, &metric.control, number, buckets);
                 if metric.treated.exposure > 0.0 {
                     evidence.seen_s = Some(observation.until_s);
                 }

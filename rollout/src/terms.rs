@@ -53,6 +53,9 @@ pub struct Terms {
     /// How long each bucket is, in seconds; 0 if there are none.
     #[serde(default)]
     pub bucket_length: Seconds,
+    /// Names of the metrics whose buckets the policy sees: those that it wants. All metrics if none is named.
+    #[serde(default)]
+    pub bucketed: Vec<String>,
     /// Devices with the same attributes; together they are the fleet.
     pub cells: Vec<Cell>,
     /// What is measured.
@@ -376,6 +379,12 @@ impl Terms {
             return Err(BadTerms::DowngradeRefused { name, got, wanted });
         }
         self.check_sight()
+    }
+
+    /// How many buckets of a metric the policy sees.
+    pub(crate) fn buckets_of(&self, metric: &MetricTerms) -> u32 {
+        let is_wanted = self.bucketed.is_empty() || self.bucketed.contains(&metric.name);
+        if is_wanted { self.buckets } else { 0 }
     }
 
     /// Labels of all groups: the fleet, then the values of each attribute.

@@ -231,6 +231,17 @@ fn buckets_have_no_gaps() {
     );
 }
 
+#[test]
+fn only_metrics_that_the_policy_wants_have_buckets() {
+    for (bucketed, seen) in [("crashes", 4), ("battery", 0)] {
+        let mut world = World::new(Terms { bucketed: vec![bucketed.to_owned()], ..terms() });
+        world.run(6, &wants(Decision::Hold));
+        let metric = now(&world).groups[0].metrics[0].clone();
+        assert_eq!((metric.name.as_str(), metric.recent.len()), ("crashes", seen));
+        assert!(metric.treated.exposure > 0.0, "it is counted all the same");
+    }
+}
+
 /// Batteries, asked once a day each; new firmware drains a third more.
 fn with_batteries() -> Terms {
     let mut terms = terms();

@@ -50,7 +50,7 @@ pub(crate) struct Comparison {
 }
 
 /// What a codec made.
-#[derive(JsonSchema, Serialize)]
+#[derive(PartialEq, JsonSchema, Serialize)]
 struct Row {
     /// `delta` from the base, or `full`: the target alone.
     #[schemars(extend("enum" = ["delta", "full"]))]
@@ -67,14 +67,11 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         Comparison { base_bytes: base.size(), target_bytes: target.size(), codecs: Vec::new() };
     for image in [Some(&base), None] {
         let base = image.map(Image::bytes);
-        for (ram_bytes, code) in compact_choices(args) {
-            let load_address = args.code.load_address;
+        for choice in compact_choices(args) {
+            let (load_address, code) = (args.code.load_address, choice.code);
             let profile = DeviceProfile { load_address, code, ..DeviceProfile::default() };
-            // Each class has its own row.
-            let options = compact::Options {
-                takes_smaller_class: !args.all,
-                ..profile.compact_options(image, &target, ram_bytes)
-            };
+            let told = profile.compact_options(image, &target, choice.decoder_ram_bytes);
+            let options = compact::Options { class: choice.class, ..told };
             match compact::encode(base, target.bytes(), options) {
                 Err(error @ EncodeError::TooLarge { .. }) => {
                     printer.note(&format!("compact: {error}"));
@@ -124,14 +121,18 @@ fn mismatches(base: &Source, target: &Source, code: CodeArgs) -> Vec<String> {
     notes
 }
 
-/// Decoder RAM and hint of each encoding that is tried.
-fn compact_choices(args: &Args) -> Vec<(u64, CodeHint)> {
-    let hint = args.code.hint();
+/// Decoder RAM, class and hint of each encoding that is tried; the last one is what `build` would make.
+fn compact_choices(args: &Args) -> Vec<compact::Options> {
+    let code = args.code.hint();
+    let plain = compact::Options { decoder_ram_bytes: u64::MAX, code, ..Default::default() };
     if !args.all {
-        return vec![(u64::MAX, hint)];
+        return vec![plain];
     }
-    let classes = Class::ALL.into_iter().map(|class| (class.ram_bytes(), hint));
-    classes.chain((hint != CodeHint::Unknown).then_some((u64::MAX, CodeHint::Unknown))).collect()
+    let classes =
+        Class::ALL.map(|class| compact::Options { code, ..compact::Options::of_class(class) });
+    let unknown = compact::Options { code: CodeHint::Unknown, ..plain };
+    let unknown = (code != CodeHint::Unknown).then_some(unknown);
+    classes.into_iter().chain(unknown).chain([plain]).collect()
 }
 
 fn failed(base: Option<&[u8]>) -> impl FnOnce(EncodeError) -> ReleaseError {
@@ -142,7 +143,10 @@ fn failed(base: Option<&[u8]>) -> impl FnOnce(EncodeError) -> ReleaseError {
 impl Comparison {
     fn add(&mut self, base: Option<&[u8]>, codec: Codec, encoded: &Encoded) {
         let kind = if base.is_some() { "delta" } else { "full" };
-        self.codecs.push(Row { kind, made: Alternative::of(codec, encoded) });
+        let row = Row { kind, made: Alternative::of(codec, encoded) };
+        if !self.codecs.contains(&row) {
+            self.codecs.push(row);
+        }
     }
 }
 

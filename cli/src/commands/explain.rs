@@ -72,8 +72,10 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         target_program: target_program.as_ref(),
     };
     let (load_address, code) = (args.code.load_address, args.code.hint());
-    let profile = DeviceProfile { load_address, code, ..DeviceProfile::default() };
-    let encoder = profile.compact_options(Some(&base), &target, args.device_ram);
+    let decoder_ram_bytes = args.device_ram;
+    let profile =
+        DeviceProfile { decoder_ram_bytes, load_address, code, ..DeviceProfile::default() };
+    let encoder = profile.compact_options(Some(&base), &target, profile.declarable_ram_bytes());
     let report = explain_with_progress(&images, &Options { encoder, top: args.top }, printer)?;
     if let Some(path) = &args.html {
         let title = format!("{} → {}", args.base.display(), args.target.display());

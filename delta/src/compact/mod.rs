@@ -53,8 +53,9 @@ pub use class::{HugeTables, LargeTables, LargestTables};
 pub use decoder::{CompactDecoder, Memory, Tables};
 #[cfg(feature = "encode")]
 pub use encoder::{
-    AddressMove, ByteCost, CodeHint, CopiedFrom, ENCODER_REVISION, Effort, Explained, ImagePiece,
-    Options, Told, encode, encode_explained, encode_in_place, encode_reporting, rearrange,
+    AddressMove, ByteCost, ClassChoice, CodeHint, CopiedFrom, ENCODER_REVISION, Effort, Explained,
+    ImagePiece, Options, Told, encode, encode_explained, encode_in_place, encode_reporting,
+    rearrange,
 };
 pub use isa::InstructionSet;
 

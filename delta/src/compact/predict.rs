@@ -92,8 +92,8 @@ impl Predicted {
     }
 }
 
-/// An old target where the map is wrong, and where it lies now. Until another one has confirmed that, the bits of the old
-/// target are flipped, and nobody believes it: that one call goes elsewhere says little of the next one.
+/// An old target where the map is wrong, and where it lies now. Until a second reference has confirmed that, the bits of the
+/// old target are flipped, so that it is not found: that one reference goes elsewhere says little of the next one.
 pub(super) type Exception = [u32; 2];
 
 /// Bounds of trust, in both directions.
@@ -295,7 +295,7 @@ impl Predictor<'_> {
                 && self.moved(target) != now
                 && let Some(exception) = super::fold(self.exceptions, hash(target))
             {
-                // Whose it was makes no difference worth its code.
+                // Any target that shares the entry and lies there now confirms it: telling them apart costs code for no gain.
                 *exception = [if exception[1] == now { target } else { !target }, now];
             }
         }
@@ -331,4 +331,37 @@ fn is_short(family: Family) -> bool {
 
 fn trusted_part(family: Family, target: u32) -> usize {
     hash((target >> 8).wrapping_add((family as u32) << 20)) >> 18 & 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::{Layout, Piece};
+    use super::*;
+
+    #[test]
+    fn an_exception_is_believed_once_a_second_reference_confirms_it() {
+        const TARGET: u32 = 0x4020_0100;
+        let mut layout = Layout::new(0x1000);
+        layout.push(Piece { start: 0, address: 0x4020_0000, is_code: true });
+        let mut references = References { base: layout, target: layout, ..References::NEW };
+        let (mut exceptions, mut trust) = ([[0; 2]; 4], Trust::NEW);
+        let mut predictor = Predictor {
+            map: AddressMap::new(&mut []),
+            exceptions: &mut exceptions,
+            trust: &mut trust,
+            references: &mut references,
+            is_known: true,
+            base_size: 0x1000,
+        };
+        let code = |own| Code { own, other: 0, distance: 0 };
+        let unit =
+            Unit { cell: Cell { form: Form::Pointer, index: 0, distance: 0 }, code: code(TARGET) };
+        // What the reference has become, and where the next one is believed to go.
+        for (seen, believed) in
+            [(0x40, 0), (0x40, 0x40), (0x80, 0), (0x40, 0), (0x40, 0x40), (0, 0)]
+        {
+            predictor.learn(&unit, code(TARGET + seen), 0x200, 0x200);
+            assert_eq!(predictor.moved(TARGET), TARGET + believed, "after {seen:#x}");
+        }
+    }
 }

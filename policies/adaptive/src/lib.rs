@@ -43,12 +43,9 @@ const ALPHA: Number = Number {
 };
 
 const SHARES: Numbers = Numbers {
-    key: "shares",
     help: "Share of the fleet that each stage after the first one reaches; cumulative.",
-    unit: "fraction",
     default: &[0.01, 0.05, 0.25, 0.5, 1.0],
-    min: 0.000_001,
-    max: 1.0,
+    ..whittle_policy::SHARES
 };
 
 const BASE_HOURS: Numbers = Numbers {

@@ -16,29 +16,12 @@
 //! with devices that still run the old one where there are any. `significance` is the policy for those who look often.
 
 use whittle_policy::prelude::*;
+use whittle_policy::{SHARES, WATCH_HOURS};
 
 /// 1, 5, 25 and 100 % of the fleet, paused by four triggers.
 pub struct Canary;
 
 export_policy!(Canary);
-
-const SHARES: Numbers = Numbers {
-    key: "shares",
-    help: "Share of the fleet that each stage reaches; cumulative.",
-    unit: "fraction",
-    default: &[0.01, 0.05, 0.25, 1.0],
-    min: 0.000_001,
-    max: 1.0,
-};
-
-const WATCH_HOURS: Numbers = Numbers {
-    key: "watch-hours",
-    help: "How long each stage is watched once it is full.",
-    unit: "hours",
-    default: &[2.0, 12.0, 24.0, 168.0],
-    min: 0.0,
-    max: 2_160.0,
-};
 
 const CHECKS: [Check; 6] = [
     Check::crashes(2.0),

@@ -29,30 +29,12 @@
 //! Only the groups in trouble are taken back, where the others of the same kind are not: `hw=C`, and not the whole fleet.
 
 use whittle_policy::prelude::*;
-use whittle_policy::{Findings, await_people, blame, proceed, words};
+use whittle_policy::{Findings, SHARES, WATCH_HOURS, await_people, blame, proceed, words};
 
 /// Every pause has a triage, a deadline and an end.
 pub struct DecisionTree;
 
 export_policy!(DecisionTree);
-
-const SHARES: Numbers = Numbers {
-    key: "shares",
-    help: "Share of the fleet that each stage reaches; cumulative.",
-    unit: "fraction",
-    default: &[0.01, 0.05, 0.25, 1.0],
-    min: 0.000_001,
-    max: 1.0,
-};
-
-const WATCH_HOURS: Numbers = Numbers {
-    key: "watch-hours",
-    help: "How long each stage is watched once it is full.",
-    unit: "hours",
-    default: &[2.0, 12.0, 24.0, 168.0],
-    min: 0.0,
-    max: 2_160.0,
-};
 
 const MODERATE: Check = Check::crashes(2.0).called("crash-moderate");
 const HIGH: Check = Check::crashes(5.0).called("crash-high");

@@ -72,7 +72,7 @@ pub use check::{Check, Rule, Subject};
 pub use figure::figure;
 pub use flow::{Otherwise, Watch, await_people, blame, proceed};
 pub use info::words;
-pub use plan::{PlanSettings, whole};
+pub use plan::{PlanSettings, SHARES, WATCH_HOURS, whole};
 pub use time::{days, hours, in_hours};
 pub use trigger::{Action, Against, Evidence, Findings, Limit, Source, Trigger, Tripped};
 

@@ -2,8 +2,28 @@
 
 use crate::contract::{Reason, RolloutPlan, Setting, Stage};
 use crate::figure;
-use crate::settings::{Number, Spec};
+use crate::settings::{Number, Numbers, Spec};
 use crate::time::{days, in_hours};
+
+/// How many devices each stage reaches.
+pub const SHARES: Numbers = Numbers {
+    key: "shares",
+    help: "Share of the fleet that each stage reaches; cumulative.",
+    unit: "fraction",
+    default: &[0.01, 0.05, 0.25, 1.0],
+    min: 0.000_001,
+    max: 1.0,
+};
+
+/// How long each of these stages lasts at least.
+pub const WATCH_HOURS: Numbers = Numbers {
+    key: "watch-hours",
+    help: "How long each stage is watched once it is full.",
+    unit: "hours",
+    default: &[2.0, 12.0, 24.0, 168.0],
+    min: 0.0,
+    max: 2_160.0,
+};
 
 const HOLD_BACK: Number = Number {
     key: "hold-back",

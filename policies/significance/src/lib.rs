@@ -19,7 +19,7 @@
 
 use whittle_policy::prelude::*;
 use whittle_policy::statistics::events_needed;
-use whittle_policy::{Tripped, words};
+use whittle_policy::{SHARES, Tripped, WATCH_HOURS, words};
 
 mod ledger;
 
@@ -29,24 +29,6 @@ use ledger::{Ledger, Tolerance};
 pub struct Significance;
 
 export_policy!(Significance);
-
-const SHARES: Numbers = Numbers {
-    key: "shares",
-    help: "Share of the fleet that each stage reaches; cumulative.",
-    unit: "fraction",
-    default: &[0.01, 0.05, 0.25, 1.0],
-    min: 0.000_001,
-    max: 1.0,
-};
-
-const WATCH_HOURS: Numbers = Numbers {
-    key: "watch-hours",
-    help: "How long each stage is watched once it is full.",
-    unit: "hours",
-    default: &[2.0, 12.0, 24.0, 168.0],
-    min: 0.0,
-    max: 2_160.0,
-};
 
 const METRICS: Text = Text {
     key: "metrics",

@@ -35,23 +35,10 @@ pub struct Thermostat;
 
 export_policy!(Thermostat);
 
-const SHARES: Numbers = Numbers {
-    key: "shares",
-    help: "Share of the fleet that each stage reaches; cumulative.",
-    unit: "fraction",
-    default: &[0.005, 0.05, 0.25, 1.0],
-    min: 0.000_001,
-    max: 1.0,
-};
+const SHARES: Numbers = Numbers { default: &[0.005, 0.05, 0.25, 1.0], ..whittle_policy::SHARES };
 
-const WATCH_HOURS: Numbers = Numbers {
-    key: "watch-hours",
-    help: "How long each stage is watched once it is full.",
-    unit: "hours",
-    default: &[6.0, 24.0, 48.0, 24.0],
-    min: 0.0,
-    max: 2_160.0,
-};
+const WATCH_HOURS: Numbers =
+    Numbers { default: &[6.0, 24.0, 48.0, 24.0], ..whittle_policy::WATCH_HOURS };
 
 const ROLLING_HOURS: Number = Number {
     key: "rolling-hours",

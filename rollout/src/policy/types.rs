@@ -206,7 +206,8 @@ pub struct Metric {
     pub current: Tally,
     /// The host's own test; none while there is too little to test.
     pub signal: Option<Signal>,
-    /// Newest first, without gaps, as many as [`PolicyInfo::buckets`] asked for at most.
+    /// Newest first, without gaps, as many as [`PolicyInfo::buckets`] asked for at most. If [`PolicyInfo::metrics`] names any
+    /// metrics, others have none.
     #[serde(default)]
     pub recent: Vec<Bucket>,
 }

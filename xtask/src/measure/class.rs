@@ -40,12 +40,12 @@ pub(super) fn named(names: &[String]) -> Result<Vec<Class>> {
         .collect()
 }
 
-/// Encodes for a class, and decodes again to see that it is right.
+/// Encodes, and decodes again to see that it is right.
 ///
 /// # Errors
 /// If it is not.
-pub(super) fn encode(base: Option<&[u8]>, target: &[u8], class: Class) -> Result<Encoded> {
-    let encoded = compact::encode(base, target, Options::of_class(class))?;
+pub(super) fn encode(base: Option<&[u8]>, target: &[u8], options: Options) -> Result<Encoded> {
+    let encoded = compact::encode(base, target, options)?;
     let base = base.unwrap_or_default();
     let len = |bytes: &[u8]| u32::try_from(bytes.len());
     let sizes = Sizes { base: len(base)?, target: len(target)?, payload: len(&encoded.payload)? };
@@ -59,15 +59,16 @@ pub(super) fn encode(base: Option<&[u8]>, target: &[u8], class: Class) -> Result
     Ok(encoded)
 }
 
-/// The size of the package that a release would hold, if it were for this class alone.
+/// The size of the package that a release would hold, if it were for devices with the RAM of this class.
 ///
 /// # Errors
 /// If an image cannot be read, encoded or packed.
 pub(super) fn package_bytes(base: Option<&Path>, target: &Path, class: Class) -> Result<u64> {
     let base = base.map(Image::read).transpose()?;
     let target = Image::read(target)?;
-    let encoded = encode(base.as_ref().map(Image::bytes), target.bytes(), class)?;
     let decoder_ram_bytes = class.ram_bytes();
+    let options = Options { decoder_ram_bytes, ..Options::default() };
+    let encoded = encode(base.as_ref().map(Image::bytes), target.bytes(), options)?;
     let profile = DeviceProfile { decoder_ram_bytes, ..DeviceProfile::default() };
     let manifest = Manifest {
         product: "measured".parse()?,
@@ -81,7 +82,7 @@ pub(super) fn package_bytes(base: Option<&Path>, target: &Path, class: Class) ->
         }),
         codec: Codec::Compact,
         encoder: encoded.encoder,
-        memory_class: u8::try_from(class.ram_bytes().next_power_of_two().ilog2())?,
+        memory_class: u8::try_from(encoded.decoder_ram_bytes.next_power_of_two().ilog2())?,
         block_log2: profile.block_log2(),
         payload_size: 0,
         root: ShortDigest::default(),
@@ -108,7 +109,11 @@ mod tests {
         let base: Vec<u8> = (0..3000u32).flat_map(|n| (n * n).to_le_bytes()).collect();
         let target = [&base[..5000], b"new", &base[5100..]].concat();
         for class in Class::ALL {
-            assert!(encode(Some(&base), &target, class).unwrap().payload.len() < 2000, "{class:?}");
+            let options = Options::of_class(class);
+            assert!(
+                encode(Some(&base), &target, options).unwrap().payload.len() < 2000,
+                "{class:?}"
+            );
         }
     }
 }

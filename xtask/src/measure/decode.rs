@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use whittle_delta::compact::Class;
+use whittle_delta::compact::{Class, Options};
 
 use super::corpus::{Pair, Series, series_in, stem};
 use super::ratio::Geomean;
@@ -137,7 +137,7 @@ fn measure(
     let (base, target) = (std::fs::read(pair.base)?, std::fs::read(pair.target)?);
     for (artifact, base) in [("delta", Some(&base)), ("full", None)] {
         let base = base.map(Vec::as_slice);
-        let payload = class::encode(base, &target, class)?.payload;
+        let payload = class::encode(base, &target, Options::of_class(class))?.payload;
         let counted =
             bench.run(base.unwrap_or_default(), &payload, &target).with_context(|| {
                 format!("{}, {}, {class:?}, {artifact}", bench.board.name, series.name)

@@ -15,7 +15,8 @@ use super::units::Slice;
 /// Shorter segments say nothing about where code has moved.
 const MIN_SEGMENT: u32 = 16;
 
-/// References to one target count at most this often: by then, the decoder has learned the exception.
+/// References to one target count at most this often: the decoder learns the exception from the second one. More than these
+/// two is right since an entry serves other targets as well; measured over whole series.
 const MAX_VOTES: u32 = 6;
 
 /// How a map is built.

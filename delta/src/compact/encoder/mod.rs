@@ -72,16 +72,25 @@ pub struct Options {
     pub code: CodeHint,
     /// How hard it tries.
     pub effort: Effort,
-    /// Whether it may take a smaller class than the largest that fits, where that makes the payload no larger.
-    pub takes_smaller_class: bool,
+    /// Which memory class it codes for.
+    pub class: ClassChoice,
+}
+
+/// Which of the classes that fit the device's RAM is coded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassChoice {
+    /// The largest one.
+    Largest,
+    /// The largest one, or smaller ones as long as they make the payload no larger.
+    Smallest,
 }
 
 impl Options {
-    /// For decoders of this very class.
+    /// Codes for exactly this class.
     #[must_use]
     pub fn of_class(class: Class) -> Self {
         let decoder_ram_bytes = class.ram_bytes();
-        Self { decoder_ram_bytes, takes_smaller_class: false, ..Self::default() }
+        Self { decoder_ram_bytes, class: ClassChoice::Largest, ..Self::default() }
     }
 }
 
@@ -93,7 +102,7 @@ impl Default for Options {
             base_load_address: None,
             code: CodeHint::Find,
             effort: Effort::Thorough,
-            takes_smaller_class: true,
+            class: ClassChoice::Smallest,
         }
     }
 }
@@ -152,7 +161,7 @@ pub fn rearrange(
     sector_bytes: u32,
     room_sectors: u32,
 ) -> Result<Option<Vec<u16>>, EncodeError> {
-    let options = Options { effort: Effort::Quick, takes_smaller_class: false, ..options };
+    let options = Options { effort: Effort::Quick, class: ClassChoice::Largest, ..options };
     let found = best(base, target, options, None, &|_| {})?;
     Ok(rearrange::seats(
         [base, target].map(<[u8]>::len),
@@ -207,7 +216,10 @@ fn best(
     }
     let best = trials.into_iter().min_by_key(|trial| trial.best.len());
     let best = best.map(|trial| (0..passes).fold(trial, |trial, _| trial.improved()));
-    let best = if options.takes_smaller_class { best.map(Trial::in_best_class) } else { best };
+    let best = match options.class {
+        ClassChoice::Largest => best,
+        ClassChoice::Smallest => best.map(Trial::in_smaller_class),
+    };
     let class = best.as_ref().map_or(class, |trial| trial.job.class);
     let known = best.as_ref().and_then(|trial| trial.job.known);
     let instruction_set = known.map(|known| known.references.set);
@@ -300,21 +312,17 @@ impl<'a> Trial<'a> {
         Self { map, costs, best, segments, ..self }
     }
 
-    /// The same parse in a smaller class, as long as that makes it no larger: less to learn suits what changes little.
-    fn in_best_class(mut self) -> Self {
+    /// The same parse in smaller classes, until one makes it larger: less to learn suits what changes little.
+    fn in_smaller_class(mut self) -> Self {
         let smaller = |class: Class| Class::ALL.into_iter().rev().find(|other| *other < class);
         while let Some(class) = smaller(self.job.class) {
             let larger = core::mem::replace(&mut self.job.class, class);
-            let coded = code_best(&self.job, &self.segments);
-            match coded.filter(|(_, payload, _)| payload.len() <= self.best.len()) {
-                Some((map, payload, costs)) => {
-                    (self.map, self.best, self.costs) = (map, payload, costs);
-                }
-                None => {
-                    self.job.class = larger;
-                    break;
-                }
-            }
+            let coded = code_best(&self.job, &self.segments).map(|(_, payload, _)| payload);
+            let Some(payload) = coded.filter(|payload| payload.len() <= self.best.len()) else {
+                self.job.class = larger;
+                break;
+            };
+            self.best = payload;
         }
         self
     }

@@ -14,6 +14,9 @@ use super::costs::{Costs, Tally};
 use super::ledger::Ledger;
 use super::units::Slice;
 
+/// Bits per byte of noise, less what models may still find in it: where bytes have more, a model would only lose.
+const NOISE_BITS: f64 = 7.95;
+
 pub(super) struct EncoderSide<'a> {
     writer: BitWriter,
     target: &'a [u8],
@@ -91,7 +94,7 @@ impl Side for EncoderSide<'_> {
 
     fn is_noise(&self, run: Segment) -> bool {
         let bytes = self.target.get(run.start as usize..run.end() as usize);
-        is_noise(bytes.unwrap_or_default())
+        crate::entropy(bytes.unwrap_or_default()) >= NOISE_BITS
     }
 
     fn map_entry(&self, index: usize) -> Entry {
@@ -113,26 +116,6 @@ impl Side for EncoderSide<'_> {
             ledger.note(event, core::mem::take(&mut self.taken));
         }
     }
-}
-
-/// Whether bytes are spread so evenly that a model would only lose.
-fn is_noise(bytes: &[u8]) -> bool {
-    /// Entropy of compressed data, less what models may still find in it.
-    const MIN_BITS: f64 = 7.95;
-    let mut counts = [0u32; 256];
-    for byte in bytes {
-        if let Some(count) = counts.get_mut(usize::from(*byte)) {
-            *count += 1;
-        }
-    }
-    #[allow(clippy::cast_precision_loss, reason = "images are small")]
-    let len = bytes.len() as f64;
-    let of = |count: &u32| f64::from(*count) / len;
-    let entropy: f64 =
-        counts.iter().filter(|count| **count > 0).map(|count| -of(count) * of(count).log2()).sum();
-    // A sample's entropy comes out too low (Miller, "Note on the bias of information estimates", 1955).
-    let bias = 255.0 / (2.0 * len * core::f64::consts::LN_2);
-    entropy + bias >= MIN_BITS
 }
 
 /// Both images in memory, and what each byte of them is part of.

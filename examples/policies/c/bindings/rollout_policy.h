@@ -219,7 +219,8 @@ typedef struct exports_policy_metric_t {
   exports_policy_tally_t   current;
   // The host's own test; none while there is too little to test.
   exports_policy_option_signal_t   signal;
-  // Newest first, without gaps, as many as `policy-info.buckets` asked for at most.
+  // Newest first, without gaps, as many as `policy-info.buckets` asked for at most. If `policy-info.metrics` names any metrics,
+  // others have none.
   exports_policy_list_bucket_t   recent;
 } exports_policy_metric_t;
 
