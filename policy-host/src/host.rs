@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentType, Lift, Linker, Lower, TypedFunc,
+};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 use crate::Usage;
@@ -15,7 +17,7 @@ use crate::error::{CallError, Fault, Function, LoadError, PolicyLabel};
 use crate::store::{self, MAX_PARTS, Meter};
 use crate::survey::{self, MAX_INSTANCES, Survey};
 use crate::types::{PlanInput, PolicyInfo, RolloutPlan, Setting, Snapshot, Verdict};
-use crate::v0_1::{INTERFACE, Mirrored, RolloutPolicy, RolloutPolicyPre};
+use crate::v0_1::{INTERFACE, Mirrored, RolloutPolicyPre};
 
 /// What a policy may use, and how large it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +123,15 @@ impl Host {
         let digest = PolicyDigest::of(component);
         let (exports, origin) = self.checked(component, &digest, exports)?;
         let label = Arc::new(PolicyLabel { name: None, digest });
-        let mut runner = Runner { exports, limits: self.limits.clone(), label };
+        let exported = |name| {
+            let component = exports.instance_pre().component();
+            let interface = component.get_export_index(None, INTERFACE)?;
+            component.get_export_index(Some(&interface), name)
+        };
+        let missing = || LoadError::Invalid(wasmtime::Error::msg("a function is missing"));
+        let plan = exported("plan").ok_or_else(missing)?;
+        let evaluate = exported("evaluate").ok_or_else(missing)?;
+        let mut runner = Runner { exports, plan, evaluate, limits: self.limits.clone(), label };
         let info = runner.describe(&[], || Ok(()))?.value;
         runner.label = Arc::new(PolicyLabel { name: Some(info.name.clone()), digest });
         Ok(Policy { runner, info, origin })
@@ -291,11 +301,11 @@ impl Policy {
     ///
     /// If it gives no answer that counts, or says itself what must be changed ([`Fault::Refused`]).
     pub fn plan(&self, input: &PlanInput) -> Result<Answer<RolloutPlan>, CallError> {
-        self.runner.call(
+        self.runner.ask(
             Function::Plan,
+            &self.runner.plan,
             input,
             || contract::check_plan_input(input, &self.info),
-            |policy, store, input| policy.whittle_rollout_policy_policy().call_plan(store, &input),
             |plan| contract::check_plan(plan, input),
         )
     }
@@ -306,11 +316,11 @@ impl Policy {
     ///
     /// If it gives no answer that counts, or says itself what is wrong with the input ([`Fault::Refused`]).
     pub fn evaluate(&self, now: &Snapshot) -> Result<Answer<Verdict>, CallError> {
-        self.runner.call(
+        self.runner.ask(
             Function::Evaluate,
+            &self.runner.evaluate,
             now,
             || contract::check_snapshot(now, &self.info),
-            |policy, store, now| policy.whittle_rollout_policy_policy().call_evaluate(store, &now),
             |verdict| contract::check_verdict(verdict, now),
         )
     }
@@ -319,11 +329,17 @@ impl Policy {
 /// Makes calls, each in a fresh instance.
 struct Runner {
     exports: RolloutPolicyPre<Meter>,
+    plan: ComponentExportIndex,
+    evaluate: ComponentExportIndex,
     limits: Arc<Limits>,
     label: Arc<PolicyLabel>,
 }
 
+/// A function that gives an answer, or a text why there is none.
+type Exported<I, O> = TypedFunc<(<I as Mirrored>::Wit,), (Result<<O as Mirrored>::Wit, String>,)>;
+
 impl Runner {
+    /// The types of all functions are compared with the contract here, which loading is to do.
     fn describe(
         &self,
         settings: &[Setting],
@@ -333,6 +349,7 @@ impl Runner {
             Function::Describe,
             &settings.to_vec(),
             check,
+            |store| self.exports.instantiate(store),
             |policy, store, settings| {
                 policy.whittle_rollout_policy_policy().call_describe(store, &settings).map(Ok)
             },
@@ -340,11 +357,40 @@ impl Runner {
         )
     }
 
+    /// Calls another function, whose types alone are compared again: that of all takes a thirtieth of a call.
+    fn ask<I, O>(
+        &self,
+        function: Function,
+        exported: &ComponentExportIndex,
+        input: &I,
+        check_input: impl FnOnce() -> Result<(), Violation>,
+        check_answer: impl FnOnce(&O) -> Result<(), Violation>,
+    ) -> Result<Answer<O>, CallError>
+    where
+        I: Mirrored<Wit: ComponentType + Lower + 'static>,
+        O: Mirrored<Wit: ComponentType + Lift + 'static>,
+    {
+        self.call(
+            function,
+            input,
+            check_input,
+            |store| -> wasmtime::Result<Exported<I, O>> {
+                let instance = self.exports.instance_pre().instantiate(&mut *store)?;
+                instance.get_typed_func(store, exported)
+            },
+            |function, store, input| function.call(store, (input,)).map(|(answer,)| answer),
+            check_answer,
+        )
+    }
+
     /// Makes an instance, and waits while all room is in use: that others call is no fault of the policy.
-    fn instantiate(&self) -> (Store<Meter>, wasmtime::Result<RolloutPolicy>) {
+    fn instantiate<T>(
+        &self,
+        instantiate: impl Fn(&mut Store<Meter>) -> wasmtime::Result<T>,
+    ) -> (Store<Meter>, wasmtime::Result<T>) {
         loop {
             let mut store = store::new(self.exports.engine(), &self.limits);
-            match self.exports.instantiate(&mut store) {
+            match instantiate(&mut store) {
                 Err(error) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
                     std::thread::sleep(Duration::from_millis(1));
                 }
@@ -354,12 +400,13 @@ impl Runner {
     }
 
     /// Calls a function under all limits, and checks what goes in and what comes out.
-    fn call<I: Mirrored, O: Mirrored>(
+    fn call<I: Mirrored, O: Mirrored, T>(
         &self,
         function: Function,
         input: &I,
         check_input: impl FnOnce() -> Result<(), Violation>,
-        ask: impl FnOnce(&RolloutPolicy, &mut Store<Meter>, I::Wit) -> Asked<O>,
+        instantiate: impl Fn(&mut Store<Meter>) -> wasmtime::Result<T>,
+        ask: impl FnOnce(&T, &mut Store<Meter>, I::Wit) -> Asked<O>,
         check_answer: impl FnOnce(&O) -> Result<(), Violation>,
     ) -> Result<Answer<O>, CallError> {
         let fail = |usage, fault| CallError { policy: self.label.clone(), function, usage, fault };
@@ -369,11 +416,11 @@ impl Runner {
         }
         check_input().map_err(|violation| fail(Usage::default(), Fault::Input(violation)))?;
 
-        let (mut store, instance) = self.instantiate();
+        let (mut store, instance) = self.instantiate(instantiate);
         let answer = instance
             .map_err(|error| store::fault(&error, &self.limits, Fault::Host))
-            .and_then(|policy| {
-                let asked = ask(&policy, &mut store, input.to_wit());
+            .and_then(|instance| {
+                let asked = ask(&instance, &mut store, input.to_wit());
                 asked.map_err(|error| store::fault(&error, &self.limits, Fault::Malformed))
             });
         let usage = store::usage(&store, &self.limits);

@@ -38,11 +38,12 @@ pub(crate) fn new(engine: &Engine, limits: &Limits) -> Store<Meter> {
     store.limiter(|meter| meter);
     store.set_fuel(limits.fuel).expect("the engine counts fuel");
     store.set_hostcall_fuel(limits.output_bytes);
-    // The tick that is under way is not a whole one.
-    store.set_epoch_deadline(2);
-    let (limit, start) = (limits.cpu_time, cpu_time::of_this_thread());
+    store.set_epoch_deadline(1);
+    // From the first tick on: most calls end before it, and to ask for the time takes a fortieth of such a call.
+    let (limit, mut start) = (limits.cpu_time, None);
     store.epoch_deadline_callback(move |_| {
-        let used = cpu_time::of_this_thread().saturating_sub(start);
+        let now = cpu_time::of_this_thread();
+        let used = now.saturating_sub(*start.get_or_insert(now));
         Ok(if used < limit { UpdateDeadline::Continue(1) } else { UpdateDeadline::Interrupt })
     });
     store

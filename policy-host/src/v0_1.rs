@@ -10,8 +10,8 @@ mod bindings {
     wasmtime::component::bindgen!({ path: "../wit", world: "whittle:rollout-policy/rollout-policy@0.1.0" });
 }
 
+pub(crate) use bindings::RolloutPolicyPre;
 use bindings::exports::whittle::rollout_policy::policy as wit;
-pub(crate) use bindings::{RolloutPolicy, RolloutPolicyPre};
 
 /// The interface that a component must export.
 pub(crate) const INTERFACE: &str = "whittle:rollout-policy/policy@0.1.0";

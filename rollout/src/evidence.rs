@@ -64,6 +64,43 @@ struct RatioEvidence {
     before: BaselineTest,
 }
 
+impl Test {
+    /// A test to begin with; `baselines` are those of the group's cells.
+    fn new(metric: &MetricTerms, baselines: &[Tally]) -> Self {
+        match metric.kind {
+            MetricKind::Mean => Self::Mean(Box::new(mean_test(metric))),
+            MetricKind::Rate | MetricKind::Proportion => {
+                let before: Vec<_> = baselines.iter().map(|tally| count(metric, tally)).collect();
+                Self::Ratio(Box::new(RatioEvidence {
+                    test: ratio_test(metric),
+                    sequence: RatioSequence::default(),
+                    before: BaselineTest::new(&before, metric.tolerated_baseline, metric.alarm),
+                }))
+            }
+        }
+    }
+
+    /// Forgets what new firmware has shown.
+    fn begin_anew(&mut self, metric: &MetricTerms) {
+        match self {
+            Self::Mean(test) => **test = mean_test(metric),
+            Self::Ratio(evidence) => {
+                evidence.test = ratio_test(metric);
+                evidence.sequence = RatioSequence::default();
+                evidence.before.begin_anew();
+            }
+        }
+    }
+}
+
+fn mean_test(metric: &MetricTerms) -> MeanTest {
+    MeanTest::new(metric.tolerated, metric.alarm)
+}
+
+fn ratio_test(metric: &MetricTerms) -> RatioTest {
+    RatioTest::new(metric.tolerated, metric.alarm)
+}
+
 /// What figures of a metric tell about a ratio: the same for all groups that their cell belongs to.
 #[derive(Default)]
 pub(crate) struct Gained {
@@ -152,7 +189,7 @@ impl GroupEvidence {
     /// Begins all tests anew. What was measured stays.
     pub(crate) fn begin_anew(&mut self, terms: &Terms) {
         for (metric, evidence) in terms.metrics.iter().zip(&mut self.metrics) {
-            evidence.test = MetricEvidence::new(metric, terms, &self.cells).test;
+            evidence.test.begin_anew(metric);
             evidence.signal = evidence.judge(metric);
         }
     }
@@ -171,24 +208,13 @@ impl MetricEvidence {
                 terms.cells[*place].baselines.get(&metric.name).copied().unwrap_or(NOTHING)
             })
             .collect();
-        let test = match metric.kind {
-            MetricKind::Mean => Test::Mean(Box::new(MeanTest::new(metric.tolerated, metric.alarm))),
-            MetricKind::Rate | MetricKind::Proportion => {
-                let before: Vec<_> = baselines.iter().map(|tally| count(metric, tally)).collect();
-                Test::Ratio(Box::new(RatioEvidence {
-                    test: RatioTest::new(metric.tolerated, metric.alarm),
-                    sequence: RatioSequence::default(),
-                    before: BaselineTest::new(&before, metric.tolerated_baseline, metric.alarm),
-                }))
-            }
-        };
         Self {
             baseline: baselines.iter().fold(NOTHING, sum),
             control: NOTHING,
             treated: NOTHING,
             current: NOTHING,
             recent: VecDeque::new(),
-            test,
+            test: Test::new(metric, &baselines),
             signal: None,
             compared_s: None,
             controlled_s: None,
@@ -206,7 +232,8 @@ impl MetricEvidence {
         until_s: u64,
     ) -> bool {
         let MetricObservation { treated, control, .. } = seen;
-        match &mut self.test {
+        let was_against = self.against();
+        let learns = match &mut self.test {
             Test::Mean(test) => {
                 let sides = (readings(terms, treated), readings(terms, control));
                 if let (Ok(treated), Ok(control)) = sides {
@@ -221,14 +248,17 @@ impl MetricEvidence {
                 self.compared_s = Some(until_s);
                 if control.exposure() > 0.0 {
                     self.controlled_s = Some(until_s);
-                    evidence.test.gain(&gained.test);
                     evidence.sequence.gain(&gained.sequence);
-                } else if treated.exposure() > 0.0 {
-                    evidence.before.add(stratum, treated);
+                    evidence.test.gain(&gained.test)
+                } else {
+                    if treated.exposure() > 0.0 {
+                        evidence.before.add(stratum, treated);
+                    }
+                    true
                 }
-                true
             }
-        }
+        };
+        learns || self.against() != was_against
     }
 
     fn gather(&mut self, treated: &Tally, control: &Tally, number: Option<u64>, buckets: u32) {

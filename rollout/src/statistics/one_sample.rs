@@ -68,6 +68,11 @@ impl BaselineTest {
         }
     }
 
+    /// Forgets what happened on new firmware; what was counted before stays.
+    pub(crate) fn begin_anew(&mut self) {
+        (self.events, self.exposure, self.expected, self.plain) = (0.0, 0.0, [0.0; 2], 0.0);
+    }
+
     /// Counts what happened on new firmware in a stratum. Nothing is learnt where nothing was counted before.
     pub fn add(&mut self, stratum: usize, treated: Count) {
         let Some(Stratum { before, rates: [least, greatest] }) = self.strata.get(stratum) else {

@@ -120,8 +120,9 @@ impl RatioTest {
         RatioGain { worse, fine, treated, control }
     }
 
-    /// Counts what a tick of a stratum tells.
-    pub(crate) fn gain(&mut self, gain: &RatioGain) {
+    /// Counts what a tick of a stratum tells, and returns whether that may change what the test says, and an interval of the same
+    /// figures: without an event it does not, unless the estimate rests on exposures alone.
+    pub(crate) fn gain(&mut self, gain: &RatioGain) -> bool {
         let &RatioGain { ref worse, ref fine, treated, control } = gain;
         self.worse.add(worse);
         self.fine.add(fine);
@@ -132,6 +133,8 @@ impl RatioTest {
             self.treated = self.treated.plus(treated);
             self.control = self.control.plus(control);
         }
+        let [_, below] = self.weighted;
+        treated.events() + control.events() > 0.0 || below <= 0.0
     }
 
     /// Natural logarithm of the e-value against "at most the tolerated ratio".
