@@ -14,6 +14,8 @@ pub enum Effort {
 pub(super) struct Search {
     /// How often the parse is improved.
     pub(super) passes: u32,
+    /// How many chains of parses are tried where images are small.
+    pub(super) chains: usize,
     /// States that are kept.
     pub(super) beam: usize,
     /// Bytes that a match has at least.
@@ -27,9 +29,11 @@ pub(super) struct Search {
 impl Effort {
     pub(super) fn search(self) -> Search {
         match self {
-            Self::Quick => Search { passes: 1, beam: 32, min_match: 4, chain: 48, best_matches: 5 },
+            Self::Quick => {
+                Search { passes: 1, chains: 1, beam: 32, min_match: 4, chain: 48, best_matches: 5 }
+            }
             Self::Thorough => {
-                Search { passes: 2, beam: 64, min_match: 3, chain: 96, best_matches: 8 }
+                Search { passes: 2, chains: 2, beam: 64, min_match: 3, chain: 96, best_matches: 8 }
             }
         }
     }

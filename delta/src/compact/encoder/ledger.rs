@@ -6,7 +6,7 @@ use core::ops::Range;
 use super::super::layout::{Layout, Piece};
 use super::super::stream::{Event, Segment};
 use super::progress::Progress;
-use super::{Job, Options, best, code, code_best};
+use super::{Coded, Job, Options, best, code};
 use crate::{EncodeError, Encoded};
 
 /// A payload, and what each of its bits is spent on.
@@ -121,12 +121,12 @@ pub fn encode_explained(
     let base = base.unwrap_or_default();
     let found = best(base, target, options, None, report)?;
     let progress = Progress::new(1, &|_| {});
-    let job = Job::new(base, target, found.class, &options, None, found.known, &progress);
-    // The same plan leads to the same map, and both to the same payload.
-    let map = code_best(&job, &found.segments).map(|(map, ..)| map).unwrap_or_default();
+    let Coded { class, map, segments, .. } = &found.coded;
+    let job = Job::new(base, target, *class, &options, None, found.known, &progress);
     let mut ledger = Ledger::new(target.len());
-    let _ = code(&job, &found.segments, &map, Some(&mut ledger));
-    ledger.trace(&job, &found.segments);
+    // The same plan and map lead to the same payload.
+    let _ = code(&job, segments, map, Some(&mut ledger));
+    ledger.trace(&job, segments);
     let (heads, entries) = ledger.heads.split_at(ledger.heads.len().saturating_sub(map.len()));
     let moves = map.iter().zip(entries).map(|(entry, bits)| AddressMove {
         from: entry.from,

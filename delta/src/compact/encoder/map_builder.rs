@@ -16,8 +16,9 @@ use super::units::Slice;
 const MIN_SEGMENT: u32 = 16;
 
 /// References to one target count at most this often: the decoder learns the exception from the second one. More than these
-/// two is right since an entry serves other targets as well; measured over whole series.
-const MAX_VOTES: u32 = 6;
+/// two is right since an entry serves other targets as well. Six are best over whole series; three for some small updates, by up to a
+/// tenth, whose parse the other maps lead astray.
+pub(super) const MAX_VOTES: [u32; 2] = [6, 3];
 
 /// How a map is built.
 #[derive(Clone, Copy, Debug)]
@@ -43,9 +44,14 @@ struct Vote {
 }
 
 /// The map that fixes the most references, within the class's limit.
-pub(super) fn build(job: &Job<'_>, segments: &[Segment], style: Style) -> Vec<Entry> {
+pub(super) fn build(
+    job: &Job<'_>,
+    segments: &[Segment],
+    style: Style,
+    max_votes: u32,
+) -> Vec<Entry> {
     let Some(references) = job.references() else { return Vec::new() };
-    let votes = votes(job, references, segments);
+    let votes = votes(job, references, segments, max_votes);
     let mut moves: BTreeMap<u32, i32> =
         moved_bytes(job, references, segments).into_iter().collect();
     let is_outside = |place: u32| place >= references.base.len();
@@ -98,7 +104,12 @@ fn moved_targets(votes: &[Vote]) -> BTreeMap<u32, (u32, i32)> {
 }
 
 /// The shifts that references to each old target really took.
-fn votes(job: &Job<'_>, references: &References, segments: &[Segment]) -> Vec<Vote> {
+fn votes(
+    job: &Job<'_>,
+    references: &References,
+    segments: &[Segment],
+    max_votes: u32,
+) -> Vec<Vote> {
     let mut moves: Vec<(u32, i32)> = Vec::new();
     for segment in segments {
         let Some(source) = segment.source.filter(|source| *source < job.sizes().base) else {
@@ -130,7 +141,7 @@ fn votes(job: &Job<'_>, references: &References, segments: &[Segment]) -> Vec<Vo
         .filter_map(|group| {
             let (place, shift) = *group.first()?;
             let count = u32::try_from(group.len()).unwrap_or(u32::MAX);
-            Some(Vote { place, shift, count: count.min(MAX_VOTES) })
+            Some(Vote { place, shift, count: count.min(max_votes) })
         })
         .collect()
 }

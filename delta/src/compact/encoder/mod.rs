@@ -5,7 +5,8 @@
 //! parse (lenient) -> address map -> encode, measuring costs -> parse (with map and costs) -> address map -> encode …
 //! ```
 //!
-//! The smallest of the encodings wins, and is tried in smaller classes. Memory: some 40 bytes for each byte of either image,
+//! The smallest of the encodings wins, and is tried in smaller classes. Small images are gone through twice, with maps that follow
+//! few references or many. Memory: some 40 bytes for each byte of either image,
 //! and 12 for each start of a copy that survives at some target byte: few where little has changed, at most as many as states
 //! are kept.
 
@@ -45,7 +46,7 @@ use side::{EncoderSide, SliceView};
 use units::Units;
 
 /// Revision of the encoder: the same revision gives the same bytes for the same input.
-pub const ENCODER_REVISION: u16 = 8;
+pub const ENCODER_REVISION: u16 = 9;
 
 /// What is known of the images' code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,17 +166,28 @@ pub fn rearrange(
     let found = best(base, target, options, None, &|_| {})?;
     Ok(rearrange::seats(
         [base, target].map(<[u8]>::len),
-        &found.segments,
+        &found.coded.segments,
         sector_bytes,
         room_sectors,
     ))
 }
 
+/// Images of so many bytes together take so little time that two chains of parses are tried.
+const SMALL_BYTES: usize = 512 << 10;
+
 /// The best payload, and what led to it.
 struct Found {
     encoded: Encoded,
-    class: Class,
     known: Option<Known>,
+    coded: Coded,
+}
+
+/// A payload, and what it codes in which class.
+#[derive(Clone)]
+struct Coded {
+    class: Class,
+    map: Vec<Entry>,
+    payload: Vec<u8>,
     segments: Vec<Segment>,
 }
 
@@ -197,12 +209,15 @@ fn best(
 
     let candidates = images::candidates(base, target, &options);
     let mut passes = options.effort.search().passes;
+    let is_small = base.len() + target.len() <= SMALL_BYTES;
+    let chains = if is_small { options.effort.search().chains } else { 1 };
     // Each candidate is parsed twice before the best one is known, a single one once.
-    let trials = match candidates.len() {
-        0 | 1 => 1 + u64::from(passes),
-        count => 2 * count as u64 + u64::from(passes.saturating_sub(1)),
+    let (before, refining) = match candidates.len() {
+        0 | 1 => (1, passes),
+        count => (2 * count as u64, passes.saturating_sub(1)),
     };
-    let progress = Progress::new(trials * target.len() as u64, report);
+    let parses = before + u64::from(refining) * chains as u64;
+    let progress = Progress::new(parses * target.len() as u64, report);
     let job = |known| Job::new(base, target, class, &options, in_place, known, &progress);
     let mut trials: Vec<Trial<'_>> =
         candidates.iter().filter_map(|known| Trial::new(job(Some(*known)))).collect();
@@ -214,23 +229,18 @@ fn best(
         trials = trials.into_iter().map(Trial::improved).collect();
         passes = passes.saturating_sub(1);
     }
-    let best = trials.into_iter().min_by_key(|trial| trial.best.len());
-    let best = best.map(|trial| (0..passes).fold(trial, |trial, _| trial.improved()));
-    let best = match options.class {
-        ClassChoice::Largest => best,
-        ClassChoice::Smallest => best.map(Trial::in_smaller_class),
-    };
-    let class = best.as_ref().map_or(class, |trial| trial.job.class);
+    let best = trials.into_iter().min_by_key(|trial| trial.best.payload.len());
+    let best = best.map(|trial| trial.refined(passes, chains, options.class));
     let known = best.as_ref().and_then(|trial| trial.job.known);
-    let instruction_set = known.map(|known| known.references.set);
-    let (payload, segments) = best.map(|trial| (trial.best, trial.segments)).unwrap_or_default();
+    let nothing = Coded { class, map: vec![], payload: vec![], segments: vec![] };
+    let mut coded = best.map_or(nothing, |trial| trial.best);
     let encoded = Encoded {
-        payload,
-        decoder_ram_bytes: class.ram_bytes(),
+        payload: core::mem::take(&mut coded.payload),
+        decoder_ram_bytes: coded.class.ram_bytes(),
         encoder: ENCODER_REVISION,
-        instruction_set,
+        instruction_set: known.map(|known| known.references.set),
     };
-    Ok(Found { encoded, class, known, segments })
+    Ok(Found { encoded, known, coded })
 }
 
 /// What one encoding is made from.
@@ -279,11 +289,12 @@ impl<'a> Job<'a> {
 struct Trial<'a> {
     job: Job<'a>,
     anchors: Anchors,
+    /// How often references to one target count in its maps.
+    max_votes: u32,
     map: Vec<Entry>,
     costs: Costs,
-    /// The smallest payload so far, and the parse behind it.
-    best: Vec<u8>,
-    segments: Vec<Segment>,
+    /// The smallest payload so far.
+    best: Coded,
 }
 
 impl<'a> Trial<'a> {
@@ -292,8 +303,35 @@ impl<'a> Trial<'a> {
         let anchors = Anchors::new(&job);
         let lenient = parse::References::Lenient;
         let segments = parse::parse(&job, &anchors, &[], &Costs::default(), lenient);
-        let (map, best, costs) = code_best(&job, &segments)?;
-        Some(Self { job, anchors, map, costs, best, segments })
+        let [max_votes, ..] = map_builder::MAX_VOTES;
+        let (best, costs) = code_best(&job, segments, max_votes)?;
+        Some(Self { job, anchors, max_votes, map: best.map.clone(), costs, best })
+    }
+
+    /// Improves the parse as often as that, once with each of so many [`map_builder::MAX_VOTES`], and keeps the smallest payload.
+    fn refined(self, passes: u32, chains: usize, choice: ClassChoice) -> Self {
+        let improve = |trial: Self| {
+            let trial = (0..passes).fold(trial, |trial, _| trial.improved());
+            if choice == ClassChoice::Smallest { trial.in_smaller_class() } else { trial }
+        };
+        let begun = self.best.clone();
+        let mut trial = improve(self);
+        for max_votes in map_builder::MAX_VOTES.into_iter().take(chains).skip(1) {
+            let smallest = trial.best.clone();
+            trial.job.class = begun.class;
+            let coded = code_best(&trial.job, begun.segments.clone(), max_votes);
+            let Some((best, costs)) = coded.filter(|(coded, _)| coded.map != begun.map) else {
+                // The same map leads to the same parses.
+                trial.job.progress.skip(u64::from(passes) * trial.job.target.len() as u64);
+                continue;
+            };
+            let map = best.map.clone();
+            trial = improve(Self { max_votes, map, costs, best, ..trial });
+            if trial.best.payload.len() >= smallest.payload.len() {
+                trial.best = smallest;
+            }
+        }
+        trial
     }
 
     /// Parses with what the last encoding has taught, and encodes again.
@@ -305,40 +343,45 @@ impl<'a> Trial<'a> {
             &self.costs,
             parse::References::Predicted,
         );
-        let Some((map, payload, costs)) = code_best(&self.job, &segments) else { return self };
-        let is_better = payload.len() < self.best.len();
-        let (best, segments) =
-            if is_better { (payload, segments) } else { (self.best, self.segments) };
-        Self { map, costs, best, segments, ..self }
+        let Some((coded, costs)) = code_best(&self.job, segments, self.max_votes) else {
+            return self;
+        };
+        let map = coded.map.clone();
+        let is_better = coded.payload.len() < self.best.payload.len();
+        let best = if is_better { coded } else { self.best };
+        Self { map, costs, best, ..self }
     }
 
     /// The same parse in smaller classes, until one makes it larger: less to learn suits what changes little.
     fn in_smaller_class(mut self) -> Self {
         let smaller = |class: Class| Class::ALL.into_iter().rev().find(|other| *other < class);
         while let Some(class) = smaller(self.job.class) {
-            let larger = core::mem::replace(&mut self.job.class, class);
-            let coded = code_best(&self.job, &self.segments).map(|(_, payload, _)| payload);
-            let Some(payload) = coded.filter(|payload| payload.len() <= self.best.len()) else {
-                self.job.class = larger;
-                break;
-            };
-            self.best = payload;
+            self.job.class = class;
+            let coded = code_best(&self.job, self.best.segments.clone(), self.max_votes);
+            let coded = coded.map(|(coded, _)| coded);
+            match coded.filter(|coded| coded.payload.len() <= self.best.payload.len()) {
+                Some(coded) => self.best = coded,
+                None => break,
+            }
         }
+        self.job.class = self.best.class;
         self
     }
 }
 
-/// The smallest payload that a map of any style leads to, with that map and what things cost.
-fn code_best(job: &Job<'_>, segments: &[Segment]) -> Option<(Vec<Entry>, Vec<u8>, Costs)> {
-    let mut maps =
-        map_builder::STYLES.map(|style| map_builder::build(job, segments, style)).to_vec();
+/// The smallest payload that a map of any style leads to, and what things cost in it.
+fn code_best(job: &Job<'_>, segments: Vec<Segment>, max_votes: u32) -> Option<(Coded, Costs)> {
+    let mut maps = map_builder::STYLES
+        .map(|style| map_builder::build(job, &segments, style, max_votes))
+        .to_vec();
     // Where little refers to anything, styles agree.
     maps.dedup();
     let coded = maps.into_iter().filter_map(|map| {
-        let (payload, costs) = code(job, segments, &map, None)?;
+        let (payload, costs) = code(job, &segments, &map, None)?;
         Some((map, payload, costs))
     });
-    coded.min_by_key(|(_, payload, _)| payload.len())
+    let (map, payload, costs) = coded.min_by_key(|(_, payload, _)| payload.len())?;
+    Some((Coded { class: job.class, map, payload, segments }, costs))
 }
 
 /// Runs the machine over a plan; returns the payload and what things cost, or nothing if the plan cannot be told. A ledger
