@@ -1,12 +1,12 @@
 //! What the servers of a fleet answer.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use whittle_fleet::{Campaign, DriverConfig, DriverError, Report, Ring, Surroundings};
 use whittle_rollout::{Cell, Orders};
+use whittle_test_servers::{Reply, Request};
 
 /// Kinds of servers; the first byte of an input chooses.
 const SERVERS: [&str; 3] = [
@@ -73,41 +73,15 @@ fn serve(listener: &TcpListener, answers: &[Vec<u8>]) -> Vec<String> {
     let mut asked = vec![];
     let mut answers = answers.iter();
     for stream in listener.incoming().flatten() {
-        let Some(request) = read(&stream) else { break };
-        asked.push(request);
+        let Some(request) = Request::read(&stream) else { break };
+        asked.push(format!("{} {}", request.method, request.target));
         let Some(answer) = answers.next() else { break };
         let (status, body) = answer.split_at(answer.len().min(3));
         let status = std::str::from_utf8(status).ok().and_then(|digits| digits.parse().ok());
         let status = status.filter(|status| (200..600).contains(status)).unwrap_or(200);
-        let head = format!(
-            "HTTP/1.1 {status} Whatever\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        let _ = (&stream).write_all(&[head.as_bytes(), body].concat());
-        let _ = stream.shutdown(Shutdown::Both);
+        Reply::new(status, body).send(&stream);
     }
     asked
-}
-
-/// Reads a request to its end; none if there is no whole one.
-fn read(stream: &TcpStream) -> Option<String> {
-    let mut reader = BufReader::new(stream);
-    let mut first = String::new();
-    reader.read_line(&mut first).ok().filter(|bytes| *bytes > 0)?;
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let line = line.trim_end().to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(digits) = line.strip_prefix("content-length:") {
-            length = digits.trim().parse().ok()?;
-        }
-    }
-    reader.take(length).read_to_end(&mut vec![]).ok()?;
-    Some(first.trim_end().to_owned())
 }
 
 fn campaign() -> Campaign {

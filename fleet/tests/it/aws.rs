@@ -5,30 +5,25 @@
 //! takes to see a new member of a group.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use serde_json::{Value, json};
 use whittle_fleet::aws::{AbortConfig, AwsConfig, JobDocument, TargetSelection};
 use whittle_fleet::{Campaign, DriverConfig, RetryConfig, SecretSource};
+use whittle_test_servers::{LocalAws, Reply};
 
 use crate::scenario::{self, Offer, Site};
 use crate::support::{World, closed, orders};
-use crate::wire::{Fault, Proxy, Reply};
+use crate::way::{Fault, Proxy};
 
-/// ministack, and whoever acts on it besides the driver.
+/// ministack, whoever acts on it besides the driver, and where its keys are kept.
 struct Ministack {
-    _child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-    url: String,
+    server: LocalAws,
     id: PathBuf,
     key: PathBuf,
-    secret: String,
 }
 
 impl Ministack {
@@ -40,47 +35,15 @@ impl Ministack {
 
     fn start() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let python = root.join("../target/fleet-tools/bin/python");
-        assert!(python.exists(), "`{}` is missing: run `cargo xtask setup`", python.display());
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-        let port = port.expect("a free port").port();
-        let mut child = Command::new(python)
-            .arg(root.join("tests/it/ministack.py"))
-            .arg(port.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python runs");
-        let stdin = child.stdin.take().expect("piped");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let url = format!("http://127.0.0.1:{port}");
-        let mut this = Self {
-            _child: child,
-            stdin,
-            stdout,
-            url,
-            id: PathBuf::new(),
-            key: PathBuf::new(),
-            secret: String::new(),
-        };
-        let key = this.ask("key", &json!([]));
-        let file = |name: &str| {
+        let server = LocalAws::start(&root.join("tests/it/ministack.py"));
+        let file = |text: &str| {
             let (mut file, path) =
                 tempfile::NamedTempFile::new().expect("a file").keep().expect("kept");
-            file.write_all(key[name].as_str().expect("text").as_bytes()).expect("written");
+            file.write_all(text.as_bytes()).expect("written");
             path
         };
-        (this.id, this.key) = (file("id"), file("key"));
-        this.secret = key["key"].as_str().expect("text").to_owned();
-        this
-    }
-
-    fn ask(&mut self, command: &str, arguments: &Value) -> Value {
-        writeln!(self.stdin, "{}", json!([command, arguments])).expect("it listens");
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).expect("it answers");
-        assert!(!line.is_empty(), "ministack.py ended at `{command}`; its words are above");
-        serde_json::from_str(&line).expect("JSON")
+        let (id, key) = (file(&server.id), file(&server.secret));
+        Self { server, id, key }
     }
 }
 
@@ -93,7 +56,7 @@ struct Region {
 }
 
 fn ask(command: &str, arguments: &Value) -> Value {
-    Ministack::shared().lock().expect("no panic").ask(command, arguments)
+    Ministack::shared().lock().expect("no panic").server.ask(command, arguments)
 }
 
 impl Region {
@@ -116,15 +79,15 @@ impl Site for Region {
         let region = format!("eu-test-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let things: BTreeMap<_, _> = scenario::fleet().into_iter().collect();
         ask("things", &json!([region, things]));
-        let server = Ministack::shared().lock().expect("no panic");
+        let Ministack { server, id, key } = &*Ministack::shared().lock().expect("no panic");
         let proxy = Proxy::to(&server.url);
         let mut document = tempfile::NamedTempFile::new().expect("a file");
         document.write_all(br#"{"package": "thermostat-2.4.1"}"#).expect("written");
         let config = AwsConfig {
             region,
             endpoint: Some(proxy.url.clone()),
-            access_key_id: SecretSource::File(server.id.clone()),
-            secret_access_key: SecretSource::File(server.key.clone()),
+            access_key_id: SecretSource::File(id.clone()),
+            secret_access_key: SecretSource::File(key.clone()),
             session_token: None,
             document: JobDocument::File(document.path().to_owned()),
             way_back: Some(JobDocument::File(document.path().to_owned())),

@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use whittle_test_servers::{Reply, Request};
 
-use crate::wire::{Reply, Request, Service};
+use crate::way::Service;
 
 /// `Basic`, and `rollouts` with the tests' secret.
 const AUTHORIZATION: &str = "Basic cm9sbG91dHM6aHVudGVyMi12ZXJ5LXNlY3JldA==";
@@ -303,7 +304,7 @@ impl Hawkbit {
             }
         };
         rollout.status = next;
-        Reply::empty(204)
+        Reply::new(204, "")
     }
 
     fn cancel(&mut self, target: &str, place: usize) -> Reply {
@@ -314,7 +315,7 @@ impl Hawkbit {
             }
             Some(action) => {
                 action.status = "canceling";
-                Reply::empty(204)
+                Reply::new(204, "")
             }
         }
     }
@@ -335,7 +336,7 @@ impl Hawkbit {
             }),
             _ => targets.retain(|target| !ids.contains(target)),
         }
-        Reply::empty(200)
+        Reply::new(200, "")
     }
 }
 

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use whittle_test_servers::{Reply, Request};
 
 use crate::support::SECRET;
-use crate::wire::{Reply, Request, Service};
+use crate::way::Service;
 
 /// Entries of a page, fewer than asked for, so that there are pages in a test.
 const PAGE: usize = 15;
@@ -153,7 +154,7 @@ impl Mender {
             "./management/v1/deployments/deployments/deployment-{}",
             self.deployments.len() - 1
         );
-        Reply { headers: vec![("location".to_owned(), location)], ..Reply::empty(201) }
+        Reply::new(201, "").with("location", location)
     }
 
     fn abort(&mut self, id: &str, body: &Value) -> Reply {
@@ -165,7 +166,7 @@ impl Mender {
             }
             Some(found) => {
                 found.is_aborted = true;
-                Reply::empty(204)
+                Reply::new(204, "")
             }
         }
     }
@@ -180,9 +181,7 @@ fn page(all: Vec<Value>, number: u64) -> Reply {
     let before = (usize::try_from(number).expect("few") - 1) * PAGE;
     let total = all.len().to_string();
     let content: Vec<_> = all.into_iter().skip(before).take(PAGE).collect();
-    let mut reply = Reply::json(200, &json!(content));
-    reply.headers.push(("x-total-count".to_owned(), total));
-    reply
+    Reply::json(200, &json!(content)).with("x-total-count", total)
 }
 
 fn problem(status: u16, error: &str) -> Reply {
@@ -223,7 +222,7 @@ impl Service for Mender {
                         deployment.statuses.insert((*device).to_owned(), "aborted");
                     }
                 }
-                Reply::empty(204)
+                Reply::new(204, "")
             }
             ("PUT", ["v1", "deployments", "deployments", id, "status"]) => {
                 self.abort(id, &request.json())

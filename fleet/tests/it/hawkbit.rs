@@ -10,7 +10,7 @@ use whittle_fleet::{DriverConfig, DriverError, RetryConfig, SecretSource};
 use crate::fake_hawkbit::Hawkbit;
 use crate::scenario::{self, Fork, Offer, Site};
 use crate::support::{World, orders};
-use crate::wire::{Fault, Proxy, serve};
+use crate::way::{Fault, Proxy, serve};
 
 struct Fake {
     server: Arc<Mutex<Hawkbit>>,

@@ -9,4 +9,4 @@ mod mender;
 mod published;
 mod scenario;
 mod support;
-mod wire;
+mod way;

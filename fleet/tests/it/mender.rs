@@ -9,7 +9,7 @@ use whittle_fleet::{DriverConfig, RetryConfig, SecretSource};
 use crate::fake_mender::Mender;
 use crate::scenario::{self, Fork, Offer, Site};
 use crate::support::orders;
-use crate::wire::{Proxy, serve};
+use crate::way::{Proxy, serve};
 
 pub(crate) struct Fake {
     server: Arc<Mutex<Mender>>,

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use whittle_fleet::{Campaign, ChangeKind, DriverConfig, DriverError, Report};
 use whittle_patcher_nostd::{Draw, place};
 use whittle_rollout::{Orders, WayBack};
+use whittle_test_servers::Reply;
 
 use crate::support::{SECRET, World, campaign as campaign_of, cell, closed, orders};
-use crate::wire::{Fault, Proxy, Reply};
+use crate::way::{Fault, Proxy};
 
 /// What a device is offered or has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,26 +264,10 @@ pub(crate) fn a_kill_at_any_request_is_made_good<S: Fork>() {
 
 pub(crate) fn failures_pass_or_are_told_without_secrets(site: &impl Site) {
     let campaign = campaign();
-    let html = Reply {
-        status: 200,
-        headers: vec![],
-        body: b"<html><h1>Welcome to nginx</h1></html>".to_vec(),
-    };
-    let quoting = Reply {
-        status: 500,
-        headers: vec![],
-        body: format!("no {} here", site.secret()).into_bytes(),
-    };
-    let busy = |seconds: &str| Reply {
-        status: 429,
-        headers: vec![("retry-after".into(), seconds.into())],
-        body: vec![],
-    };
-    let redirect = Reply {
-        status: 302,
-        headers: vec![("location".into(), "https://elsewhere.example/".into())],
-        body: vec![],
-    };
+    let html = Reply::new(200, "<html><h1>Welcome to nginx</h1></html>");
+    let quoting = Reply::new(500, format!("no {} here", site.secret()));
+    let busy = |seconds: &str| Reply::new(429, "").with("retry-after", seconds);
+    let redirect = Reply::new(302, "").with("location", "https://elsewhere.example/");
     let cases = [
         (Fault::DeadBefore(1), true),
         (Fault::Instead(9, quoting.clone()), true),

@@ -85,7 +85,7 @@ fn answers_that_do_not_count_are_named() {
         ((200, JSON, r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#.into()), "the query gives a matrix, wanted a vector of numbers"),
         ((200, JSON, r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#.into()), "the query gives a scalar, wanted a vector of numbers"),
         ((200, JSON, r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"histogram":[1,{}]}]}}"#.into()), "the answer is no JSON of Prometheus: missing field `value`"),
-        ((302, "Location: https://login.example.com/", String::new()), "the server answers with a redirect (status 302) to `https://login.example.com/`"),
+        ((302, ("location", "https://login.example.com/"), String::new()), "the server answers with a redirect (status 302) to `https://login.example.com/`"),
         ((401, HTML, "who are you".into()), "the server asks who this is, or does not let whittle in (status 401)"),
         ((404, HTML, "nothing here".into()), "the server answers with status 404: the answer is no JSON"),
         ((500, HTML, "oops".into()), "the server answers with status 500: the answer is no JSON"),

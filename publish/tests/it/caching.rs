@@ -11,10 +11,10 @@ use whittle_release::build::{Built, ENCODING, Event, build_with_cache};
 use whittle_release::{CodecChoice, DeviceProfile, Sha256Digest};
 
 use crate::place::Place;
-use crate::proxy::Fault;
 #[cfg(unix)]
 use crate::support::pipe;
 use crate::support::{Plan, key};
+use crate::way::Fault;
 
 const MIB: u64 = 1 << 20;
 

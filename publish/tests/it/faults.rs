@@ -5,8 +5,8 @@ use whittle_publish::{Error, Store};
 use whittle_release::Culprit;
 
 use crate::place::Place;
-use crate::proxy::Fault;
 use crate::support::{Plan, publish};
+use crate::way::{Fault, is_write};
 
 #[test]
 fn what_fails_for_a_while_is_tried_again() {
@@ -49,8 +49,8 @@ fn the_index_comes_last_or_not_at_all() {
     assert_eq!((place.under("by-sha256/").len(), place.under("products/").len()), (4, 0));
     assert!(place.under("busy/").is_empty());
     let seen = place.proxy().seen();
-    let first = seen.iter().position(|request| request.writes("/products/")).expect("tried");
-    let last = seen.iter().rposition(|request| request.writes("/by-sha256/")).expect("sent");
+    let first = seen.iter().position(|request| is_write(request, "/products/")).expect("tried");
+    let last = seen.iter().rposition(|request| is_write(request, "/by-sha256/")).expect("sent");
     assert!(last < first, "all objects came first");
     place.proxy().set(Fault::None);
     assert_eq!(publish(&place.store(), &release).expect("publishes").uploaded, 0);

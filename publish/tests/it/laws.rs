@@ -11,8 +11,8 @@ use whittle_release::keys::{Keyring, PrivateKey, Signer as _};
 use whittle_release::{Culprit, Sha256Digest, build, development_key, directory};
 
 use crate::place::Place;
-use crate::proxy::Fault;
 use crate::support::{Plan, key, keyring, label, options, publish, release_keys};
+use crate::way::Fault;
 
 fn request(base: Option<Sha256Digest>) -> Request {
     let (product, which) = (label("thermostat"), Which::Channel(label("stable")));

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use whittle_publish::{Source, Store};
 
-use crate::proxy::Proxy;
-use crate::server::{BUCKET, Server};
+use crate::server::{self, BUCKET};
+use crate::way::Proxy;
 
 /// A place of its own for a test.
 pub(crate) struct Place {
@@ -33,9 +33,9 @@ impl Place {
     pub(crate) fn s3() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let prefix = format!("some/place-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let server = Server::shared();
+        let server = server::shared();
         let proxy = Proxy::to(&server.url);
-        let variables = server.variables(&proxy.url);
+        let variables = server::variables(&server, &proxy.url);
         let location = format!("s3://{BUCKET}/{prefix}");
         Self { location, variables, kind: Kind::S3 { prefix, proxy } }
     }
@@ -85,7 +85,7 @@ impl Place {
                     if token.is_string() {
                         arguments["ContinuationToken"] = token;
                     }
-                    let page = Server::shared().ask("list_objects_v2", &arguments);
+                    let page = server::shared().ask("list_objects_v2", &arguments);
                     for object in page["Contents"].as_array().into_iter().flatten() {
                         let key = object["Key"].as_str().expect("text");
                         let key = key.strip_prefix(&format!("{prefix}/")).expect("asked for");
@@ -117,7 +117,7 @@ impl Place {
             Kind::S3 { prefix, .. } => {
                 let body = base64(bytes);
                 let arguments = json!({ "Key": format!("{prefix}/{key}"), "Body": body });
-                Server::shared().ask("put_object", &arguments);
+                server::shared().ask("put_object", &arguments);
             }
         }
     }
@@ -128,7 +128,7 @@ impl Place {
             Kind::Directory(_) => std::fs::remove_file(self.root().join(key)).expect("removed"),
             Kind::S3 { prefix, .. } => {
                 let arguments = json!({ "Key": format!("{prefix}/{key}") });
-                Server::shared().ask("delete_object", &arguments);
+                server::shared().ask("delete_object", &arguments);
             }
         }
     }
@@ -137,7 +137,7 @@ impl Place {
     pub(crate) fn head(&self, key: &str) -> Value {
         let Kind::S3 { prefix, .. } = &self.kind else { panic!("there is no server") };
         let arguments = json!({ "Key": format!("{prefix}/{key}"), "ChecksumMode": "ENABLED" });
-        Server::shared().ask("head_object", &arguments)
+        server::shared().ask("head_object", &arguments)
     }
 }
 

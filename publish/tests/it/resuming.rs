@@ -9,8 +9,8 @@ use whittle_publish::publish::{Event, Options};
 use whittle_publish::{Store, publish};
 
 use crate::place::Place;
-use crate::proxy::Fault;
 use crate::support::{Plan, options, release_keys};
+use crate::way::{Fault, writes};
 
 /// 20 releases of 48 deltas, a full image and notes: 1,000 objects.
 const RELEASES: u32 = 20;
@@ -68,7 +68,7 @@ fn kill_in_the_middle(place: &Place, room: &TempDir) {
     child.wait().expect("it is dead");
     if place.is_s3() {
         // What it has sent may still be on its way.
-        place.proxy().close();
+        place.proxy().close(Fault::Closed);
     }
 }
 
@@ -92,7 +92,11 @@ fn a_thousand_objects_are_sent_once_though_the_publisher_is_killed() {
         let again = again.expect("publishes");
         assert_eq!((again.objects, again.uploaded), (OBJECTS, OBJECTS - sent));
         if is_s3 {
-            assert_eq!(place.proxy().writes("/by-sha256/"), OBJECTS - sent, "counted on the way");
+            assert_eq!(
+                writes(&place.proxy().seen(), "/by-sha256/"),
+                OBJECTS - sent,
+                "counted on the way"
+            );
             println!(
                 "killed after {sent} of {OBJECTS} objects; then {} were written",
                 OBJECTS - sent

@@ -10,9 +10,9 @@ use tempfile::TempDir;
 use whittle_publish::pull::{Pulled, Request, Which, pull};
 use whittle_publish::{Error, Patience, Source};
 use whittle_release::Sha256Digest;
+use whittle_test_servers::{Reply, serve, serve_replies};
 
 use crate::place::Place;
-use crate::proxy::{reply, serve};
 use crate::support::{Plan, keyring, label, publish};
 
 /// Asks a server for the index of a release, once, and waits for nothing longer than half a second.
@@ -60,13 +60,13 @@ impl Web {
     fn of(root: PathBuf) -> Self {
         let habit = Arc::new(Mutex::new((Habit::Ranges, Vec::new())));
         let shared = Arc::clone(&habit);
-        let url = serve(move |stream, request| {
+        let url = serve_replies(move |request| {
             let path = root.join(request.target.trim_start_matches('/').replace("%2B", "+"));
             let Ok(mut bytes) = std::fs::read(path) else {
-                return reply(stream, 404, "", b"", None);
+                return Reply::new(404, "");
             };
             let Some(range) = request.header("range") else {
-                return reply(stream, 200, "", &bytes, None);
+                return Reply::new(200, bytes);
             };
             let (habit, number) = {
                 let mut state = shared.lock().expect("no panic");
@@ -81,19 +81,20 @@ impl Web {
                 (first.parse().expect("first"), last.parse().expect("last"));
             let mut cut = None;
             match habit {
-                Habit::NoRanges => return reply(stream, 200, "", &bytes, None),
-                Habit::Failing if number % 2 == 1 => return reply(stream, 502, "", b"oops", None),
+                Habit::NoRanges => return Reply::new(200, bytes),
+                Habit::Failing if number % 2 == 1 => return Reply::new(502, "oops"),
                 Habit::Cut if number % 2 == 1 => cut = Some(10),
                 Habit::DeadFrom(piece) if number >= piece => {
-                    return reply(stream, 404, "", b"", None);
+                    return Reply::new(404, "");
                 }
                 Habit::Flipped(place) => bytes[place] ^= 1,
-                Habit::Endless => return reply(stream, 200, "", &bytes.repeat(100), None),
+                Habit::Endless => return Reply::new(200, bytes.repeat(100)),
                 _ => {}
             }
             let begins = if habit == Habit::OtherRange { first + 1 } else { first };
-            let header = format!("content-range: bytes {begins}-{last}/{}\r\n", bytes.len());
-            reply(stream, 206, &header, &bytes[first..=last.min(bytes.len() - 1)], cut);
+            let range = format!("bytes {begins}-{last}/{}", bytes.len());
+            let body = &bytes[first..=last.min(bytes.len() - 1)];
+            Reply { cut, ..Reply::new(206, body).with("content-range", range) }
         });
         Self { url, habit }
     }
