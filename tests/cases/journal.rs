@@ -396,45 +396,46 @@ fn a_bank_record_that_goes_bad_takes_no_record_with_it() {
     }
 }
 
-/// A cell that was written weakly, wherever it is: of the record that it belongs to, the other copy is good.
-#[test]
-fn a_cell_that_reads_differently_each_time_stops_no_rotation() {
-    let (supply, kept) = (Supply::new(), [0x5a; 40]);
+/// What the application keeps behind a weakly written cell.
+const KEPT: [u8; 40] = [0x5a; 40];
+
+/// A journal with something kept in it, once for each cell that was written weakly, and for several ways in which that reads.
+fn with_weak_cells(mut each: impl FnMut(&str, &mut Journal<&mut SimFlash<1, 8, 2048>>)) {
+    let supply = Supply::new();
     let mut flash = SimFlash::<1, 8, 2048>::erased(4096).on(&supply);
     let mut journal = Journal::open(&mut flash).expect("opens");
-    journal.append(RecordKind::Application, &kept).expect("written");
+    journal.append(RecordKind::Application, &KEPT).expect("written");
     for (at, seed) in (0..200).flat_map(|at| (0..4).map(move |seed| (at, seed))) {
         let mut flash = flash.clone();
         flash.weaken_cell(at, 2);
         // This cut never comes; its seed decides how the cell reads.
         supply.arm(Cut { step: u64::MAX / 2, outcome: Outcome::Nothing }, seed);
         let mut journal = Journal::open(&mut flash).expect("opens");
-        let appended = append_to(&mut journal, 0, 20);
-        assert_eq!(appended, Ok(()), "cell {at} is weak, seed {seed}");
+        each(&format!("cell {at} is weak, seed {seed}"), &mut journal);
+    }
+}
+
+/// Wherever a weak cell is: of the record that it belongs to, the other copy is good.
+#[test]
+fn a_cell_that_reads_differently_each_time_stops_no_rotation() {
+    with_weak_cells(|case, journal| {
+        assert_eq!(append_to(journal, 0, 20), Ok(()), "{case}");
         let mut into = [0; 40];
         let read = journal.read(RecordKind::Application, &mut into);
-        assert_eq!(read, Ok(Some(&kept[..])), "cell {at} is weak, seed {seed}");
-    }
+        assert_eq!(read, Ok(Some(&KEPT[..])), "{case}");
+    });
 }
 
 /// Nor is it handed out as it happens to read: of each record, one of the copies is right.
 #[test]
 fn a_cell_that_reads_differently_each_time_is_never_believed() {
-    let (supply, kept) = (Supply::new(), [0x5a; 40]);
-    let mut flash = SimFlash::<1, 8, 2048>::erased(4096).on(&supply);
-    let mut journal = Journal::open(&mut flash).expect("opens");
-    journal.append(RecordKind::Application, &kept).expect("written");
-    for (at, seed) in (0..200).flat_map(|at| (0..4).map(move |seed| (at, seed))) {
-        let mut flash = flash.clone();
-        flash.weaken_cell(at, 2);
-        supply.arm(Cut { step: u64::MAX / 2, outcome: Outcome::Nothing }, seed);
-        let mut journal = Journal::open(&mut flash).expect("opens");
+    with_weak_cells(|case, journal| {
         for _ in 0..4 {
             let mut into = [0; 40];
             let read = journal.read(RecordKind::Application, &mut into);
-            assert_eq!(read, Ok(Some(&kept[..])), "cell {at} is weak, seed {seed}");
+            assert_eq!(read, Ok(Some(&KEPT[..])), "{case}");
         }
-    }
+    });
 }
 
 /// A word that a power cut has left unreadable for ever leaves patience for reads that fail for a while.

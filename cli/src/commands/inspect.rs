@@ -25,10 +25,11 @@ pub(crate) struct Args {
     pubkeys: Vec<PathBuf>,
 }
 
-/// What a package says of itself.
+/// What packages and indexes say alike.
 #[derive(JsonSchema, Serialize)]
-pub(crate) struct PackageView {
-    /// Whether a trusted key signed it; `false` if none was given, and then anybody may have written the rest.
+pub(crate) struct Head {
+    /// Whether a trusted key signed it; `false` if none was given, and then anybody may have written the rest. Files that an
+    /// index lists are not looked at.
     verified: bool,
     /// Id of the key that signed it, or is said to have.
     #[schemars(regex(pattern = schema::HEX_8_BYTES))]
@@ -47,6 +48,13 @@ pub(crate) struct PackageView {
     target_bytes: u32,
     /// SHA-256 of the target image.
     target_sha256: Sha256Digest,
+}
+
+/// What a package says of itself.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct PackageView {
+    #[serde(flatten)]
+    head: Head,
     /// `delta` or `full`.
     #[schemars(extend("enum" = ["delta", "full"]))]
     kind: &'static str,
@@ -72,25 +80,8 @@ pub(crate) struct PackageView {
 /// What the index of a release says.
 #[derive(JsonSchema, Serialize)]
 pub(crate) struct ReleaseView {
-    /// Whether a trusted key signed the index; `false` if none was given. The files are not looked at.
-    verified: bool,
-    /// Id of the key that signed it, or is said to have.
-    #[schemars(regex(pattern = schema::HEX_8_BYTES))]
-    key_id: String,
-    /// Name of the product.
-    product: String,
-    /// Version of the target.
-    target_version: String,
-    /// Lowest hardware revision that it is for.
-    hardware_min: u16,
-    /// Highest hardware revision that it is for.
-    hardware_max: u16,
-    /// Its security counter: devices with a higher one refuse it.
-    security_counter: u32,
-    /// Size of the target in bytes.
-    target_bytes: u32,
-    /// SHA-256 of the target image.
-    target_sha256: Sha256Digest,
+    #[serde(flatten)]
+    head: Head,
     /// The images that it was built for.
     bases: Vec<BaseView>,
     /// The packages.
@@ -148,13 +139,17 @@ fn inspect_package(args: &Args, printer: &Printer) -> Result {
             _ => "none".to_owned(),
         };
         let rows = [
-            ("product", view.product.clone()),
-            ("target version", view.target_version.clone()),
+            ("product", view.head.product.clone()),
+            ("target version", view.head.target_version.clone()),
             ("hardware", hardware(manifest.hardware)),
-            ("security counter", view.security_counter.to_string()),
+            ("security counter", view.head.security_counter.to_string()),
             (
                 "target",
-                format!("{} ({} bytes)", view.target_sha256, grouped(view.target_bytes.into())),
+                format!(
+                    "{} ({} bytes)",
+                    view.head.target_sha256,
+                    grouped(view.head.target_bytes.into())
+                ),
             ),
             ("kind", view.kind.to_owned()),
             ("base", base),
@@ -166,7 +161,7 @@ fn inspect_package(args: &Args, printer: &Printer) -> Result {
         ];
         let lines =
             rows.iter().map(|(name, value)| format!("{name:<17} {value}\n")).collect::<String>();
-        format!("{}\n{lines}", seal(view.verified, &view.key_id))
+        format!("{}\n{lines}", seal(view.head.verified, &view.head.key_id))
     })
 }
 
@@ -178,15 +173,17 @@ fn package_view(
 ) -> PackageView {
     let base = manifest.base();
     PackageView {
-        verified,
-        key_id,
-        product: manifest.product.to_string(),
-        target_version: manifest.target_version.to_string(),
-        hardware_min: manifest.hardware.min,
-        hardware_max: manifest.hardware.max,
-        security_counter: manifest.security_counter,
-        target_bytes: manifest.target_size,
-        target_sha256: Sha256Digest(manifest.target_digest),
+        head: Head {
+            verified,
+            key_id,
+            product: manifest.product.to_string(),
+            target_version: manifest.target_version.to_string(),
+            hardware_min: manifest.hardware.min,
+            hardware_max: manifest.hardware.max,
+            security_counter: manifest.security_counter,
+            target_bytes: manifest.target_size,
+            target_sha256: Sha256Digest(manifest.target_digest),
+        },
         kind: manifest.kind.name(),
         base_bytes: base.map(|base| base.size),
         base_sha256_prefix: base.map(|base| hex(&base.digest)),
@@ -225,13 +222,17 @@ fn inspect_release(args: &Args, printer: &Printer) -> Result {
         });
         format!(
             "{}\n{} {} · hardware {} · security counter {} · target {} ({} bytes)\n\n{}\n\n{}",
-            if view.verified { index_seal(&view.key_id) } else { seal(false, &view.key_id) },
-            view.product,
-            view.target_version,
+            if view.head.verified {
+                index_seal(&view.head.key_id)
+            } else {
+                seal(false, &view.head.key_id)
+            },
+            view.head.product,
+            view.head.target_version,
             hardware(index.release.hardware),
-            view.security_counter,
-            view.target_sha256.short(),
-            grouped(view.target_bytes.into()),
+            view.head.security_counter,
+            view.head.target_sha256.short(),
+            grouped(view.head.target_bytes.into()),
             table(&["kind", "base", "codec", "download", "file"], packages),
             table(&["devices with base", "bytes", "fetch"], bases),
         )
@@ -258,15 +259,17 @@ fn release_view(index: &ReleaseIndex, verified: bool) -> Result<ReleaseView> {
         }
     });
     Ok(ReleaseView {
-        verified,
-        key_id: hex(&index.key_id),
-        product: release.product.to_string(),
-        target_version: release.target_version.to_string(),
-        hardware_min: release.hardware.min,
-        hardware_max: release.hardware.max,
-        security_counter: release.security_counter,
-        target_bytes: release.target_size,
-        target_sha256: Sha256Digest(release.target_digest),
+        head: Head {
+            verified,
+            key_id: hex(&index.key_id),
+            product: release.product.to_string(),
+            target_version: release.target_version.to_string(),
+            hardware_min: release.hardware.min,
+            hardware_max: release.hardware.max,
+            security_counter: release.security_counter,
+            target_bytes: release.target_size,
+            target_sha256: Sha256Digest(release.target_digest),
+        },
         bases: bases.collect::<Result<_>>()?,
         packages: packages.collect(),
     })

@@ -9,27 +9,32 @@ use whittle_patcher_nostd::{
 use super::blocking::world::{DEVICE, Flash, Geometry};
 use super::packages::{FastVerifier, Releases, flags, stage};
 
-const GEOMETRY: Geometry = Geometry { bank: 1024, slot: 1024, staging: 2048 };
+pub(super) const GEOMETRY: Geometry = Geometry { bank: 1024, slot: 1024, staging: 2048 };
+
+/// A device with the old image, and nothing wrong with its flash.
+pub(super) fn plain(releases: &Releases) -> Flash<1, 8, 256> {
+    Flash::new(Chip::PLAIN, GEOMETRY, releases, &Supply::new())
+}
 
 /// A device on which the new image runs on trial.
-fn on_trial(releases: &Releases) -> Flash<1, 8, 256> {
-    let mut flash = Flash::new(Chip::PLAIN, GEOMETRY, releases, &Supply::new());
+pub(super) fn on_trial(releases: &Releases) -> Flash<1, 8, 256> {
+    let mut flash = plain(releases);
     install(&mut flash, releases);
     assert!(matches!(boot(&mut flash), Boot::Slot(SlotId::B, _)));
     flash
 }
 
-fn install(flash: &mut Flash<1, 8, 256>, releases: &Releases) {
+pub(super) fn install(flash: &mut Flash<1, 8, 256>, releases: &Releases) {
     flash.fetch_whole(&releases.new_full).expect("fetched");
     flash.install().expect("installs");
     flash.updater().expect("opens").activate().expect("activates");
 }
 
-fn boot(flash: &mut Flash<1, 8, 256>) -> Boot {
+pub(super) fn boot(flash: &mut Flash<1, 8, 256>) -> Boot {
     flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots")
 }
 
-fn life(flash: &mut Flash<1, 8, 256>) -> LifeState {
+pub(super) fn life(flash: &mut Flash<1, 8, 256>) -> LifeState {
     *flash.updater().expect("opens").life()
 }
 

@@ -1,12 +1,11 @@
 //! Flash that cannot be read for a while, broken cells, and connections that break.
 
 use whittle_flash_sim::{Chip, Cut, Outcome, Supply};
-use whittle_patcher_nostd::{Boot, Culprit, Phase, ResetCause, SlotId, Status, UpdateError};
+use whittle_patcher_nostd::{Boot, Culprit, Phase, SlotId, Status, UpdateError};
 
 use super::blocking::world::{Flash, Geometry};
+use super::boot::{GEOMETRY, boot, install, life, on_trial, plain};
 use super::packages::{Package, Releases};
-
-const GEOMETRY: Geometry = Geometry { bank: 1024, slot: 1024, staging: 2048 };
 
 fn begin(flash: &mut Flash<1, 8, 256>, package: &Package, bytes: usize) {
     let (mut updater, region) = flash.with_staging().expect("opens");
@@ -18,7 +17,7 @@ fn begin(flash: &mut Flash<1, 8, 256>, package: &Package, bytes: usize) {
 #[test]
 fn a_resume_with_one_failing_read_is_no_new_download() {
     let releases = Releases::new(600, 6);
-    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let mut flash = plain(&releases);
     begin(&mut flash, &releases.delta, releases.delta.bytes.len() - 20);
     let mut none = Vec::new();
     for read in 0..8 {
@@ -45,14 +44,12 @@ fn a_resume_with_one_failing_read_is_no_new_download() {
 #[test]
 fn one_failing_read_at_boot_does_not_reject_a_trial() {
     let releases = Releases::new(600, 6);
-    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
-    flash.fetch_whole(&releases.new_full).expect("fetched");
-    flash.install().expect("installs");
-    flash.updater().expect("opens").activate().expect("activates");
+    let mut flash = plain(&releases);
+    install(&mut flash, &releases);
     flash.slots[1].refuse_reads(2..3);
-    let boot = flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots");
+    let boot = boot(&mut flash);
     flash.slots[1].refuse_reads(0..0);
-    let life = *flash.updater().expect("opens").life();
+    let life = life(&mut flash);
     let again = flash.fetch_whole(&releases.new_full);
     assert!(matches!(boot, Boot::Slot(SlotId::B, _)), "{life:?}, again: {again:?}");
 }
@@ -109,7 +106,7 @@ fn a_staging_region_that_gaps_have_filled_is_not_gone_on_with() {
 #[test]
 fn what_the_application_keeps_leaves_room_for_a_download() {
     let releases = Releases::new(600, 6);
-    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let mut flash = plain(&releases);
     let kept =
         (1..1024).rev().find(|len| flash.updater().expect("opens").keep(&vec![7; *len]).is_ok());
     let fetched = flash.fetch_whole(&releases.delta);
@@ -119,11 +116,11 @@ fn what_the_application_keeps_leaves_room_for_a_download() {
 #[test]
 fn a_broken_cell_in_a_trailer_is_the_flashs_fault() {
     let releases = Releases::new(600, 6);
-    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let mut flash = plain(&releases);
     flash.fetch_whole(&releases.delta).expect("fetched");
     flash.slots[1].break_cell(1024 - 256 + 150, 3);
     let failed = flash.install();
-    let life = *flash.updater().expect("opens").life();
+    let life = life(&mut flash);
     assert!(
         matches!(&failed, Err(UpdateError::Patch(error)) if error.culprit() == Culprit::Hardware),
         "{failed:?}, {life:?}"
@@ -136,16 +133,12 @@ fn reads_that_fail_for_a_while_do_not_lower_the_counter() {
     let releases = Releases::new(600, 6);
     let mut lowered = Vec::new();
     for before in 0..12 {
-        let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
-        flash.fetch_whole(&releases.new_full).expect("fetched");
-        flash.install().expect("installs");
-        flash.updater().expect("opens").activate().expect("activates");
-        flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots");
+        let mut flash = on_trial(&releases);
         for n in 0..before {
             flash.updater().expect("opens").keep(&[n; 9]).expect("kept");
         }
         flash.updater().expect("opens").healthy().expect("commits");
-        flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots");
+        boot(&mut flash);
         flash.journal.refuse_reads(0..0);
         flash.updater().expect("opens");
         let reads = flash.journal.reads();
@@ -176,16 +169,12 @@ fn reads_that_fail_for_a_while_do_not_lower_the_counter() {
 #[test]
 fn a_rolled_back_image_does_not_come_back_when_the_journal_is_lost() {
     let releases = Releases::new(600, 6);
-    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
-    flash.fetch_whole(&releases.new_full).expect("fetched");
-    flash.install().expect("installs");
-    flash.updater().expect("opens").activate().expect("activates");
-    flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots");
+    let mut flash = on_trial(&releases);
     flash.updater().expect("opens").unhealthy().expect("rolls back");
-    flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots");
+    boot(&mut flash);
     flash.journal = whittle_flash_sim::SimFlash::used(2048);
-    let boot = flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots");
-    let life = *flash.updater().expect("opens").life();
+    let boot = boot(&mut flash);
+    let life = life(&mut flash);
     assert!(matches!(boot, Boot::Slot(SlotId::A, _)), "{life:?}");
 }
 
@@ -221,7 +210,7 @@ fn reads_that_fail_for_a_while_do_not_lower_the_version_of_flags() {
 #[test]
 fn broken_cells_are_found_where_they_are_written() {
     let releases = Releases::new(600, 6);
-    let new = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let new = plain(&releases);
     for offset in (0..releases.delta.bytes.len() as u32).step_by(7) {
         let mut flash = new.clone();
         flash.staging.break_cell(offset, 3);
@@ -295,11 +284,7 @@ fn a_block_that_could_not_be_read_back_is_not_written_over() {
 #[test]
 fn a_state_that_could_not_be_written_does_not_come_into_effect() {
     let releases = Releases::new(600, 6);
-    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
-    flash.fetch_whole(&releases.new_full).expect("fetched");
-    flash.install().expect("installs");
-    flash.updater().expect("opens").activate().expect("activates");
-    flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots");
+    let flash = on_trial(&releases);
     let mut failures = 0;
     for accesses in 0.. {
         let mut flash = flash.clone();
