@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::{
-    Component, ComponentExportIndex, ComponentType, Lift, Linker, Lower, TypedFunc,
-};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 use crate::Usage;
@@ -17,7 +15,7 @@ use crate::error::{CallError, Fault, Function, LoadError, PolicyLabel};
 use crate::store::{self, MAX_PARTS, Meter};
 use crate::survey::{self, MAX_INSTANCES, Survey};
 use crate::types::{PlanInput, PolicyInfo, RolloutPlan, Setting, Snapshot, Verdict};
-use crate::v0_1::{INTERFACE, Mirrored, RolloutPolicyPre};
+use crate::v0_1::{self, Asked, Exports, INTERFACE, Mirrored};
 
 /// What a policy may use, and how large it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +28,7 @@ pub struct Limits {
     pub input_bytes: usize,
     /// Answer of a call, in bytes of the host's memory; 1 MiB. What a text or a list may have is in the contract.
     pub output_bytes: usize,
-    /// Processor time of a call; 5 s. It is a belt: fuel ends a call first on all machines but the slowest.
+    /// Processor time of a call, to within a tenth of a second; 5 s. It is a belt: fuel ends a call first on all machines but the slowest.
     pub cpu_time: Duration,
     /// A component in bytes; 64 MiB. With an interpreter for Python it has 18 MB.
     pub component_bytes: usize,
@@ -123,15 +121,7 @@ impl Host {
         let digest = PolicyDigest::of(component);
         let (exports, origin) = self.checked(component, &digest, exports)?;
         let label = Arc::new(PolicyLabel { name: None, digest });
-        let exported = |name| {
-            let component = exports.instance_pre().component();
-            let interface = component.get_export_index(None, INTERFACE)?;
-            component.get_export_index(Some(&interface), name)
-        };
-        let missing = || LoadError::Invalid(wasmtime::Error::msg("a function is missing"));
-        let plan = exported("plan").ok_or_else(missing)?;
-        let evaluate = exported("evaluate").ok_or_else(missing)?;
-        let mut runner = Runner { exports, plan, evaluate, limits: self.limits.clone(), label };
+        let mut runner = Runner { exports, limits: self.limits.clone(), label };
         let info = runner.describe(&[], || Ok(()))?.value;
         runner.label = Arc::new(PolicyLabel { name: Some(info.name.clone()), digest });
         Ok(Policy { runner, info, origin })
@@ -143,7 +133,7 @@ impl Host {
         bytes: &[u8],
         digest: &PolicyDigest,
         exports: Vec<String>,
-    ) -> Result<(RolloutPolicyPre<Meter>, Origin), LoadError> {
+    ) -> Result<(Exports, Origin), LoadError> {
         let wrong = |exports, source| LoadError::WrongWorld { wanted: INTERFACE, exports, source };
         let kept = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest));
         let (component, origin) = match kept {
@@ -155,7 +145,8 @@ impl Host {
         };
         let instance =
             Linker::new(&self.engine).instantiate_pre(&component).map_err(LoadError::Invalid)?;
-        let policy = RolloutPolicyPre::new(instance).map_err(|why| wrong(exports, Some(why)))?;
+        let store = store::new(&self.engine, &self.limits);
+        let policy = Exports::of(instance, store).map_err(|why| wrong(exports, Some(why)))?;
         if let Some(cache) = self.cache.as_ref().filter(|_| origin == Origin::Compiled) {
             // A directory that cannot be written to costs time at the next start, and nothing else.
             let _ = cache.store(&self.engine, digest, &component);
@@ -301,11 +292,12 @@ impl Policy {
     ///
     /// If it gives no answer that counts, or says itself what must be changed ([`Fault::Refused`]).
     pub fn plan(&self, input: &PlanInput) -> Result<Answer<RolloutPlan>, CallError> {
-        self.runner.ask(
+        self.runner.call(
             Function::Plan,
-            &self.runner.plan,
             input,
             || contract::check_plan_input(input, &self.info),
+            |store| self.runner.exports.plan(store),
+            v0_1::call,
             |plan| contract::check_plan(plan, input),
         )
     }
@@ -316,11 +308,12 @@ impl Policy {
     ///
     /// If it gives no answer that counts, or says itself what is wrong with the input ([`Fault::Refused`]).
     pub fn evaluate(&self, now: &Snapshot) -> Result<Answer<Verdict>, CallError> {
-        self.runner.ask(
+        self.runner.call(
             Function::Evaluate,
-            &self.runner.evaluate,
             now,
             || contract::check_snapshot(now, &self.info),
+            |store| self.runner.exports.evaluate(store),
+            v0_1::call,
             |verdict| contract::check_verdict(verdict, now),
         )
     }
@@ -328,18 +321,12 @@ impl Policy {
 
 /// Makes calls, each in a fresh instance.
 struct Runner {
-    exports: RolloutPolicyPre<Meter>,
-    plan: ComponentExportIndex,
-    evaluate: ComponentExportIndex,
+    exports: Exports,
     limits: Arc<Limits>,
     label: Arc<PolicyLabel>,
 }
 
-/// A function that gives an answer, or a text why there is none.
-type Exported<I, O> = TypedFunc<(<I as Mirrored>::Wit,), (Result<<O as Mirrored>::Wit, String>,)>;
-
 impl Runner {
-    /// The types of all functions are compared with the contract here, which loading is to do.
     fn describe(
         &self,
         settings: &[Setting],
@@ -350,47 +337,19 @@ impl Runner {
             &settings.to_vec(),
             check,
             |store| self.exports.instantiate(store),
-            |policy, store, settings| {
-                policy.whittle_rollout_policy_policy().call_describe(store, &settings).map(Ok)
-            },
+            |policy, store, settings| v0_1::describe(policy, store, &settings),
             contract::check_info,
-        )
-    }
-
-    /// Calls another function, whose types alone are compared again: that of all takes a thirtieth of a call.
-    fn ask<I, O>(
-        &self,
-        function: Function,
-        exported: &ComponentExportIndex,
-        input: &I,
-        check_input: impl FnOnce() -> Result<(), Violation>,
-        check_answer: impl FnOnce(&O) -> Result<(), Violation>,
-    ) -> Result<Answer<O>, CallError>
-    where
-        I: Mirrored<Wit: ComponentType + Lower + 'static>,
-        O: Mirrored<Wit: ComponentType + Lift + 'static>,
-    {
-        self.call(
-            function,
-            input,
-            check_input,
-            |store| -> wasmtime::Result<Exported<I, O>> {
-                let instance = self.exports.instance_pre().instantiate(&mut *store)?;
-                instance.get_typed_func(store, exported)
-            },
-            |function, store, input| function.call(store, (input,)).map(|(answer,)| answer),
-            check_answer,
         )
     }
 
     /// Makes an instance, and waits while all room is in use: that others call is no fault of the policy.
     fn instantiate<T>(
         &self,
-        instantiate: impl Fn(&mut Store<Meter>) -> wasmtime::Result<T>,
+        make: impl Fn(&mut Store<Meter>) -> wasmtime::Result<T>,
     ) -> (Store<Meter>, wasmtime::Result<T>) {
         loop {
             let mut store = store::new(self.exports.engine(), &self.limits);
-            match instantiate(&mut store) {
+            match make(&mut store) {
                 Err(error) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
                     std::thread::sleep(Duration::from_millis(1));
                 }
@@ -405,7 +364,7 @@ impl Runner {
         function: Function,
         input: &I,
         check_input: impl FnOnce() -> Result<(), Violation>,
-        instantiate: impl Fn(&mut Store<Meter>) -> wasmtime::Result<T>,
+        make: impl Fn(&mut Store<Meter>) -> wasmtime::Result<T>,
         ask: impl FnOnce(&T, &mut Store<Meter>, I::Wit) -> Asked<O>,
         check_answer: impl FnOnce(&O) -> Result<(), Violation>,
     ) -> Result<Answer<O>, CallError> {
@@ -416,7 +375,7 @@ impl Runner {
         }
         check_input().map_err(|violation| fail(Usage::default(), Fault::Input(violation)))?;
 
-        let (mut store, instance) = self.instantiate(instantiate);
+        let (mut store, instance) = self.instantiate(make);
         let answer = instance
             .map_err(|error| store::fault(&error, &self.limits, Fault::Host))
             .and_then(|instance| {
@@ -434,9 +393,6 @@ impl Runner {
         Ok(Answer { value, usage })
     }
 }
-
-/// What a function of a policy returns: an answer, a text why there is none, or an error of wasmtime.
-type Asked<O> = wasmtime::Result<Result<<O as Mirrored>::Wit, String>>;
 
 fn refusal(text: String) -> Fault {
     match contract::check_refusal(&text) {

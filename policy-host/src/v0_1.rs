@@ -2,6 +2,12 @@
 //!
 //! A later version gets a module like this one; the types of the host stay those of [`crate::types`].
 
+use wasmtime::component::{
+    ComponentExportIndex, ComponentType, InstancePre, Lift, Lower, TypedFunc,
+};
+use wasmtime::{Engine, Store};
+
+use crate::store::Meter;
 use crate::types;
 
 mod bindings {
@@ -10,11 +16,107 @@ mod bindings {
     wasmtime::component::bindgen!({ path: "../wit", world: "whittle:rollout-policy/rollout-policy@0.1.0" });
 }
 
-pub(crate) use bindings::RolloutPolicyPre;
 use bindings::exports::whittle::rollout_policy::policy as wit;
+use bindings::{RolloutPolicy, RolloutPolicyPre};
 
 /// The interface that a component must export.
 pub(crate) const INTERFACE: &str = "whittle:rollout-policy/policy@0.1.0";
+
+/// The functions of a component.
+pub(crate) struct Exports {
+    all: RolloutPolicyPre<Meter>,
+    plan: ComponentExportIndex,
+    evaluate: ComponentExportIndex,
+}
+
+/// A function that gives an answer, or a text why there is none.
+pub(crate) type Exported<I, O> =
+    TypedFunc<(<I as Mirrored>::Wit,), (Result<<O as Mirrored>::Wit, String>,)>;
+
+/// What a function returns: an answer, a text why there is none, or an error of wasmtime.
+pub(crate) type Asked<O> = wasmtime::Result<Result<<O as Mirrored>::Wit, String>>;
+
+impl Exports {
+    /// Finds the functions, and compares their types if an instance can be made in the store; else whoever makes one says why not.
+    pub(crate) fn of(
+        instance: InstancePre<Meter>,
+        mut store: Store<Meter>,
+    ) -> wasmtime::Result<Self> {
+        let all = RolloutPolicyPre::new(instance)?;
+        if let Ok(instance) = all.instance_pre().instantiate(&mut store) {
+            RolloutPolicy::new(&mut store, &instance)?;
+        }
+        let component = all.instance_pre().component();
+        let interface = component.get_export_index(None, INTERFACE);
+        let exported = |name: &str| {
+            let found = component.get_export_index(interface.as_ref(), name);
+            found.ok_or_else(|| wasmtime::Error::msg(format!("no function `{name}`")))
+        };
+        let (plan, evaluate) = (exported("plan")?, exported("evaluate")?);
+        Ok(Self { all, plan, evaluate })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        self.all.engine()
+    }
+
+    /// An instance, of all functions.
+    pub(crate) fn instantiate(&self, store: &mut Store<Meter>) -> wasmtime::Result<RolloutPolicy> {
+        self.all.instantiate(store)
+    }
+
+    /// `plan` of an instance of its own.
+    pub(crate) fn plan(
+        &self,
+        store: &mut Store<Meter>,
+    ) -> wasmtime::Result<Exported<types::PlanInput, types::RolloutPlan>> {
+        self.function::<types::PlanInput, types::RolloutPlan>(store, &self.plan)
+    }
+
+    /// `evaluate` of an instance of its own.
+    pub(crate) fn evaluate(
+        &self,
+        store: &mut Store<Meter>,
+    ) -> wasmtime::Result<Exported<types::Snapshot, types::Verdict>> {
+        self.function::<types::Snapshot, types::Verdict>(store, &self.evaluate)
+    }
+
+    /// Compares the types of one function again: those of all take a thirtieth of a call.
+    fn function<I, O>(
+        &self,
+        store: &mut Store<Meter>,
+        exported: &ComponentExportIndex,
+    ) -> wasmtime::Result<Exported<I, O>>
+    where
+        I: Mirrored<Wit: ComponentType + Lower + 'static>,
+        O: Mirrored<Wit: ComponentType + Lift + 'static>,
+    {
+        let instance = self.all.instance_pre().instantiate(&mut *store)?;
+        instance.get_typed_func(store, exported)
+    }
+}
+
+/// Calls `describe`.
+pub(crate) fn describe(
+    policy: &RolloutPolicy,
+    store: &mut Store<Meter>,
+    settings: &[wit::Setting],
+) -> Asked<types::PolicyInfo> {
+    policy.whittle_rollout_policy_policy().call_describe(store, settings).map(Ok)
+}
+
+/// Calls another function.
+pub(crate) fn call<I, O>(
+    function: &TypedFunc<(I,), (Result<O, String>,)>,
+    store: &mut Store<Meter>,
+    input: I,
+) -> wasmtime::Result<Result<O, String>>
+where
+    I: ComponentType + Lower + 'static,
+    O: ComponentType + Lift + 'static,
+{
+    function.call(store, (input,)).map(|(answer,)| answer)
+}
 
 /// A type of ours that has a counterpart in the bindings.
 pub(crate) trait Mirrored: Sized {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use whittle_policy_host::{CallError, Fault, Limits, LoadError};
 
-use crate::support::{chain, harmless, host, hostile, plan_input, snapshot};
+use crate::support::{
+    chain, contract, harmless, host, hostile, hostile_under, plan_input, snapshot,
+};
 
 /// What is refused before anything runs.
 const NOT_LOADED: [(&str, &str); 5] = [
@@ -153,6 +155,28 @@ fn without_fuel_the_processors_time_ends_a_loop() {
     let error = policy.evaluate(&snapshot()).expect_err("it never ends");
     assert!(matches!(error.fault, Fault::TooSlow { limit } if limit == cpu_time), "{error:?}");
     assert!(error.to_string().ends_with("failed in `evaluate`"), "fuel is not known: {error}");
+}
+
+/// Also of the functions that are not called then.
+#[test]
+fn functions_of_another_type_are_found_when_a_policy_is_loaded() {
+    let (host, contract) = (host(Limits::default()), contract());
+    for (answer, other, wanted) in [
+        ("policy-info;", "result<policy-info>;", "expected `record` found `result`"),
+        (
+            "result<rollout-plan, string>;",
+            "result<rollout-plan, u32>;",
+            "expected `string` found `u32`",
+        ),
+        ("result<verdict, string>;", "verdict;", "expected `result` found `record`"),
+    ] {
+        let declared = |answer: &str| format!("-> {answer}");
+        assert_eq!(contract.matches(&declared(answer)).count(), 1, "{answer}");
+        let other = contract.replace(&declared(answer), &declared(other));
+        let error = host.load(&hostile_under(&other, "none")).err().expect("another type");
+        assert!(matches!(error, LoadError::WrongWorld { .. }), "{error:?}");
+        assert!(chain(&error).ends_with(wanted), "{}", chain(&error));
+    }
 }
 
 #[test]

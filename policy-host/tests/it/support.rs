@@ -18,8 +18,18 @@ fn fixture(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The contract.
+pub(crate) fn contract() -> String {
+    std::fs::read_to_string(repository().join("wit/policy.wit")).expect("it is there")
+}
+
 /// A component of `fixtures/policies/hostile`: a whole one, or a module, or a fragment that spoils a valid policy.
 pub(crate) fn hostile(name: &str) -> Vec<u8> {
+    hostile_under(&contract(), name)
+}
+
+/// The same under another contract.
+pub(crate) fn hostile_under(contract: &str, name: &str) -> Vec<u8> {
     let text = fixture(&format!("hostile/{name}.wat"));
     let is_whole =
         text.lines().any(|line| line.starts_with("(component") || line.starts_with("(module"));
@@ -34,14 +44,14 @@ pub(crate) fn hostile(name: &str) -> Vec<u8> {
         })
         .collect();
     let common = fixture("hostile/common.wat");
-    component(&format!("(module\n{common}\n{text}\n{missing})"))
+    component(contract, &format!("(module\n{common}\n{text}\n{missing})"))
 }
 
 /// Makes a policy of a core module.
-fn component(module: &str) -> Vec<u8> {
+fn component(contract: &str, module: &str) -> Vec<u8> {
     let mut module = wat::parse_str(module).expect("the fragments make a module");
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(repository().join("wit")).expect("the contract is WIT");
+    let package = resolve.push_str("policy.wit", contract).expect("the contract is WIT");
     let world = resolve.select_world(&[package], None).expect("the contract has one world");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
         .expect("a module takes another section");
