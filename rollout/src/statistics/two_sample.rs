@@ -185,6 +185,7 @@ fn log_e<const N: usize>(likelihood: &Likelihood<N>) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::RatioSequence;
     use super::*;
     use proptest::prelude::*;
 
@@ -247,6 +248,24 @@ mod tests {
     }
 
     proptest! {
+        /// What is kept of a test is only worked out anew when it says so.
+        #[test]
+        fn what_changes_nothing_is_told_as_such(ticks in proptest::collection::vec((0u32..3, 0u32..3, 0u32..3, 0u32..3), 1..40)) {
+            let (mut test, mut sequence) = (RatioTest::new(1.25, 2.0), RatioSequence::default());
+            let said = |test: &RatioTest, sequence: &RatioSequence| {
+                (test.ratio(), test.log_e_worse(), test.log_e_fine(), sequence.interval(0.05))
+            };
+            for (k, t, c, s) in ticks {
+                let [k, t, c, s] = [k, t, c, s].map(f64::from);
+                let (treated, control) = (count(k.min(t), t), count(c.min(s), s));
+                let before = said(&test, &sequence);
+                let gain = test.gain_of(treated, control);
+                let may_change = test.gain(&gain);
+                sequence.add(treated, control);
+                prop_assert!(may_change || said(&test, &sequence) == before);
+            }
+        }
+
         /// The promise in one tick: over all outcomes the mean of the e-value is at most 1, if the ratio is tolerated.
         #[test]
         fn the_bet_is_fair(t in 1.0..1000.0, s in 1.0..1000.0, ratio in 0.2..1.0, n in 1u32..60) {

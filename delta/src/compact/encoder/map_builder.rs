@@ -16,9 +16,11 @@ use super::units::Slice;
 const MIN_SEGMENT: u32 = 16;
 
 /// References to one target count at most this often: the decoder learns the exception from the second one. More than these
-/// two is right since an entry serves other targets as well. Six are best over whole series; three for some small updates, by up to a
-/// tenth, whose parse the other maps lead astray.
-pub(super) const MAX_VOTES: [u32; 2] = [6, 3];
+/// two is right since an entry serves other targets as well; measured over whole series.
+pub(super) const MANY_VOTES: u32 = 6;
+
+/// Better for some small updates, by up to a tenth, whose parse the other maps lead astray.
+pub(super) const FEW_VOTES: u32 = 3;
 
 /// How a map is built.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,8 @@
 //! parse (lenient) -> address map -> encode, measuring costs -> parse (with map and costs) -> address map -> encode …
 //! ```
 //!
-//! The smallest of the encodings wins, and is tried in smaller classes. Small images are gone through twice, with maps that follow
-//! few references or many. Memory: some 40 bytes for each byte of either image,
+//! The smallest of the encodings wins, and is tried in smaller classes. Small images have a second chain of parses behind the first
+//! one, with other maps. Memory: some 40 bytes for each byte of either image,
 //! and 12 for each start of a copy that survives at some target byte: few where little has changed, at most as many as states
 //! are kept.
 
@@ -209,14 +209,18 @@ fn best(
 
     let candidates = images::candidates(base, target, &options);
     let mut passes = options.effort.search().passes;
+    let mut max_votes = options.effort.search().max_votes;
     let is_small = base.len() + target.len() <= SMALL_BYTES;
-    let chains = if is_small { options.effort.search().chains } else { 1 };
+    // Where nothing refers to a base there is no map.
+    if !is_small || base.is_empty() || candidates.is_empty() {
+        max_votes = max_votes.get(..1).unwrap_or_default();
+    }
     // Each candidate is parsed twice before the best one is known, a single one once.
     let (before, refining) = match candidates.len() {
         0 | 1 => (1, passes),
         count => (2 * count as u64, passes.saturating_sub(1)),
     };
-    let parses = before + u64::from(refining) * chains as u64;
+    let parses = before + u64::from(refining) * max_votes.len() as u64;
     let progress = Progress::new(parses * target.len() as u64, report);
     let job = |known| Job::new(base, target, class, &options, in_place, known, &progress);
     let mut trials: Vec<Trial<'_>> =
@@ -230,12 +234,12 @@ fn best(
         passes = passes.saturating_sub(1);
     }
     let best = trials.into_iter().min_by_key(|trial| trial.best.payload.len());
-    let best = best.map(|trial| trial.refined(passes, chains, options.class));
+    let best = best.map(|trial| trial.refined(passes, max_votes, options.class));
     let known = best.as_ref().and_then(|trial| trial.job.known);
     let nothing = Coded { class, map: vec![], payload: vec![], segments: vec![] };
-    let mut coded = best.map_or(nothing, |trial| trial.best);
+    let coded = best.map_or(nothing, |trial| trial.best);
     let encoded = Encoded {
-        payload: core::mem::take(&mut coded.payload),
+        payload: coded.payload.clone(),
         decoder_ram_bytes: coded.class.ram_bytes(),
         encoder: ENCODER_REVISION,
         instruction_set: known.map(|known| known.references.set),
@@ -303,35 +307,33 @@ impl<'a> Trial<'a> {
         let anchors = Anchors::new(&job);
         let lenient = parse::References::Lenient;
         let segments = parse::parse(&job, &anchors, &[], &Costs::default(), lenient);
-        let [max_votes, ..] = map_builder::MAX_VOTES;
+        let max_votes = map_builder::MANY_VOTES;
         let (best, costs) = code_best(&job, segments, max_votes)?;
         Some(Self { job, anchors, max_votes, map: best.map.clone(), costs, best })
     }
 
-    /// Improves the parse as often as that, once with each of so many [`map_builder::MAX_VOTES`], and keeps the smallest payload.
-    fn refined(self, passes: u32, chains: usize, choice: ClassChoice) -> Self {
-        let improve = |trial: Self| {
-            let trial = (0..passes).fold(trial, |trial, _| trial.improved());
-            if choice == ClassChoice::Smallest { trial.in_smaller_class() } else { trial }
-        };
+    /// Improves the parse as often as that, once with maps of each of these votes, and keeps the smallest payload.
+    fn refined(mut self, passes: u32, max_votes: &[u32], choice: ClassChoice) -> Self {
         let begun = self.best.clone();
-        let mut trial = improve(self);
-        for max_votes in map_builder::MAX_VOTES.into_iter().take(chains).skip(1) {
-            let smallest = trial.best.clone();
-            trial.job.class = begun.class;
-            let coded = code_best(&trial.job, begun.segments.clone(), max_votes);
-            let Some((best, costs)) = coded.filter(|(coded, _)| coded.map != begun.map) else {
-                // The same map leads to the same parses.
-                trial.job.progress.skip(u64::from(passes) * trial.job.target.len() as u64);
-                continue;
-            };
-            let map = best.map.clone();
-            trial = improve(Self { max_votes, map, costs, best, ..trial });
-            if trial.best.payload.len() >= smallest.payload.len() {
-                trial.best = smallest;
+        let mut smallest: Option<Coded> = None;
+        for max_votes in max_votes {
+            if *max_votes != self.max_votes {
+                self.job.class = begun.class;
+                let coded = code_best(&self.job, begun.segments.clone(), *max_votes);
+                let Some((best, costs)) = coded else { continue };
+                let (max_votes, map) = (*max_votes, best.map.clone());
+                self = Self { max_votes, map, costs, best, ..self };
+            }
+            self = (0..passes).fold(self, |trial, _| trial.improved());
+            if choice == ClassChoice::Smallest {
+                self = self.in_smaller_class();
+            }
+            let is_smaller = |known: &Coded| self.best.payload.len() < known.payload.len();
+            if smallest.as_ref().is_none_or(is_smaller) {
+                smallest = Some(self.best.clone());
             }
         }
-        trial
+        Self { best: smallest.unwrap_or(begun), ..self }
     }
 
     /// Parses with what the last encoding has taught, and encodes again.

@@ -17,13 +17,8 @@ impl<'a> Progress<'a> {
 
     /// Notes one more byte.
     pub(super) fn advance(&self) {
-        self.skip(1);
-    }
-
-    /// Notes bytes that need not be parsed.
-    pub(super) fn skip(&self, bytes: u64) {
         let share = |done: u64| u32::try_from(done.min(self.total) * 1000 / self.total);
-        let (before, after) = (self.done.get(), self.done.get() + bytes);
+        let (before, after) = (self.done.get(), self.done.get() + 1);
         self.done.set(after);
         if let (Ok(before), Ok(after)) = (share(before), share(after))
             && after > before
