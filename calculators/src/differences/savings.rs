@@ -1,4 +1,4 @@
-//! The calculator of savings.
+//! The chapter's figures of what deltas save.
 
 use super::{Difference, Rows};
 use crate::presets;

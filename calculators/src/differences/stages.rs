@@ -1,4 +1,4 @@
-//! The calculator of stages.
+//! The chapter's figures of what stages show.
 
 use super::{Difference, Rows};
 use crate::stages::{Inputs, Outcome, StageOutcome, hours_until_failed, outcome};
@@ -176,7 +176,7 @@ fn tickets(chapter: &Chapter) -> Rows {
     ])
 }
 
-/// How long it takes, and how many devices a stage has.
+/// How long it takes, how many devices a stage has, and what they show.
 fn lengths(chapter: &Chapter) -> Rows {
     let Some([_, _, three, _]) = chapter.stages() else { return Ok(vec![]) };
     let Chapter { thermostats, found, .. } = chapter;

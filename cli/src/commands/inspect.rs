@@ -28,8 +28,7 @@ pub(crate) struct Args {
 /// What packages and indexes say alike.
 #[derive(JsonSchema, Serialize)]
 pub(crate) struct Head {
-    /// Whether a trusted key signed it; `false` if none was given, and then anybody may have written the rest. Files that an
-    /// index lists are not looked at.
+    /// Whether a trusted key signed it; `false` if none was given, and then anybody may have written the rest.
     verified: bool,
     /// Id of the key that signed it, or is said to have.
     #[schemars(regex(pattern = schema::HEX_8_BYTES))]
@@ -77,7 +76,7 @@ pub(crate) struct PackageView {
     download_bytes: usize,
 }
 
-/// What the index of a release says.
+/// What the index of a release says. The files that it lists are not looked at.
 #[derive(JsonSchema, Serialize)]
 pub(crate) struct ReleaseView {
     #[serde(flatten)]

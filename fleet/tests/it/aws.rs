@@ -35,7 +35,7 @@ impl Ministack {
 
     fn start() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let server = LocalAws::start(&root.join("tests/it/ministack.py"));
+        let server = LocalAws::start(&root.join("tests/it/ministack.py"), &[]);
         let file = |text: &str| {
             let (mut file, path) =
                 tempfile::NamedTempFile::new().expect("a file").keep().expect("kept");

@@ -3,16 +3,11 @@
 Everything is done by botocore, AWS's own client, so it also tells whether that sees what the driver has done.
 """
 
-import json
-
 from local_aws import client, serve
-
-# Names that the driver makes are the server's to judge.
-PLAIN = {"retries": {"max_attempts": 1}, "parameter_validation": False}
 
 
 def iot(region):
-    return client("iot", region, **PLAIN)
+    return client("iot", region)
 
 
 def things(region, things):
@@ -46,7 +41,7 @@ def take(region, number, status):
             if state == "QUEUED":
                 queued[thing] = job["jobId"]
     for thing in sorted(queued)[:number]:
-        client("iot-jobs-data", region, **PLAIN).update_job_execution(
+        client("iot-jobs-data", region).update_job_execution(
             jobId=queued[thing], thingName=thing, status=status
         )
 
@@ -62,8 +57,7 @@ def state(region):
 
 
 def describe(region, job):
-    found = iot(region).describe_job(jobId=job)["job"]
-    return json.loads(json.dumps(found, default=str))
+    return iot(region).describe_job(jobId=job)["job"]
 
 
 def delete(region, job):

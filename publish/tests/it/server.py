@@ -1,10 +1,11 @@
 """A local AWS with a bucket, and AWS's own client, which asks what it is told: the name of an operation of S3 and its arguments."""
 
 import base64
+import sys
 
 from local_aws import client, serve
 
-BUCKET = "releases"
+BUCKET = sys.argv[2]
 
 
 def make_bucket():

@@ -5,14 +5,16 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use whittle_test_servers::LocalAws;
 
-/// What `server.py` makes.
 pub(crate) const BUCKET: &str = "releases";
 
 /// The one of this test run.
 pub(crate) fn shared() -> MutexGuard<'static, LocalAws> {
     static SHARED: OnceLock<Mutex<LocalAws>> = OnceLock::new();
     let commands = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/server.py");
-    SHARED.get_or_init(|| Mutex::new(LocalAws::start(&commands))).lock().expect("no panic")
+    SHARED
+        .get_or_init(|| Mutex::new(LocalAws::start(&commands, &[BUCKET])))
+        .lock()
+        .expect("no panic")
 }
 
 /// What the environment says to whom shall come by this address.

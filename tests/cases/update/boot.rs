@@ -8,35 +8,7 @@ use whittle_patcher_nostd::{
 
 use super::blocking::world::{DEVICE, Flash, Geometry};
 use super::packages::{FastVerifier, Releases, flags, stage};
-
-pub(super) const GEOMETRY: Geometry = Geometry { bank: 1024, slot: 1024, staging: 2048 };
-
-/// A device with the old image, and nothing wrong with its flash.
-pub(super) fn plain(releases: &Releases) -> Flash<1, 8, 256> {
-    Flash::new(Chip::PLAIN, GEOMETRY, releases, &Supply::new())
-}
-
-/// A device on which the new image runs on trial.
-pub(super) fn on_trial(releases: &Releases) -> Flash<1, 8, 256> {
-    let mut flash = plain(releases);
-    install(&mut flash, releases);
-    assert!(matches!(boot(&mut flash), Boot::Slot(SlotId::B, _)));
-    flash
-}
-
-pub(super) fn install(flash: &mut Flash<1, 8, 256>, releases: &Releases) {
-    flash.fetch_whole(&releases.new_full).expect("fetched");
-    flash.install().expect("installs");
-    flash.updater().expect("opens").activate().expect("activates");
-}
-
-pub(super) fn boot(flash: &mut Flash<1, 8, 256>) -> Boot {
-    flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots")
-}
-
-pub(super) fn life(flash: &mut Flash<1, 8, 256>) -> LifeState {
-    *flash.updater().expect("opens").life()
-}
+use super::two_small_slots::{GEOMETRY, boot, install, life, on_trial, plain};
 
 /// Flips a bit in the image of a slot.
 fn damage(flash: &mut Flash<1, 8, 256>, slot: SlotId) {
@@ -61,7 +33,7 @@ fn the_other_slot_takes_over_from_a_damaged_committed_one_unless_it_was_rejected
     assert_eq!(boot(&mut flash), Boot::Recovery, "what failed its checks does not come back");
 
     // An image that is installed and has not been tried is as good as any.
-    let mut flash = Flash::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let mut flash = plain(&releases);
     install(&mut flash, &releases);
     flash.updater().expect("opens").abandon().expect_err("it is installed");
     damage(&mut flash, SlotId::A);
@@ -74,7 +46,7 @@ fn the_other_slot_takes_over_from_a_damaged_committed_one_unless_it_was_rejected
 #[test]
 fn the_counter_is_never_below_that_of_the_committed_image() {
     let releases = Releases::new(600, 6);
-    let mut flash = Flash::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let mut flash = plain(&releases);
     let stale = LifeState::new(SlotId::A, 1);
     let mut journal = Journal::open(&mut flash.journal).expect("opens");
     journal.append(RecordKind::Life, &stale.emit()).expect("written");
@@ -100,7 +72,7 @@ fn a_counter_at_its_end_shuts_nobody_out() {
     let releases = Releases::new(600, 6);
     let [last, next] =
         [&releases.new_full, &releases.old_full].map(|package| package.under_counter(u32::MAX));
-    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let mut flash = plain(&releases);
     for package in [last, next] {
         flash.fetch_whole(&package).expect("the counter is not below the device's");
         flash.install().expect("installs");
@@ -116,7 +88,7 @@ fn a_counter_at_its_end_shuts_nobody_out() {
 #[test]
 fn a_security_counter_in_fuses_counts_too() {
     let releases = Releases::new(600, 6);
-    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let mut flash = plain(&releases);
     let device = Device { security_counter: 8, ..DEVICE };
     let [a, b] = &mut flash.slots;
     let mut updater =
@@ -189,7 +161,7 @@ fn what_a_device_keeps_comes_back() {
 #[test]
 fn steps_out_of_turn_are_refused() {
     let releases = Releases::new(600, 6);
-    let mut flash = Flash::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let mut flash = plain(&releases);
     let refused = |result: Result<(), UpdateError>| {
         assert!(matches!(result, Err(UpdateError::Life(_))), "{result:?}");
     };
@@ -213,7 +185,7 @@ fn steps_out_of_turn_are_refused() {
 #[test]
 fn a_download_that_could_not_stage_a_block_does_not_go_on_without_it() {
     let releases = Releases::new(600, 6);
-    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let mut flash = plain(&releases);
     let bytes = &releases.new_full.bytes;
     let (mut updater, region) = flash.with_staging().expect("opens");
     let mut block = [0; 256];
@@ -263,7 +235,7 @@ fn a_download_under_another_counter_does_not_go_on_with_what_is_staged() {
 #[test]
 fn a_kept_document_that_is_not_understood_is_not_replaced_by_an_older_one() {
     let releases = Releases::new(600, 6);
-    let mut flash = Flash::<1, 8, 256>::new(Chip::PLAIN, GEOMETRY, &releases, &Supply::new());
+    let mut flash = plain(&releases);
     for kind in [RecordKind::Flags, RecordKind::Stage] {
         let mut journal = Journal::open(&mut flash.journal).expect("opens");
         journal.append(kind, b"of a later version").expect("kept");

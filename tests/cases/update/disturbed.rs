@@ -4,8 +4,8 @@ use whittle_flash_sim::{Chip, Cut, Outcome, Supply};
 use whittle_patcher_nostd::{Boot, Culprit, Phase, SlotId, Status, UpdateError};
 
 use super::blocking::world::{Flash, Geometry};
-use super::boot::{GEOMETRY, boot, install, life, on_trial, plain};
 use super::packages::{Package, Releases};
+use super::two_small_slots::{GEOMETRY, boot, install, life, on_trial, plain};
 
 fn begin(flash: &mut Flash<1, 8, 256>, package: &Package, bytes: usize) {
     let (mut updater, region) = flash.with_staging().expect("opens");

@@ -6,6 +6,7 @@ mod cancel;
 mod disturbed;
 mod in_place;
 mod packages;
+mod two_small_slots;
 
 use whittle_flash_sim::{Chip, Cut, Outcome};
 

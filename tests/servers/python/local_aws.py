@@ -22,22 +22,25 @@ session = botocore.session.get_session()
 clients = {}
 
 
-def client(service, region="us-east-1", **config):
-    """AWS's client of a service, as the administrator, whose signatures are not checked."""
+def client(service, region="us-east-1"):
+    """AWS's client of a service, as the administrator, whose signatures are not checked. What it is asked is the server's to judge."""
     if (service, region) not in clients:
+        config = Config(retries={"max_attempts": 1}, parameter_validation=False)
         clients[service, region] = session.create_client(
-            service, region_name=region, endpoint_url=URL, config=Config(**config), **ADMIN
+            service, region_name=region, endpoint_url=URL, config=config, **ADMIN
         )
     return clients[service, region]
 
 
-def wait():
+def wait(server):
     for _ in range(6000):
         try:
             urllib.request.urlopen(f"{URL}/_ministack/health", timeout=1).read()
             return
         except OSError:
             time.sleep(0.05)
+        if server.poll() is not None:
+            break
     sys.exit("ministack does not start")
 
 
@@ -61,7 +64,7 @@ def serve(service, prepare, answer, text=str):
     # What it says goes nowhere: the answers go to standard output.
     server = subprocess.Popen([program], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait()
+        wait(server)
         prepare()
         print(json.dumps(key(service)), flush=True)
         for line in sys.stdin:

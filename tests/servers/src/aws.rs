@@ -21,12 +21,12 @@ pub struct LocalAws {
 }
 
 impl LocalAws {
-    /// Starts it. `commands` is a program that calls `local_aws.serve` (`tests/servers/python`).
+    /// Starts it. `commands` is a program that calls `local_aws.serve` (`tests/servers/python`), and gets these arguments.
     ///
     /// # Panics
     /// If its tools are not installed, or it does not start.
     #[must_use]
-    pub fn start(commands: &Path) -> Self {
+    pub fn start(commands: &Path, args: &[&str]) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let python = root.join("../../target/fleet-tools/bin/python");
         assert!(python.exists(), "`{}` is missing: run `cargo xtask setup`", python.display());
@@ -35,6 +35,7 @@ impl LocalAws {
         let mut child = Command::new(python)
             .arg(commands)
             .arg(port.to_string())
+            .args(args)
             .env("PYTHONPATH", root.join("python"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
@@ -46,7 +47,7 @@ impl LocalAws {
         let url = format!("http://127.0.0.1:{port}");
         let (id, secret) = (String::new(), String::new());
         let mut this = Self { _child: child, stdin, stdout, url, id, secret };
-        let key = this.answer();
+        let key = this.answer("the start");
         let text = |name: &str| key[name].as_str().expect("text").to_owned();
         (this.id, this.secret) = (text("id"), text("key"));
         this
@@ -58,13 +59,13 @@ impl LocalAws {
     /// If it cannot.
     pub fn ask(&mut self, command: &str, arguments: &Value) -> Value {
         writeln!(self.stdin, "{}", json!([command, arguments])).expect("it listens");
-        self.answer()
+        self.answer(command)
     }
 
-    fn answer(&mut self) -> Value {
+    fn answer(&mut self, to: &str) -> Value {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("it answers");
-        assert!(!line.is_empty(), "the local AWS ended; its words are above");
+        assert!(!line.is_empty(), "the local AWS ended at {to}; its words are above");
         serde_json::from_str(&line).expect("JSON")
     }
 }

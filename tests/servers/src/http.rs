@@ -35,7 +35,7 @@ impl Request {
         let mut request = Self { method, target, ..Self::default() };
         loop {
             let mut line = String::new();
-            reader.read_line(&mut line).ok()?;
+            reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
             let Some((name, value)) = line.trim_end().split_once(':') else { break };
             request.headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
@@ -164,8 +164,8 @@ impl Reply {
     /// Sends it. Who has hung up does not get it.
     pub fn send(&self, mut stream: &TcpStream) {
         let length = ("content-length".to_owned(), self.body.len().to_string());
-        // There is no content, so there is no length.
-        let length = Some(&length).filter(|_| self.status != 204);
+        // "No Content" has no length; with content it is a lie that clients must bear.
+        let length = Some(&length).filter(|_| self.status != 204 || !self.body.is_empty());
         let start = format!("HTTP/1.1 {} Whatever", self.status);
         let head = head(&start, length.into_iter().chain(&self.headers));
         let sent = self.cut.unwrap_or(self.body.len()).min(self.body.len());

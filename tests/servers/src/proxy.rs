@@ -11,7 +11,7 @@ use crate::http::{Reply, Request, serve};
 /// What becomes of a request.
 #[derive(Clone, Debug)]
 pub enum Way {
-    /// It reaches the server, and the answer comes back after so long.
+    /// It reaches the server after so long, and the answer comes back.
     Through(Duration),
     /// It reaches the server, but the connection ends.
     LostAnswer,
