@@ -9,7 +9,7 @@ use whittle_fleet::{Campaign, DriverConfig, Surroundings};
 use whittle_release::build::Report;
 use whittle_rollout::policy::Policy;
 use whittle_rollout::policy::types::{
-    Change, Decision, MetricKind, Release, RolloutPlan, Snapshot, Stage, Value,
+    Change, Decision, Group, MetricKind, Release, RolloutPlan, Stage, Value,
 };
 use whittle_rollout::{
     Decided, Draft, Ending, FLEET, Limits, MetricTerms, Outcome as Logged, Phase, Rollout, WayBack,
@@ -438,14 +438,14 @@ impl Look {
             committed: fleet.committed,
             rolled_back: fleet.rolled_back,
             e_value: None,
-            worst: worst(&snapshot),
+            worst: worst(&rollout.groups(at_s)),
         }
     }
 }
 
 /// The group of which the engine's own test says most.
-fn worst(snapshot: &Snapshot) -> Option<Worst> {
-    let signals = snapshot.groups.iter().filter(|group| group.label != FLEET).filter_map(|group| {
+fn worst(groups: &[Group]) -> Option<Worst> {
+    let signals = groups.iter().filter(|group| group.label != FLEET).filter_map(|group| {
         let signal = group.metrics.iter().find(|metric| metric.name == METRIC)?.signal?;
         Some((group.label.clone(), signal))
     });

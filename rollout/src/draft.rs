@@ -111,7 +111,7 @@ impl Draft {
             split_by,
             buckets: info.buckets,
             bucket_length: info.bucket_length,
-            bucketed: info.metrics.into_iter().map(|need| need.name).collect(),
+            told: info.metrics.into_iter().map(|need| need.name).collect(),
             cells: self.cells,
             metrics: self.metrics,
             limits: self.limits,

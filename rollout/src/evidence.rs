@@ -1,6 +1,7 @@
 //! What has been measured so far, by group and metric, and what the tests say to it.
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 
 use crate::observation::{
     CellObservation, MetricObservation, NOTHING, Observation, count, readings, sum,
@@ -34,13 +35,24 @@ pub(crate) struct MetricEvidence {
     /// Newest first; each with its number, counted from the start of the rollout.
     recent: VecDeque<Gathered>,
     test: Test,
-    /// What the test says, which is much to work out and is looked at more often than it changes.
-    pub(crate) signal: Option<Signal>,
+    said: Said,
     /// When figures of new firmware were last compared: with anything, and with old firmware.
     compared_s: Option<u64>,
     controlled_s: Option<u64>,
     /// When the newest figures of new firmware were taken.
     pub(crate) seen_s: Option<u64>,
+}
+
+/// What the test says, once somebody has asked: it is much to work out, of some metrics nobody asks, and of the others more often than it
+/// changes.
+#[derive(Clone, Debug, Default)]
+struct Said(OnceLock<Option<Signal>>);
+
+/// It follows from the rest of the evidence, whether it has been worked out or not.
+impl PartialEq for Said {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -180,9 +192,8 @@ impl GroupEvidence {
                 }
             }
         }
-        let metrics = terms.metrics.iter().zip(&mut self.metrics).zip(tested);
-        for ((metric, evidence), _) in metrics.filter(|(_, tested)| *tested) {
-            evidence.signal = evidence.judge(metric);
+        for (evidence, _) in self.metrics.iter_mut().zip(tested).filter(|(_, tested)| *tested) {
+            evidence.said = Said::default();
         }
     }
 
@@ -190,7 +201,7 @@ impl GroupEvidence {
     pub(crate) fn begin_anew(&mut self, terms: &Terms) {
         for (metric, evidence) in terms.metrics.iter().zip(&mut self.metrics) {
             evidence.test.begin_anew(metric);
-            evidence.signal = evidence.judge(metric);
+            evidence.said = Said::default();
         }
     }
 
@@ -215,7 +226,7 @@ impl MetricEvidence {
             current: NOTHING,
             recent: VecDeque::new(),
             test: Test::new(metric, &baselines),
-            signal: None,
+            said: Said::default(),
             compared_s: None,
             controlled_s: None,
             seen_s: None,
@@ -300,7 +311,7 @@ impl MetricEvidence {
             control: self.control,
             treated: self.treated,
             current: self.current,
-            signal: self.signal,
+            signal: self.signal(metric),
             recent: self.buckets(terms, at_s.saturating_sub(started_s)),
         }
     }
@@ -318,6 +329,11 @@ impl MetricEvidence {
             }
         };
         self.recent.iter().map(bucket).collect()
+    }
+
+    /// What the test says.
+    pub(crate) fn signal(&self, terms: &MetricTerms) -> Option<Signal> {
+        *self.said.0.get_or_init(|| self.judge(terms))
     }
 
     fn judge(&self, terms: &MetricTerms) -> Option<Signal> {

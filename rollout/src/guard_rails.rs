@@ -445,7 +445,7 @@ impl<'a> Ruling<'a> {
                 reason("not-full", format!("stage `{}` is not full", stage.name)),
             ));
         };
-        let min_s = u64::from(stage.min_time);
+        let min_s = u64::from(state.watch_time());
         if full_for_s < min_s {
             let text =
                 format!("stage `{}` was watched for {full_for_s} s of {min_s} s", stage.name);

@@ -7,10 +7,10 @@ use crate::log::{Answered, Asked, Command, Decided, Entry, Input, Outcome};
 use crate::observation::{DeviceCounts, Observation, Problem};
 use crate::orders::{Orders, due_s, orders};
 use crate::policy::types::{
-    DecidedBy, Decision, Fallback, Reason, RollbackOrder, RootCause, Seconds, Snapshot,
+    DecidedBy, Decision, Fallback, Group, Reason, RollbackOrder, RootCause, Seconds, Snapshot,
 };
 use crate::policy::{Answer, Policy, PolicyFault};
-use crate::snapshot::{digest, plan_input, snapshot};
+use crate::snapshot::{digest, groups, plan_input, snapshot};
 use crate::state::{Phase, State};
 use crate::terms::{BadTerms, Planned, Terms};
 
@@ -105,6 +105,12 @@ impl Rollout {
     #[must_use]
     pub fn snapshot(&self, at_s: u64) -> Snapshot {
         snapshot(&self.state, at_s)
+    }
+
+    /// What is measured in each group, also of metrics that the policy is not told.
+    #[must_use]
+    pub fn groups(&self, at_s: u64) -> Vec<Group> {
+        groups(&self.state, at_s, |_| true)
     }
 
     /// What whoever drives the fleet shall do now.

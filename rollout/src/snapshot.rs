@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use crate::evidence::{GroupEvidence, seconds};
 use crate::policy::types::{Clock, Group, PauseState, PlanInput, RolloutPlan, Snapshot};
 use crate::state::{Pause, State};
-use crate::terms::{Terms, part_of};
+use crate::terms::{MetricTerms, Terms, part_of};
 
 /// The state as a policy sees it at a time.
 pub(crate) fn snapshot(state: &State, at_s: u64) -> Snapshot {
@@ -16,9 +16,9 @@ pub(crate) fn snapshot(state: &State, at_s: u64) -> Snapshot {
         stages: terms.plan.stages.clone(),
         stage_index: u32::try_from(state.stage).unwrap_or(u32::MAX),
         stage_age: seconds(at_s.saturating_sub(state.stage_since_s)),
-        full_for: state.full_since_s.map(|full_s| seconds(at_s.saturating_sub(full_s))),
+        full_for: state.full_for(at_s),
         share_limit: state.share_limit,
-        groups: state.groups.iter().map(|evidence| group(state, evidence, at_s)).collect(),
+        groups: groups(state, at_s, |metric| terms.tells(metric)),
         paused: state.pause().map(|pause| paused(pause, at_s)),
         decisions: state.past_decisions(at_s),
         settings: terms.settings.clone(),
@@ -35,7 +35,7 @@ pub(crate) fn plan_input(terms: &Terms, at_s: u64) -> PlanInput {
     PlanInput {
         clock: clock(&draft, at_s),
         release: terms.release.clone(),
-        groups: draft.groups.iter().map(|evidence| group(&draft, evidence, at_s)).collect(),
+        groups: groups(&draft, at_s, |metric| terms.tells(metric)),
         history: terms.history.clone(),
         settings: terms.settings.clone(),
         extra: vec![],
@@ -73,11 +73,26 @@ fn clock(state: &State, at_s: u64) -> Clock {
     }
 }
 
-fn group(state: &State, evidence: &GroupEvidence, at_s: u64) -> Group {
+/// What is measured in each group, of metrics that are to be seen.
+pub(crate) fn groups(
+    state: &State,
+    at_s: u64,
+    is_seen: impl Fn(&MetricTerms) -> bool,
+) -> Vec<Group> {
+    state.groups.iter().map(|evidence| group(state, evidence, at_s, &is_seen)).collect()
+}
+
+fn group(
+    state: &State,
+    evidence: &GroupEvidence,
+    at_s: u64,
+    is_seen: impl Fn(&MetricTerms) -> bool,
+) -> Group {
     let terms = &state.terms;
     let cells = || evidence.cells.iter().map(|place| &terms.cells[*place]);
     let counts = state.counts(&evidence.cells);
     let metrics = terms.metrics.iter().zip(&evidence.metrics);
+    let metrics = metrics.filter(|(metric, _)| is_seen(metric));
     Group {
         label: evidence.label.clone(),
         devices: cells().fold(0, |sum, cell| sum.saturating_add(cell.devices)),

@@ -7,13 +7,16 @@ use crate::log::{Decided, Rail};
 use crate::observation::{DeviceCounts, Known, Observation, Problem};
 use crate::policy::types::{
     DecidedBy, Decision, DecisionKind, FlagOrder, PastDecision, PauseOrder, Reason, RootCause,
-    Signal, Stage,
+    Seconds, Signal, Stage,
 };
 use crate::statistics::{Mixture, named_by_e_bh};
 use crate::terms::{FLEET, Terms};
 
 /// Decisions that a policy is told.
 const REMEMBERED: usize = 256;
+
+/// A part of a stage is watched for so many seconds at most: what support can take in a day comes back in a day.
+const LONGEST_PART_WATCH_S: Seconds = 86_400;
 
 /// How a rollout ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +74,12 @@ pub struct State {
     pub(crate) phase: Phase,
     pub(crate) stage: usize,
     pub(crate) stage_since_s: u64,
-    /// Since when the stage counts for its longest time: from its beginning, or from when a person or a fallback resumed it.
+    /// Since when the stage counts for its longest time: from its beginning, from the last part of it that a guard rail has cut off, or
+    /// from when a person or a fallback resumed it.
     pub(crate) watched_since_s: u64,
     pub(crate) share_limit: f64,
+    /// Whether a guard rail has let in less than the stage holds.
+    pub(crate) is_curbed: bool,
     /// When as many devices as allowed had the new firmware; none while some are still to come.
     pub(crate) full_since_s: Option<u64>,
     pub(crate) offered_before_stage: u32,
@@ -109,6 +115,7 @@ impl State {
             stage_since_s: at_s,
             watched_since_s: at_s,
             share_limit: terms.plan.stages.first().map_or(0.0, |stage| stage.share),
+            is_curbed: false,
             full_since_s: None,
             offered_before_stage: 0,
             cells: vec![DeviceCounts::default(); terms.cells.len()],
@@ -166,6 +173,20 @@ impl State {
         self.share_limit
     }
 
+    /// For how many seconds as many devices as allowed have had the new firmware; none while some are still to come.
+    #[must_use]
+    pub fn full_for(&self, at_s: u64) -> Option<Seconds> {
+        self.full_since_s.map(|full_s| seconds(at_s.saturating_sub(full_s)))
+    }
+
+    /// For how many seconds the share that it may reach must be watched once it is full: for the stage's own time, or for a day at most
+    /// if a guard rail has let in a part of the stage alone.
+    #[must_use]
+    pub fn watch_time(&self) -> Seconds {
+        let whole = self.current_stage().min_time;
+        if self.is_curbed { whole.min(LONGEST_PART_WATCH_S) } else { whole }
+    }
+
     /// What is wrong with the last figures; none if nothing is.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
@@ -220,7 +241,7 @@ impl State {
         let groups = self.groups.iter().flat_map(|group| {
             let metrics = self.terms.metrics.iter().zip(&group.metrics);
             metrics.filter_map(|(metric, evidence)| {
-                let signal = evidence.signal?;
+                let signal = evidence.signal(metric)?;
                 let (group, metric) = (group.label.clone(), metric.name.clone());
                 Some(Suspect { group, metric, signal })
             })
@@ -318,7 +339,7 @@ impl State {
     pub(crate) fn carry_out(&mut self, decided: &Decided, at_s: u64) {
         match &decided.decision {
             Decision::Hold => {}
-            Decision::Advance(share) => self.grow(*share, at_s),
+            Decision::Advance(share) => self.grow(*share, &decided.rails, at_s),
             Decision::Pause(order) => self.begin_pause(order, decided, at_s),
             Decision::Resume(share) => self.end_pause(*share, decided.by, at_s),
             Decision::RollBack(order) => {
@@ -347,7 +368,12 @@ impl State {
         self.last = Some(decided.clone());
     }
 
-    fn grow(&mut self, share: f64, at_s: u64) {
+    fn grow(&mut self, share: f64, rails: &[Rail], at_s: u64) {
+        let was_curbed = self.is_curbed;
+        self.is_curbed = rails.iter().any(|rail| matches!(rail, Rail::Growth | Rail::BlastRadius));
+        if was_curbed || self.is_curbed {
+            self.watched_since_s = at_s;
+        }
         if share > self.current_stage().share {
             self.stage += 1;
             self.stage_since_s = at_s;
@@ -385,6 +411,7 @@ impl State {
             self.watched_since_s = at_s;
         }
         self.share_limit = share;
+        self.is_curbed = false;
         self.full_since_s = self.is_full().then_some(at_s);
         // What led to the pause has been judged: it shall not lead to the next one.
         let terms = &self.terms;

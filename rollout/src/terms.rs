@@ -53,9 +53,9 @@ pub struct Terms {
     /// How long each bucket is, in seconds; 0 if there are none.
     #[serde(default)]
     pub bucket_length: Seconds,
-    /// Names of the metrics whose buckets the policy sees: those that it wants. All metrics if none is named.
+    /// Names of the metrics that the policy is told: those that it wants. All metrics if none is named.
     #[serde(default)]
-    pub bucketed: Vec<String>,
+    pub told: Vec<String>,
     /// Devices with the same attributes; together they are the fleet.
     pub cells: Vec<Cell>,
     /// What is measured.
@@ -381,10 +381,14 @@ impl Terms {
         self.check_sight()
     }
 
+    /// Whether the policy sees a metric.
+    pub(crate) fn tells(&self, metric: &MetricTerms) -> bool {
+        self.told.is_empty() || self.told.contains(&metric.name)
+    }
+
     /// How many buckets of a metric the policy sees.
     pub(crate) fn buckets_of(&self, metric: &MetricTerms) -> u32 {
-        let is_wanted = self.bucketed.is_empty() || self.bucketed.contains(&metric.name);
-        if is_wanted { self.buckets } else { 0 }
+        if self.tells(metric) { self.buckets } else { 0 }
     }
 
     /// Labels of all groups: the fleet, then the values of each attribute.

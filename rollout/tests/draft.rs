@@ -81,7 +81,7 @@ fn the_policy_adds_its_plan_buckets_and_groups() {
     let terms = draft.terms(START_S, &Wants(MetricKind::Rate)).expect("it is whole");
     assert_eq!(terms.policy, "wants");
     assert_eq!((terms.buckets, terms.bucket_length), (24, 3600));
-    assert_eq!(terms.bucketed, ["crashes"]);
+    assert_eq!(terms.told, ["crashes"]);
     assert_eq!(terms.split_by, ["hw", "ring"]);
     assert_eq!(terms.settings, [Setting { key: "pace".to_owned(), value: Value::Number(5.0) }]);
     assert_eq!(terms.plan.stages.len(), 1);

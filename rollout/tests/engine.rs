@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use whittle_rollout::calendar::{Calendar, Window, Zone};
 use whittle_rollout::policy::types::{
-    Decision, Fallback, FlagOrder, MetricKind, PauseOrder, Reference, RollbackOrder, Severity,
-    Signal, Snapshot, Tally, Verdict,
+    Decision, Fallback, FlagOrder, Metric, MetricKind, PauseOrder, Reference, RollbackOrder,
+    Severity, Signal, Snapshot, Tally, Verdict,
 };
 use whittle_rollout::statistics::Certainty;
 use whittle_rollout::{
@@ -232,13 +232,16 @@ fn buckets_have_no_gaps() {
 }
 
 #[test]
-fn only_metrics_that_the_policy_wants_have_buckets() {
-    for (bucketed, seen) in [("crashes", 4), ("battery", 0)] {
-        let mut world = World::new(Terms { bucketed: vec![bucketed.to_owned()], ..terms() });
+fn a_policy_is_told_what_it_wants() {
+    for (told, seen) in [("crashes", Some(4)), ("battery", None)] {
+        let mut world = World::new(Terms { told: vec![told.to_owned()], ..terms() });
         world.run(6, &wants(Decision::Hold));
-        let metric = now(&world).groups[0].metrics[0].clone();
-        assert_eq!((metric.name.as_str(), metric.recent.len()), ("crashes", seen));
-        assert!(metric.treated.exposure > 0.0, "it is counted all the same");
+        let buckets = |metrics: &[Metric]| metrics.first().map(|metric| metric.recent.len());
+        assert_eq!(buckets(&now(&world).groups[0].metrics), seen);
+        let measured = world.rollout.groups(world.at_s);
+        let crashes = measured[0].metrics.iter().find(|metric| metric.name == "crashes");
+        let exposure = crashes.map(|metric| metric.treated.exposure);
+        assert!(exposure > Some(0.0), "it is counted all the same");
     }
 }
 

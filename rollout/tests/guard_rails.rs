@@ -187,6 +187,48 @@ fn support_is_not_overrun() {
     is_held(&world.tick(&wants(Decision::Advance(0.05))), Rail::BlastRadius, "blast-radius");
 }
 
+#[test]
+fn parts_of_a_stage_are_watched_for_a_day_and_the_whole_in_full() {
+    let mut terms = terms();
+    terms.limits.uncommitted_devices = Some(20_000);
+    // Longer than a part with the whole, and shorter than all parts.
+    terms.plan.stages[3].max_time = Some(100 * 3600);
+    let fills = scripted(|now| {
+        let stage = &now.stages[now.stage_index as usize];
+        let next = now.stages.get(now.stage_index as usize + 1);
+        let next = if now.share_limit < stage.share { Some(stage) } else { next };
+        Ok(verdict(next.map_or(Decision::Complete, |next| Decision::Advance(next.share))))
+    });
+    let mut world = World::new(terms);
+    let (mut steps, mut since_s) = (vec![], world.at_s);
+    while matches!(world.rollout.state().phase(), Phase::Running) {
+        world.observe();
+        let decided = world.tick(&fills);
+        assert!(!matches!(decided.decision, Decision::Pause(_)), "{decided:?}");
+        if decided.decision != Decision::Hold {
+            let hours = (world.at_s - since_s) / 3600;
+            steps.push((world.rollout.state().share_limit(), hours));
+            since_s = world.at_s;
+        }
+    }
+    let shares_and_hours =
+        [(0.05, 2), (0.25, 12), (0.45, 24), (0.65, 24), (0.85, 24), (1.0, 24), (1.0, 72)];
+    assert_eq!(steps, shares_and_hours);
+    assert_eq!(world.rollout.state().phase(), &Phase::Over(Ending::Completed));
+}
+
+#[test]
+fn what_a_pause_has_curbed_is_watched_in_full() {
+    let mut terms = terms();
+    terms.plan.stages[0].min_time = 72 * 3600;
+    let mut world = World::new(terms);
+    world.run(3, &wants(Decision::Hold));
+    world.tick(&wants(Decision::Pause(pause(Severity::Low, 4, Fallback::Stop))));
+    world.tick(&wants(Decision::Resume(0.005)));
+    world.run(30, &wants(Decision::Hold));
+    is_held(&world.tick(&wants(Decision::Advance(0.01))), Rail::Watch, "not-watched");
+}
+
 // 5: kill rules.
 
 #[test]

@@ -63,6 +63,8 @@ pub(crate) struct Fleet<'a> {
     /// How many ticks have gone by.
     ticks: u64,
     tick_h: f64,
+    /// How many times as many events there are in this tick as on average, on any firmware.
+    factor: f64,
     place: Place,
 }
 
@@ -84,6 +86,7 @@ impl<'a> Fleet<'a> {
             toll: Toll::default(),
             ticks: 0,
             tick_h: f64::from(terms.limits.tick) / 3600.0,
+            factor: 1.0,
             place: Place { seed, run, cell: 0, tick: 0 },
         }
     }
@@ -98,6 +101,7 @@ impl<'a> Fleet<'a> {
         let quotas = self.quotas(orders);
         let mut starts = orders.start_now;
         self.toll.tickets = 0.0;
+        self.factor = self.factor_now();
         let is_new_day = (self.hours() % DAY_H) < self.tick_h;
         let mut reports = vec![];
         for (at, quota) in quotas.into_iter().enumerate() {
@@ -356,7 +360,7 @@ impl<'a> Fleet<'a> {
             MetricKind::Rate => {
                 let side = usize::from(matches!(purpose, Purpose::Control));
                 let exposure = number * self.tick_h;
-                let factor = self.factor() * drift;
+                let factor = self.factor * drift;
                 let today = &mut self.cells[at].today[which][side];
                 // A device counts once a day.
                 let fresh = (number - *today).max(0.0) * self.tick_h;
@@ -382,8 +386,7 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// How many times as many events there are now as on average, on any firmware.
-    fn factor(&self) -> f64 {
+    fn factor_now(&self) -> f64 {
         let hours = self.hours();
         let day = 1.0 - self.scenario.fleet.daily * (hours / DAY_H * std::f64::consts::TAU).cos();
         let seasons = self.scenario.fleet.seasons.iter();

@@ -291,7 +291,7 @@ impl<'a> Rehearsal<'a> {
     /// The stage that comes next is approved when this one has been full for so long.
     fn next_approval(&self, now_s: u64) -> Option<Command> {
         let after_h = self.scenario.operator.approves_after_h?;
-        let full_for = self.rollout.snapshot(now_s).full_for?;
+        let full_for = self.rollout.state().full_for(now_s)?;
         let is_time = f64::from(full_for) / 3600.0 >= after_h;
         self.approval(self.rollout.state().stage_index() + 1).filter(|_| is_time)
     }

@@ -107,7 +107,7 @@ pub struct PolicyInfo {
     /// Settings that it understands, 256 at most, no key twice.
     #[serde(default)]
     pub settings: Vec<SettingSpec>,
-    /// Metrics that it wants, 64 at most, no name twice.
+    /// Metrics that it wants, 64 at most, no name twice. It is told no others, and all that are measured if it names none.
     #[serde(default)]
     pub metrics: Vec<MetricNeed>,
     /// How many buckets [`Metric::recent`] shall have.
@@ -206,8 +206,7 @@ pub struct Metric {
     pub current: Tally,
     /// The host's own test; none while there is too little to test.
     pub signal: Option<Signal>,
-    /// Newest first, without gaps, as many as [`PolicyInfo::buckets`] asked for at most. If [`PolicyInfo::metrics`] names any
-    /// metrics, others have none.
+    /// Newest first, without gaps, as many as [`PolicyInfo::buckets`] asked for at most.
     #[serde(default)]
     pub recent: Vec<Bucket>,
 }
@@ -234,7 +233,7 @@ pub struct Group {
     pub bricked: u32,
     /// Devices of `updated` that have not been heard of for longer than the host allows.
     pub silent: u32,
-    /// What is measured, no name twice.
+    /// What is measured of what [`PolicyInfo::metrics`] names, and all of it if that names nothing. No name twice.
     #[serde(default)]
     pub metrics: Vec<Metric>,
 }
@@ -329,9 +328,11 @@ pub struct Stage {
     pub max_devices: Option<u32>,
     /// Label of the group whose devices alone are taken in this stage; none for any device.
     pub among: Option<String>,
-    /// The stage is watched at least this long once it is full, in seconds.
+    /// The stage is watched at least this long once it is full, in seconds. If a guard rail lets in no more than a part of it, the part is
+    /// watched for as long, but no longer than a day.
     pub min_time: Seconds,
-    /// If the stage has lasted this many seconds since it began, the host pauses the rollout; none for no limit.
+    /// If the stage has lasted this many seconds since it began, or since a guard rail let in a part of it, the host pauses the rollout;
+    /// none for no limit.
     pub max_time: Option<Seconds>,
     /// Devices to start per hour, 1 or greater; none for no limit.
     pub pace: Option<u32>,

@@ -156,7 +156,7 @@ pub(crate) fn terms() -> Terms {
         split_by: vec!["hw".to_owned()],
         buckets: 4,
         bucket_length: 3600,
-        bucketed: vec![],
+        told: vec![],
         cells: vec![cell("B", 80_000), cell("C", 20_000)],
         metrics: vec![MetricTerms {
             name: "crashes".to_owned(),

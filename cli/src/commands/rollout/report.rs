@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use whittle_policy_host::types::{DecidedBy, Metric, MetricKind, Signal, Snapshot};
+use whittle_policy_host::types::{DecidedBy, Group, Metric, MetricKind, Signal};
 use whittle_rollout::statistics::log_threshold;
 use whittle_rollout::{Decided, DeviceCounts, Ending, FLEET, Phase, Role, Rollout};
 use whittle_rollout_store::RolloutName;
@@ -205,11 +205,11 @@ impl Report {
                 elapsed_s: now.clock.elapsed,
                 stage_age_s: now.stage_age,
                 full_for_s: now.full_for,
-                stage_left_s: stage.min_time.saturating_sub(watched),
+                stage_left_s: state.watch_time().saturating_sub(watched),
                 due_s: rollout.due_s(),
             },
             pause: pause(state.phase()),
-            metrics: metrics(&now),
+            metrics: metrics(&rollout.groups(at_s)),
             suspects: suspects
                 .map(|suspect| Named {
                     group: suspect.group,
@@ -435,8 +435,8 @@ fn pause(phase: &Phase) -> Option<PauseReport> {
 }
 
 /// The fleet's metrics, and those of other groups of which something is known.
-fn metrics(now: &Snapshot) -> Vec<MetricReport> {
-    let groups = now.groups.iter().flat_map(|group| {
+fn metrics(groups: &[Group]) -> Vec<MetricReport> {
+    let groups = groups.iter().flat_map(|group| {
         let metrics = group.metrics.iter();
         metrics.filter(|metric| group.label == FLEET || metric.signal.is_some()).map(|metric| {
             MetricReport {

@@ -123,7 +123,7 @@ typedef struct exports_policy_policy_info_t {
   rollout_policy_string_t   summary;
   // Settings that it understands, 256 at most, no key twice.
   exports_policy_list_setting_spec_t   settings;
-  // Metrics that it wants, 64 at most, no name twice.
+  // Metrics that it wants, 64 at most, no name twice. It is told no others, and all that are measured if it names none.
   exports_policy_list_metric_need_t   metrics;
   // How many buckets `metric.recent` shall have: 0 to 1,000. The fewer, the quicker.
   uint32_t   buckets;
@@ -219,8 +219,7 @@ typedef struct exports_policy_metric_t {
   exports_policy_tally_t   current;
   // The host's own test; none while there is too little to test.
   exports_policy_option_signal_t   signal;
-  // Newest first, without gaps, as many as `policy-info.buckets` asked for at most. If `policy-info.metrics` names any metrics,
-  // others have none.
+  // Newest first, without gaps, as many as `policy-info.buckets` asked for at most.
   exports_policy_list_bucket_t   recent;
 } exports_policy_metric_t;
 
@@ -249,7 +248,7 @@ typedef struct exports_policy_group_t {
   uint32_t   bricked;
   // Devices of `updated` that have not been heard of for longer than the host allows.
   uint32_t   silent;
-  // What is measured, no name twice.
+  // What is measured of what `policy-info.metrics` names, and all of it if that names nothing. No name twice.
   exports_policy_list_metric_t   metrics;
 } exports_policy_group_t;
 
@@ -346,10 +345,11 @@ typedef struct exports_policy_stage_t {
   rollout_policy_option_u32_t   max_devices;
   // Label of the group whose devices alone are taken in this stage; none for any device.
   rollout_policy_option_string_t   among;
-  // The stage is watched at least this long once it is full.
+  // The stage is watched at least this long once it is full. If a guard rail lets in no more than a part of it, the part is watched for
+  // as long, but no longer than a day.
   exports_policy_seconds_t   min_time;
-  // If the stage has lasted this long since it began, the host pauses the rollout; none for no limit. Greater than
-  // `min-time`.
+  // If the stage has lasted this long since it began, or since a guard rail let in a part of it, the host pauses the rollout; none for no
+  // limit. Greater than `min-time`.
   exports_policy_option_seconds_t   max_time;
   // Devices to start per hour, 1 or greater; none for no limit.
   rollout_policy_option_u32_t   pace;
