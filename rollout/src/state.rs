@@ -18,6 +18,10 @@ const REMEMBERED: usize = 256;
 /// A part of a stage is watched for so many seconds at most: what support can take in a day comes back in a day.
 const LONGEST_PART_WATCH_S: Seconds = 86_400;
 
+/// A part begins its stage's longest time anew if it is this share of what the stage adds or more, or the last one: so a policy puts it off a hundred
+/// times at most, each time by as many devices.
+const LEAST_PART: f64 = 0.01;
+
 /// How a rollout ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -74,9 +78,11 @@ pub struct State {
     pub(crate) phase: Phase,
     pub(crate) stage: usize,
     pub(crate) stage_since_s: u64,
-    /// Since when the stage counts for its longest time: from its beginning, from the last part of it that a guard rail has cut off, or
-    /// from when a person or a fallback resumed it.
+    /// Since when the stage counts for its longest time: from its beginning, from the last large part of it that a guard rail has cut off,
+    /// or from when a person, or the fallback of a pause that no policy ordered, resumed it.
     pub(crate) watched_since_s: u64,
+    /// The greatest share when that time last began: what a pause has taken off does not count again.
+    watched_share: f64,
     pub(crate) share_limit: f64,
     /// Whether a guard rail has let in less than the stage holds.
     pub(crate) is_curbed: bool,
@@ -114,6 +120,7 @@ impl State {
             stage: 0,
             stage_since_s: at_s,
             watched_since_s: at_s,
+            watched_share: terms.plan.stages.first().map_or(0.0, |stage| stage.share),
             share_limit: terms.plan.stages.first().map_or(0.0, |stage| stage.share),
             is_curbed: false,
             full_since_s: None,
@@ -369,20 +376,34 @@ impl State {
     }
 
     fn grow(&mut self, share: f64, rails: &[Rail], at_s: u64) {
-        let was_curbed = self.is_curbed;
-        self.is_curbed = rails.iter().any(|rail| matches!(rail, Rail::Growth | Rail::BlastRadius));
-        if was_curbed || self.is_curbed {
-            self.watched_since_s = at_s;
-        }
+        let is_cut = rails.iter().any(|rail| matches!(rail, Rail::Growth | Rail::BlastRadius));
         if share > self.current_stage().share {
             self.stage += 1;
             self.stage_since_s = at_s;
-            self.watched_since_s = at_s;
+            self.watch_from(at_s, share);
             self.offered_before_stage = self.fleet().offered;
             self.groups.iter_mut().for_each(GroupEvidence::begin_current);
+        } else if (is_cut || self.is_curbed) && self.is_large_part(share) {
+            self.watch_from(at_s, share);
         }
         self.share_limit = share;
+        self.is_curbed = is_cut && share < self.current_stage().share;
         self.full_since_s = self.is_full().then_some(at_s);
+    }
+
+    fn watch_from(&mut self, at_s: u64, share: f64) {
+        self.watched_since_s = at_s;
+        self.watched_share = self.watched_share.max(share);
+    }
+
+    /// Whether a share lets in enough of the stage, or the last of it, that no advance has let in before.
+    fn is_large_part(&self, share: f64) -> bool {
+        let stages = &self.terms.plan.stages;
+        let before = self.stage.checked_sub(1).and_then(|before| stages.get(before));
+        let whole = self.current_stage().share;
+        let least = (whole - before.map_or(0.0, |before| before.share)) * LEAST_PART;
+        let is_last = share >= whole && self.watched_share < whole;
+        is_last || share - self.watched_share >= least
     }
 
     fn begin_pause(&mut self, order: &PauseOrder, decided: &Decided, at_s: u64) {
@@ -406,10 +427,12 @@ impl State {
     }
 
     fn end_pause(&mut self, share: f64, by: DecidedBy, at_s: u64) {
-        self.phase = Phase::Running;
-        if by != DecidedBy::Policy {
+        // The end of its own pause, which a policy can order, does not begin the stage's longest time anew, either.
+        let is_policys = self.pause().is_some_and(|pause| pause.by == DecidedBy::Policy);
+        if by == DecidedBy::Person || (by == DecidedBy::GuardRail && !is_policys) {
             self.watched_since_s = at_s;
         }
+        self.phase = Phase::Running;
         self.share_limit = share;
         self.is_curbed = false;
         self.full_since_s = self.is_full().then_some(at_s);

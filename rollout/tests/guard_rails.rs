@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use whittle_rollout::calendar::{Calendar, Freeze, LocalTime, Zone};
 use whittle_rollout::policy::types::{
-    DecidedBy, Decision, Fallback, RollbackOrder, RootCause, Severity, Snapshot, Verdict,
+    DecidedBy, Decision, Fallback, PauseOrder, RollbackOrder, RootCause, Severity, Snapshot,
+    Verdict,
 };
 use whittle_rollout::{
     BadTerms, Command, Decided, Ending, KillRule, Lost, MAX_MEMO_BYTES, Phase, Rail, Refusal,
@@ -215,6 +216,54 @@ fn parts_of_a_stage_are_watched_for_a_day_and_the_whole_in_full() {
         [(0.05, 2), (0.25, 12), (0.45, 24), (0.65, 24), (0.85, 24), (1.0, 24), (1.0, 72)];
     assert_eq!(steps, shares_and_hours);
     assert_eq!(world.rollout.state().phase(), &Phase::Over(Ending::Completed));
+}
+
+#[test]
+fn what_was_let_in_before_does_not_put_off_the_longest_time() {
+    let mut terms = terms();
+    terms.plan.stages[3].max_time = Some(100 * 3600);
+    // It takes back what it has let in, so that a guard rail cuts the same share again and again.
+    let again = scripted(|now| {
+        let is_paused = now.paused.is_some();
+        Ok(verdict(match now.stage_index {
+            3 if is_paused => Decision::Resume(0.19),
+            3 if now.share_limit > 0.2 => Decision::Pause(pause(Severity::Low, 4, Fallback::Stop)),
+            _ => Decision::Advance(now.stages[(now.stage_index as usize + 1).min(3)].share),
+        }))
+    });
+    let decisions = World::new(terms).run(2 + 12 + 24 + 110, &again);
+    let by_rail = decisions.iter().find(|one| one.rails.contains(&Rail::Deadline));
+    is_paused(by_rail.expect("it took too long"), Rail::Deadline, "stage-overdue");
+}
+
+#[test]
+fn the_end_of_its_own_pause_does_not_put_off_the_longest_time() {
+    let mut terms = terms();
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    let pauses = scripted(|now| {
+        let order =
+            PauseOrder { decide_within: 1, ..pause(Severity::Low, 1, Fallback::Resume(0.01)) };
+        let is_paused = now.paused.is_some();
+        Ok(verdict(if is_paused { Decision::Hold } else { Decision::Pause(order) }))
+    });
+    let decisions = World::new(terms).run(6, &pauses);
+    let by_rail = decisions.iter().find(|one| {
+        one.rails.contains(&Rail::Deadline) && matches!(one.decision, Decision::Pause(_))
+    });
+    is_paused(by_rail.expect("it took too long"), Rail::Deadline, "stage-overdue");
+}
+
+#[test]
+fn small_parts_do_not_put_off_the_longest_time() {
+    let mut terms = terms();
+    // Of 4,000 that the stage adds.
+    terms.limits.uncommitted_devices = Some(10);
+    terms.plan.stages[1].max_time = Some(30 * 3600);
+    let decisions = World::new(terms).run(2 + 31, &wants(Decision::Advance(0.05)));
+    let parts = decisions.iter().filter(|decided| decided.rails.contains(&Rail::BlastRadius));
+    assert_eq!(parts.count(), 3);
+    let paused = decisions.iter().find(|one| matches!(one.decision, Decision::Pause(_)));
+    is_paused(paused.unwrap(), Rail::Deadline, "stage-overdue");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! From findings to verdicts.
 
 use crate::contract::{
-    DecidedBy, Decision, DecisionKind, Fallback, Group, PauseOrder, PauseState, Reason,
-    RollbackOrder, RootCause, Setting, Severity, Snapshot, Stage, Verdict,
+    Decision, Fallback, Group, PauseOrder, PauseState, Reason, RollbackOrder, RootCause, Setting,
+    Severity, Snapshot, Verdict,
 };
 use crate::settings::{Flag, Number, Spec, Text};
-use crate::time::{days, hours, in_hours};
+use crate::time::{hours, in_hours};
 use crate::trigger::{Action, Against, Evidence, Findings, Trigger, Tripped};
 
 const MIN_EVENTS: Number = Number {
@@ -264,7 +264,7 @@ fn next_step(now: &Snapshot, blind: Vec<Reason>) -> Result<(Decision, Vec<Reason
         let wanted = now.share_limit * f64::from(fleet.devices);
         return Ok((Decision::Hold, vec![reason.figures(f64::from(fleet.updated), wanted)]));
     };
-    let watch = watch_time(now, stage);
+    let watch = now.watch_time()?;
     let (watched, wanted) = (in_hours(full_for), in_hours(watch));
     if full_for < watch {
         let text = format!("stage `{name}` has not been watched for long enough (in hours)");
@@ -282,22 +282,12 @@ fn next_step(now: &Snapshot, blind: Vec<Reason>) -> Result<(Decision, Vec<Reason
     Ok((decision, vec![reason]))
 }
 
-/// For how many seconds the share that has been reached is watched: for a day at most if the host has let in a part of the stage, because a
-/// guard rail demands that; if a pause has ended with a part, for as long as the whole stage.
-fn watch_time(now: &Snapshot, stage: &Stage) -> u32 {
-    let mut changes = now.decisions.iter().filter(|past| past.kind != DecisionKind::Hold);
-    let is_curbed = now.share_limit < stage.share
-        && changes
-            .next()
-            .is_some_and(|last| last.kind == DecisionKind::Advance && last.by == DecidedBy::Policy);
-    if is_curbed { stage.min_time.min(days(1.0)) } else { stage.min_time }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{Metric, MetricKind, PastDecision, Tally};
+    use crate::contract::{DecidedBy, DecisionKind, Metric, MetricKind, PastDecision, Tally};
     use crate::testing::{group, metric, snapshot, snapshot_with};
+    use crate::time::days;
     use crate::trigger::{Limit, Source};
 
     fn watch() -> Watch {
@@ -355,24 +345,27 @@ mod tests {
 
     #[test]
     fn a_part_that_the_host_has_let_in_is_watched_for_a_day_at_most() {
-        let past = |kind, by| PastDecision { age: 0, kind, by, code: String::new() };
-        let advance = past(DecisionKind::Advance, DecidedBy::Policy);
-        let resume = past(DecisionKind::Resume, DecidedBy::Policy);
-        let by_a_person = past(DecisionKind::Advance, DecidedBy::Person);
-        let after = |decisions: &[PastDecision], share_limit: f64, min_time: f64| {
+        let past = |kind, code: &str| {
+            let (by, code) = (DecidedBy::Policy, code.to_owned());
+            PastDecision { age: 0, kind, by, code }
+        };
+        let cut = past(DecisionKind::Advance, "blast-radius");
+        let own = past(DecisionKind::Advance, "stage-passed");
+        let resume = past(DecisionKind::Resume, "blast-radius");
+        let after = |decisions: &[&PastDecision], share_limit: f64| {
             let mut now = snapshot();
-            now.decisions = decisions.to_vec();
+            now.decisions = decisions.iter().map(|past| (*past).clone()).collect();
             now.share_limit = share_limit;
             now.full_for = Some(days(1.0));
             let at = usize::try_from(now.stage_index).expect("a stage");
-            now.stages[at].min_time = days(min_time);
+            now.stages[at].min_time = days(7.0);
             watch().decide(&now, &[]).expect("a verdict").decision
         };
-        assert_eq!(after(std::slice::from_ref(&advance), 0.004, 7.0), Decision::Advance(0.01));
-        assert_eq!(after(std::slice::from_ref(&advance), 0.01, 7.0), Decision::Hold, "all of it");
-        assert_eq!(after(&[resume.clone(), advance.clone()], 0.004, 7.0), Decision::Hold);
-        assert_eq!(after(&[by_a_person], 0.004, 7.0), Decision::Hold);
-        assert_eq!(after(&[advance, resume], 0.004, 7.0), Decision::Advance(0.01));
+        assert_eq!(after(&[&cut], 0.004), Decision::Advance(0.01));
+        assert_eq!(after(&[&cut], 0.01), Decision::Hold, "all of it");
+        assert_eq!(after(&[&own], 0.004), Decision::Hold, "as the policy wanted it");
+        assert_eq!(after(&[&resume, &cut], 0.004), Decision::Hold);
+        assert_eq!(after(&[&cut, &resume], 0.004), Decision::Advance(0.01));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Values of metrics, and finding groups, metrics and stages.
 
-use crate::contract::{Group, Metric, Snapshot, Stage, Tally};
+use crate::contract::{DecisionKind, Group, Metric, Snapshot, Stage, Tally};
+use crate::time::days;
 
 impl Tally {
     /// Nothing measured.
@@ -50,6 +51,21 @@ impl Snapshot {
     pub fn stage(&self) -> Result<&Stage, String> {
         let found = self.stages.get(self.stage_index as usize);
         found.ok_or_else(|| format!("there is no stage {} in the plan", self.stage_index))
+    }
+
+    /// For how many seconds the share that has been reached is to be watched before it grows: for the stage's own time, or for a day at most
+    /// if a guard rail has let in a part of the stage. What a pause has ended with is no such part.
+    ///
+    /// # Errors
+    ///
+    /// If the host named a stage that does not exist.
+    pub fn watch_time(&self) -> Result<u32, String> {
+        let stage = self.stage()?;
+        let is_cut = |code: &str| matches!(code, "grows-too-fast" | "blast-radius");
+        let last = self.decisions.iter().find(|past| past.kind != DecisionKind::Hold);
+        let is_part = self.share_limit < stage.share
+            && last.is_some_and(|last| last.kind == DecisionKind::Advance && is_cut(&last.code));
+        Ok(if is_part { stage.min_time.min(days(1.0)) } else { stage.min_time })
     }
 
     /// The stage after it; none in the last one.

@@ -331,8 +331,8 @@ pub struct Stage {
     /// The stage is watched at least this long once it is full, in seconds. If a guard rail lets in no more than a part of it, the part is
     /// watched for as long, but no longer than a day.
     pub min_time: Seconds,
-    /// If the stage has lasted this many seconds since it began, or since a guard rail let in a part of it, the host pauses the rollout;
-    /// none for no limit.
+    /// If the stage has lasted this many seconds since it began, or since a guard rail let in another hundredth of it or the rest, the
+    /// host pauses the rollout; none for no limit.
     pub max_time: Option<Seconds>,
     /// Devices to start per hour, 1 or greater; none for no limit.
     pub pace: Option<u32>,
@@ -529,7 +529,7 @@ pub struct PastDecision {
     pub kind: DecisionKind,
     /// Who decided.
     pub by: DecidedBy,
-    /// Code of its first reason; empty if it had none.
+    /// Code of its first reason; empty if it had none. `grows-too-fast` or `blast-radius`: of an advance, a guard rail has let in a part.
     pub code: String,
 }
 

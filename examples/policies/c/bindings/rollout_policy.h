@@ -348,8 +348,8 @@ typedef struct exports_policy_stage_t {
   // The stage is watched at least this long once it is full. If a guard rail lets in no more than a part of it, the part is watched for
   // as long, but no longer than a day.
   exports_policy_seconds_t   min_time;
-  // If the stage has lasted this long since it began, or since a guard rail let in a part of it, the host pauses the rollout; none for no
-  // limit. Greater than `min-time`.
+  // If the stage has lasted this long since it began, or since a guard rail let in another hundredth of it or the rest, the host
+  // pauses the rollout; none for no limit. Greater than `min-time`.
   exports_policy_option_seconds_t   max_time;
   // Devices to start per hour, 1 or greater; none for no limit.
   rollout_policy_option_u32_t   pace;
@@ -537,7 +537,7 @@ typedef struct exports_policy_past_decision_t {
   exports_policy_decision_kind_t   kind;
   // Who decided.
   exports_policy_decided_by_t   by;
-  // Code of its first reason; empty if it had none.
+  // Code of its first reason; empty if it had none. `grows-too-fast` or `blast-radius`: of an advance, a guard rail has let in a part.
   rollout_policy_string_t   code;
 } exports_policy_past_decision_t;
 

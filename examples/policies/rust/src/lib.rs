@@ -66,7 +66,8 @@ impl Policy for FirstPolicy {
             return Ok(Verdict::new(Decision::Pause(pause), reasons));
         }
         let stage = now.stage()?;
-        if now.full_for.is_none_or(|full_for| full_for < stage.min_time) {
+        let watch_time = now.watch_time()?;
+        if now.full_for.is_none_or(|full_for| full_for < watch_time) {
             return Ok(Verdict::new(Decision::Hold, because("watching", "the stage is not over")));
         }
         let next = if now.share_limit < stage.share { Some(stage) } else { now.next_stage() };
