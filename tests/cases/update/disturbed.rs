@@ -1,6 +1,6 @@
 //! Flash that cannot be read for a while, broken cells, and connections that break.
 
-use whittle_flash_sim::{Chip, Cut, Outcome, Supply};
+use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_patcher_nostd::{Boot, Culprit, Phase, SlotId, Status, UpdateError};
 
 use super::blocking::world::{Flash, Geometry};
@@ -52,6 +52,34 @@ fn one_failing_read_at_boot_does_not_reject_a_trial() {
     let life = life(&mut flash);
     let again = flash.fetch_whole(&releases.new_full);
     assert!(matches!(boot, Boot::Slot(SlotId::B, _)), "{life:?}, again: {again:?}");
+}
+
+/// Wherever reads fail twice in a row, as on a disturbed bus, an installation goes on as if nothing had been.
+#[test]
+fn reads_that_fail_twice_in_a_row_cost_an_installation_nothing() {
+    type Device = Flash<1, 8, 256>;
+    type Region = fn(&mut Device) -> &mut SimFlash<1, 8, 256>;
+    let regions: [(&str, Region); 4] = [
+        ("base", |flash| &mut flash.slots[0]),
+        ("target", |flash| &mut flash.slots[1]),
+        ("staging", |flash| &mut flash.staging),
+        ("journal", |flash| &mut flash.journal),
+    ];
+    let releases = Releases::new(600, 6);
+    let mut ready = plain(&releases);
+    ready.fetch_whole(&releases.delta).expect("fetched");
+    for (name, region) in regions {
+        let mut undisturbed = ready.clone();
+        region(&mut undisturbed).refuse_reads(0..0);
+        undisturbed.install().expect("installs");
+        let reads = region(&mut undisturbed).reads();
+        assert!(reads > 0, "{name} is read");
+        for n in 0..reads {
+            let mut flash = ready.clone();
+            region(&mut flash).refuse_reads(n..n + 2);
+            assert!(flash.install().is_ok(), "{name}, reads {n} and {}", n + 1);
+        }
+    }
 }
 
 /// Fetches over a connection that breaks after each block and a half, with one updater or, as after resets, with a new one
@@ -172,7 +200,7 @@ fn a_rolled_back_image_does_not_come_back_when_the_journal_is_lost() {
     let mut flash = on_trial(&releases);
     flash.updater().expect("opens").unhealthy().expect("rolls back");
     boot(&mut flash);
-    flash.journal = whittle_flash_sim::SimFlash::used(2048);
+    flash.journal = SimFlash::used(2048);
     let boot = boot(&mut flash);
     let life = life(&mut flash);
     assert!(matches!(boot, Boot::Slot(SlotId::A, _)), "{life:?}");
