@@ -438,14 +438,13 @@ impl<'a> Ruling<'a> {
             return Ok(());
         }
         let (state, stage) = (self.state, self.state.current_stage());
-        let full_for_s = state.full_since_s.map(|full_s| self.at_s.saturating_sub(full_s));
-        let Some(full_for_s) = full_for_s else {
+        let Some(full_for_s) = state.full_for(self.at_s) else {
             return Err(refused(
                 Rail::Watch,
                 reason("not-full", format!("stage `{}` is not full", stage.name)),
             ));
         };
-        let min_s = u64::from(state.watch_time());
+        let min_s = state.watch_time();
         if full_for_s < min_s {
             let text =
                 format!("stage `{}` was watched for {full_for_s} s of {min_s} s", stage.name);

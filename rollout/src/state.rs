@@ -18,8 +18,8 @@ const REMEMBERED: usize = 256;
 /// A part of a stage is watched for so many seconds at most: what support can take in a day comes back in a day.
 const LONGEST_PART_WATCH_S: Seconds = 86_400;
 
-/// A part begins its stage's longest time anew if it is this share of what the stage adds or more, or the last one: so a policy puts it off a hundred
-/// times at most, each time by as many devices.
+/// A part begins its stage's longest time anew if it is this share of what the stage adds or more, or the last one: so a policy puts it
+/// off some hundred times at most, each time by letting in more devices than ever before.
 const LEAST_PART: f64 = 0.01;
 
 /// How a rollout ended.
