@@ -18,7 +18,7 @@ use crate::policy::types::{
 };
 use crate::state::{Phase, State};
 use crate::statistics::{Certainty, events_needed};
-use crate::terms::{FLEET, KillRule, LONGEST_PAUSE_S, Limits, Lost, MetricTerms, WayBack, part_of};
+use crate::terms::{FLEET, KillRule, LONGEST_PAUSE_S, Lost, MetricTerms, WayBack, part_of};
 
 /// The longest memo, in bytes.
 pub const MAX_MEMO_BYTES: usize = 64 << 10;
@@ -535,7 +535,7 @@ impl<'a> Ruling<'a> {
     /// Cuts a share to the devices that may be on new firmware without having committed it.
     fn within_radius(&mut self, wanted: f64) -> Result<f64, Refused> {
         let (state, terms) = (self.state, &self.state.terms);
-        let cap = most_uncommitted(&terms.limits);
+        let cap = terms.limits.most_uncommitted();
         let stage = state.stage + usize::from(wanted > state.current_stage().share);
         let fleet = state.fleet();
         let settled = f64::from(fleet.committed) + f64::from(fleet.rolled_back);
@@ -553,18 +553,6 @@ impl<'a> Ruling<'a> {
         }
         let (observed, limit) = (Some(uncommitted), Some(cap));
         Err(refused(Rail::BlastRadius, Reason { observed, limit, ..reason("blast-radius", text) }))
-    }
-}
-
-/// Devices that may have the new firmware without having committed it: were all of them to roll back, support could help those
-/// that fail to.
-fn most_uncommitted(limits: &Limits) -> f64 {
-    let by_cap = limits.uncommitted_devices.map_or(f64::INFINITY, f64::from);
-    match limits.support_per_day {
-        Some(tickets) if limits.rollback_failure > 0.0 => {
-            by_cap.min(f64::from(tickets) / limits.rollback_failure)
-        }
-        Some(_) | None => by_cap,
     }
 }
 

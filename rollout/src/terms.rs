@@ -193,6 +193,20 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Devices that may have the new firmware without having committed it: were all of them to roll back, support could help
+    /// those that fail to. Infinite for no limit.
+    pub(crate) fn most_uncommitted(&self) -> f64 {
+        let by_cap = self.uncommitted_devices.map_or(f64::INFINITY, f64::from);
+        match self.support_per_day {
+            Some(tickets) if self.rollback_failure > 0.0 => {
+                by_cap.min(f64::from(tickets) / self.rollback_failure)
+            }
+            Some(_) | None => by_cap,
+        }
+    }
+}
+
 /// Devices are taken back if so many are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -256,6 +270,20 @@ pub enum Caution {
         times: f64,
         /// [`Limits::growth`].
         limit: f64,
+    },
+    /// A guard rail will let the stage in by parts, each of which is watched.
+    #[error(
+        "stage `{stage}` lets in {devices} devices and at most {limit:.0} may be uncommitted, so it will be reached in {parts} parts or more"
+    )]
+    CutRadius {
+        /// The stage.
+        stage: String,
+        /// How many devices it has more than the stage before.
+        devices: u32,
+        /// How many devices may have the new firmware without having committed it.
+        limit: f64,
+        /// Into so many parts it is cut at least.
+        parts: f64,
     },
     /// The fleet is to be split by what no device has.
     #[error("no cell has the attribute `{0}`, by which the fleet is split")]
@@ -461,15 +489,21 @@ impl Terms {
     #[must_use]
     pub fn cautions(&self) -> Vec<Caution> {
         let mut cautions = vec![];
-        let mut before = None;
-        for stage in &self.plan.stages {
-            if let Some(times) = before.map(|before: f64| stage.share / before)
-                && times > self.limits.growth
-            {
+        for (place, pair) in (1..).zip(self.plan.stages.windows(2)) {
+            let [before, stage] = pair else { continue };
+            let times = stage.share / before.share;
+            if times > self.limits.growth {
                 let (stage, limit) = (stage.name.clone(), self.limits.growth);
                 cautions.push(Caution::CutGrowth { stage, times, limit });
             }
-            before = Some(stage.share);
+            let earlier = self.devices_at(before.share, place - 1);
+            let devices = self.devices_at(stage.share, place).saturating_sub(earlier);
+            let limit = self.limits.most_uncommitted();
+            let parts = (f64::from(devices) / limit).ceil();
+            if parts > 1.0 && limit >= 1.0 {
+                let stage = stage.name.clone();
+                cautions.push(Caution::CutRadius { stage, devices, limit, parts });
+            }
         }
         let has = |attribute| self.cells.iter().any(|cell| cell.attributes.contains_key(attribute));
         let unknown = self.split_by.iter().filter(|attribute| !has(*attribute));

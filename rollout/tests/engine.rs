@@ -387,9 +387,11 @@ fn an_author_is_cautioned() {
     let mut terms = terms();
     terms.plan.hold_back = 0.0;
     terms.plan.stages.remove(1);
+    terms.limits.uncommitted_devices = Some(30_000);
     let lines: Vec<_> = terms.cautions().iter().map(ToString::to_string).collect();
     let wanted = [
         "stage `regional` is 25.0 times the one before, and will be reached in steps of at most 5 times",
+        "stage `full` lets in 75000 devices and at most 30000 may be uncommitted, so it will be reached in 3 parts or more",
         "0.0 events of `crashes` are expected on old firmware in the last stage: hold back more devices",
     ];
     assert_eq!(lines, wanted);
