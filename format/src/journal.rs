@@ -55,11 +55,19 @@ pub enum Kind {
     Keys = 8,
     /// The approval of a target by several keys.
     Approval = 9,
+    /// What a later version of whittle keeps: left as it is, and copied when the journal rotates.
+    Later1 = 10,
+    /// The same.
+    Later2 = 11,
+    /// The same.
+    Later3 = 12,
+    /// The same.
+    Later4 = 13,
 }
 
 impl Kind {
     /// All kinds that describe the device, in the order of their codes: all but [`Self::Bank`].
-    pub const KEPT: [Self; 8] = [
+    pub const KEPT: [Self; 12] = [
         Self::Life,
         Self::Staging,
         Self::Progress,
@@ -68,6 +76,10 @@ impl Kind {
         Self::Application,
         Self::Keys,
         Self::Approval,
+        Self::Later1,
+        Self::Later2,
+        Self::Later3,
+        Self::Later4,
     ];
 
     /// Where it stands in [`Self::KEPT`].

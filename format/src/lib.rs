@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! package  = manifest envelope | block 0 | block 1 | … | block n-1
-//! envelope = COSE_Sign1 over one payload: a manifest, a release index, a flags document or a stage of a rollout
+//! envelope = COSE_Sign1 over one payload: a manifest, a release index, a bundle, a flags document or a stage of a rollout
 //! joint    = COSE_Sign with several signatures over one payload: a document of keys, or the approval of a target
 //! ```
 //!

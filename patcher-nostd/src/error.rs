@@ -31,7 +31,7 @@ pub enum FlashError {
     Target(NorFlashErrorKind),
     /// The target slot reads back differently from what was written at this offset.
     ReadBack,
-    /// The flash reads in units that do not divide 64 bytes and the write size.
+    /// The flash reads in units that do not divide 64 bytes and the write size, or writes in units that do not divide 256.
     ReadSize,
     /// The caller's page buffer is empty or no multiple of the write size.
     PageBuffer,
@@ -104,7 +104,7 @@ pub enum PatchError {
 }
 
 impl PatchError {
-    /// Who must act.
+    /// Who must act. Tables that are lent too small for a package count as the package's: another one may do with them.
     #[must_use]
     pub fn culprit(&self) -> Culprit {
         match self {
@@ -201,7 +201,7 @@ pub enum JournalError {
     ReadBack,
     /// The records do not fit into a bank, which is half of the region.
     Full,
-    /// The region is no even number of sectors, or its write size does not divide 256.
+    /// The region is no even number of sectors, its write size does not divide 256, or its read size does not divide that and 64.
     Geometry,
     /// The caller's buffer is shorter than the record.
     BufferTooSmall,
@@ -239,7 +239,7 @@ pub enum StagingError {
     ReadBack,
     /// The region has no room for what comes next.
     Full,
-    /// The write size does not divide 256, or the read size does not divide 64.
+    /// The write size does not divide 256, or the read size does not divide that and 64.
     Geometry,
 }
 

@@ -47,6 +47,13 @@ pub(crate) const ERASED: u8 = 0xff;
 /// Written at a time where no caller lends a page; a multiple of every write size that is supported.
 pub(crate) const CHUNK: usize = 256;
 
+/// Whether flash with this write size can be written in chunks of up to [`CHUNK`] bytes that are read back.
+pub(crate) fn is_writable<F: ReadNorFlash>(write_size: usize) -> bool {
+    CHUNK.checked_rem(write_size) == Some(0)
+        && write_size.checked_rem(F::READ_SIZE) == Some(0)
+        && is_readable::<F>()
+}
+
 /// How often a read is tried before its error counts: a disturbed bus costs no update.
 const READS: u8 = 3;
 
@@ -114,7 +121,7 @@ pub(crate) fn read_back<T: ReadNorFlash>(
 }
 
 /// The same of what can be read; compiled once for all flashes.
-fn compare(read: Read<'_>, offset: u32, written: &[u8]) -> Result<(), FlashError> {
+pub(crate) fn compare(read: Read<'_>, offset: u32, written: &[u8]) -> Result<(), FlashError> {
     let mut offset = offset;
     for wanted in written.chunks(BOUNCE) {
         let mut bounce = [0; BOUNCE];

@@ -24,16 +24,16 @@ use whittle_delta::{
 };
 use whittle_format::journal::Kind;
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
-use whittle_format::manifest::Codec;
 use whittle_format::staging::{Progress, Staging};
 
 use crate::admission::{Room, admit, check_image};
+use crate::blocking::download::can_take_place;
 use crate::blocking::install::{seal, unseal};
 use crate::blocking::patcher::write;
 use crate::blocks::BlockReader;
 use crate::codec::CodecDecoder;
 use crate::error::Culprit;
-use crate::flash::{CHUNK, read_back, read_unaligned, read_written};
+use crate::flash::{CHUNK, is_writable, read_back, read_unaligned, read_written};
 use crate::life::Event;
 use crate::numbers::{to_u32, to_usize};
 use crate::page::{AHEAD, Page};
@@ -189,10 +189,11 @@ impl<J: NorFlash, F: NorFlash, C: NorFlash> Replacement<'_, J, F, C> {
         if self.place.progress.written >= manifest.target_size {
             return Ok(());
         }
-        // Other decoders cannot tell their state, and other deltas want their base where it was.
-        match (manifest.codec, manifest.base()) {
-            (Codec::InPlace, Some(_)) | (Codec::Stored | Codec::Compact, None) => {}
-            (codec, _) => return Err(PatchError::UnsupportedCodec { codec }),
+        if !can_take_place(&manifest) {
+            return Err(PatchError::UnsupportedCodec { codec: manifest.codec });
+        }
+        if !(is_writable::<F>(F::WRITE_SIZE) && is_writable::<C>(C::WRITE_SIZE)) {
+            return Err(PatchError::Flash(FlashError::ReadSize));
         }
         let InPlaceBuffers { block, page, compact, arrangement } = buffers;
         if self.place.progress.moves == 0 {

@@ -689,13 +689,47 @@ fn what_the_device_needs_always_has_room() {
             assert!(others > 100, "most of a bank is free");
             return;
         }
-        for _ in 0..20 {
+        for round in 2..22 {
             for (kind, len) in needed {
-                journal.append(kind, &vec![2; len]).expect("there is room");
+                journal.append(kind, &vec![round; len]).expect("there is room");
             }
+            // What was taken once can be replaced by what is as long, with all of the rest at its longest.
+            let replaced = journal.append(RecordKind::Application, &vec![round; others]);
+            assert_eq!(replaced, Ok(()), "{others} bytes");
         }
     }
     panic!("a bank of 2048 bytes holds everything");
+}
+
+/// The boot loader may be older than the application.
+#[test]
+fn what_a_later_version_keeps_outlives_rotations() {
+    let mut journal = Journal::open(SimFlash::<1, 8, 1024>::erased(2048)).expect("opens");
+    journal.append(RecordKind::Later1, b"of a later version").expect("there is room");
+    let mut journal = Journal::open(journal.into_flash()).expect("opens");
+    for n in 0..50 {
+        journal.append(RecordKind::Life, &[n; 56]).expect("there is room");
+    }
+    let mut journal = Journal::open(journal.into_flash()).expect("opens");
+    let mut into = [0; 64];
+    let kept = journal.read(RecordKind::Later1, &mut into);
+    assert_eq!(kept, Ok(Some(&b"of a later version"[..])));
+}
+
+#[test]
+fn what_is_kept_already_is_not_written_again() {
+    let supply = Supply::new();
+    let flash = SimFlash::<4, 8, 2048>::erased(4096).on(&supply);
+    let mut journal = Journal::open(flash).expect("opens");
+    let document = |last| [vec![7; 300], vec![last]].concat();
+    journal.append(RecordKind::Flags, &document(1)).expect("there is room");
+    let steps = supply.steps();
+    journal.append(RecordKind::Flags, &document(1)).expect("it is there");
+    assert_eq!(supply.steps(), steps, "no flash is worn");
+    journal.append(RecordKind::Flags, &document(2)).expect("there is room");
+    assert!(supply.steps() > steps, "another one is written");
+    let mut into = [0; 301];
+    assert_eq!(journal.read(RecordKind::Flags, &mut into), Ok(Some(&document(2)[..])));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use whittle_format::journal::Kind;
 use whittle_format::life::{PackageKind, Phase};
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
-use whittle_format::manifest::{BaseRef, Codec};
+use whittle_format::manifest::{BaseRef, Codec, Manifest};
 use whittle_format::shorten;
 use whittle_format::staging::{Progress, Staging};
 
@@ -12,9 +12,9 @@ use super::turn::Turn;
 use super::updater::Updater;
 use super::{NorFlash, both};
 use crate::life;
-use crate::numbers::to_u32;
+use crate::numbers::{to_u32, to_usize};
 use crate::receiver::{Event, Receiver};
-use crate::signed_slot::{image_room, slot_mut};
+use crate::signed_slot::{image_room, last_sector, slot_mut};
 use crate::staged::{StagedBlocks, read_envelope, read_link, skip_doubtful};
 use crate::{
     Culprit, JournalError, LifeError, PatchError, Status, UpdateError, VerifiedManifest, Verifier,
@@ -102,6 +102,14 @@ impl<J: NorFlash, F: NorFlash, V: Verifier> Updater<'_, J, F, V> {
             None => Ok(Staging::default()),
         }
     }
+
+    /// Bytes that a target may have.
+    fn room(&mut self) -> usize {
+        let is_single = self.is_single();
+        let target = slot_mut(&mut self.slots, self.life.committed.other());
+        // Of a single slot the last sector is written once all else is.
+        if is_single { to_usize(last_sector(target, F::ERASE_SIZE)) } else { image_room(target) }
+    }
 }
 
 #[both]
@@ -138,10 +146,9 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
 
     async fn take(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
         loop {
-            let base = self.updater.life.committed;
-            let slots = &mut self.updater.slots;
-            let room = image_room(slot_mut(slots, base.other()));
-            let event = self.receiver.next(input, slot_mut(slots, base), room)?;
+            let room = self.updater.room();
+            let base = slot_mut(&mut self.updater.slots, self.updater.life.committed);
+            let event = self.receiver.next(input, base, room)?;
             let staged = match event {
                 Event::NeedMore => return Ok(Status::NeedMore),
                 Event::End => return Ok(Status::Done),
@@ -176,12 +183,15 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
             return Err(LifeError::OutOfTurn { phase: self.updater.life.phase }.into());
         }
         let manifest = self.receiver.manifest().ok_or(PatchError::Truncated)?;
-        // A delta in place is for the single slot that it was made for, and no other delta is.
-        let is_in_place = manifest.codec == Codec::InPlace;
-        if is_in_place != (self.updater.is_single() && manifest.base().is_some()) {
+        let suits = match self.updater.is_single() {
+            // A delta in place is for the single slot that it was made for.
+            false => manifest.codec != Codec::InPlace,
+            true => can_take_place(manifest),
+        };
+        if !suits {
             return Err(PatchError::UnsupportedCodec { codec: manifest.codec }.into());
         }
-        let admitted = self.updater.happen(life::Event::Download {
+        let admitted = self.updater.begin_download(life::Event::Download {
             target: shorten(&manifest.target_digest),
             security_counter: manifest.security_counter,
             kind: kind(manifest.base()),
@@ -202,9 +212,9 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         let life = &self.updater.life;
         let (target, counter) = (life.target, life.target_counter);
         let (package, base) = (life.kind, life.committed);
-        let slots = &mut self.updater.slots;
-        let room = image_room(slot_mut(slots, base.other()));
-        let event = self.receiver.next(&mut envelope, slot_mut(slots, base), room);
+        let room = self.updater.room();
+        let base = slot_mut(&mut self.updater.slots, base);
+        let event = self.receiver.next(&mut envelope, base, room);
         let admitted = unless_unreadable(event)?.and(self.receiver.manifest());
         let Some(manifest) = admitted else { return Ok(false) };
         let is_this = shorten(&manifest.target_digest) == target
@@ -271,6 +281,16 @@ fn unless_unreadable<T>(outcome: Result<T, PatchError>) -> Result<Option<T>, Upd
         Ok(value) => Ok(Some(value)),
         Err(error) if error.culprit() == Culprit::Hardware => Err(error.into()),
         Err(_) => Ok(None),
+    }
+}
+
+/// Whether a package can be installed in place: other decoders cannot tell their state, and other deltas want their base where it
+/// was.
+pub(crate) fn can_take_place(manifest: &Manifest) -> bool {
+    match manifest.codec {
+        Codec::InPlace => manifest.base().is_some(),
+        Codec::Stored | Codec::Compact => manifest.base().is_none(),
+        _ => false,
     }
 }
 

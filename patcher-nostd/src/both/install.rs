@@ -94,13 +94,13 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Installation<'_, '_, J, F, V
         // The envelope with what makes a trailer of it.
         let mut trailer = [ERASED; TRAILER_LEN];
         let envelope = read_envelope(region, &mut trailer)?;
-        unseal(self.slot.slot).await.map_err(failed)?;
-
         let mut slots = Slots { base: self.base, target: &mut self.slot };
         let mut patcher = Patcher::new(self.device, self.verifier.clone(), buffers);
         let mut input = envelope;
         patcher.push(&mut input, &mut slots).await?;
         let manifest = patcher.manifest().ok_or(PatchError::Truncated)?;
+        // A package that is not taken does not cost what is there.
+        unseal(slots.target.slot).await.map_err(failed)?;
         let mut blocks = StagedBlocks::new(staged, manifest, envelope.len(), S::WRITE_SIZE);
         while let Some(mut block) = blocks.next() {
             while block.len > 0 {

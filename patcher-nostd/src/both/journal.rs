@@ -27,7 +27,8 @@
 //!   a bank that holds nothing that the other one does not. Anything else is an error, which may be gone next time. No bank is
 //!   erased unless what counts in the other one has just been read.
 //!
-//! What an update needs always has room: records of other kinds that would leave none are refused.
+//! What an update needs always has room, and so has a record in place of one that is kept and as long, beside which it stands
+//! until the next rotation: records of other kinds that would leave none are refused.
 //!
 //! A bank may span several sectors. Each rotation erases one bank once.
 
@@ -40,7 +41,7 @@ use super::turn::Turn;
 use super::{NorFlash, both};
 use crate::JournalError;
 use crate::crc::Crc;
-use crate::flash::{CHUNK, ERASED, is_readable, read_unaligned};
+use crate::flash::{CHUNK, ERASED, compare, is_writable, read_unaligned};
 use crate::numbers::{to_u32, to_usize};
 
 /// Read at a time.
@@ -240,7 +241,8 @@ impl<F: NorFlash> Journal<F> {
         self.flash
     }
 
-    /// Reads the latest record of a kind into `into` and returns its payload; `None` if there is none.
+    /// Reads the latest record of a kind into `into` and returns its payload; `None` if there is none, or an empty one, which
+    /// takes the one before it back.
     ///
     /// # Errors
     /// [`JournalError::BufferTooSmall`]; [`JournalError::ReadBack`] if the record cannot be read any more.
@@ -250,7 +252,9 @@ impl<F: NorFlash> Journal<F> {
         into: &'b mut [u8],
     ) -> Result<Option<&'b [u8]>, JournalError> {
         self.turn.check()?;
-        let Some(place) = self.place(kind) else { return Ok(None) };
+        let Some(place) = self.place(kind).filter(|place| place.head.len > 0) else {
+            return Ok(None);
+        };
         let needed = usize::from(place.head.len);
         let payload = into.get_mut(..needed).ok_or(JournalError::BufferTooSmall)?;
         for offset in &self.copies(place) {
@@ -264,19 +268,34 @@ impl<F: NorFlash> Journal<F> {
     /// Makes `payload` the latest record of its kind.
     ///
     /// When it returns, the record is there whatever happens; if power fails before, it is there or the one before it is.
+    /// Nothing is written where the latest one is the same.
     ///
     /// # Errors
     /// [`JournalError`]; what was the latest record stays. [`JournalError::Full`] also where there would be no room left
-    /// for where the device stands.
+    /// for where the device stands, or for another record as long in place of any that is kept.
     pub async fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), JournalError> {
         let head = self.next_head(kind, payload);
         if head.len > MAX_PAYLOAD {
             return Err(JournalError::TooLong);
         }
-        if longest(kind).is_none() && self.full_snapshot(head) > self.bank_len() {
+        if self.is_latest(head, payload) {
+            return Ok(());
+        }
+        if longest(kind).is_none() && !self.has_room(head) {
             return Err(JournalError::Full);
         }
         self.append_needed(kind, payload).await
+    }
+
+    /// Whether it is what is kept already: nobody wears the flash out by sending the same document again and again.
+    fn is_latest(&mut self, head: RecordHead, payload: &[u8]) -> bool {
+        let Some(place) = self.place(head.kind).filter(|place| place.head.len == head.len) else {
+            return false;
+        };
+        let at = place.offset.wrapping_add(to_u32(HEAD_LEN));
+        let flash = &mut self.flash;
+        compare(&mut |at, into| read_unaligned(flash, at, into), at, payload).is_ok()
+            && self.holds(place.offset, place.head)
     }
 
     /// The same for the kinds that an update needs, and that have room in any case.
@@ -302,16 +321,16 @@ impl<F: NorFlash> Journal<F> {
         head: RecordHead,
         payload: &[u8],
     ) -> Result<(), JournalError> {
-        let fits = |journal: &Self| {
-            let end = journal.end.wrapping_add(journal.stride(head).wrapping_mul(2));
-            end <= journal.bank.wrapping_add(journal.bank_len())
-        };
         // A copy that does not read back met a word that only looked erased: the other bank takes the record.
-        if fits(self) && self.append_here(head, payload).await.is_ok() {
+        if self.fits(head) && self.append_here(head, payload).await.is_ok() {
             return Ok(());
         }
         self.rotate().await?;
-        if fits(self) { self.append_here(head, payload).await } else { Err(JournalError::Full) }
+        if self.fits(head) {
+            self.append_here(head, payload).await
+        } else {
+            Err(JournalError::Full)
+        }
     }
 
     async fn append_here(&mut self, head: RecordHead, payload: &[u8]) -> Result<(), JournalError> {
@@ -642,11 +661,8 @@ impl<F: NorFlash> Journal<F> {
 
     fn check_geometry(&self) -> Result<(), JournalError> {
         let bank = to_usize(self.bank_len());
-        let divides = |part: usize, whole: usize| whole.checked_rem(part) == Some(0);
-        let fits = divides(F::WRITE_SIZE, CHUNK)
-            && is_readable::<F>()
-            && divides(F::ERASE_SIZE, bank)
-            && bank > 0;
+        let is_whole = bank > 0 && bank.checked_rem(F::ERASE_SIZE) == Some(0);
+        let fits = is_whole && is_writable::<F>(F::WRITE_SIZE);
         if fits { Ok(()) } else { Err(JournalError::Geometry) }
     }
 
@@ -654,22 +670,32 @@ impl<F: NorFlash> Journal<F> {
         kind.index().and_then(|at| self.latest.get(at).copied().flatten())
     }
 
-    /// What a bank holds at most before it must be rotated again: the latest record of each kind, with this one among them,
-    /// those that an update needs at their longest, and one more of these.
-    fn full_snapshot(&self, new: RecordHead) -> u32 {
-        let pair = |head: RecordHead| self.stride(head).wrapping_mul(2);
-        let (mut all, mut more) = (self.mark_len().wrapping_add(pair(bank_record(0))), 0);
+    /// Whether a record can be written, and leaves room for what an update needs and for a successor of any that is kept.
+    ///
+    /// A rotation copies what is about to be replaced, so that it stands beside its successor for a while. Documents of keys
+    /// only grow, and are refused when their successor comes, rather than now.
+    fn has_room(&self, new: RecordHead) -> bool {
+        let pair = |len| self.stride(RecordHead { len, ..new }).wrapping_mul(2);
+        let (mut before, mut after, mut more) = (0, 0, 0);
         for kind in Kind::KEPT {
-            let kept = self.place(kind).map(|place| place.head);
-            let other = if kind == new.kind { Some(new) } else { kept };
-            let needed = longest(kind).map(|len| RecordHead { kind, len, ..new });
-            let len = needed.or(other).map_or(0, pair);
-            all = all.wrapping_add(len);
-            if needed.is_some() {
-                more = len.max(more);
+            let kept = longest(kind).or(self.place(kind).map(|place| place.head.len));
+            let then = if kind == new.kind { Some(new.len) } else { kept };
+            before = kept.map_or(0, pair).wrapping_add(before);
+            after = then.map_or(0, pair).wrapping_add(after);
+            if kind != Kind::Keys {
+                more = then.map_or(0, pair).max(more);
             }
         }
-        all.wrapping_add(more)
+        let front = self.mark_len().wrapping_add(self.stride(bank_record(0)).wrapping_mul(2));
+        let room = self.bank_len().saturating_sub(front);
+        let is_there = self.fits(new) || before.wrapping_add(pair(new.len)) <= room;
+        is_there && after.wrapping_add(more) <= room
+    }
+
+    /// Whether a record fits behind the last one.
+    fn fits(&self, head: RecordHead) -> bool {
+        let end = self.end.wrapping_add(self.stride(head).wrapping_mul(2));
+        end <= self.bank.wrapping_add(self.bank_len())
     }
 
     fn bank_len(&self) -> u32 {

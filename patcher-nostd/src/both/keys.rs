@@ -2,15 +2,19 @@
 
 use whittle_format::journal::Kind;
 use whittle_format::life::SlotId;
-use whittle_format::limits::{MAX_APPROVAL_ENVELOPE_BYTES, MAX_KEYS_FILE_BYTES};
+use whittle_format::limits::{
+    MAX_APPROVAL_ENVELOPE_BYTES, MAX_FLAGS_ENVELOPE_BYTES, MAX_KEYS_FILE_BYTES,
+};
 
 use super::journal::Journal;
 use super::updater::Updater;
 use super::{NorFlash, both};
+use crate::document::authenticate_document;
 use crate::keys::{DeviceKeys, KeyChecker, KeySet};
 use crate::life;
-use crate::signed_slot::{check_slot, slot_mut};
-use crate::{Device, DocumentError, PatchError, UpdateError};
+use crate::signed_slot::{check_slot_for, slot_mut};
+use crate::verify::Purpose;
+use crate::{Culprit, Device, DocumentError, JournalError, PatchError, UpdateError};
 
 #[both]
 impl<'d, 'k, J: NorFlash, F: NorFlash, C: KeyChecker + Clone> Updater<'d, J, F, DeviceKeys<'k, C>> {
@@ -66,10 +70,13 @@ impl<'d, 'k, J: NorFlash, F: NorFlash, C: KeyChecker + Clone> Updater<'d, J, F, 
     /// Checks a keys file, keeps it, and trusts the keys that it leads to from now on.
     ///
     /// What is signed by a key that is not among them any more is refused: packages that come or are staged, flags and stages,
-    /// also those that are kept; an image that is installed and was never committed does not start. After a power cut the keys are either those from before or the new ones.
+    /// also those that are kept; an image that is installed and was never committed does not start. After a power cut the keys
+    /// are either those from before or the new ones. Where the journal has no room for the file, what such keys have signed
+    /// is taken from it: whoever stole one may have filled it.
     ///
     /// # Errors
-    /// [`UpdateError::Document`] or [`UpdateError::Journal`]; what was trusted before still is.
+    /// [`UpdateError::Document`] or [`UpdateError::Journal`]; [`UpdateError::Patch`] where a slot cannot be read now. What was
+    /// trusted before still is.
     pub async fn accept_keys(&mut self, file: &[u8]) -> Result<(), UpdateError> {
         let set = self.verifier.follow(file, self.device.product)?;
         let keys = self.verifier.clone().with(set);
@@ -80,16 +87,48 @@ impl<'d, 'k, J: NorFlash, F: NorFlash, C: KeyChecker + Clone> Updater<'d, J, F, 
             if slot != committed && slot != running {
                 continue;
             }
-            // A slot with another fault does not boot as it is.
-            if let Err(PatchError::UnknownKey | PatchError::BadSignature) =
-                check_slot(slot_mut(&mut self.slots, slot), &device, &keys)
-            {
-                return Err(DocumentError::ImageNotTrusted.into());
+            // As the next boot will ask.
+            let purpose = if slot == committed { Purpose::Installed } else { Purpose::Starting };
+            match check_slot_for(purpose, slot_mut(&mut self.slots, slot), &device, &keys) {
+                Err(PatchError::UnknownKey | PatchError::BadSignature) => {
+                    return Err(DocumentError::ImageNotTrusted.into());
+                }
+                // Nobody knows who signed what cannot be read now.
+                Err(error) if error.culprit() == Culprit::Hardware => return Err(error.into()),
+                // A slot with another fault does not boot as it is.
+                Ok(_) | Err(_) => {}
             }
         }
-        self.journal.append(Kind::Keys, file).await?;
+        let kept = self.journal.append(Kind::Keys, file).await;
+        if kept == Err(JournalError::Full) {
+            self.forget_untrusted(&keys).await?;
+            self.journal.append(Kind::Keys, file).await?;
+        } else {
+            kept?;
+        }
         self.verifier = keys;
-        self.load_approval()
+        // Those who approved it may not count any more.
+        self.verifier.approval = None;
+        // One that cannot be read now counts at the next start.
+        let _ = self.load_approval();
+        Ok(())
+    }
+
+    /// Takes from the journal what is not signed as these keys ask.
+    async fn forget_untrusted(&mut self, keys: &DeviceKeys<'k, C>) -> Result<(), UpdateError> {
+        const LIMIT: usize = MAX_FLAGS_ENVELOPE_BYTES;
+        let mut bytes = [0; LIMIT];
+        for kind in [Kind::Flags, Kind::Stage, Kind::Approval] {
+            let Some(kept) = self.journal.read(kind, &mut bytes)? else { continue };
+            let is_trusted = match kind {
+                Kind::Approval => keys.check_approval(kept, self.device.product).is_ok(),
+                _ => authenticate_document::<LIMIT>(kept, keys).is_ok(),
+            };
+            if !is_trusted {
+                self.journal.append(kind, &[]).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Checks that as many keys as must have approved a target, and keeps that in place of what was kept before.

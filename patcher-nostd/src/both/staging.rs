@@ -13,7 +13,7 @@ use whittle_format::staging::Staging;
 
 use super::{NorFlash, both};
 use crate::StagingError;
-use crate::flash::{CHUNK, ERASED, is_readable, read_back};
+use crate::flash::{CHUNK, ERASED, is_writable, read_back};
 use crate::numbers::{to_u32, to_usize};
 use crate::staged::extent;
 
@@ -61,6 +61,5 @@ pub(crate) async fn put<S: NorFlash>(
 }
 
 fn check_geometry<S: NorFlash>() -> Result<(), StagingError> {
-    let suits = CHUNK.checked_rem(S::WRITE_SIZE) == Some(0) && is_readable::<S>();
-    if suits { Ok(()) } else { Err(StagingError::Geometry) }
+    if is_writable::<S>(S::WRITE_SIZE) { Ok(()) } else { Err(StagingError::Geometry) }
 }

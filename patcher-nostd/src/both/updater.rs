@@ -15,8 +15,8 @@ use crate::life::{self, DEFAULT_ATTEMPTS, Event, ResetCause};
 use crate::signed_slot::{any_signed_slot, check_slot_for, check_trailer, claims, slot_mut};
 use crate::verify::Purpose;
 use crate::{
-    Boot, Device, DocumentError, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage,
-    Verifier,
+    Boot, Device, DocumentError, FlashError, PatchError, UpdateError, VerifiedFlags,
+    VerifiedManifest, VerifiedStage, Verifier,
 };
 
 /// How often a slot is checked whose flash cannot be read.
@@ -304,7 +304,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         Ok(Some(VerifiedStage::check(envelope, self.device.product, None, &self.verifier)?))
     }
 
-    /// Keeps something of the application's, at most 1024 bytes, in place of what it kept before.
+    /// Keeps something of the application's, at most 1024 bytes, in place of what it kept before; nothing for no bytes.
     ///
     /// # Errors
     /// [`UpdateError::Journal`]; what was kept before still is.
@@ -340,6 +340,19 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         let mut life = self.life;
         life::step(&mut life, event, self.attempts)?;
         self.enter(&life).await
+    }
+
+    /// Gives up what was at hand for a package that is about to be stored.
+    pub(crate) async fn begin_download(&mut self, event: Event) -> Result<(), UpdateError> {
+        let mut next = self.life;
+        life::step(&mut next, event, self.attempts)?;
+        let is_new = matches!(self.life.phase, Phase::Installed | Phase::Pending);
+        if is_new && !self.is_single() {
+            // What never started must not be taken for what ran before, once nobody remembers that it did not.
+            let other = slot_mut(&mut self.slots, self.life.committed.other());
+            unseal(other).await.map_err(|kind| PatchError::Flash(FlashError::Target(kind)))?;
+        }
+        self.enter(&next).await
     }
 
     /// Puts a state into the journal, and only then into effect.

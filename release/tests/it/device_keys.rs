@@ -320,8 +320,11 @@ fn no_document_takes_the_key_of_an_image_that_runs_on_trial() {
     unit.install(&package(2, NEW));
     unit.activate().expect("installed");
     assert_eq!(unit.boots(), Some(SlotId::B), "on trial");
-    let dropped = without_the_new_key(2, true);
-    assert_eq!(unit.accept(&dropped), Err(DocumentError::ImageNotTrusted));
+    for is_dropped in [false, true] {
+        let without = without_the_new_key(2, is_dropped);
+        assert_eq!(unit.accept(&without), Err(DocumentError::ImageNotTrusted), "{is_dropped}");
+    }
+    assert_eq!(unit.boots(), Some(SlotId::B), "still");
     let mut without_the_old = document(2);
     without_the_old.trust(key(NEW).public_key(), WORK);
     without_the_old.forget(id(OLD)).expect("it is there");
@@ -351,6 +354,88 @@ fn an_image_of_a_revoked_key_that_has_not_started_never_does() {
         assert_eq!(pending.boots(), Some(SlotId::A));
         assert_eq!(pending.boots(), Some(SlotId::A));
     }
+}
+
+/// What never started is no way out either, once the device is about to install something else.
+#[test]
+fn an_image_of_a_revoked_key_is_no_fallback() {
+    for is_pending in [false, true] {
+        let mut unit = unit_of_two_keys();
+        unit.install(&package(2, NEW));
+        if is_pending {
+            unit.activate().expect("trusted");
+        }
+        unit.accept(&without_the_new_key(2, false)).expect("the old image boots");
+        unit.download(&package(3, OLD)).expect("trusted");
+        assert_eq!(unit.boots(), Some(SlotId::A));
+        unit.slots[0].break_cell(5, 1);
+        assert_eq!(unit.boots(), None, "pending: {is_pending}");
+    }
+}
+
+#[test]
+fn keys_are_not_changed_while_nobody_can_tell_whether_the_image_would_boot() {
+    let mut unit = unit_of_two_keys();
+    unit.install(&package(2, NEW));
+    unit.activate().expect("installed");
+    assert_eq!(unit.boots(), Some(SlotId::B));
+    unit.with(|updater, _| updater.healthy()).expect("on trial");
+    let dropped = without_the_new_key(2, true);
+    unit.slots[1].refuse_reads(0..usize::MAX);
+    let outcome = unit.with(|updater, _| updater.accept_keys(&dropped));
+    assert!(matches!(outcome, Err(UpdateError::Patch(PatchError::Flash(_)))), "{outcome:?}");
+    unit.slots[1].refuse_reads(0..0);
+    assert_eq!(unit.accept(&dropped), Err(DocumentError::ImageNotTrusted));
+    assert_eq!(unit.boots(), Some(SlotId::B));
+}
+
+/// A thief fills the journal with what the key may sign, so that its revocation finds no room.
+#[test]
+fn what_a_stolen_key_has_signed_gives_way_to_its_revocation() {
+    let mut unit = Unit::new(Chip::PLAIN);
+    let flags = |count: u32| {
+        let flag =
+            |n| format!(r#"{{"name": "a-name-of-thirty-two-letters-{n:03}", "default": true}}"#);
+        let all = (0..count).map(flag).collect::<Vec<_>>().join(",");
+        let json = format!(r#"{{"product": "{PRODUCT}", "version": {count}, "flags": [{all}]}}"#);
+        let source = FlagsSource::parse("flags", json.as_bytes()).expect("valid");
+        source.sign(&key(OLD)).expect("signs").0
+    };
+    let mut longest = 0;
+    while unit.with(|updater, _| updater.accept_flags(&flags(longest + 1))).is_ok() {
+        longest += 1;
+    }
+    assert!(longest > 15, "{longest} flags fill the journal");
+    let kept = |unit: &mut Unit| {
+        unit.with(|updater, _| updater.flags(&mut [0; 1024]).map(|flags| flags.is_some()))
+    };
+    assert_eq!(kept(&mut unit), Ok(true));
+    unit.accept(&signed(rotated(1), &ROOTS[..2])).expect("signed by two of three");
+    assert_eq!((unit.version(), kept(&mut unit)), (1, Ok(false)));
+    unit.with(|updater, _| updater.accept_flags(&flags_of_version(1, NEW))).expect("trusted");
+    assert_eq!(unit.boots(), Some(SlotId::A));
+}
+
+/// The image in the other slot is the way back, until another one is really taken.
+#[test]
+fn a_package_that_is_not_taken_costs_the_other_slot_nothing() {
+    let mut unit = unit_of_two_keys();
+    unit.install(&package(2, OLD));
+    unit.activate().expect("installed");
+    assert_eq!(unit.boots(), Some(SlotId::B));
+    unit.with(|updater, _| updater.healthy()).expect("on trial");
+    unit.download(&package(3, NEW)).expect("trusted");
+    unit.accept(&without_the_new_key(2, true)).expect("the image that runs boots");
+    let before = unit.slots[0].bytes();
+    let installed = unit.with(|updater, staging| {
+        let (mut block, mut page) = ([0; 4096], [0; 256]);
+        let buffers = Buffers { block: &mut block, page: &mut page, compact: None };
+        updater.install(staging, buffers, &mut |_| {}).map(|_| ())
+    });
+    assert_eq!(refused(installed), PatchError::UnknownKey);
+    assert!(unit.slots[0].bytes() == before);
+    unit.slots[1].break_cell(5, 1);
+    assert_eq!(unit.boots(), Some(SlotId::A), "the way back");
 }
 
 #[test]
@@ -521,13 +606,14 @@ fn a_power_cut_while_keys_are_accepted_leaves_the_old_ones_or_the_new_ones() {
     let mut cuts = 0;
 
     // A journal with room, and one that rotates into its other bank.
-    for (chip, others) in [(Chip::PLAIN, 0), (Chip::PLAIN, 2), (Chip::CORRECTING, 2)] {
+    for (chip, others) in [(Chip::PLAIN, 0), (Chip::PLAIN, 3), (Chip::CORRECTING, 3)] {
         let mut unit = Unit::new(chip);
-        unit.journal = Flash::erased(2 * 2304).with(chip).on(&unit.supply);
+        unit.journal = Flash::erased(2 * 2560).with(chip).on(&unit.supply);
         unit.accept(&first).expect("signed by two of three");
-        for _ in 0..others {
-            unit.with(|updater, _| updater.keep(&[7; 200])).expect("has room");
+        for other in 0..others {
+            unit.with(|updater, _| updater.keep(&[other; 200])).expect("has room");
         }
+        let erased = unit.journal.erase_counts();
         let steps = (0..).flat_map(|step| Outcome::ALL.map(|outcome| Cut { step, outcome }));
         for cut in steps {
             let mut unit = unit.clone();
@@ -535,6 +621,7 @@ fn a_power_cut_while_keys_are_accepted_leaves_the_old_ones_or_the_new_ones() {
             let outcome = unit.with(|updater, _| updater.accept_keys(&second));
             if !unit.supply.is_down() {
                 assert_eq!(outcome, Ok(()));
+                assert_eq!(unit.journal.erase_counts() != erased, others > 0, "it rotates");
                 unit.supply.restore();
                 break;
             }

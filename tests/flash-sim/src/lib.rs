@@ -13,6 +13,7 @@
 //! | [`Outcome::AllButLast`] | all but its last byte | all but its last word is erased |
 //! | [`Outcome::RandomBits`] | any subset of the bits | any subset of the bits |
 //! | [`Outcome::Unstable`] | bits that read differently each time | the same |
+//! | [`Outcome::Weak`] | all of it, but one bit reads differently each time | the same |
 //! | [`Outcome::Done`] | all of it, but the caller never learns | the same |
 //!
 //! ```
