@@ -367,6 +367,7 @@ fn an_image_of_a_revoked_key_is_no_fallback() {
         }
         unit.accept(&without_the_new_key(2, false)).expect("the old image boots");
         unit.download(&package(3, OLD)).expect("trusted");
+        unit.with(|updater, _| updater.abandon()).expect("gives it up");
         assert_eq!(unit.boots(), Some(SlotId::A));
         unit.slots[0].break_cell(5, 1);
         assert_eq!(unit.boots(), None, "pending: {is_pending}");
