@@ -306,6 +306,10 @@ impl<'a> Ruling<'a> {
         if self.state.terms.way_back != WayBack::None {
             return self.decide(Decision::RollBack(order.clone()));
         }
+        // It becomes a pause, or another one.
+        if let Err(why) = self.not_by_person() {
+            return self.hold(why);
+        }
         let why =
             reason("roll-back-wanted", "devices should go back to the old firmware".to_owned());
         match roll_back(self.state, order.clone(), self.by, Rail::Bounds, why.clone()) {

@@ -409,10 +409,14 @@ impl State {
     fn begin_pause(&mut self, order: &PauseOrder, decided: &Decided, at_s: u64) {
         if let Phase::Paused(pause) = &mut self.phase {
             pause.order = order.clone();
-            if decided.by == DecidedBy::Person {
-                // A person who pauses again has decided: to take more time.
-                pause.by = DecidedBy::Person;
+            pause.by = pause.by.max(decided.by);
+            if decided.by != DecidedBy::Policy {
+                // A person who pauses again has decided: to take more time. A guard rail does so if it has become graver, and then
+                // people need the whole of its time, too.
                 pause.since_s = at_s;
+            }
+            if decided.by == DecidedBy::GuardRail {
+                pause.reasons.clone_from(&decided.reasons);
             }
             return;
         }

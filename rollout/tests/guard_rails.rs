@@ -330,6 +330,29 @@ fn without_a_way_back_people_must_decide() {
     is_held(&decided, Rail::Bounds, "roll-back-wanted");
 }
 
+#[test]
+fn devices_that_are_lost_during_a_pause_leave_people_their_time() {
+    let mut terms = terms();
+    terms.way_back = WayBack::None;
+    let mut world = ready_with(terms);
+    world.say(Command::Pause(pause(Severity::Low, 72, Fallback::Stop)));
+    world.run(30, &wants(Decision::Hold));
+    is_held(&world.tick(&wants(Decision::RollBack(all(true)))), Rail::Order, "paused-by-a-person");
+    world.bricked = vec![8, 2];
+    world.observe();
+    is_paused(&world.tick(&wants(Decision::Hold)), Rail::Kill, "devices-lost");
+    let paused = world.rollout.snapshot(world.at_s).paused.unwrap();
+    assert_eq!((paused.age, paused.time_left), (0, 86_400));
+    assert_eq!(paused.reasons[0].code, "devices-lost");
+    // Theirs it stays, and that it has become graver gives them time once.
+    is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Order, "paused-by-a-person");
+    let decisions = world.run(24, &wants(Decision::Hold));
+    let (last, others) = decisions.split_last().unwrap();
+    assert!(others.iter().all(|decided| decided.decision == Decision::Hold), "{others:?}");
+    assert_eq!(last.decision, Decision::Stop);
+    assert_eq!(last.reasons[0].code, "nobody-decided");
+}
+
 // 6: a pause has a deadline.
 
 #[test]
