@@ -16,7 +16,7 @@ use crate::observation::DeviceCounts;
 use crate::policy::types::{
     DecidedBy, Decision, Fallback, FlagOrder, PauseOrder, Reason, RollbackOrder, Severity, Verdict,
 };
-use crate::state::{Phase, State};
+use crate::state::{Pause, Phase, State};
 use crate::statistics::{Certainty, events_needed};
 use crate::terms::{FLEET, KillRule, LONGEST_PAUSE_S, Lost, MetricTerms, WayBack, part_of};
 
@@ -28,7 +28,10 @@ const PART_THAT_COUNTS: f64 = 0.01;
 
 /// Decides, after a policy was asked.
 pub(crate) fn decide(state: &State, at_s: u64, asked: &Asked) -> Decided {
-    let of_rail = kill(state).or_else(|| deadline(state, at_s)).or_else(|| overdue(state, at_s));
+    let of_rail = kill(state).or_else(|| deadline(state, at_s)).or_else(|| {
+        let is_running = state.phase == Phase::Running;
+        overdue(state, at_s).filter(|_| is_running)
+    });
     let of_policy = of_policy(state, at_s, asked);
     match of_rail {
         // A kill switch that the policy has turned is turned all the same.
@@ -128,6 +131,10 @@ fn deadline(state: &State, at_s: u64) -> Option<Decided> {
             let decision = Decision::RollBack(order.clone());
             Some(decided(decision, DecidedBy::GuardRail, vec![Rail::Deadline], vec![why]))
         }
+        // Of what a policy has declared nothing begins a stage's longest time anew.
+        Fallback::Resume(_) if pause.by == DecidedBy::Policy && too_long(state, at_s).is_some() => {
+            overdue(state, at_s)
+        }
         Fallback::Resume(share) => {
             let mut ruling = Ruling::new(state, at_s, DecidedBy::GuardRail);
             ruling.rails.push(Rail::Deadline);
@@ -139,7 +146,7 @@ fn deadline(state: &State, at_s: u64) -> Option<Decided> {
 
 /// Pauses a stage that has lasted longer than it may.
 fn overdue(state: &State, at_s: u64) -> Option<Decided> {
-    let text = too_long(state, at_s).filter(|_| state.phase == Phase::Running)?;
+    let text = too_long(state, at_s)?;
     let order = state.terms.limits.pause.clone();
     let reasons = vec![reason("stage-overdue", text)];
     Some(decided(Decision::Pause(order), DecidedBy::GuardRail, vec![Rail::Deadline], reasons))
@@ -221,6 +228,25 @@ fn check(verdict: &Verdict, state: &State) -> Result<(), String> {
     }
 }
 
+/// How much of a rollout a fallback ends: what goes on is the weakest.
+fn strength(fallback: &Fallback) -> u8 {
+    match fallback {
+        Fallback::Resume(_) => 0,
+        Fallback::RollBack(order) => match (order.groups.is_empty(), order.quarantine) {
+            (false, false) => 1,
+            (false, true) => 2,
+            (true, false) => 3,
+            (true, true) => 4,
+        },
+        Fallback::Stop => 2,
+    }
+}
+
+/// Whether nothing goes on after a fallback.
+fn is_end(fallback: &Fallback) -> bool {
+    strength(fallback) >= strength(&Fallback::Stop)
+}
+
 fn check_groups<'a>(
     mut labels: impl Iterator<Item = &'a String>,
     state: &State,
@@ -299,7 +325,34 @@ impl<'a> Ruling<'a> {
                 f64::from(LONGEST_PAUSE_S),
             );
         }
-        self.decide(Decision::Pause(PauseOrder { decide_within, ..order.clone() }))
+        let order = self.no_easier(PauseOrder { decide_within, ..order.clone() });
+        self.decide(Decision::Pause(order))
+    }
+
+    /// What a guard rail has paused a policy may make graver and shorter, but not easier.
+    fn no_easier(&mut self, wanted: PauseOrder) -> PauseOrder {
+        let agreed = match self.state.pause() {
+            Some(Pause { by: DecidedBy::GuardRail, order, .. }) if self.by == DecidedBy::Policy => {
+                order
+            }
+            Some(_) | None => return wanted,
+        };
+        let is_stronger = strength(&wanted.otherwise) > strength(&agreed.otherwise);
+        let otherwise = if is_stronger { &wanted } else { agreed }.otherwise.clone();
+        // A sooner end of the pause is no graver one if the rollout goes on then.
+        let least_s = if is_end(&otherwise) { 0 } else { agreed.decide_within };
+        let order = PauseOrder {
+            severity: wanted.severity.max(agreed.severity),
+            decide_within: wanted.decide_within.clamp(least_s, agreed.decide_within),
+            otherwise,
+            more_telemetry: wanted.more_telemetry,
+        };
+        if order != wanted {
+            let text = "a guard rail has paused, and a policy makes that no easier".to_owned();
+            self.rails.push(Rail::Bounds);
+            self.rail_reasons.push(reason("paused-by-a-guard-rail", text));
+        }
+        order
     }
 
     pub(crate) fn roll_back(self, order: &RollbackOrder) -> Decided {

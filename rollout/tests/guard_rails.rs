@@ -8,8 +8,8 @@ use whittle_rollout::policy::types::{
     Verdict,
 };
 use whittle_rollout::{
-    BadTerms, Command, Decided, Ending, KillRule, Lost, MAX_MEMO_BYTES, Phase, Rail, Refusal,
-    Rollout, WayBack, replay,
+    BadTerms, Command, Decided, Ending, KillRule, Limits, Lost, MAX_MEMO_BYTES, Phase, Rail,
+    Refusal, Rollout, WayBack, replay,
 };
 
 mod world;
@@ -421,6 +421,71 @@ fn a_stage_that_takes_too_long_pauses() {
     is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Deadline, "stage-overdue");
     world.say(Command::Resume(0.01));
     assert_eq!(world.tick(&wants(Decision::Hold)).decision, Decision::Hold);
+}
+
+#[test]
+fn what_a_guard_rail_has_paused_no_policy_makes_easier() {
+    let mut terms = terms();
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    let mut world = ready_with(terms);
+    let rewrites =
+        |severity, hours, otherwise| wants(Decision::Pause(pause(severity, hours, otherwise)));
+    world.run(1, &wants(Decision::Hold));
+    let order = |world: &World| {
+        let Phase::Paused(pause) = world.rollout.state().phase() else { panic!("not paused") };
+        pause.order.clone()
+    };
+    assert_eq!(order(&world), Limits::default().pause);
+    let group = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    for otherwise in [Fallback::Resume(0.01), Fallback::RollBack(group)] {
+        let decided = world.tick(&rewrites(Severity::Low, 72, otherwise));
+        assert_eq!(decided.decision, Decision::Pause(Limits::default().pause));
+        assert_eq!((decided.by, &decided.rails[..]), (DecidedBy::Policy, &[Rail::Bounds][..]));
+        assert_eq!(decided.reasons[0].code, "paused-by-a-guard-rail");
+    }
+    // Graver, shorter, and with more of it ended it may be.
+    let graver = pause(Severity::Critical, 1, Fallback::RollBack(all(true)));
+    let decided = world.tick(&wants(Decision::Pause(graver.clone())));
+    assert_eq!((decided.decision, &decided.rails[..]), (Decision::Pause(graver.clone()), &[][..]));
+    world.tick(&rewrites(Severity::Critical, 1, Fallback::Stop));
+    assert_eq!(order(&world), graver);
+    let decisions = world.run(1, &rewrites(Severity::Critical, 1, Fallback::Resume(0.01)));
+    assert_eq!(decisions.last().unwrap().decision, Decision::RollBack(all(true)));
+}
+
+#[test]
+fn no_policy_shortens_the_time_after_which_a_rollout_goes_on() {
+    let mut terms = terms();
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    terms.limits.pause.otherwise = Fallback::Resume(0.01);
+    let agreed = terms.limits.pause.clone();
+    let mut world = ready_with(terms);
+    world.run(1, &wants(Decision::Hold));
+    let group = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    let at_once = |otherwise| {
+        wants(Decision::Pause(PauseOrder { otherwise, decide_within: 1, ..agreed.clone() }))
+    };
+    let decided = world.tick(&at_once(Fallback::Resume(0.01)));
+    assert_eq!(decided.decision, Decision::Pause(agreed.clone()));
+    let otherwise = Fallback::RollBack(group);
+    let decided = world.tick(&at_once(otherwise.clone()));
+    assert_eq!(decided.decision, Decision::Pause(PauseOrder { otherwise, ..agreed.clone() }));
+}
+
+#[test]
+fn what_a_policy_has_declared_does_not_end_the_pause_of_a_stage_that_takes_too_long() {
+    let mut terms = terms();
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    let mut world = ready_with(terms);
+    world.tick(&wants(Decision::Pause(pause(Severity::Low, 2, Fallback::Resume(0.01)))));
+    let decisions = world.run(2, &wants(Decision::Hold));
+    is_paused(decisions.last().unwrap(), Rail::Deadline, "stage-overdue");
+    // From now on it is the guard rail's, with the time and the end that the terms give it.
+    is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Deadline, "stage-overdue");
+    let decisions = world.run(24, &wants(Decision::Hold));
+    let (last, others) = decisions.split_last().unwrap();
+    assert!(others.iter().all(|decided| decided.decision == Decision::Hold), "{others:?}");
+    assert_eq!(last.decision, Decision::Stop);
 }
 
 // 7: no answer that counts is a pause.
