@@ -40,8 +40,14 @@ pub(crate) fn decide(state: &State, at_s: u64, asked: &Asked) -> Decided {
     }
 }
 
-/// Rolls devices back of which too many are lost: all of them, or the group that they belong to.
+/// Rolls devices back of which too many are lost.
 fn kill(state: &State) -> Option<Decided> {
+    let (order, why) = lost(state)?;
+    roll_back(state, order, DecidedBy::GuardRail, Rail::Kill, why)
+}
+
+/// Which devices are to go back because too many are lost, and why: all of them, or the group that they belong to.
+fn lost(state: &State) -> Option<(RollbackOrder, Reason)> {
     for group in &state.groups {
         let cells: Vec<_> =
             group.cells.iter().copied().filter(|cell| !state.is_barred(*cell)).collect();
@@ -62,8 +68,7 @@ fn kill(state: &State) -> Option<Decided> {
         };
         let groups = if is_fleet { vec![] } else { vec![group.label.clone()] };
         // What breaks a part of the fleet may be well for the rest of it.
-        let order = RollbackOrder { groups, quarantine: is_fleet };
-        return roll_back(state, order, DecidedBy::GuardRail, Rail::Kill, reason);
+        return Some((RollbackOrder { groups, quarantine: is_fleet }, reason));
     }
     None
 }
@@ -97,7 +102,10 @@ fn roll_back(
     if state.terms.way_back != WayBack::None {
         return Some(decided(Decision::RollBack(order), by, vec![rail], vec![why]));
     }
-    let is_paused = state.pause().is_some_and(|pause| pause.order.severity == Severity::Critical);
+    // A pause of the policy's own is one that it may end.
+    let is_paused = state.pause().is_some_and(|Pause { by, order, .. }| {
+        *by != DecidedBy::Policy && order.severity == Severity::Critical && is_end(&order.otherwise)
+    });
     if is_paused {
         return None;
     }
@@ -425,6 +433,7 @@ impl<'a> Ruling<'a> {
     fn may_grow(&self) -> Result<(), Refused> {
         if self.by != DecidedBy::Person {
             self.fresh()?;
+            self.not_lost()?;
         }
         if self.state.quarantined {
             let text = "the build is quarantined".to_owned();
@@ -435,6 +444,11 @@ impl<'a> Ruling<'a> {
             return Err(refused(Rail::Order, reason("needs-approval", text)));
         }
         self.open()
+    }
+
+    /// Whether too few devices are lost to take any back. Where none can go back, people are to decide.
+    fn not_lost(&self) -> Result<(), Refused> {
+        lost(self.state).map_or(Ok(()), |(_, why)| Err(refused(Rail::Kill, why)))
     }
 
     /// Whether figures are there, right and fresh.

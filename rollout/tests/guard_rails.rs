@@ -330,6 +330,25 @@ fn without_a_way_back_people_must_decide() {
     is_held(&decided, Rail::Bounds, "roll-back-wanted");
 }
 
+/// A stop was promised once people have had their time: no policy ends that pause, nor has ended it by its own before.
+#[test]
+fn without_a_way_back_no_policy_goes_on_while_too_many_devices_are_lost() {
+    let mut terms = terms();
+    terms.way_back = WayBack::None;
+    for its_own in [None, Some(pause(Severity::Critical, 2, Fallback::Resume(0.01)))] {
+        let mut world = ready_with(terms.clone());
+        its_own.map(|order| world.tick(&wants(Decision::Pause(order))));
+        world.bricked = vec![8, 2];
+        world.observe();
+        is_paused(&world.tick(&wants(Decision::Hold)), Rail::Kill, "devices-lost");
+        is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Kill, "devices-lost");
+        let decisions = world.run(24, &wants(Decision::Resume(0.01)));
+        let (last, others) = decisions.split_last().unwrap();
+        others.iter().for_each(|decided| is_held(decided, Rail::Kill, "devices-lost"));
+        assert_eq!((&last.decision, last.by), (&Decision::Stop, DecidedBy::GuardRail));
+    }
+}
+
 #[test]
 fn devices_that_are_lost_during_a_pause_leave_people_their_time() {
     let mut terms = terms();
