@@ -14,7 +14,8 @@
 use crate::log::{Answered, Asked, Decided, Rail};
 use crate::observation::DeviceCounts;
 use crate::policy::types::{
-    DecidedBy, Decision, Fallback, FlagOrder, PauseOrder, Reason, RollbackOrder, Severity, Verdict,
+    DecidedBy, Decision, Fallback, FlagOrder, PauseOrder, Reason, RollbackOrder, Severity, Stage,
+    Verdict,
 };
 use crate::state::{Pause, Phase, State};
 use crate::statistics::{Certainty, events_needed};
@@ -283,8 +284,10 @@ impl<'a> Ruling<'a> {
 
     pub(crate) fn advance(mut self, wanted: f64) -> Decided {
         let share = self.in_order(wanted);
-        let allowed =
-            self.may_grow().and_then(|()| self.watched(share)).and_then(|()| self.approved(share));
+        let allowed = self
+            .may_grow()
+            .and_then(|()| self.watched(share))
+            .and_then(|()| self.approved(self.stage_of(share)));
         if let Err(why) = allowed {
             return self.hold(why);
         }
@@ -439,10 +442,8 @@ impl<'a> Ruling<'a> {
             let text = "the build is quarantined".to_owned();
             return Err(refused(Rail::Bounds, reason("quarantined", text)));
         }
-        if self.state.phase == Phase::Waiting {
-            let text = format!("stage `{}` waits for approval", self.state.current_stage().name);
-            return Err(refused(Rail::Order, reason("needs-approval", text)));
-        }
+        // Also in a pause, which may have begun while it waited.
+        self.approved(self.state.stage)?;
         self.open()
     }
 
@@ -554,19 +555,20 @@ impl<'a> Ruling<'a> {
         Ok(())
     }
 
-    fn approved(&self, wanted: f64) -> Result<(), Refused> {
+    fn approved(&self, stage: usize) -> Result<(), Refused> {
         let state = self.state;
-        let is_next = wanted > state.current_stage().share;
-        let Some(next) = state.next_stage().filter(|next| is_next && next.needs_approval) else {
+        let stages = &state.terms.plan.stages;
+        let Some(Stage { name, .. }) = stages.get(stage).filter(|_| state.lacks_approval(stage))
+        else {
             return Ok(());
         };
-        if state.approved.contains(&(state.stage + 1)) {
-            return Ok(());
-        }
-        Err(refused(
-            Rail::Order,
-            reason("needs-approval", format!("stage `{}` needs approval", next.name)),
-        ))
+        let text = format!("stage `{name}` needs approval");
+        Err(refused(Rail::Order, reason("needs-approval", text)))
+    }
+
+    /// The stage that a share belongs to: this one, or the next.
+    fn stage_of(&self, share: f64) -> usize {
+        self.state.stage + usize::from(share > self.state.current_stage().share)
     }
 
     /// Cuts a share to the stage that comes next, or this one if it has not been reached.
@@ -607,7 +609,7 @@ impl<'a> Ruling<'a> {
     fn within_radius(&mut self, wanted: f64) -> Result<f64, Refused> {
         let (state, terms) = (self.state, &self.state.terms);
         let cap = terms.limits.most_uncommitted();
-        let stage = state.stage + usize::from(wanted > state.current_stage().share);
+        let stage = self.stage_of(wanted);
         let fleet = state.fleet();
         let settled = f64::from(fleet.committed) + f64::from(fleet.rolled_back);
         let uncommitted = f64::from(terms.devices_at(wanted, stage)) - settled;

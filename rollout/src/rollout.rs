@@ -318,11 +318,14 @@ impl Rollout {
     fn approve(&mut self, at_s: u64, name: &str) -> Result<Outcome, Refusal> {
         let place = self.state.terms.plan.stages.iter().position(|stage| stage.name == name);
         let place = place.ok_or_else(|| Refusal::UnknownStage(name.to_owned()))?;
-        self.state.approved.insert(place);
-        if place == 0 && self.state.phase == Phase::Waiting {
-            self.state.phase = Phase::Running;
+        // It has waited so far, perhaps in a pause.
+        if place == self.state.stage && self.state.lacks_approval(place) {
             self.state.stage_since_s = at_s;
             self.state.watched_since_s = at_s;
+        }
+        self.state.approved.insert(place);
+        if place == self.state.stage && self.state.phase == Phase::Waiting {
+            self.state.phase = Phase::Running;
         }
         Ok(Outcome::Noted)
     }

@@ -267,6 +267,13 @@ impl State {
         self.terms.plan.stages.get(self.stage + 1)
     }
 
+    /// Whether nobody has agreed to a stage for which somebody must.
+    pub(crate) fn lacks_approval(&self, stage: usize) -> bool {
+        let needs_approval = |stage: &Stage| stage.needs_approval;
+        self.terms.plan.stages.get(stage).is_some_and(needs_approval)
+            && !self.approved.contains(&stage)
+    }
+
     pub(crate) fn pause(&self) -> Option<&Pause> {
         match &self.phase {
             Phase::Paused(pause) => Some(pause),
@@ -436,7 +443,8 @@ impl State {
         if by == DecidedBy::Person || (by == DecidedBy::GuardRail && !is_policys) {
             self.watched_since_s = at_s;
         }
-        self.phase = Phase::Running;
+        let waits = self.lacks_approval(self.stage);
+        self.phase = if waits { Phase::Waiting } else { Phase::Running };
         self.share_limit = share;
         self.is_curbed = false;
         self.full_since_s = self.is_full().then_some(at_s);

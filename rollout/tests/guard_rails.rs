@@ -617,6 +617,43 @@ fn a_stage_waits_for_its_approval() {
     assert_eq!(world.tick(&wants(Decision::Advance(0.05))).decision, Decision::Advance(0.05));
 }
 
+#[test]
+fn no_pause_begins_a_stage_that_nobody_has_approved() {
+    let mut terms = terms();
+    terms.plan.stages[0].needs_approval = true;
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    let waits = |world: &World| world.rollout.orders(world.at_s).start_now == 0;
+
+    // Neither by its end, whoever wants it,
+    let mut world = World::new(terms.clone());
+    world.observe();
+    let resumes = pause(Severity::Low, 1, Fallback::Resume(0.01));
+    world.tick(&wants(Decision::Pause(resumes.clone())));
+    is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Order, "needs-approval");
+    is_held(&world::decided(world.say(Command::Resume(0.01))), Rail::Order, "needs-approval");
+    world.say(Command::Pause(resumes));
+    let decisions = world.run(6, &wants(Decision::Hold));
+    is_held(decisions.last().unwrap(), Rail::Order, "needs-approval");
+    assert!(waits(&world));
+    // until somebody agrees: only then the stage begins.
+    world.say(Command::Approve("canary".to_owned()));
+    assert_eq!(world.rollout.snapshot(world.at_s).stage_age, 0);
+    assert_eq!(world.tick(&wants(Decision::Hold)).decision, Decision::Resume(0.01));
+    let decisions = world.run(3, &wants(Decision::Hold));
+    assert!(decisions.iter().all(|one| one.decision == Decision::Hold), "{decisions:?}");
+
+    // nor by what is left once a group has been taken back.
+    let mut world = World::new(terms);
+    let order = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    world.say(Command::Pause(pause(Severity::Low, 1, Fallback::RollBack(order.clone()))));
+    let decisions = world.run(1, &wants(Decision::Hold));
+    assert_eq!(decisions.last().unwrap().decision, Decision::RollBack(order));
+    assert_eq!(world.rollout.state().phase(), &Phase::Waiting);
+    assert!(waits(&world));
+    world.say(Command::Approve("canary".to_owned()));
+    assert_eq!(world.rollout.state().phase(), &Phase::Running);
+}
+
 // 9: a resumption stays in its stage, a roll-back in its groups, and a quarantine stays.
 
 #[test]
