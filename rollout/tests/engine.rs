@@ -325,6 +325,31 @@ fn without_control_the_baseline_is_asked() {
     assert!(found.log_e_worse > 3.0 && (found.ratio - 5.0).abs() < 0.01, "{found:?}");
 }
 
+/// Of readings that come, say, more are better: 14 times as many are fine, and none are not.
+#[test]
+fn without_control_fewer_are_worse_where_more_are_better() {
+    for (count, ratio) in [(140.0, 1.0 / 14.0), (0.0, 40.0)] {
+        let mut terms = terms();
+        terms.metrics[0].higher_is_worse = false;
+        let mut world = World::new(terms);
+        let from_s = world.at_s;
+        world.at_s += TICK_S;
+        let mut observation = world.observation(from_s);
+        for cell in &mut observation.cells {
+            cell.devices.offered = 20_000;
+            cell.devices.updated = 20_000;
+            cell.metrics[0].control = tally(0.0, 0.0);
+            cell.metrics[0].treated = tally(count, 5_000.0);
+        }
+        assert_eq!(world.take_in(observation), Outcome::Counted);
+        let found = signal(&now(&world), "fleet").unwrap();
+        assert_eq!(found.against, Reference::Baseline);
+        assert!((found.ratio - ratio).abs() < 0.01, "{found:?}");
+        assert_eq!((found.log_e_worse > 3.0, found.log_e_fine > 3.0), (count == 0.0, count > 0.0));
+        assert!(found.low <= found.ratio && found.ratio <= found.high, "{found:?}");
+    }
+}
+
 /// A cell so small that nothing of it is held back does not take the control of all others away.
 #[test]
 fn a_small_cell_without_control_does_not_count() {
