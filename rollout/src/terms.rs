@@ -318,6 +318,9 @@ pub enum BadTerms {
     /// A name stands there twice.
     #[error("metric `{0}` stands there twice")]
     MetricTwice(String),
+    /// A mean has readings, and a sample is asked for in events.
+    #[error("`{0}` is a mean: `must_see` is for rates and proportions")]
+    NoEvents(String),
     /// Two stages could not be told apart.
     #[error("stage `{0}` stands there twice")]
     StageTwice(String),
@@ -598,6 +601,9 @@ impl Terms {
                 )?;
             }
             if let Some(ratio) = metric.must_see {
+                if metric.kind == MetricKind::Mean {
+                    return Err(BadTerms::NoEvents(name.clone()));
+                }
                 figure(
                     &format!("what must be seen of `{name}`"),
                     ratio,

@@ -215,7 +215,7 @@ fn terms_that_contradict_themselves() {
         let bad = terms.check(&std::collections::BTreeSet::new()).unwrap_err().to_string();
         assert!(bad.contains("of the freeze `holidays` is 2026-"), "{bad}");
     }
-    let changes: [(Change, &str); 19] = [
+    let changes: [(Change, &str); 20] = [
         (|terms| terms.plan.stages[1].name = terms.plan.stages[0].name.clone(), "there twice"),
         (|terms| terms.calendar.windows.push(window(0, 1441, 1)), "minute 1441"),
         (|terms| terms.calendar.windows.push(window(0, 60, 8)), "weekday 8"),
@@ -238,6 +238,11 @@ fn terms_that_contradict_themselves() {
         (|terms| terms.plan.hold_back = 0.9, "held back"),
         (|terms| terms.metrics[0].alarm = 1.0, "alarm"),
         (|terms| terms.metrics[0].tolerated = f64::NAN, "tolerated"),
+        (
+            // Its readings would count as events.
+            |terms| (terms.metrics[0].kind, terms.metrics[0].most) = (MetricKind::Mean, Some(9.0)),
+            "`crashes` is a mean",
+        ),
         (|terms| terms.limits.growth = 1.0, "growth"),
         (|terms| terms.limits.tick = 0, "tick"),
         (|terms| terms.limits.pause.decide_within = 300_000, "deadline"),
