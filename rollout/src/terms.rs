@@ -1,6 +1,7 @@
 //! What is fixed when a rollout starts: what is rolled out, to whom, by which plan and policy, and within which limits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,7 @@ use crate::policy::types::{
     Fallback, MetricKind, PastRollout, PauseOrder, Release, RolloutPlan, Seconds, Setting,
     Severity, Tally,
 };
+use crate::policy::{LABEL_BYTES, MOST_IMAGE_BYTES, NAME_BYTES};
 use crate::statistics::{Certainty, StageOutlook, StagePlan, outlook};
 
 /// The label of the group of all devices.
@@ -315,6 +317,21 @@ pub enum BadTerms {
     /// Devices are counted twice.
     #[error("cell {0} stands there twice")]
     CellTwice(String),
+    /// Groups could not be told apart: an attribute is split by twice, perhaps.
+    #[error("group `{0}` is there twice: each attribute in `split_by` splits once")]
+    GroupTwice(String),
+    /// A policy is told what is shorter than this, or longer.
+    #[error("{what} is {got} bytes long, wanted {least} to {most}")]
+    Length {
+        /// The name, and whose it is.
+        what: String,
+        /// How long it is.
+        got: usize,
+        /// How long it must be.
+        least: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// A name stands there twice.
     #[error("metric `{0}` stands there twice")]
     MetricTwice(String),
@@ -398,7 +415,9 @@ impl Terms {
         if quarantined.contains(&self.build) {
             return Err(BadTerms::Quarantined(self.build.clone()));
         }
+        self.check_release()?;
         self.check_cells()?;
+        self.check_groups()?;
         self.check_metrics()?;
         self.check_plan()?;
         self.check_limits()?;
@@ -538,6 +557,29 @@ impl Terms {
         (count > 0.0 && exposure > 0.0).then(|| count / exposure)
     }
 
+    fn check_release(&self) -> Result<(), BadTerms> {
+        length("the name of the release", &self.release.name, NAME_BYTES)?;
+        for past in &self.history {
+            length("the name of a past release", &past.name, NAME_BYTES)?;
+        }
+        for bytes in [self.release.full_bytes, self.release.delta_bytes] {
+            within("the size of an image", bytes, 0.0, MOST_IMAGE_BYTES, "0 to 2^53 bytes")?;
+        }
+        Ok(())
+    }
+
+    fn check_groups(&self) -> Result<(), BadTerms> {
+        let mut seen = BTreeSet::new();
+        for label in self.labels() {
+            length("the label of a group", &label, LABEL_BYTES)?;
+            if seen.contains(&label) {
+                return Err(BadTerms::GroupTwice(label));
+            }
+            seen.insert(label);
+        }
+        Ok(())
+    }
+
     fn check_cells(&self) -> Result<(), BadTerms> {
         let mut seen = BTreeSet::new();
         for cell in &self.cells {
@@ -574,6 +616,7 @@ impl Terms {
             if !seen.insert(name) {
                 return Err(BadTerms::MetricTwice(name.clone()));
             }
+            length("the name of a metric", name, NAME_BYTES)?;
             for tolerated in [metric.tolerated, metric.tolerated_baseline] {
                 within(
                     &format!("what is tolerated of `{name}`"),
@@ -625,6 +668,13 @@ impl Terms {
         for stage in &self.plan.stages {
             if !names.insert(&stage.name) {
                 return Err(BadTerms::StageTwice(stage.name.clone()));
+            }
+            length("the name of a stage", &stage.name, NAME_BYTES)?;
+            for (what, some) in [
+                ("the most devices of a stage", stage.max_devices),
+                ("the pace of a stage", stage.pace),
+            ] {
+                figure(what, some.unwrap_or(1).into(), some != Some(0), "1 or more")?;
             }
             // Written so that what is no number is refused.
             let grows = stage.share > before && stage.share <= 1.0;
@@ -720,6 +770,16 @@ pub fn part_of(devices: u32, share: f64) -> u32 {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let part = (f64::from(devices) * share.clamp(0.0, 1.0) + 1e-6) as u32;
     part.min(devices)
+}
+
+fn length(what: &str, name: &str, bytes: RangeInclusive<usize>) -> Result<(), BadTerms> {
+    if bytes.contains(&name.len()) {
+        return Ok(());
+    }
+    // A long one shows what it is by its beginning.
+    let start: String = name.chars().take(32).collect();
+    let what = format!("{what}, `{start}…`,");
+    Err(BadTerms::Length { what, got: name.len(), least: *bytes.start(), most: *bytes.end() })
 }
 
 fn figure(what: &str, got: f64, is_right: bool, wanted: &'static str) -> Result<(), BadTerms> {
