@@ -156,9 +156,18 @@ fn deadline(state: &State, at_s: u64) -> Option<Decided> {
 /// Pauses a stage that has lasted longer than it may.
 fn overdue(state: &State, at_s: u64) -> Option<Decided> {
     let text = too_long(state, at_s)?;
-    let order = state.terms.limits.pause.clone();
+    let order = pause_of_terms(state);
     let reasons = vec![reason("stage-overdue", text)];
     Some(decided(Decision::Pause(order), DecidedBy::GuardRail, vec![Rail::Deadline], reasons))
+}
+
+/// How the terms pause this stage: they name one share for all of them.
+fn pause_of_terms(state: &State) -> PauseOrder {
+    let mut order = state.terms.limits.pause.clone();
+    if let Fallback::Resume(share) = &mut order.otherwise {
+        *share = share.min(state.current_stage().share);
+    }
+    order
 }
 
 /// Whether the stage has lasted longer than it may.
@@ -198,7 +207,7 @@ fn of_policy(state: &State, at_s: u64, asked: &Asked) -> Decided {
 fn fault(state: &State, text: &str) -> Decided {
     let reasons = vec![reason("policy-fault", shortened(text))];
     let decision = match state.phase {
-        Phase::Running => Decision::Pause(state.terms.limits.pause.clone()),
+        Phase::Running => Decision::Pause(pause_of_terms(state)),
         Phase::Waiting | Phase::Paused(_) | Phase::Over(_) => Decision::Hold,
     };
     decided(decision, DecidedBy::GuardRail, vec![Rail::Fault], reasons)
@@ -304,13 +313,7 @@ impl<'a> Ruling<'a> {
         if let Err(why) = allowed {
             return self.hold(why);
         }
-        let most = self.state.current_stage().share;
-        let mut share = wanted;
-        if wanted > most {
-            let text = format!("a resumption to {wanted}, above its stage");
-            self.note(Rail::Bounds, "resume-above-stage", text, wanted, most);
-            share = most;
-        }
+        let share = self.within_stage(wanted);
         // What has been offered is out there: a share below it takes nothing back.
         match self.within_radius(share) {
             Ok(share) => self.decide(Decision::Resume(share)),
@@ -336,8 +339,22 @@ impl<'a> Ruling<'a> {
                 f64::from(LONGEST_PAUSE_S),
             );
         }
-        let order = self.no_easier(PauseOrder { decide_within, ..order.clone() });
+        let mut order = PauseOrder { decide_within, ..order.clone() };
+        if let Fallback::Resume(share) = &mut order.otherwise {
+            *share = self.within_stage(*share);
+        }
+        let order = self.no_easier(order);
         self.decide(Decision::Pause(order))
+    }
+
+    /// Cuts a share after a pause to its stage.
+    fn within_stage(&mut self, wanted: f64) -> f64 {
+        let most = self.state.current_stage().share;
+        if wanted > most {
+            let text = format!("a resumption to {wanted}, above its stage");
+            self.note(Rail::Bounds, "resume-above-stage", text, wanted, most);
+        }
+        wanted.min(most)
     }
 
     /// What a guard rail has paused a policy may make graver and shorter, but not easier.

@@ -665,6 +665,29 @@ fn a_resumption_stays_in_its_stage() {
     assert_eq!(decided.rails, [Rail::Bounds]);
 }
 
+/// A policy that is told of a pause with another end would be told what cannot be.
+#[test]
+fn what_follows_a_pause_stays_in_its_stage_whoever_pauses() {
+    let otherwise = Fallback::Resume(0.9);
+    let mut terms = terms();
+    terms.limits.pause.otherwise = otherwise.clone();
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    let order = pause(Severity::Low, 1, otherwise);
+    let ways: [fn(&mut World, PauseOrder); 4] = [
+        |world, order| _ = world.tick(&wants(Decision::Pause(order))),
+        |world, order| _ = world.say(Command::Pause(order)),
+        |world, _| _ = world.tick(&scripted(|_| Err("trap".to_owned()))),
+        |world, _| _ = world.run(1, &wants(Decision::Hold)),
+    ];
+    for pauses in ways {
+        let mut world = ready_with(terms.clone());
+        assert_eq!(world.rollout.state().phase(), &Phase::Running);
+        pauses(&mut world, order.clone());
+        let paused = world.rollout.snapshot(world.at_s).paused.expect("it pauses");
+        assert_eq!(paused.otherwise, Fallback::Resume(0.01));
+    }
+}
+
 #[test]
 fn a_quarantine_stays() {
     let mut world = ready();
