@@ -665,7 +665,7 @@ fn reason(code: &str, text: String) -> Reason {
 }
 
 /// At most 1,024 bytes of a text.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     let end = text.floor_char_boundary(1024);
     text[..end].to_owned()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::guard_rails::{Ruling, decide};
+use crate::guard_rails::{Ruling, decide, shortened};
 use crate::log::{Answered, Asked, Command, Decided, Entry, Input, Outcome};
 use crate::observation::{DeviceCounts, Observation, Problem};
 use crate::orders::{Orders, due_s, orders};
@@ -367,7 +367,7 @@ fn answered(answer: Result<Answer<crate::policy::types::Verdict>, PolicyFault>) 
 fn said_by(by: &str) -> Reason {
     Reason {
         code: "person".to_owned(),
-        text: format!("said by {by}"),
+        text: shortened(&format!("said by {by}")),
         metric: None,
         group: None,
         observed: None,

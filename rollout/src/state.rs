@@ -15,6 +15,9 @@ use crate::terms::{FLEET, Terms};
 /// Decisions that a policy is told.
 const REMEMBERED: usize = 256;
 
+/// Reasons of a pause that a policy is told: as many as it may give. Those of guard rails come first, so that its last ones are left out.
+const REASONS: usize = 64;
+
 /// A part of a stage is watched for so many seconds at most: what support can take in a day comes back in a day.
 const LONGEST_PART_WATCH_S: Seconds = 86_400;
 
@@ -414,6 +417,7 @@ impl State {
     }
 
     fn begin_pause(&mut self, order: &PauseOrder, decided: &Decided, at_s: u64) {
+        let reasons = || decided.reasons.iter().take(REASONS).cloned().collect();
         if let Phase::Paused(pause) = &mut self.phase {
             pause.order = order.clone();
             pause.by = pause.by.max(decided.by);
@@ -423,7 +427,7 @@ impl State {
                 pause.since_s = at_s;
             }
             if decided.by == DecidedBy::GuardRail {
-                pause.reasons.clone_from(&decided.reasons);
+                pause.reasons = reasons();
             }
             return;
         }
@@ -433,7 +437,7 @@ impl State {
             order: order.clone(),
             by: decided.by,
             root_cause: RootCause::Unknown,
-            reasons: decided.reasons.clone(),
+            reasons: reasons(),
         });
     }
 

@@ -688,6 +688,23 @@ fn what_follows_a_pause_stays_in_its_stage_whoever_pauses() {
     }
 }
 
+/// As many reasons, and as long ones, as a policy may give are all that it can be told.
+#[test]
+fn why_a_rollout_is_paused_can_be_told() {
+    let mut talkative = verdict(Decision::Pause(pause(Severity::Low, 80, Fallback::Stop)));
+    talkative.reasons = vec![talkative.reasons[0].clone(); 64];
+    let mut world = ready();
+    assert_eq!(world.tick(&scripted(|_| Ok(talkative.clone()))).reasons.len(), 65);
+    let reasons = world.rollout.snapshot(world.at_s).paused.unwrap().reasons;
+    assert_eq!((reasons.len(), &reasons[0].code[..]), (64, "pause-too-long"));
+
+    let mut world = ready();
+    let order = Command::Pause(pause(Severity::Low, 1, Fallback::Stop));
+    world.rollout.command(world.at_s, &"ä".repeat(2_000), order).unwrap();
+    let reasons = world.rollout.snapshot(world.at_s).paused.unwrap().reasons;
+    assert!(reasons[0].text.len() <= 1024 && reasons[0].text.starts_with("said by ää"));
+}
+
 #[test]
 fn a_quarantine_stays() {
     let mut world = ready();
