@@ -6,9 +6,9 @@
 //! devices are lost ─▶ roll back        a pause is over ─▶ its fallback        a stage takes too long ─▶ pause
 //!     no answer, or nonsense ─▶ pause        otherwise the verdict, within what the rails allow:
 //!        hold, stop                          as they are
-//!        pause                               deadline within 72 h; not what a person has paused
+//!        pause                               deadline within 72 h; not what a person has paused, nor easier than a guard rail has
 //!        roll-back                           of groups that there are, if there is a way back
-//!        advance, resume, complete           fresh figures, no freeze, approved, watched; share cut to what is allowed
+//!        advance, resume, complete           fresh figures, few lost, no freeze, approved, watched; share cut to what is allowed
 //! ```
 
 use crate::log::{Answered, Asked, Decided, Rail};

@@ -52,11 +52,11 @@ pub enum Phase {
 /// A pause that is under way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pause {
-    /// When it began.
+    /// When it began, or was last ordered anew by a person, or by a guard rail because it has become graver.
     pub since_s: u64,
     /// Its terms; `decide_within` counts from `since_s`.
     pub order: PauseOrder,
-    /// Who paused: what a person paused no policy resumes.
+    /// Who paused, or who of those who did so since has most of a say: what a person paused no policy resumes.
     pub by: DecidedBy,
     /// What is known about the cause.
     pub root_cause: RootCause,
