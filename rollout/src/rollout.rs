@@ -76,6 +76,8 @@ pub struct Rollout {
     state: State,
     next: u64,
     again_in: Option<Seconds>,
+    /// When it was last decided, whatever a policy or a guard rail has said.
+    decided_s: u64,
 }
 
 impl Rollout {
@@ -92,7 +94,8 @@ impl Rollout {
         terms.check(quarantined)?;
         let input = Input::Start(Box::new(terms.clone()));
         let entry = Entry { sequence: 0, at_s, input, outcome: Outcome::Started };
-        Ok((Self { state: State::new(terms, at_s), next: 1, again_in: None }, entry))
+        let state = State::new(terms, at_s);
+        Ok((Self { state, next: 1, again_in: None, decided_s: at_s }, entry))
     }
 
     /// What the rollout is like now.
@@ -122,7 +125,7 @@ impl Rollout {
     /// When the next tick is due at the latest, in seconds from 1970.
     #[must_use]
     pub fn due_s(&self) -> u64 {
-        due_s(&self.state, self.state.now_s, self.again_in)
+        due_s(&self.state, self.decided_s, self.again_in)
     }
 
     /// Takes figures. What is wrong with them is in the entry's outcome: they are set aside then, and nothing goes on until better
@@ -246,7 +249,7 @@ impl Rollout {
 
     fn decide(&mut self, at_s: u64, asked: &Asked) -> Decided {
         let decided = decide(&self.state, at_s, asked);
-        self.again_in = None;
+        (self.again_in, self.decided_s) = (None, at_s);
         if let Some(Answered::Verdict { verdict, .. }) = asked.answers.last()
             && verdict.memo.len() <= crate::guard_rails::MAX_MEMO_BYTES
         {

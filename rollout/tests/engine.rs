@@ -89,6 +89,20 @@ fn extended_monitoring_asks_for_telemetry_and_keeps_watching() {
     assert_eq!(world.rollout.due_s(), world.at_s + TICK_S);
 }
 
+/// Else whoever waits for it would ask again and again.
+#[test]
+fn a_rollout_whose_pause_cannot_end_is_due_a_tick_later() {
+    let mut world = World::new(terms());
+    world.observe();
+    world.tick(&wants(Decision::Pause(pause(Severity::Low, 1, Fallback::Resume(0.01)))));
+    world.at_s += HOUR_S;
+    world.rollout.miss(world.at_s, "no answer").unwrap();
+    assert_eq!(world.rollout.due_s(), world.at_s, "nothing was decided since");
+    let held = world.tick(&wants(Decision::Hold));
+    assert_eq!((held.decision, &held.reasons[0].code[..]), (Decision::Hold, "bad-figures"));
+    assert_eq!(world.rollout.due_s(), world.at_s + TICK_S);
+}
+
 #[test]
 fn a_rollout_is_due_when_a_pause_ends() {
     let mut world = World::new(terms());
