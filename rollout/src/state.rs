@@ -341,13 +341,16 @@ impl State {
     }
 
     fn is_full(&self) -> bool {
+        let cells = self.terms.cells.iter().enumerate();
         // Cells that were taken back will not get any fuller.
-        let fills = |cell: &usize| !self.is_barred(*cell);
-        let reachable: u32 = (0..self.cells.len())
-            .map(|cell| {
-                if fills(&cell) { self.terms.cells[cell].devices } else { self.cells[cell].updated }
-            })
-            .sum();
+        let most = cells.map(|(place, cell)| {
+            if self.is_barred(place) {
+                self.cells[place].updated
+            } else {
+                self.terms.reachable(cell, self.stage)
+            }
+        });
+        let reachable: u32 = most.sum();
         let wanted = self.terms.devices_at(self.share_limit, self.stage).min(reachable);
         f64::from(self.fleet().updated) >= f64::from(wanted) * self.terms.limits.full_at
     }

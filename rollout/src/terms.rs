@@ -469,17 +469,20 @@ impl Terms {
     #[must_use]
     pub fn devices_at(&self, share: f64, stage: usize) -> u32 {
         let Some(this) = self.plan.stages.get(stage) else { return 0 };
-        // Groups that this stage and those before it take from; none if one of them takes any device.
-        let among: Option<Vec<_>> =
-            self.plan.stages.iter().take(stage + 1).map(|stage| stage.among.as_ref()).collect();
-        let is_taken = |cell: &&Cell| {
-            let labels = cell.labels(&self.split_by);
-            among.as_ref().is_none_or(|among| among.iter().any(|label| labels.contains(label)))
-        };
-        let reachable = |cell: &Cell| cell.devices - part_of(cell.devices, self.plan.hold_back);
-        let reachable: u32 = self.cells.iter().filter(is_taken).map(reachable).sum();
+        let reachable = self.cells.iter().map(|cell| self.reachable(cell, stage)).sum();
         let by_share = part_of(self.devices(), share).max(1);
         by_share.min(reachable).min(this.max_devices.unwrap_or(u32::MAX))
+    }
+
+    /// Devices of a cell that a stage and those before it can take: none of those that are held back.
+    pub(crate) fn reachable(&self, cell: &Cell, stage: usize) -> u32 {
+        let labels = cell.labels(&self.split_by);
+        let is_among = |among: &String| labels.contains(among);
+        let so_far = self.plan.stages.iter().take(stage + 1);
+        // Once one of them takes any device, groups are none of their business.
+        let any = so_far.clone().any(|stage| stage.among.is_none());
+        let is_taken = any || so_far.filter_map(|stage| stage.among.as_ref()).any(is_among);
+        if is_taken { cell.devices - part_of(cell.devices, self.plan.hold_back) } else { 0 }
     }
 
     /// What each stage can see of a rate or proportion, by its baseline; none of those without one.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use whittle_rollout::calendar::{Calendar, Freeze, LocalTime, Zone};
 use whittle_rollout::policy::types::{
-    DecidedBy, Decision, Fallback, PauseOrder, RollbackOrder, RootCause, Severity, Snapshot,
+    DecidedBy, Decision, Fallback, PauseOrder, RollbackOrder, RootCause, Severity, Snapshot, Stage,
     Verdict,
 };
 use whittle_rollout::{
@@ -14,7 +14,7 @@ use whittle_rollout::{
 
 mod world;
 
-use world::{HOUR_S, START_S, World, eager, pause, scripted, terms, verdict, wants};
+use world::{HOUR_S, START_S, World, eager, pause, scripted, stage, terms, verdict, wants};
 
 fn is_held(decided: &Decided, rail: Rail, code: &str) {
     assert_eq!(decided.decision, Decision::Hold, "{decided:?}");
@@ -312,6 +312,26 @@ fn one_revision_that_fails_is_taken_back_alone() {
         decisions.iter().any(|decided| decided.decision == Decision::Advance(0.05)),
         "{decisions:?}"
     );
+}
+
+/// What is held back, and what the stage does not take, does not come instead of the group.
+#[test]
+fn a_stage_is_full_once_all_have_come_that_can() {
+    let plans = [
+        (0.2, vec![stage("canary", 0.01, 2), stage("full", 1.0, 2)]),
+        (0.0, vec![Stage { among: Some("hw=C".to_owned()), ..stage("canary", 0.01, 2) }]),
+    ];
+    for (hold_back, stages) in plans {
+        let mut terms = terms();
+        (terms.plan.hold_back, terms.plan.stages) = (hold_back, stages);
+        terms.limits.growth = 1000.0;
+        let mut world = World::new(terms);
+        world.run(1, &wants(Decision::Hold));
+        let order = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+        world.tick(&wants(Decision::RollBack(order)));
+        world.run(12, &eager());
+        assert_eq!(world.rollout.state().phase(), &Phase::Over(Ending::Completed));
+    }
 }
 
 #[test]
