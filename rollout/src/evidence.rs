@@ -83,10 +83,11 @@ impl Test {
             MetricKind::Mean => Self::Mean(Box::new(mean_test(metric))),
             MetricKind::Rate | MetricKind::Proportion => {
                 let before: Vec<_> = baselines.iter().map(|tally| count(metric, tally)).collect();
+                let before = BaselineTest::new(&before, metric.tolerated_baseline, metric.alarm);
                 Self::Ratio(Box::new(RatioEvidence {
                     test: ratio_test(metric),
                     sequence: RatioSequence::default(),
-                    before: BaselineTest::new(&before, metric.tolerated_baseline, metric.alarm),
+                    before: if is_turned(metric) { before.where_fewer_are_worse() } else { before },
                 }))
             }
         }
@@ -402,13 +403,14 @@ fn per_exposure(reference: Count) -> f64 {
     if reference.exposure() > 0.0 { (reference.events() + 1.0) / reference.exposure() } else { 0.0 }
 }
 
+/// Whether less is worse and there is nothing to count instead.
+fn is_turned(terms: &MetricTerms) -> bool {
+    !terms.higher_is_worse && terms.kind != MetricKind::Proportion
+}
+
 /// Where less is worse and there is nothing to count instead, the sides change places.
 fn in_order<T>(terms: &MetricTerms, treated: T, control: T) -> (T, T) {
-    if terms.higher_is_worse || terms.kind == MetricKind::Proportion {
-        (treated, control)
-    } else {
-        (control, treated)
-    }
+    if is_turned(terms) { (control, treated) } else { (treated, control) }
 }
 
 /// Seconds as policies see them.

@@ -6,17 +6,18 @@
 //! devices are lost ─▶ roll back        a pause is over ─▶ its fallback        a stage takes too long ─▶ pause
 //!     no answer, or nonsense ─▶ pause        otherwise the verdict, within what the rails allow:
 //!        hold, stop                          as they are
-//!        pause                               deadline within 72 h; not what a person has paused
+//!        pause                               deadline within 72 h; not what a person has paused, nor easier than a guard rail has
 //!        roll-back                           of groups that there are, if there is a way back
-//!        advance, resume, complete           fresh figures, no freeze, approved, watched; share cut to what is allowed
+//!        advance, resume, complete           fresh figures, few lost, no freeze, approved, watched; share cut to what is allowed
 //! ```
 
 use crate::log::{Answered, Asked, Decided, Rail};
 use crate::observation::DeviceCounts;
 use crate::policy::types::{
-    DecidedBy, Decision, Fallback, FlagOrder, PauseOrder, Reason, RollbackOrder, Severity, Verdict,
+    DecidedBy, Decision, Fallback, FlagOrder, PauseOrder, Reason, RollbackOrder, Severity, Stage,
+    Verdict,
 };
-use crate::state::{Phase, State};
+use crate::state::{Pause, Phase, State};
 use crate::statistics::{Certainty, events_needed};
 use crate::terms::{FLEET, KillRule, LONGEST_PAUSE_S, Lost, MetricTerms, WayBack, part_of};
 
@@ -28,7 +29,10 @@ const PART_THAT_COUNTS: f64 = 0.01;
 
 /// Decides, after a policy was asked.
 pub(crate) fn decide(state: &State, at_s: u64, asked: &Asked) -> Decided {
-    let of_rail = kill(state).or_else(|| deadline(state, at_s)).or_else(|| overdue(state, at_s));
+    let of_rail = kill(state).or_else(|| deadline(state, at_s)).or_else(|| {
+        let is_running = state.phase == Phase::Running;
+        overdue(state, at_s).filter(|_| is_running)
+    });
     let of_policy = of_policy(state, at_s, asked);
     match of_rail {
         // A kill switch that the policy has turned is turned all the same.
@@ -37,8 +41,14 @@ pub(crate) fn decide(state: &State, at_s: u64, asked: &Asked) -> Decided {
     }
 }
 
-/// Rolls devices back of which too many are lost: all of them, or the group that they belong to.
+/// Rolls devices back of which too many are lost.
 fn kill(state: &State) -> Option<Decided> {
+    let (order, why) = lost(state)?;
+    roll_back(state, order, DecidedBy::GuardRail, Rail::Kill, why)
+}
+
+/// Which devices are to go back because too many are lost, and why: all of them, or the group that they belong to.
+fn lost(state: &State) -> Option<(RollbackOrder, Reason)> {
     for group in &state.groups {
         let cells: Vec<_> =
             group.cells.iter().copied().filter(|cell| !state.is_barred(*cell)).collect();
@@ -59,8 +69,7 @@ fn kill(state: &State) -> Option<Decided> {
         };
         let groups = if is_fleet { vec![] } else { vec![group.label.clone()] };
         // What breaks a part of the fleet may be well for the rest of it.
-        let order = RollbackOrder { groups, quarantine: is_fleet };
-        return roll_back(state, order, DecidedBy::GuardRail, Rail::Kill, reason);
+        return Some((RollbackOrder { groups, quarantine: is_fleet }, reason));
     }
     None
 }
@@ -94,7 +103,10 @@ fn roll_back(
     if state.terms.way_back != WayBack::None {
         return Some(decided(Decision::RollBack(order), by, vec![rail], vec![why]));
     }
-    let is_paused = state.pause().is_some_and(|pause| pause.order.severity == Severity::Critical);
+    // A pause of the policy's own is one that it may end.
+    let is_paused = state.pause().is_some_and(|Pause { by, order, .. }| {
+        *by != DecidedBy::Policy && order.severity == Severity::Critical && is_end(&order.otherwise)
+    });
     if is_paused {
         return None;
     }
@@ -128,6 +140,10 @@ fn deadline(state: &State, at_s: u64) -> Option<Decided> {
             let decision = Decision::RollBack(order.clone());
             Some(decided(decision, DecidedBy::GuardRail, vec![Rail::Deadline], vec![why]))
         }
+        // Of what a policy has declared nothing begins a stage's longest time anew.
+        Fallback::Resume(_) if pause.by == DecidedBy::Policy && too_long(state, at_s).is_some() => {
+            overdue(state, at_s)
+        }
         Fallback::Resume(share) => {
             let mut ruling = Ruling::new(state, at_s, DecidedBy::GuardRail);
             ruling.rails.push(Rail::Deadline);
@@ -139,10 +155,19 @@ fn deadline(state: &State, at_s: u64) -> Option<Decided> {
 
 /// Pauses a stage that has lasted longer than it may.
 fn overdue(state: &State, at_s: u64) -> Option<Decided> {
-    let text = too_long(state, at_s).filter(|_| state.phase == Phase::Running)?;
-    let order = state.terms.limits.pause.clone();
+    let text = too_long(state, at_s)?;
+    let order = pause_of_terms(state);
     let reasons = vec![reason("stage-overdue", text)];
     Some(decided(Decision::Pause(order), DecidedBy::GuardRail, vec![Rail::Deadline], reasons))
+}
+
+/// How the terms pause this stage: they name one share for all of them.
+fn pause_of_terms(state: &State) -> PauseOrder {
+    let mut order = state.terms.limits.pause.clone();
+    if let Fallback::Resume(share) = &mut order.otherwise {
+        *share = share.min(state.current_stage().share);
+    }
+    order
 }
 
 /// Whether the stage has lasted longer than it may.
@@ -182,7 +207,7 @@ fn of_policy(state: &State, at_s: u64, asked: &Asked) -> Decided {
 fn fault(state: &State, text: &str) -> Decided {
     let reasons = vec![reason("policy-fault", shortened(text))];
     let decision = match state.phase {
-        Phase::Running => Decision::Pause(state.terms.limits.pause.clone()),
+        Phase::Running => Decision::Pause(pause_of_terms(state)),
         Phase::Waiting | Phase::Paused(_) | Phase::Over(_) => Decision::Hold,
     };
     decided(decision, DecidedBy::GuardRail, vec![Rail::Fault], reasons)
@@ -221,6 +246,25 @@ fn check(verdict: &Verdict, state: &State) -> Result<(), String> {
     }
 }
 
+/// How much of a rollout a fallback ends: what goes on is the weakest.
+fn strength(fallback: &Fallback) -> u8 {
+    match fallback {
+        Fallback::Resume(_) => 0,
+        Fallback::RollBack(order) => match (order.groups.is_empty(), order.quarantine) {
+            (false, false) => 1,
+            (false, true) => 2,
+            (true, false) => 3,
+            (true, true) => 4,
+        },
+        Fallback::Stop => 2,
+    }
+}
+
+/// Whether nothing goes on after a fallback.
+fn is_end(fallback: &Fallback) -> bool {
+    strength(fallback) >= strength(&Fallback::Stop)
+}
+
 fn check_groups<'a>(
     mut labels: impl Iterator<Item = &'a String>,
     state: &State,
@@ -249,8 +293,10 @@ impl<'a> Ruling<'a> {
 
     pub(crate) fn advance(mut self, wanted: f64) -> Decided {
         let share = self.in_order(wanted);
-        let allowed =
-            self.may_grow().and_then(|()| self.watched(share)).and_then(|()| self.approved(share));
+        let allowed = self
+            .may_grow()
+            .and_then(|()| self.watched(share))
+            .and_then(|()| self.approved(self.stage_of(share)));
         if let Err(why) = allowed {
             return self.hold(why);
         }
@@ -267,13 +313,7 @@ impl<'a> Ruling<'a> {
         if let Err(why) = allowed {
             return self.hold(why);
         }
-        let most = self.state.current_stage().share;
-        let mut share = wanted;
-        if wanted > most {
-            let text = format!("a resumption to {wanted}, above its stage");
-            self.note(Rail::Bounds, "resume-above-stage", text, wanted, most);
-            share = most;
-        }
+        let share = self.within_stage(wanted);
         // What has been offered is out there: a share below it takes nothing back.
         match self.within_radius(share) {
             Ok(share) => self.decide(Decision::Resume(share)),
@@ -299,12 +339,57 @@ impl<'a> Ruling<'a> {
                 f64::from(LONGEST_PAUSE_S),
             );
         }
-        self.decide(Decision::Pause(PauseOrder { decide_within, ..order.clone() }))
+        let mut order = PauseOrder { decide_within, ..order.clone() };
+        if let Fallback::Resume(share) = &mut order.otherwise {
+            *share = self.within_stage(*share);
+        }
+        let order = self.no_easier(order);
+        self.decide(Decision::Pause(order))
+    }
+
+    /// Cuts a share after a pause to its stage.
+    fn within_stage(&mut self, wanted: f64) -> f64 {
+        let most = self.state.current_stage().share;
+        if wanted > most {
+            let text = format!("a resumption to {wanted}, above its stage");
+            self.note(Rail::Bounds, "resume-above-stage", text, wanted, most);
+        }
+        wanted.min(most)
+    }
+
+    /// What a guard rail has paused a policy may make graver and shorter, but not easier.
+    fn no_easier(&mut self, wanted: PauseOrder) -> PauseOrder {
+        let agreed = match self.state.pause() {
+            Some(Pause { by: DecidedBy::GuardRail, order, .. }) if self.by == DecidedBy::Policy => {
+                order
+            }
+            Some(_) | None => return wanted,
+        };
+        let is_stronger = strength(&wanted.otherwise) > strength(&agreed.otherwise);
+        let otherwise = if is_stronger { &wanted } else { agreed }.otherwise.clone();
+        // A sooner end of the pause is no graver one if the rollout goes on then.
+        let least_s = if is_end(&otherwise) { 0 } else { agreed.decide_within };
+        let order = PauseOrder {
+            severity: wanted.severity.max(agreed.severity),
+            decide_within: wanted.decide_within.clamp(least_s, agreed.decide_within),
+            otherwise,
+            more_telemetry: wanted.more_telemetry,
+        };
+        if order != wanted {
+            let text = "a guard rail has paused, and a policy makes that no easier".to_owned();
+            self.rails.push(Rail::Bounds);
+            self.rail_reasons.push(reason("paused-by-a-guard-rail", text));
+        }
+        order
     }
 
     pub(crate) fn roll_back(self, order: &RollbackOrder) -> Decided {
         if self.state.terms.way_back != WayBack::None {
             return self.decide(Decision::RollBack(order.clone()));
+        }
+        // It becomes a pause, or another one.
+        if let Err(why) = self.not_by_person() {
+            return self.hold(why);
         }
         let why =
             reason("roll-back-wanted", "devices should go back to the old firmware".to_owned());
@@ -368,16 +453,20 @@ impl<'a> Ruling<'a> {
     fn may_grow(&self) -> Result<(), Refused> {
         if self.by != DecidedBy::Person {
             self.fresh()?;
+            self.not_lost()?;
         }
         if self.state.quarantined {
             let text = "the build is quarantined".to_owned();
             return Err(refused(Rail::Bounds, reason("quarantined", text)));
         }
-        if self.state.phase == Phase::Waiting {
-            let text = format!("stage `{}` waits for approval", self.state.current_stage().name);
-            return Err(refused(Rail::Order, reason("needs-approval", text)));
-        }
+        // Also in a pause, which may have begun while it waited.
+        self.approved(self.state.stage)?;
         self.open()
+    }
+
+    /// Whether too few devices are lost to take any back. Where none can go back, people are to decide.
+    fn not_lost(&self) -> Result<(), Refused> {
+        lost(self.state).map_or(Ok(()), |(_, why)| Err(refused(Rail::Kill, why)))
     }
 
     /// Whether figures are there, right and fresh.
@@ -483,19 +572,20 @@ impl<'a> Ruling<'a> {
         Ok(())
     }
 
-    fn approved(&self, wanted: f64) -> Result<(), Refused> {
+    fn approved(&self, stage: usize) -> Result<(), Refused> {
         let state = self.state;
-        let is_next = wanted > state.current_stage().share;
-        let Some(next) = state.next_stage().filter(|next| is_next && next.needs_approval) else {
+        let stages = &state.terms.plan.stages;
+        let Some(Stage { name, .. }) = stages.get(stage).filter(|_| state.lacks_approval(stage))
+        else {
             return Ok(());
         };
-        if state.approved.contains(&(state.stage + 1)) {
-            return Ok(());
-        }
-        Err(refused(
-            Rail::Order,
-            reason("needs-approval", format!("stage `{}` needs approval", next.name)),
-        ))
+        let text = format!("stage `{name}` needs approval");
+        Err(refused(Rail::Order, reason("needs-approval", text)))
+    }
+
+    /// The stage that a share belongs to: this one, or the next.
+    fn stage_of(&self, share: f64) -> usize {
+        self.state.stage + usize::from(share > self.state.current_stage().share)
     }
 
     /// Cuts a share to the stage that comes next, or this one if it has not been reached.
@@ -536,7 +626,7 @@ impl<'a> Ruling<'a> {
     fn within_radius(&mut self, wanted: f64) -> Result<f64, Refused> {
         let (state, terms) = (self.state, &self.state.terms);
         let cap = terms.limits.most_uncommitted();
-        let stage = state.stage + usize::from(wanted > state.current_stage().share);
+        let stage = self.stage_of(wanted);
         let fleet = state.fleet();
         let settled = f64::from(fleet.committed) + f64::from(fleet.rolled_back);
         let uncommitted = f64::from(terms.devices_at(wanted, stage)) - settled;
@@ -575,7 +665,7 @@ fn reason(code: &str, text: String) -> Reason {
 }
 
 /// At most 1,024 bytes of a text.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     let end = text.floor_char_boundary(1024);
     text[..end].to_owned()
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::policy::types::{FlagOrder, Seconds};
-use crate::state::{Ending, Phase, State};
+use crate::state::{Ending, Pause, Phase, State};
 use crate::terms::{FLEET, WayBack};
 
 /// What whoever drives the fleet shall do now. It is repeated until it changes, so doing it twice does no harm.
@@ -103,8 +103,10 @@ fn start_now(state: &State, devices: u32, at_s: u64) -> u32 {
 }
 
 /// When a rollout should be looked at again, at the latest.
-pub(crate) fn due_s(state: &State, at_s: u64, again_in: Option<Seconds>) -> u64 {
+pub(crate) fn due_s(state: &State, decided_s: u64, again_in: Option<Seconds>) -> u64 {
     let tick_s = again_in.unwrap_or(u32::MAX).min(state.terms.limits.tick);
-    let by_tick = at_s.saturating_add(u64::from(tick_s));
-    state.pause().map_or(by_tick, |pause| by_tick.min(pause.deadline_s().max(at_s)))
+    let by_tick = state.now_s.saturating_add(u64::from(tick_s));
+    // What a pause's end could not do, because of a freeze perhaps, it can do no sooner for being tried again at once.
+    let deadline_s = state.pause().map(Pause::deadline_s).filter(|end_s| *end_s > decided_s);
+    deadline_s.map_or(by_tick, |end_s| by_tick.min(end_s.max(state.now_s)))
 }

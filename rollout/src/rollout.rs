@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::guard_rails::{Ruling, decide};
+use crate::guard_rails::{Ruling, decide, shortened};
 use crate::log::{Answered, Asked, Command, Decided, Entry, Input, Outcome};
 use crate::observation::{DeviceCounts, Observation, Problem};
 use crate::orders::{Orders, due_s, orders};
@@ -76,6 +76,8 @@ pub struct Rollout {
     state: State,
     next: u64,
     again_in: Option<Seconds>,
+    /// When it was last decided, whatever a policy or a guard rail has said.
+    decided_s: u64,
 }
 
 impl Rollout {
@@ -92,7 +94,8 @@ impl Rollout {
         terms.check(quarantined)?;
         let input = Input::Start(Box::new(terms.clone()));
         let entry = Entry { sequence: 0, at_s, input, outcome: Outcome::Started };
-        Ok((Self { state: State::new(terms, at_s), next: 1, again_in: None }, entry))
+        let state = State::new(terms, at_s);
+        Ok((Self { state, next: 1, again_in: None, decided_s: at_s }, entry))
     }
 
     /// What the rollout is like now.
@@ -122,7 +125,7 @@ impl Rollout {
     /// When the next tick is due at the latest, in seconds from 1970.
     #[must_use]
     pub fn due_s(&self) -> u64 {
-        due_s(&self.state, self.state.now_s, self.again_in)
+        due_s(&self.state, self.decided_s, self.again_in)
     }
 
     /// Takes figures. What is wrong with them is in the entry's outcome: they are set aside then, and nothing goes on until better
@@ -246,7 +249,7 @@ impl Rollout {
 
     fn decide(&mut self, at_s: u64, asked: &Asked) -> Decided {
         let decided = decide(&self.state, at_s, asked);
-        self.again_in = None;
+        (self.again_in, self.decided_s) = (None, at_s);
         if let Some(Answered::Verdict { verdict, .. }) = asked.answers.last()
             && verdict.memo.len() <= crate::guard_rails::MAX_MEMO_BYTES
         {
@@ -318,11 +321,14 @@ impl Rollout {
     fn approve(&mut self, at_s: u64, name: &str) -> Result<Outcome, Refusal> {
         let place = self.state.terms.plan.stages.iter().position(|stage| stage.name == name);
         let place = place.ok_or_else(|| Refusal::UnknownStage(name.to_owned()))?;
-        self.state.approved.insert(place);
-        if place == 0 && self.state.phase == Phase::Waiting {
-            self.state.phase = Phase::Running;
+        // It has waited so far, perhaps in a pause.
+        if place == self.state.stage && self.state.lacks_approval(place) {
             self.state.stage_since_s = at_s;
             self.state.watched_since_s = at_s;
+        }
+        self.state.approved.insert(place);
+        if place == self.state.stage && self.state.phase == Phase::Waiting {
+            self.state.phase = Phase::Running;
         }
         Ok(Outcome::Noted)
     }
@@ -364,7 +370,7 @@ fn answered(answer: Result<Answer<crate::policy::types::Verdict>, PolicyFault>) 
 fn said_by(by: &str) -> Reason {
     Reason {
         code: "person".to_owned(),
-        text: format!("said by {by}"),
+        text: shortened(&format!("said by {by}")),
         metric: None,
         group: None,
         observed: None,

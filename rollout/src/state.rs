@@ -15,6 +15,9 @@ use crate::terms::{FLEET, Terms};
 /// Decisions that a policy is told.
 const REMEMBERED: usize = 256;
 
+/// Reasons of a pause that a policy is told: as many as it may give. Those of guard rails come first, so that its last ones are left out.
+const REASONS: usize = 64;
+
 /// A part of a stage is watched for so many seconds at most: what support can take in a day comes back in a day.
 const LONGEST_PART_WATCH_S: Seconds = 86_400;
 
@@ -49,11 +52,11 @@ pub enum Phase {
 /// A pause that is under way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pause {
-    /// When it began.
+    /// When it began, or was last ordered anew by a person, or by a guard rail because it has become graver.
     pub since_s: u64,
     /// Its terms; `decide_within` counts from `since_s`.
     pub order: PauseOrder,
-    /// Who paused: what a person paused no policy resumes.
+    /// Who paused, or who of those who did so since has most of a say: what a person paused no policy resumes.
     pub by: DecidedBy,
     /// What is known about the cause.
     pub root_cause: RootCause,
@@ -267,6 +270,13 @@ impl State {
         self.terms.plan.stages.get(self.stage + 1)
     }
 
+    /// Whether nobody has agreed to a stage for which somebody must.
+    pub(crate) fn lacks_approval(&self, stage: usize) -> bool {
+        let needs_approval = |stage: &Stage| stage.needs_approval;
+        self.terms.plan.stages.get(stage).is_some_and(needs_approval)
+            && !self.approved.contains(&stage)
+    }
+
     pub(crate) fn pause(&self) -> Option<&Pause> {
         match &self.phase {
             Phase::Paused(pause) => Some(pause),
@@ -331,13 +341,16 @@ impl State {
     }
 
     fn is_full(&self) -> bool {
+        let cells = self.terms.cells.iter().enumerate();
         // Cells that were taken back will not get any fuller.
-        let fills = |cell: &usize| !self.is_barred(*cell);
-        let reachable: u32 = (0..self.cells.len())
-            .map(|cell| {
-                if fills(&cell) { self.terms.cells[cell].devices } else { self.cells[cell].updated }
-            })
-            .sum();
+        let most = cells.map(|(place, cell)| {
+            if self.is_barred(place) {
+                self.cells[place].updated
+            } else {
+                self.terms.reachable(cell, self.stage)
+            }
+        });
+        let reachable: u32 = most.sum();
         let wanted = self.terms.devices_at(self.share_limit, self.stage).min(reachable);
         f64::from(self.fleet().updated) >= f64::from(wanted) * self.terms.limits.full_at
     }
@@ -407,12 +420,17 @@ impl State {
     }
 
     fn begin_pause(&mut self, order: &PauseOrder, decided: &Decided, at_s: u64) {
+        let reasons = || decided.reasons.iter().take(REASONS).cloned().collect();
         if let Phase::Paused(pause) = &mut self.phase {
             pause.order = order.clone();
-            if decided.by == DecidedBy::Person {
-                // A person who pauses again has decided: to take more time.
-                pause.by = DecidedBy::Person;
+            pause.by = pause.by.max(decided.by);
+            if decided.by != DecidedBy::Policy {
+                // A person who pauses again has decided: to take more time. A guard rail does so if it has become graver, and then
+                // people need the whole of its time, too.
                 pause.since_s = at_s;
+            }
+            if decided.by == DecidedBy::GuardRail {
+                pause.reasons = reasons();
             }
             return;
         }
@@ -422,7 +440,7 @@ impl State {
             order: order.clone(),
             by: decided.by,
             root_cause: RootCause::Unknown,
-            reasons: decided.reasons.clone(),
+            reasons: reasons(),
         });
     }
 
@@ -432,7 +450,8 @@ impl State {
         if by == DecidedBy::Person || (by == DecidedBy::GuardRail && !is_policys) {
             self.watched_since_s = at_s;
         }
-        self.phase = Phase::Running;
+        let waits = self.lacks_approval(self.stage);
+        self.phase = if waits { Phase::Waiting } else { Phase::Running };
         self.share_limit = share;
         self.is_curbed = false;
         self.full_since_s = self.is_full().then_some(at_s);

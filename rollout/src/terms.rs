@@ -1,6 +1,7 @@
 //! What is fixed when a rollout starts: what is rolled out, to whom, by which plan and policy, and within which limits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,7 @@ use crate::policy::types::{
     Fallback, MetricKind, PastRollout, PauseOrder, Release, RolloutPlan, Seconds, Setting,
     Severity, Tally,
 };
+use crate::policy::{LABEL_BYTES, MOST_IMAGE_BYTES, NAME_BYTES};
 use crate::statistics::{Certainty, StageOutlook, StagePlan, outlook};
 
 /// The label of the group of all devices.
@@ -315,9 +317,27 @@ pub enum BadTerms {
     /// Devices are counted twice.
     #[error("cell {0} stands there twice")]
     CellTwice(String),
+    /// Groups could not be told apart: an attribute is split by twice, perhaps.
+    #[error("group `{0}` is there twice: each attribute in `split_by` splits once")]
+    GroupTwice(String),
+    /// A policy is told what is shorter than this, or longer.
+    #[error("{what} is {got} bytes long, wanted {least} to {most}")]
+    Length {
+        /// The name, and whose it is.
+        what: String,
+        /// How long it is.
+        got: usize,
+        /// How long it must be.
+        least: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// A name stands there twice.
     #[error("metric `{0}` stands there twice")]
     MetricTwice(String),
+    /// A mean has readings, and a sample is asked for in events.
+    #[error("`{0}` is a mean: `must_see` is for rates and proportions")]
+    NoEvents(String),
     /// Two stages could not be told apart.
     #[error("stage `{0}` stands there twice")]
     StageTwice(String),
@@ -395,7 +415,9 @@ impl Terms {
         if quarantined.contains(&self.build) {
             return Err(BadTerms::Quarantined(self.build.clone()));
         }
+        self.check_release()?;
         self.check_cells()?;
+        self.check_groups()?;
         self.check_metrics()?;
         self.check_plan()?;
         self.check_limits()?;
@@ -447,17 +469,20 @@ impl Terms {
     #[must_use]
     pub fn devices_at(&self, share: f64, stage: usize) -> u32 {
         let Some(this) = self.plan.stages.get(stage) else { return 0 };
-        // Groups that this stage and those before it take from; none if one of them takes any device.
-        let among: Option<Vec<_>> =
-            self.plan.stages.iter().take(stage + 1).map(|stage| stage.among.as_ref()).collect();
-        let is_taken = |cell: &&Cell| {
-            let labels = cell.labels(&self.split_by);
-            among.as_ref().is_none_or(|among| among.iter().any(|label| labels.contains(label)))
-        };
-        let reachable = |cell: &Cell| cell.devices - part_of(cell.devices, self.plan.hold_back);
-        let reachable: u32 = self.cells.iter().filter(is_taken).map(reachable).sum();
+        let reachable = self.cells.iter().map(|cell| self.reachable(cell, stage)).sum();
         let by_share = part_of(self.devices(), share).max(1);
         by_share.min(reachable).min(this.max_devices.unwrap_or(u32::MAX))
+    }
+
+    /// Devices of a cell that a stage and those before it can take: none of those that are held back.
+    pub(crate) fn reachable(&self, cell: &Cell, stage: usize) -> u32 {
+        let labels = cell.labels(&self.split_by);
+        let is_among = |among: &String| labels.contains(among);
+        let so_far = self.plan.stages.iter().take(stage + 1);
+        // Once one of them takes any device, groups are none of their business.
+        let any = so_far.clone().any(|stage| stage.among.is_none());
+        let is_taken = any || so_far.filter_map(|stage| stage.among.as_ref()).any(is_among);
+        if is_taken { cell.devices - part_of(cell.devices, self.plan.hold_back) } else { 0 }
     }
 
     /// What each stage can see of a rate or proportion, by its baseline; none of those without one.
@@ -535,6 +560,29 @@ impl Terms {
         (count > 0.0 && exposure > 0.0).then(|| count / exposure)
     }
 
+    fn check_release(&self) -> Result<(), BadTerms> {
+        length("the name of the release", &self.release.name, NAME_BYTES)?;
+        for past in &self.history {
+            length("the name of a past release", &past.name, NAME_BYTES)?;
+        }
+        for bytes in [self.release.full_bytes, self.release.delta_bytes] {
+            within("the size of an image", bytes, 0.0, MOST_IMAGE_BYTES, "0 to 2^53 bytes")?;
+        }
+        Ok(())
+    }
+
+    fn check_groups(&self) -> Result<(), BadTerms> {
+        let mut seen = BTreeSet::new();
+        for label in self.labels() {
+            length("the label of a group", &label, LABEL_BYTES)?;
+            if seen.contains(&label) {
+                return Err(BadTerms::GroupTwice(label));
+            }
+            seen.insert(label);
+        }
+        Ok(())
+    }
+
     fn check_cells(&self) -> Result<(), BadTerms> {
         let mut seen = BTreeSet::new();
         for cell in &self.cells {
@@ -571,6 +619,7 @@ impl Terms {
             if !seen.insert(name) {
                 return Err(BadTerms::MetricTwice(name.clone()));
             }
+            length("the name of a metric", name, NAME_BYTES)?;
             for tolerated in [metric.tolerated, metric.tolerated_baseline] {
                 within(
                     &format!("what is tolerated of `{name}`"),
@@ -598,6 +647,9 @@ impl Terms {
                 )?;
             }
             if let Some(ratio) = metric.must_see {
+                if metric.kind == MetricKind::Mean {
+                    return Err(BadTerms::NoEvents(name.clone()));
+                }
                 figure(
                     &format!("what must be seen of `{name}`"),
                     ratio,
@@ -619,6 +671,13 @@ impl Terms {
         for stage in &self.plan.stages {
             if !names.insert(&stage.name) {
                 return Err(BadTerms::StageTwice(stage.name.clone()));
+            }
+            length("the name of a stage", &stage.name, NAME_BYTES)?;
+            for (what, some) in [
+                ("the most devices of a stage", stage.max_devices),
+                ("the pace of a stage", stage.pace),
+            ] {
+                figure(what, some.unwrap_or(1).into(), some != Some(0), "1 or more")?;
             }
             // Written so that what is no number is refused.
             let grows = stage.share > before && stage.share <= 1.0;
@@ -714,6 +773,16 @@ pub fn part_of(devices: u32, share: f64) -> u32 {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let part = (f64::from(devices) * share.clamp(0.0, 1.0) + 1e-6) as u32;
     part.min(devices)
+}
+
+fn length(what: &str, name: &str, bytes: RangeInclusive<usize>) -> Result<(), BadTerms> {
+    if bytes.contains(&name.len()) {
+        return Ok(());
+    }
+    // A long one shows what it is by its beginning.
+    let start: String = name.chars().take(32).collect();
+    let what = format!("{what}, `{start}…`,");
+    Err(BadTerms::Length { what, got: name.len(), least: *bytes.start(), most: *bytes.end() })
 }
 
 fn figure(what: &str, got: f64, is_right: bool, wanted: &'static str) -> Result<(), BadTerms> {

@@ -215,7 +215,7 @@ fn terms_that_contradict_themselves() {
         let bad = terms.check(&std::collections::BTreeSet::new()).unwrap_err().to_string();
         assert!(bad.contains("of the freeze `holidays` is 2026-"), "{bad}");
     }
-    let changes: [(Change, &str); 19] = [
+    let changes: [(Change, &str); 29] = [
         (|terms| terms.plan.stages[1].name = terms.plan.stages[0].name.clone(), "there twice"),
         (|terms| terms.calendar.windows.push(window(0, 1441, 1)), "minute 1441"),
         (|terms| terms.calendar.windows.push(window(0, 60, 8)), "weekday 8"),
@@ -238,6 +238,27 @@ fn terms_that_contradict_themselves() {
         (|terms| terms.plan.hold_back = 0.9, "held back"),
         (|terms| terms.metrics[0].alarm = 1.0, "alarm"),
         (|terms| terms.metrics[0].tolerated = f64::NAN, "tolerated"),
+        (
+            // Its readings would count as events.
+            |terms| (terms.metrics[0].kind, terms.metrics[0].most) = (MetricKind::Mean, Some(9.0)),
+            "`crashes` is a mean",
+        ),
+        // What a policy cannot be told.
+        (|terms| terms.release.name = "r".repeat(65), "65 bytes long, wanted 1 to 64"),
+        (|terms| terms.release.name.clear(), "name of the release"),
+        (|terms| terms.release.full_bytes = f64::INFINITY, "size of an image"),
+        (|terms| terms.metrics[0].name = "m".repeat(65), "name of a metric"),
+        (|terms| terms.plan.stages[0].name = "s".repeat(65), "name of a stage"),
+        (|terms| terms.plan.stages[0].pace = Some(0), "pace"),
+        (|terms| terms.plan.stages[0].max_devices = Some(0), "most devices"),
+        (|terms| terms.split_by.push("hw".to_owned()), "group `hw=B` is there twice"),
+        (
+            |terms| {
+                let long = ("hw".to_owned(), "B".repeat(126));
+                terms.cells[0].attributes.extend([long]);
+            },
+            "129 bytes long, wanted 1 to 128",
+        ),
         (|terms| terms.limits.growth = 1.0, "growth"),
         (|terms| terms.limits.tick = 0, "tick"),
         (|terms| terms.limits.pause.decide_within = 300_000, "deadline"),

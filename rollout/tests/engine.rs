@@ -89,6 +89,20 @@ fn extended_monitoring_asks_for_telemetry_and_keeps_watching() {
     assert_eq!(world.rollout.due_s(), world.at_s + TICK_S);
 }
 
+/// Else whoever waits for it would ask again and again.
+#[test]
+fn a_rollout_whose_pause_cannot_end_is_due_a_tick_later() {
+    let mut world = World::new(terms());
+    world.observe();
+    world.tick(&wants(Decision::Pause(pause(Severity::Low, 1, Fallback::Resume(0.01)))));
+    world.at_s += HOUR_S;
+    world.rollout.miss(world.at_s, "no answer").unwrap();
+    assert_eq!(world.rollout.due_s(), world.at_s, "nothing was decided since");
+    let held = world.tick(&wants(Decision::Hold));
+    assert_eq!((held.decision, &held.reasons[0].code[..]), (Decision::Hold, "bad-figures"));
+    assert_eq!(world.rollout.due_s(), world.at_s + TICK_S);
+}
+
 #[test]
 fn a_rollout_is_due_when_a_pause_ends() {
     let mut world = World::new(terms());
@@ -323,6 +337,31 @@ fn without_control_the_baseline_is_asked() {
     let found = signal(&now(&world), "fleet").unwrap();
     assert_eq!((found.against, found.tolerated), (Reference::Baseline, 1.25));
     assert!(found.log_e_worse > 3.0 && (found.ratio - 5.0).abs() < 0.01, "{found:?}");
+}
+
+/// Of readings that come, say, more are better: 14 times as many are fine, and none are not.
+#[test]
+fn without_control_fewer_are_worse_where_more_are_better() {
+    for (count, ratio) in [(140.0, 1.0 / 14.0), (0.0, 40.0)] {
+        let mut terms = terms();
+        terms.metrics[0].higher_is_worse = false;
+        let mut world = World::new(terms);
+        let from_s = world.at_s;
+        world.at_s += TICK_S;
+        let mut observation = world.observation(from_s);
+        for cell in &mut observation.cells {
+            cell.devices.offered = 20_000;
+            cell.devices.updated = 20_000;
+            cell.metrics[0].control = tally(0.0, 0.0);
+            cell.metrics[0].treated = tally(count, 5_000.0);
+        }
+        assert_eq!(world.take_in(observation), Outcome::Counted);
+        let found = signal(&now(&world), "fleet").unwrap();
+        assert_eq!(found.against, Reference::Baseline);
+        assert!((found.ratio - ratio).abs() < 0.01, "{found:?}");
+        assert_eq!((found.log_e_worse > 3.0, found.log_e_fine > 3.0), (count == 0.0, count > 0.0));
+        assert!(found.low <= found.ratio && found.ratio <= found.high, "{found:?}");
+    }
 }
 
 /// A cell so small that nothing of it is held back does not take the control of all others away.

@@ -117,19 +117,24 @@ fn healthy_rollouts_are_seldom_paused_by_their_baseline() {
     for (name, rate) in [("meters", METER), ("thermostats", THERMOSTAT)] {
         for devices in FLEETS {
             let fleet = fleet(devices, rate, Scenario::Flat);
-            assert_few(500, &format!("{devices} {name}, Flat, against the baseline"), |seed| {
+            let paused = |seed: u64, direct: &dyn Fn(BaselineTest) -> BaselineTest| {
                 let mut random = Random::new(!seed);
                 let hours = 720.0 * devices / 2.0;
                 let baseline = [1.0, fleet.contrast].map(|contrast| {
                     let mean = hours * rate * contrast;
                     Count::new(random.poisson(mean), hours).unwrap()
                 });
-                let mut test = BaselineTest::new(&baseline, 1.0, 2.0);
+                let mut test = direct(BaselineTest::new(&baseline, 1.0, 2.0));
                 let paused = fleet.run(seed, |tick| {
                     tick.into_iter().enumerate().for_each(|(place, side)| test.add(place, side.0));
                     test.log_e_worse() >= log_threshold(ALPHA)
                 });
                 paused.is_some()
+            };
+            let what = format!("{devices} {name}, Flat, against the baseline");
+            assert_few(500, &what, |seed| paused(seed, &|test| test));
+            assert_few(500, &format!("{what}, fewer are worse"), |seed| {
+                paused(seed, &BaselineTest::where_fewer_are_worse)
             });
         }
     }

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use whittle_rollout::calendar::{Calendar, Freeze, LocalTime, Zone};
 use whittle_rollout::policy::types::{
-    DecidedBy, Decision, Fallback, PauseOrder, RollbackOrder, RootCause, Severity, Snapshot,
+    DecidedBy, Decision, Fallback, PauseOrder, RollbackOrder, RootCause, Severity, Snapshot, Stage,
     Verdict,
 };
 use whittle_rollout::{
-    BadTerms, Command, Decided, Ending, KillRule, Lost, MAX_MEMO_BYTES, Phase, Rail, Refusal,
-    Rollout, WayBack, replay,
+    BadTerms, Command, Decided, Ending, KillRule, Limits, Lost, MAX_MEMO_BYTES, Phase, Rail,
+    Refusal, Rollout, WayBack, replay,
 };
 
 mod world;
 
-use world::{HOUR_S, START_S, World, eager, pause, scripted, terms, verdict, wants};
+use world::{HOUR_S, START_S, World, eager, pause, scripted, stage, terms, verdict, wants};
 
 fn is_held(decided: &Decided, rail: Rail, code: &str) {
     assert_eq!(decided.decision, Decision::Hold, "{decided:?}");
@@ -314,6 +314,26 @@ fn one_revision_that_fails_is_taken_back_alone() {
     );
 }
 
+/// What is held back, and what the stage does not take, does not come instead of the group.
+#[test]
+fn a_stage_is_full_once_all_have_come_that_can() {
+    let plans = [
+        (0.2, vec![stage("canary", 0.01, 2), stage("full", 1.0, 2)]),
+        (0.0, vec![Stage { among: Some("hw=C".to_owned()), ..stage("canary", 0.01, 2) }]),
+    ];
+    for (hold_back, stages) in plans {
+        let mut terms = terms();
+        (terms.plan.hold_back, terms.plan.stages) = (hold_back, stages);
+        terms.limits.growth = 1000.0;
+        let mut world = World::new(terms);
+        world.run(1, &wants(Decision::Hold));
+        let order = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+        world.tick(&wants(Decision::RollBack(order)));
+        world.run(12, &eager());
+        assert_eq!(world.rollout.state().phase(), &Phase::Over(Ending::Completed));
+    }
+}
+
 #[test]
 fn without_a_way_back_people_must_decide() {
     let mut terms = terms();
@@ -328,6 +348,48 @@ fn without_a_way_back_people_must_decide() {
     world.observe();
     let decided = world.tick(&wants(Decision::RollBack(all(false))));
     is_held(&decided, Rail::Bounds, "roll-back-wanted");
+}
+
+/// A stop was promised once people have had their time: no policy ends that pause, nor has ended it by its own before.
+#[test]
+fn without_a_way_back_no_policy_goes_on_while_too_many_devices_are_lost() {
+    let mut terms = terms();
+    terms.way_back = WayBack::None;
+    for its_own in [None, Some(pause(Severity::Critical, 2, Fallback::Resume(0.01)))] {
+        let mut world = ready_with(terms.clone());
+        its_own.map(|order| world.tick(&wants(Decision::Pause(order))));
+        world.bricked = vec![8, 2];
+        world.observe();
+        is_paused(&world.tick(&wants(Decision::Hold)), Rail::Kill, "devices-lost");
+        is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Kill, "devices-lost");
+        let decisions = world.run(24, &wants(Decision::Resume(0.01)));
+        let (last, others) = decisions.split_last().unwrap();
+        others.iter().for_each(|decided| is_held(decided, Rail::Kill, "devices-lost"));
+        assert_eq!((&last.decision, last.by), (&Decision::Stop, DecidedBy::GuardRail));
+    }
+}
+
+#[test]
+fn devices_that_are_lost_during_a_pause_leave_people_their_time() {
+    let mut terms = terms();
+    terms.way_back = WayBack::None;
+    let mut world = ready_with(terms);
+    world.say(Command::Pause(pause(Severity::Low, 72, Fallback::Stop)));
+    world.run(30, &wants(Decision::Hold));
+    is_held(&world.tick(&wants(Decision::RollBack(all(true)))), Rail::Order, "paused-by-a-person");
+    world.bricked = vec![8, 2];
+    world.observe();
+    is_paused(&world.tick(&wants(Decision::Hold)), Rail::Kill, "devices-lost");
+    let paused = world.rollout.snapshot(world.at_s).paused.unwrap();
+    assert_eq!((paused.age, paused.time_left), (0, 86_400));
+    assert_eq!(paused.reasons[0].code, "devices-lost");
+    // Theirs it stays, and that it has become graver gives them time once.
+    is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Order, "paused-by-a-person");
+    let decisions = world.run(24, &wants(Decision::Hold));
+    let (last, others) = decisions.split_last().unwrap();
+    assert!(others.iter().all(|decided| decided.decision == Decision::Hold), "{others:?}");
+    assert_eq!(last.decision, Decision::Stop);
+    assert_eq!(last.reasons[0].code, "nobody-decided");
 }
 
 // 6: a pause has a deadline.
@@ -398,6 +460,71 @@ fn a_stage_that_takes_too_long_pauses() {
     is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Deadline, "stage-overdue");
     world.say(Command::Resume(0.01));
     assert_eq!(world.tick(&wants(Decision::Hold)).decision, Decision::Hold);
+}
+
+#[test]
+fn what_a_guard_rail_has_paused_no_policy_makes_easier() {
+    let mut terms = terms();
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    let mut world = ready_with(terms);
+    let rewrites =
+        |severity, hours, otherwise| wants(Decision::Pause(pause(severity, hours, otherwise)));
+    world.run(1, &wants(Decision::Hold));
+    let order = |world: &World| {
+        let Phase::Paused(pause) = world.rollout.state().phase() else { panic!("not paused") };
+        pause.order.clone()
+    };
+    assert_eq!(order(&world), Limits::default().pause);
+    let group = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    for otherwise in [Fallback::Resume(0.01), Fallback::RollBack(group)] {
+        let decided = world.tick(&rewrites(Severity::Low, 72, otherwise));
+        assert_eq!(decided.decision, Decision::Pause(Limits::default().pause));
+        assert_eq!((decided.by, &decided.rails[..]), (DecidedBy::Policy, &[Rail::Bounds][..]));
+        assert_eq!(decided.reasons[0].code, "paused-by-a-guard-rail");
+    }
+    // Graver, shorter, and with more of it ended it may be.
+    let graver = pause(Severity::Critical, 1, Fallback::RollBack(all(true)));
+    let decided = world.tick(&wants(Decision::Pause(graver.clone())));
+    assert_eq!((decided.decision, &decided.rails[..]), (Decision::Pause(graver.clone()), &[][..]));
+    world.tick(&rewrites(Severity::Critical, 1, Fallback::Stop));
+    assert_eq!(order(&world), graver);
+    let decisions = world.run(1, &rewrites(Severity::Critical, 1, Fallback::Resume(0.01)));
+    assert_eq!(decisions.last().unwrap().decision, Decision::RollBack(all(true)));
+}
+
+#[test]
+fn no_policy_shortens_the_time_after_which_a_rollout_goes_on() {
+    let mut terms = terms();
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    terms.limits.pause.otherwise = Fallback::Resume(0.01);
+    let agreed = terms.limits.pause.clone();
+    let mut world = ready_with(terms);
+    world.run(1, &wants(Decision::Hold));
+    let group = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    let at_once = |otherwise| {
+        wants(Decision::Pause(PauseOrder { otherwise, decide_within: 1, ..agreed.clone() }))
+    };
+    let decided = world.tick(&at_once(Fallback::Resume(0.01)));
+    assert_eq!(decided.decision, Decision::Pause(agreed.clone()));
+    let otherwise = Fallback::RollBack(group);
+    let decided = world.tick(&at_once(otherwise.clone()));
+    assert_eq!(decided.decision, Decision::Pause(PauseOrder { otherwise, ..agreed.clone() }));
+}
+
+#[test]
+fn what_a_policy_has_declared_does_not_end_the_pause_of_a_stage_that_takes_too_long() {
+    let mut terms = terms();
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    let mut world = ready_with(terms);
+    world.tick(&wants(Decision::Pause(pause(Severity::Low, 2, Fallback::Resume(0.01)))));
+    let decisions = world.run(2, &wants(Decision::Hold));
+    is_paused(decisions.last().unwrap(), Rail::Deadline, "stage-overdue");
+    // From now on it is the guard rail's, with the time and the end that the terms give it.
+    is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Deadline, "stage-overdue");
+    let decisions = world.run(24, &wants(Decision::Hold));
+    let (last, others) = decisions.split_last().unwrap();
+    assert!(others.iter().all(|decided| decided.decision == Decision::Hold), "{others:?}");
+    assert_eq!(last.decision, Decision::Stop);
 }
 
 // 7: no answer that counts is a pause.
@@ -510,6 +637,43 @@ fn a_stage_waits_for_its_approval() {
     assert_eq!(world.tick(&wants(Decision::Advance(0.05))).decision, Decision::Advance(0.05));
 }
 
+#[test]
+fn no_pause_begins_a_stage_that_nobody_has_approved() {
+    let mut terms = terms();
+    terms.plan.stages[0].needs_approval = true;
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    let waits = |world: &World| world.rollout.orders(world.at_s).start_now == 0;
+
+    // Neither by its end, whoever wants it,
+    let mut world = World::new(terms.clone());
+    world.observe();
+    let resumes = pause(Severity::Low, 1, Fallback::Resume(0.01));
+    world.tick(&wants(Decision::Pause(resumes.clone())));
+    is_held(&world.tick(&wants(Decision::Resume(0.01))), Rail::Order, "needs-approval");
+    is_held(&world::decided(world.say(Command::Resume(0.01))), Rail::Order, "needs-approval");
+    world.say(Command::Pause(resumes));
+    let decisions = world.run(6, &wants(Decision::Hold));
+    is_held(decisions.last().unwrap(), Rail::Order, "needs-approval");
+    assert!(waits(&world));
+    // until somebody agrees: only then the stage begins.
+    world.say(Command::Approve("canary".to_owned()));
+    assert_eq!(world.rollout.snapshot(world.at_s).stage_age, 0);
+    assert_eq!(world.tick(&wants(Decision::Hold)).decision, Decision::Resume(0.01));
+    let decisions = world.run(3, &wants(Decision::Hold));
+    assert!(decisions.iter().all(|one| one.decision == Decision::Hold), "{decisions:?}");
+
+    // nor by what is left once a group has been taken back.
+    let mut world = World::new(terms);
+    let order = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    world.say(Command::Pause(pause(Severity::Low, 1, Fallback::RollBack(order.clone()))));
+    let decisions = world.run(1, &wants(Decision::Hold));
+    assert_eq!(decisions.last().unwrap().decision, Decision::RollBack(order));
+    assert_eq!(world.rollout.state().phase(), &Phase::Waiting);
+    assert!(waits(&world));
+    world.say(Command::Approve("canary".to_owned()));
+    assert_eq!(world.rollout.state().phase(), &Phase::Running);
+}
+
 // 9: a resumption stays in its stage, a roll-back in its groups, and a quarantine stays.
 
 #[test]
@@ -519,6 +683,46 @@ fn a_resumption_stays_in_its_stage() {
     let decided = world.tick(&wants(Decision::Resume(1.0)));
     assert_eq!(decided.decision, Decision::Resume(0.01));
     assert_eq!(decided.rails, [Rail::Bounds]);
+}
+
+/// A policy that is told of a pause with another end would be told what cannot be.
+#[test]
+fn what_follows_a_pause_stays_in_its_stage_whoever_pauses() {
+    let otherwise = Fallback::Resume(0.9);
+    let mut terms = terms();
+    terms.limits.pause.otherwise = otherwise.clone();
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    let order = pause(Severity::Low, 1, otherwise);
+    let ways: [fn(&mut World, PauseOrder); 4] = [
+        |world, order| _ = world.tick(&wants(Decision::Pause(order))),
+        |world, order| _ = world.say(Command::Pause(order)),
+        |world, _| _ = world.tick(&scripted(|_| Err("trap".to_owned()))),
+        |world, _| _ = world.run(1, &wants(Decision::Hold)),
+    ];
+    for pauses in ways {
+        let mut world = ready_with(terms.clone());
+        assert_eq!(world.rollout.state().phase(), &Phase::Running);
+        pauses(&mut world, order.clone());
+        let paused = world.rollout.snapshot(world.at_s).paused.expect("it pauses");
+        assert_eq!(paused.otherwise, Fallback::Resume(0.01));
+    }
+}
+
+/// As many reasons, and as long ones, as a policy may give are all that it can be told.
+#[test]
+fn why_a_rollout_is_paused_can_be_told() {
+    let mut talkative = verdict(Decision::Pause(pause(Severity::Low, 80, Fallback::Stop)));
+    talkative.reasons = vec![talkative.reasons[0].clone(); 64];
+    let mut world = ready();
+    assert_eq!(world.tick(&scripted(|_| Ok(talkative.clone()))).reasons.len(), 65);
+    let reasons = world.rollout.snapshot(world.at_s).paused.unwrap().reasons;
+    assert_eq!((reasons.len(), &reasons[0].code[..]), (64, "pause-too-long"));
+
+    let mut world = ready();
+    let order = Command::Pause(pause(Severity::Low, 1, Fallback::Stop));
+    world.rollout.command(world.at_s, &"ä".repeat(2_000), order).unwrap();
+    let reasons = world.rollout.snapshot(world.at_s).paused.unwrap().reasons;
+    assert!(reasons[0].text.len() <= 1024 && reasons[0].text.starts_with("said by ää"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use whittle_rollout::calendar::days_in;
+use whittle_rollout::policy::MOST_IMAGE_BYTES;
 
 use super::parts::{check_extra, check_reasons, check_settings, check_stage, this_stage};
 use super::words::{ABOVE_ZERO, Check, count, length, once, range, violation};
@@ -14,9 +15,6 @@ use crate::types::{
     Bucket, Clock, Fallback, Group, Metric, MetricKind, PauseState, PlanInput, PolicyInfo, Release,
     Signal, Snapshot, Tally,
 };
-
-/// Sizes in bytes are whole numbers up to this one (2^53).
-const MOST_BYTES: f64 = 9_007_199_254_740_992.0;
 
 /// What a ratio may be at most.
 const MOST_RATIO: f64 = 1e9;
@@ -71,8 +69,8 @@ fn check_clock(clock: &Clock) -> Check {
 
 fn check_release(release: &Release) -> Check {
     length("release.name", &release.name, NAME_BYTES)?;
-    range("release.full_bytes", release.full_bytes, 0.0..=MOST_BYTES)?;
-    range("release.delta_bytes", release.delta_bytes, 0.0..=MOST_BYTES)
+    range("release.full_bytes", release.full_bytes, 0.0..=MOST_IMAGE_BYTES)?;
+    range("release.delta_bytes", release.delta_bytes, 0.0..=MOST_IMAGE_BYTES)
 }
 
 fn check_pause(pause: &PauseState, now: &Snapshot) -> Check {

@@ -9,6 +9,8 @@ mod words;
 
 use std::ops::RangeInclusive;
 
+use whittle_rollout::policy::{LABEL_BYTES, NAME_BYTES};
+
 pub(crate) use answer::{check_info, check_plan, check_refusal, check_verdict};
 pub(crate) use input::{check_plan_input, check_snapshot};
 pub(crate) use parts::check_settings;
@@ -18,8 +20,6 @@ pub(crate) use words::shortened;
 /// The longest memo, in bytes.
 pub const MAX_MEMO_BYTES: usize = 64 << 10;
 
-const NAME_BYTES: RangeInclusive<usize> = 1..=64;
-const LABEL_BYTES: RangeInclusive<usize> = 1..=128;
 const UNIT_BYTES: RangeInclusive<usize> = 0..=32;
 const SENTENCE_BYTES: RangeInclusive<usize> = 1..=1024;
 const TEXT_BYTES: RangeInclusive<usize> = 0..=1024;

@@ -2,7 +2,16 @@
 
 pub mod types;
 
+use std::ops::RangeInclusive;
+
 use types::{PlanInput, PolicyInfo, RolloutPlan, Setting, Snapshot, Verdict};
+
+/// How long the name of a release, a stage or a metric is, in bytes.
+pub const NAME_BYTES: RangeInclusive<usize> = 1..=64;
+/// How long the label of a group is, in bytes.
+pub const LABEL_BYTES: RangeInclusive<usize> = 1..=128;
+/// The greatest size of an image in bytes: up to 2^53 they are whole numbers.
+pub const MOST_IMAGE_BYTES: f64 = 9_007_199_254_740_992.0;
 
 /// An answer, and what it took.
 #[derive(Clone, Debug, PartialEq)]

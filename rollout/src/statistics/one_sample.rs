@@ -13,6 +13,18 @@
 //! fair. So the e-value is cut off at C, and divided by `1 + δ C`, by which its mean is at most 1 again:
 //! `E min(e, C) <= 1 + δ C`. With δ = 10^-4 and C = 2000 the division costs 0.18 of the 3.0 that evidence takes.
 //!
+//! **Where more is better**, such as readings that came, new firmware is worse if it has fewer. "At most ρ0 times worse" is then a
+//! rate of `λ / ρ0` at least. With `r < 1`, `exp(X ln r + (1 - r) T λ / ρ0)` has a mean of 1 if that is the rate, by the same formula of the
+//! Poisson law, and a smaller one above it: `exp((1 - r) (T λ / ρ0 - E X))`. What is not known of λ now speaks for new firmware where λ is
+//! small, so the smallest one takes the place of the largest:
+//!
+//! ```text
+//! λ_low:   the smaller root of the same equation; 0 if there were no events before
+//! ```
+//!
+//! below which B or more events have a probability of at most δ. For distinct devices, which are no more than hit or not, the mean of `r^X` is
+//! at most that of the Poisson law for any `r`, since `1 + q (r - 1) <= exp(q (r - 1))`.
+//!
 //! That covers chance, not change: winter is no accident of counting. `tolerated` must leave room for it, 1.25 at least; the
 //! two-sample test needs no such room.
 
@@ -27,11 +39,12 @@ const DELTA: f64 = 1e-4;
 /// Where e-values are cut off.
 const CAP: f64 = 2000.0;
 
-/// Tests whether events are more frequent on new firmware than they were before the rollout.
+/// Tests whether events are more frequent on new firmware than they were before the rollout, or less frequent where that is worse.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BaselineTest {
     tolerated: f64,
     alarm: f64,
+    is_fewer_worse: bool,
     strata: Vec<Stratum>,
     events: f64,
     exposure: f64,
@@ -57,6 +70,7 @@ impl BaselineTest {
         Self {
             tolerated,
             alarm,
+            is_fewer_worse: false,
             strata: baselines
                 .iter()
                 .map(|before| Stratum { before: *before, rates: limits(*before, -log_delta) })
@@ -66,6 +80,12 @@ impl BaselineTest {
             expected: [0.0; 2],
             plain: 0.0,
         }
+    }
+
+    /// The same test of events of which fewer are worse: all ratios are those of before to new firmware.
+    #[must_use]
+    pub fn where_fewer_are_worse(self) -> Self {
+        Self { is_fewer_worse: true, ..self }
     }
 
     /// Forgets what happened on new firmware; what was counted before stays.
@@ -95,8 +115,12 @@ impl BaselineTest {
     /// Natural logarithm of the e-value against "at most the tolerated ratio".
     #[must_use]
     pub fn log_e_worse(&self) -> f64 {
-        let expected = self.tolerated * self.expected[1];
-        let bets = BETS.map(|bet| self.events * ln(bet) - (bet - 1.0) * expected);
+        let expected =
+            self.turned(self.tolerated) * self.expected[usize::from(!self.is_fewer_worse)];
+        let bets = BETS.map(|bet| {
+            let bet = self.turned(bet);
+            self.events * ln(bet) - (bet - 1.0) * expected
+        });
         with_doubt(ln_mean_exp(&bets))
     }
 
@@ -104,20 +128,30 @@ impl BaselineTest {
     #[must_use]
     pub fn log_e_fine(&self) -> f64 {
         let part = ln(self.alarm / self.tolerated);
+        let alarm = self.turned(self.alarm);
+        let expected = self.expected[usize::from(self.is_fewer_worse)];
         let bets = [0.0, 0.25, 0.5].map(|way| {
-            let ratio = self.tolerated * exp(way * part);
-            self.events * ln(ratio / self.alarm) + (self.alarm - ratio) * self.expected[0]
+            let ratio = self.turned(self.tolerated * exp(way * part));
+            self.events * ln(ratio / alarm) + (alarm - ratio) * expected
         });
         with_doubt(ln_mean_exp(&bets))
     }
 
-    /// Estimate of the ratio; none before anything was compared. Without events before half of one is assumed.
+    /// How many times as many events as before are so many times worse, and the other way round.
+    fn turned(&self, ratio: f64) -> f64 {
+        if self.is_fewer_worse { 1.0 / ratio } else { ratio }
+    }
+
+    /// Estimate of the ratio; none before anything was compared. Without events in what it is divided by half of one is assumed.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
         let before: f64 = self.strata.iter().map(|stratum| stratum.before.exposure()).sum();
-        let half = 0.5 / before * self.exposure;
-        let expected = if self.plain > 0.0 { self.plain } else { half };
-        self.has_data().then(|| self.events / expected)
+        let (above, below, half) = if self.is_fewer_worse {
+            (self.plain, self.events, 0.5)
+        } else {
+            (self.events, self.plain, 0.5 / before * self.exposure)
+        };
+        self.has_data().then(|| above / if below > 0.0 { below } else { half })
     }
 
     /// The interval that misses the true ratio at any time with a probability of at most `alpha`.
@@ -130,6 +164,8 @@ impl BaselineTest {
         let last = GRID.ratios.len() - 1;
         let low = self.ruled_out(bar, self.expected[1], |point| point);
         let high = self.ruled_out(bar, self.expected[0], |point| last - point);
+        // The grid is the same from both its ends, so the ratio turned over is at as many points from the other one.
+        let (low, high) = if self.is_fewer_worse { (high, low) } else { (low, high) };
         Interval {
             low: low.map_or(0.0, |point| GRID.ratios[point]),
             high: high.map_or(MOST, |point| GRID.ratios[last - point]),
@@ -243,6 +279,64 @@ mod tests {
         let mut test = BaselineTest::new(&[count(100_000.0, 5e7)], 1.25, 3.0);
         test.add(0, count(40.0, 20_000.0));
         assert!(test.log_e_fine() > 3.0, "{}", test.log_e_fine());
+    }
+
+    /// Of 10,000 hours with an event in 100 before.
+    fn fewer_are_worse(events: f64) -> BaselineTest {
+        let mut test =
+            BaselineTest::new(&[count(500_000.0, 5e7)], 1.25, 3.0).where_fewer_are_worse();
+        test.add(0, count(events, 10_000.0));
+        test
+    }
+
+    #[test]
+    fn where_fewer_are_worse_more_are_fine() {
+        let more = fewer_are_worse(1_400.0);
+        assert!(more.log_e_worse() < 0.0 && more.log_e_fine() > 3.0, "{more:?}");
+        let quarter = fewer_are_worse(25.0);
+        assert!(quarter.log_e_worse() > 3.0 && quarter.log_e_fine() < 0.0, "{quarter:?}");
+        assert!((quarter.ratio().unwrap() - 4.0).abs() < 1e-9);
+        let found = quarter.interval(0.05);
+        assert!(
+            found.low > 1.8 && found.low < 2.8 && found.high > 6.0 && found.high < 12.0,
+            "{found:?}"
+        );
+        let none = fewer_are_worse(0.0);
+        assert!(none.log_e_worse() > 3.0 && none.ratio() == Some(200.0), "{none:?}");
+    }
+
+    /// Summed up over all that can happen, an e-value is at most 1 if its claim is true, also at its edge.
+    #[test]
+    fn bets_against_what_is_true_gain_nothing() {
+        let (tolerated, alarm) = (1.25, 2.0);
+        let mean_of = |mean: f64, log_e: &dyn Fn(f64) -> f64| {
+            let mut log_chance = -mean;
+            let mut sum = 0.0;
+            for events in 0..1_000_u32 {
+                if events > 0 {
+                    log_chance += ln(mean / f64::from(events));
+                }
+                sum += exp(log_chance + log_e(f64::from(events)));
+            }
+            sum
+        };
+        for is_fewer_worse in [false, true] {
+            let after = |events: f64| {
+                let test = BaselineTest::new(&[count(1e12, 1e12)], tolerated, alarm);
+                let mut test = BaselineTest { is_fewer_worse, ..test };
+                test.add(0, count(events, 50.0));
+                test
+            };
+            let edge = |ratio: f64| if is_fewer_worse { 50.0 / ratio } else { 50.0 * ratio };
+            for ratio in [0.5, 1.0, tolerated] {
+                let mean = mean_of(edge(ratio), &|events| after(events).log_e_worse());
+                assert!(mean <= 1.0, "worse {ratio}: {mean}");
+            }
+            for ratio in [alarm, 3.0, 9.0] {
+                let mean = mean_of(edge(ratio), &|events| after(events).log_e_fine());
+                assert!(mean <= 1.0, "fine {ratio}: {mean}");
+            }
+        }
     }
 
     proptest! {

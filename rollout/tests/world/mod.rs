@@ -225,7 +225,9 @@ impl World {
         let orders = self.rollout.orders(from_s);
         let hours = (self.at_s - from_s) as f64 / 3600.0;
         let cells = terms.cells.iter().enumerate().map(|(place, cell)| {
+            let labels = cell.labels(&terms.split_by);
             let is_closed = orders.closed.is_some()
+                || orders.among.as_ref().is_some_and(|among| !labels.contains(among))
                 || orders.closed_cells.iter().any(|(closed, _)| *closed == place);
             let before = self.updated[place];
             if !is_closed {
