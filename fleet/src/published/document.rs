@@ -11,6 +11,7 @@ use whittle_release::keys::{Keyring, Signer};
 use whittle_release::{Error, SignedEnvelope};
 
 use super::exists;
+use super::flags::set;
 use crate::DriverError;
 
 /// A flags document that is to be published.
@@ -76,7 +77,8 @@ impl Source {
 
     fn compile(&self, version: u32, gate: &Value) -> Result<FlagsSource, Error> {
         let mut document = self.rest.clone();
-        let flags: Vec<_> = self.flags.iter().chain([gate]).cloned().collect();
+        let mut flags = self.flags.clone();
+        set(&mut flags, gate.clone());
         document.insert("version".into(), version.into());
         document.insert("flags".into(), flags.into());
         FlagsSource::parse("flags", Value::from(document).to_string().as_bytes())
