@@ -1,7 +1,7 @@
 //! Reading with a limit, and writing so that a crash leaves nothing half made.
 
 use std::fs::{File, TryLockError};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -141,6 +141,26 @@ impl DirectoryLock {
             locked => Ok(Self { _directory: locked.is_ok().then_some(opened) }),
         }
     }
+}
+
+/// Waits until no other process has the lock of this file, and takes it. The file is made if need be, and what is in it is left alone:
+/// others may see the directory, or write into it.
+///
+/// # Errors
+/// [`io::Error`] if it cannot be opened or locked, or if a link, a pipe or anything else but a file stands there.
+pub fn lock_file(path: &Path) -> io::Result<File> {
+    let opened = File::options().write(true).create_new(true).open(path);
+    let file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if !std::fs::symlink_metadata(path)?.is_file() {
+                return Err(io::Error::other("it is no regular file"));
+            }
+            File::options().write(true).open(path)?
+        }
+        opened => opened?,
+    };
+    file.lock()?;
+    Ok(file)
 }
 
 fn open_directory(directory: &Path) -> Result<Option<File>> {

@@ -145,8 +145,7 @@ impl Published {
     /// Keeps two drivers from publishing at the same time; until it is dropped.
     fn lock(&self) -> Result<File, DriverError> {
         let path = self.path(LOCK_FILE);
-        let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
-        locked.map_err(|source| DriverError::Io { action: "lock", path, source })
+        files::lock_file(&path).map_err(|source| DriverError::Io { action: "lock", path, source })
     }
 
     /// The rollout that had the directory so far, which must leave room for this one.

@@ -222,6 +222,23 @@ fn a_directory_belongs_to_one_rollout_until_it_is_over() {
     assert!(matches!(error, DriverError::OtherRollout { .. }), "{error}");
 }
 
+/// Others may write where documents are published: what a lock leads to is not the driver's to empty.
+#[cfg(unix)]
+#[test]
+fn a_lock_leaves_alone_what_stands_in_its_place() {
+    let fleet = Fleet::new();
+    let (whole, campaign) = at(&plan(), 1);
+    let [lock, other] = [".rollout.lock", "other"].map(|name| fleet.directory.path().join(name));
+    std::fs::write(&other, "of somebody else").expect("written");
+    std::os::unix::fs::symlink(&other, &lock).expect("linked");
+    let error = fleet.driver().check(&campaign).expect_err("a link");
+    assert!(matches!(error, DriverError::Io { action: "lock", .. }), "{error}");
+    assert_eq!(std::fs::read(&other).expect("there"), b"of somebody else");
+    std::fs::rename(&other, &lock).expect("in the place of the link");
+    fleet.apply(&whole, &campaign);
+    assert_eq!(std::fs::read(&lock).expect("there"), b"of somebody else");
+}
+
 #[test]
 fn a_pause_shuts_the_gate_and_resuming_opens_it_for_the_same_devices() {
     let mut fleet = Fleet::new();
