@@ -13,7 +13,10 @@ use crate::{Error, Result};
 pub(crate) const TEMPORARY_PREFIX: &str = ".whittle-";
 
 /// Reads a whole file of at most `limit` bytes; `Ok(None)` if it is larger.
-pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;

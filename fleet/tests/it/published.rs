@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use whittle_fleet::published::{
-    FLAGS_FILE, MORE_TELEMETRY, PublishedConfig, STAGE_FILE, WAY_BACK_FILE, go_back_flag,
+    FLAGS_FILE, MORE_TELEMETRY, OWNER_FILE, PublishedConfig, STAGE_FILE, WAY_BACK_FILE,
+    go_back_flag,
 };
 use whittle_fleet::{Campaign, ChangeKind, Driver, DriverConfig, DriverError, Report, Ring};
 use whittle_patcher_nostd::{DeviceFacts, VerifiedFlags, VerifiedStage};
@@ -211,6 +212,14 @@ fn a_directory_belongs_to_one_rollout_until_it_is_over() {
     refused(fleet.driver().check(&next).expect_err("taken"));
     refused(fleet.driver().apply(&next_orders, &next).expect_err("taken"));
     assert_eq!(before, [FLAGS_FILE, STAGE_FILE].map(|file| fleet.read(file)));
+
+    let note = fleet.directory.path().join(OWNER_FILE);
+    let kept = fleet.read(OWNER_FILE);
+    let long = [&*kept, " ".repeat(100_000).as_bytes()].concat();
+    std::fs::write(&note, long).expect("written");
+    let error = fleet.driver().check(&first).expect_err("no note");
+    assert!(error.to_string().contains("more than 65536 bytes"), "{error}");
+    std::fs::write(&note, kept).expect("as before");
 
     let stopped = Campaign { is_over: true, ..first.clone() };
     fleet.apply(&closed(&first_orders, "stopped"), &stopped);
