@@ -31,7 +31,7 @@ use crate::aws::client::{Client, Execution};
 use crate::aws::signature::Signer;
 use crate::driver::{ChangeKind, Driver, Report, Surroundings};
 use crate::waves::{self, Direction, Engine, Member, Progress, Turn, Wave, cell_name};
-use crate::{Campaign, DriverError, RetryConfig, SecretSource};
+use crate::{Campaign, DriverError, RetryConfig, SecretSource, files};
 
 mod client;
 mod signature;
@@ -149,7 +149,7 @@ impl Default for AbortConfig {
 const REASON: &str = "WHITTLE";
 
 /// The most that AWS takes.
-const MAX_DOCUMENT_BYTES: usize = 32 << 10;
+const MAX_DOCUMENT_BYTES: u64 = 32 << 10;
 
 /// Drives AWS IoT Jobs.
 pub(crate) struct Aws<'a> {
@@ -262,17 +262,15 @@ impl JobDocument {
         match self {
             Self::Source(address) => fields.insert("documentSource".into(), address.clone().into()),
             Self::File(path) => {
-                let failed =
-                    |source| DriverError::Io { action: "read", path: path.clone(), source };
-                let text = std::fs::read_to_string(path).map_err(failed)?;
                 let wrong = |why: String| {
                     DriverError::config("document", format!("`{}` {why}", path.display()))
                 };
-                if text.len() > MAX_DOCUMENT_BYTES {
-                    let why =
-                        format!("has {} bytes, at most {MAX_DOCUMENT_BYTES} are taken", text.len());
-                    return Err(wrong(why));
-                }
+                let too_large = || {
+                    wrong(format!("has more than the {MAX_DOCUMENT_BYTES} bytes that AWS takes"))
+                };
+                let bytes = files::read_at_most(path, MAX_DOCUMENT_BYTES)?.ok_or_else(too_large)?;
+                let text = String::from_utf8(bytes)
+                    .map_err(|error| wrong(format!("is no text: {error}")))?;
                 let parsed: Result<Map<String, Value>, _> = serde_json::from_str(&text);
                 parsed.map_err(|error| wrong(format!("is no JSON object: {error}")))?;
                 fields.insert("document".into(), text.into())

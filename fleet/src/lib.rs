@@ -33,6 +33,7 @@ mod campaign;
 mod config;
 mod driver;
 mod error;
+mod files;
 pub mod hawkbit;
 mod http;
 pub mod mender;

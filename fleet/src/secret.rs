@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DriverError, Surroundings};
+use crate::{DriverError, Surroundings, files};
+
+/// The longest file of a secret: far more than a token has, and little enough for any machine.
+const MAX_SECRET_BYTES: u64 = 16 << 10;
 
 /// Where a secret is: `{ env = "NAME" }` or `{ file = "path" }`. The secret itself is never in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,11 +24,14 @@ impl SecretSource {
     /// Reads the secret.
     ///
     /// # Errors
-    /// [`DriverError::NoSecret`] if it is not there, or is no single line of text.
+    /// [`DriverError::NoSecret`] if it is not there, or is no single line of text, or is in a file of more than [`MAX_SECRET_BYTES`].
     pub(crate) fn read(&self, surroundings: &dyn Surroundings) -> Result<Secret, DriverError> {
         let text = match self {
             Self::Env(name) => surroundings.variable(name),
-            Self::File(path) => std::fs::read_to_string(path).ok(),
+            Self::File(path) => {
+                let bytes = files::read_at_most(path, MAX_SECRET_BYTES).ok().flatten();
+                bytes.and_then(|bytes| String::from_utf8(bytes).ok())
+            }
         };
         let text = text.map(|text| text.trim_end().to_owned());
         let fits = |text: &String| !text.is_empty() && !text.chars().any(char::is_control);
@@ -102,6 +108,10 @@ mod tests {
         std::fs::write(&path, "hunter2\n").expect("written");
         let secret = SecretSource::File(path).read(&Nothing).expect("there");
         assert_eq!((secret.expose(), format!("{secret:?}").as_str()), ("hunter2", "Secret"));
+        let long = directory.path().join("long");
+        std::fs::write(&long, "x".repeat(20_000)).expect("written");
+        let error = SecretSource::File(long.clone()).read(&Nothing).expect_err("no token");
+        assert_eq!(error.to_string(), format!("no secret in file `{}`", long.display()));
         assert_eq!(without("Basic hunter2!", &[secret]), "Basic [secret]!");
     }
 }

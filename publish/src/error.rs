@@ -122,13 +122,11 @@ pub enum Error {
         /// Its security counter.
         counter: u32,
     },
-    /// Others changed the channel each time that we were about to.
-    #[error("channel `{channel}` of `{product}` changes all the time: {tries} tries failed")]
+    /// Others changed an object each time that we were about to.
+    #[error("`{key}` changes all the time: {tries} tries failed")]
     Contended {
-        /// Name of the product.
-        product: String,
-        /// Name of the channel.
-        channel: String,
+        /// Which object.
+        key: String,
         /// How often it was tried.
         tries: u32,
     },

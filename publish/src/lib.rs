@@ -59,6 +59,7 @@
 mod busy;
 pub mod cache;
 mod chain;
+mod document;
 mod error;
 pub mod gc;
 pub mod layout;

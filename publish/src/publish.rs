@@ -7,29 +7,26 @@
 //! A reader begins at an index, so it finds everything that an index names, whenever it looks and wherever the publisher was
 //! killed. What is there already is not sent again, so publishing once more goes on where it was interrupted.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use whittle_format::Label;
-use whittle_format::limits::{
-    MAX_APPROVAL_ENVELOPE_BYTES, MAX_INDEX_ENVELOPE_BYTES, MAX_KEYS_FILE_BYTES,
-};
+use whittle_format::index::Release;
+use whittle_format::limits::MAX_INDEX_ENVELOPE_BYTES;
 use whittle_release::Sha256Digest;
-use whittle_release::approval::{APPROVAL_FILE, Approval, SignedApproval};
 use whittle_release::directory::{ListedFile, VerifiedRelease, verify_index};
-use whittle_release::image::hex;
-use whittle_release::keys::{KeyId, Keyring};
-use whittle_release::keys_file::KeysFile;
+use whittle_release::keys::Keyring;
 
 use crate::busy::Publishing;
-use crate::layout::{approval_key, channel_key, keys_key, object_key, release_key};
+use crate::document::Document;
+use crate::layout::{channel_key, object_key, release_key};
 use crate::order::ReleaseOrder;
-use crate::store::{Condition, Lifetime, Object, Store, Written};
+use crate::store::{Condition, Lifetime, Store, Tag, Written};
 use crate::{Error, ReleaseKeys, Result, workers};
 
-/// How often a channel is tried that others change.
-const CHANNEL_TRIES: u32 = 8;
+/// How often something is tried that others change.
+const TRIES: u32 = 8;
 
 /// How something is published.
 #[derive(Clone, Debug)]
@@ -116,7 +113,7 @@ pub fn publish(
     for directory in directories {
         let release = VerifiedRelease::open(directory, keys.keyring())?;
         release.verify_files()?;
-        documents.extend(read_approval(store, directory, &release, keys)?);
+        documents.extend(Document::approval(directory, &release, keys)?.map(by_key));
         releases.push(release);
     }
     releases.sort_by_key(|release| ReleaseOrder::of(&release.index().release));
@@ -128,12 +125,17 @@ pub fn publish(
         }
     }
     if let Some(file) = &options.keys_file {
-        documents.extend(publisher.read_keys(file, &releases)?);
+        documents.extend([by_key(Document::keys(file, &releases)?)]);
+    }
+    for document in documents.values() {
+        publisher.look_at(document)?;
     }
     let busy = Publishing::begin(store)?;
     let mut published = publisher.send_objects(&releases, &busy, progress)?;
     publisher.make_sure(&releases, &busy)?;
-    publisher.send_documents(&documents)?;
+    for document in documents.values() {
+        publisher.replace(&document.key, &document.bytes, || publisher.look_at(document))?;
+    }
     for (number, release) in releases.iter().enumerate() {
         busy.keep_up()?;
         published.releases.push(publisher.name(release, is_newest(&releases, number))?);
@@ -145,52 +147,9 @@ pub fn publish(
     Ok(published)
 }
 
-/// Documents that devices read besides the indexes, by their keys.
-type Documents = BTreeMap<String, Vec<u8>>;
-
-/// Checks that a document which several sign takes no signature back.
-fn keeps_signatures(
-    key: &str,
-    path: &Path,
-    mut published: impl Iterator<Item = KeyId>,
-    signers: &BTreeSet<KeyId>,
-) -> Result<()> {
-    match published.find(|signer| !signers.contains(signer)) {
-        None => Ok(()),
-        Some(signer) => Err(Error::FewerSignatures {
-            key: key.to_owned(),
-            signer: hex(&signer),
-            path: path.to_owned(),
-        }),
-    }
-}
-
-/// Reads the approval that lies in a release directory, if there is one, and checks what it is about and what the keys of the release
-/// have signed. Others may have signed it, too: devices know whom they trust.
-fn read_approval(
-    store: &Store,
-    directory: &Path,
-    release: &VerifiedRelease,
-    keys: &ReleaseKeys,
-) -> Result<Option<(String, Vec<u8>)>> {
-    let path = directory.join(APPROVAL_FILE);
-    if !path.try_exists().map_err(Error::io("read", &path))? {
-        return Ok(None);
-    }
-    let signed = SignedApproval::read(&path)?;
-    if signed.approval != Approval(release.index().release) {
-        return Err(Error::OtherApproval(path));
-    }
-    signed.check(&keys.keyring().0)?;
-    let Approval(head) = &signed.approval;
-    let key = approval_key(&head.product, &head.target_version);
-    if let Some(found) = store.get(&key, MAX_APPROVAL_ENVELOPE_BYTES)? {
-        let published = SignedApproval::parse(&format!("`{key}`"), &found.bytes)?;
-        if published.approval == signed.approval {
-            keeps_signatures(&key, &path, published.signers(), &signed.signers().collect())?;
-        }
-    }
-    Ok(Some((key, signed.emit()?)))
+/// Of two documents for the same place the last one counts.
+fn by_key(document: Document) -> (String, Document) {
+    (document.key.clone(), document)
 }
 
 /// Whether no later one is of the same product: a channel gets the newest.
@@ -218,11 +177,13 @@ struct Publisher<'a> {
     options: &'a Options,
 }
 
-/// What a channel has.
-struct Channel {
-    object: Object,
-    /// None if it is this very index.
-    other: Option<whittle_format::index::Release>,
+/// What stands where something is to be written that changes.
+enum Before<T> {
+    Nothing,
+    /// This very thing.
+    This,
+    /// Another one, which may be replaced, and what it says.
+    Other(Tag, T),
 }
 
 impl Publisher<'_> {
@@ -259,45 +220,55 @@ impl Publisher<'_> {
         Ok(())
     }
 
-    /// Reads a keys file, which must be of a product that is published, signed as far as it tells itself by whom, and not older than
-    /// the one that is there.
-    fn read_keys(
-        &self,
-        path: &Path,
-        releases: &[VerifiedRelease],
-    ) -> Result<Option<(String, Vec<u8>)>> {
-        let file = KeysFile::read(path)?;
-        file.check(None)?;
-        let head = &file.newest().head;
-        if !releases.iter().any(|release| release.index().release.product == head.product) {
-            let (path, product) = (path.to_owned(), head.product.to_string());
-            return Err(Error::OtherKeys { path, product });
-        }
-        let key = keys_key(&head.product);
-        if let Some(found) = self.store.get(&key, MAX_KEYS_FILE_BYTES)? {
-            let published = KeysFile::parse(&format!("`{key}`"), &found.bytes)?;
-            let current = published.newest().head.version;
-            if head.version < current {
-                return Err(Error::OlderKeys { key, current, version: head.version });
-            }
-            if head.version == current {
-                let (old, new) = (published.newest_signers(), file.newest_signers().collect());
-                keeps_signatures(&key, path, old, &new)?;
-            }
-        }
-        Ok(Some((key, file.emit()?)))
+    /// Looks at what is published in the place of a document, which must not be newer.
+    fn look_at(&self, document: &Document) -> Result<Before<()>> {
+        let Document { key, bytes, limit, .. } = document;
+        self.before(key, bytes, *limit, |published| document.check_follows(published))
     }
 
-    /// Writes what devices read besides the indexes, unless it is there.
-    fn send_documents(&self, documents: &Documents) -> Result<()> {
-        for (key, bytes) in documents {
-            let found = self.store.stat(key)?.filter(|found| found.size == bytes.len() as u64);
-            let found = found.map(|_| self.store.get(key, bytes.len())).transpose()?.flatten();
-            if found.is_none_or(|found| found.bytes != *bytes) {
-                self.store.put(key, bytes, Condition::Always, Lifetime::UntilTheNext)?;
+    /// Reads what is there, and checks that this may take its place.
+    fn before<T>(
+        &self,
+        key: &str,
+        bytes: &[u8],
+        limit: usize,
+        check: impl Fn(&[u8]) -> Result<T>,
+    ) -> Result<Before<T>> {
+        Ok(match self.store.get(key, limit)? {
+            None => Before::Nothing,
+            Some(found) if found.bytes == bytes => Before::This,
+            Some(found) => {
+                let says = check(&found.bytes)?;
+                Before::Other(found.tag, says)
             }
+        })
+    }
+
+    /// Writes what takes the place of another, if that is still what was looked at; tells what was there before, unless it was this
+    /// very thing.
+    fn replace<T>(
+        &self,
+        key: &str,
+        bytes: &[u8],
+        look: impl Fn() -> Result<Before<T>>,
+    ) -> Result<Option<Option<T>>> {
+        for _ in 0..TRIES {
+            let before = look()?;
+            let condition = match &before {
+                Before::This => return Ok(None),
+                Before::Nothing => Condition::Absent,
+                Before::Other(tag, _) => Condition::Unchanged(tag),
+            };
+            let written = self.store.put(key, bytes, condition, Lifetime::UntilTheNext)?;
+            if written == Written::Now {
+                return Ok(Some(match before {
+                    Before::Other(_, says) => Some(says),
+                    Before::Nothing | Before::This => None,
+                }));
+            }
+            // Somebody else was quicker: theirs may be the newer one.
         }
-        Ok(())
+        Err(Error::Contended { key: key.to_owned(), tries: TRIES })
     }
 
     /// Sends an object unless it is there as it should be; tells whether it was sent.
@@ -362,27 +333,8 @@ impl Publisher<'_> {
     fn point_channel(&self, release: &VerifiedRelease) -> Result<Option<Option<String>>> {
         let head = &release.index().release;
         let key = channel_key(&head.product, &self.options.channel);
-        for _ in 0..CHANNEL_TRIES {
-            let before = self.check_channel(release)?;
-            let (condition, replaces) = match &before {
-                Some(Channel { other: None, .. }) => return Ok(None),
-                Some(Channel { object, other: Some(other) }) => {
-                    (Condition::Unchanged(&object.tag), Some(other.target_version.to_string()))
-                }
-                None => (Condition::Absent, None),
-            };
-            let bytes = release.index_bytes();
-            let written = self.store.put(&key, bytes, condition, Lifetime::UntilTheNext)?;
-            if written == Written::Now {
-                return Ok(Some(replaces));
-            }
-            // Somebody else was quicker: theirs may be the newer one.
-        }
-        Err(Error::Contended {
-            product: head.product.to_string(),
-            channel: self.options.channel.to_string(),
-            tries: CHANNEL_TRIES,
-        })
+        let replaced = self.replace(&key, release.index_bytes(), || self.check_channel(release))?;
+        Ok(replaced.map(|before| before.map(|before| before.target_version.to_string())))
     }
 
     /// Checks that the version is not taken by another index; tells whether this one is there.
@@ -399,20 +351,27 @@ impl Publisher<'_> {
     }
 
     /// Reads what the channel has, and checks that the release may take its place.
-    fn check_channel(&self, release: &VerifiedRelease) -> Result<Option<Channel>> {
+    fn check_channel(&self, release: &VerifiedRelease) -> Result<Before<Release>> {
+        let key = channel_key(&release.index().release.product, &self.options.channel);
+        let bytes = release.index_bytes();
+        self.before(&key, bytes, MAX_INDEX_ENVELOPE_BYTES, |published| {
+            self.check_follows(release, &key, published)
+        })
+    }
+
+    /// Checks that a release may take the place of the one that a channel has, which it returns.
+    fn check_follows(
+        &self,
+        release: &VerifiedRelease,
+        key: &str,
+        published: &[u8],
+    ) -> Result<Release> {
         let head = &release.index().release;
-        let key = channel_key(&head.product, &self.options.channel);
-        let Some(object) = self.store.get(&key, MAX_INDEX_ENVELOPE_BYTES)? else {
-            return Ok(None);
-        };
-        if object.bytes == release.index_bytes() {
-            return Ok(Some(Channel { object, other: None }));
-        }
-        let current = verify_index(&object.bytes, self.stored_keys)
-            .map_err(|error| Error::of_stored(&key, error))?
+        let current = verify_index(published, self.stored_keys)
+            .map_err(|error| Error::of_stored(key, error))?
             .release;
         if current.product != head.product {
-            return Err(Error::damaged(&key, format!("it is of product `{}`", current.product)));
+            return Err(Error::damaged(key, format!("it is of product `{}`", current.product)));
         }
         if !self.options.allow_older
             && ReleaseOrder::of(head).is_before(&ReleaseOrder::of(&current))
@@ -426,6 +385,6 @@ impl Publisher<'_> {
                 counter: head.security_counter,
             });
         }
-        Ok(Some(Channel { object, other: Some(current) }))
+        Ok(current)
     }
 }

@@ -274,9 +274,7 @@ impl Archive {
     fn lock(&self) -> Result<std::fs::File> {
         std::fs::create_dir_all(&self.directory).map_err(Error::io("create", &self.directory))?;
         let path = self.directory.join(LOCK_FILE);
-        let file = std::fs::File::create(&path).map_err(Error::io("lock", &path))?;
-        file.lock().map_err(Error::io("lock", &path))?;
-        Ok(file)
+        files::lock_file(&path).map_err(Error::io("lock", &path))
     }
 }
 

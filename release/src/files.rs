@@ -1,7 +1,7 @@
 //! Reading with a limit, and writing so that a crash leaves nothing half made.
 
 use std::fs::{File, TryLockError};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -13,7 +13,10 @@ use crate::{Error, Result};
 pub(crate) const TEMPORARY_PREFIX: &str = ".whittle-";
 
 /// Reads a whole file of at most `limit` bytes; `Ok(None)` if it is larger.
-pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
@@ -141,6 +144,26 @@ impl DirectoryLock {
             locked => Ok(Self { _directory: locked.is_ok().then_some(opened) }),
         }
     }
+}
+
+/// Waits until no other process has the lock of this file, and takes it. The file is made if need be, and what is in it is left alone:
+/// others may see the directory, or write into it.
+///
+/// # Errors
+/// [`io::Error`] if it cannot be opened or locked, or if a link, a pipe or anything else but a file stands there.
+pub fn lock_file(path: &Path) -> io::Result<File> {
+    let opened = File::options().write(true).create_new(true).open(path);
+    let file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if !std::fs::symlink_metadata(path)?.is_file() {
+                return Err(io::Error::other("it is no regular file"));
+            }
+            File::options().write(true).open(path)?
+        }
+        opened => opened?,
+    };
+    file.lock()?;
+    Ok(file)
 }
 
 fn open_directory(directory: &Path) -> Result<Option<File>> {

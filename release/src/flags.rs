@@ -16,7 +16,7 @@ use crate::keys::{Keyring, Signer};
 use crate::{Error, Result, SignedEnvelope, files, percent};
 
 /// Largest source, in bytes: far more than what compiles into a document.
-const MAX_SOURCE_BYTES: u64 = 1 << 20;
+pub const MAX_SOURCE_BYTES: u64 = 1 << 20;
 
 /// A flags document as people write it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

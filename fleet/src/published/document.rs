@@ -11,7 +11,9 @@ use whittle_release::keys::{Keyring, Signer};
 use whittle_release::{Error, SignedEnvelope};
 
 use super::exists;
+use super::flags::set;
 use crate::DriverError;
+use crate::files::read_at_most;
 
 /// A flags document that is to be published.
 pub(super) struct Source {
@@ -32,15 +34,18 @@ impl Source {
             rest.insert("product".into(), product.to_string().into());
             return Ok(Self { rest, version: 0, own: vec![], flags: vec![] });
         };
+        let limit = flags::MAX_SOURCE_BYTES;
+        let too_large =
+            || DriverError::Document(Error::FileTooLarge { path: path.to_owned(), limit });
+        let bytes = read_at_most(path, limit)?.ok_or_else(too_large)?;
         // Read by the rules of the format first, so that what is wrong is named with its place.
-        let source = FlagsSource::read(path).map_err(DriverError::Document)?;
+        let source = FlagsSource::parse(&path.display().to_string(), &bytes)
+            .map_err(DriverError::Document)?;
         if source.product != product {
             let (got, wanted) = (source.product, product);
             let [got, wanted] = [got, wanted].map(|product| format!("of product `{product}`"));
             return Err(DriverError::OtherDocument { path: path.to_owned(), got, wanted });
         }
-        let io = |source| DriverError::Io { action: "read", path: path.to_owned(), source };
-        let bytes = std::fs::read(path).map_err(io)?;
         let json = |source| Error::Json { what: format!("`{}`", path.display()), source };
         let mut rest: Map<String, Value> =
             serde_json::from_slice(&bytes).map_err(json).map_err(DriverError::Document)?;
@@ -76,7 +81,8 @@ impl Source {
 
     fn compile(&self, version: u32, gate: &Value) -> Result<FlagsSource, Error> {
         let mut document = self.rest.clone();
-        let flags: Vec<_> = self.flags.iter().chain([gate]).cloned().collect();
+        let mut flags = self.flags.clone();
+        set(&mut flags, gate.clone());
         document.insert("version".into(), version.into());
         document.insert("flags".into(), flags.into());
         FlagsSource::parse("flags", Value::from(document).to_string().as_bytes())

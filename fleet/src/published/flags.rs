@@ -49,15 +49,35 @@ impl Names<'_> {
         is_name(&group).then_some(Who::Group(group))
     }
 
-    /// The same where it must be possible.
-    fn wanted(&self, label: &str) -> Result<Who, DriverError> {
-        let why = || format!("`{label}` is no name of a group: 1 to 32 of `A-Z a-z 0-9 . _ + -`");
-        self.who(label).ok_or_else(|| DriverError::config("region", why()))
+    /// Whom labels mean that can be told; of each other one is said what that comes to.
+    fn told(&self, labels: &[String], so: &str, shortfalls: &mut Vec<String>) -> Vec<Who> {
+        let mut told = vec![];
+        for label in labels {
+            match self.who(label) {
+                Some(who) => told.push(who),
+                None => shortfalls.push(format!("{}: {so}", no_name(label))),
+            }
+        }
+        told
+    }
+
+    /// Finds a group of the rollout that devices could not be told of.
+    pub(super) fn check(&self, campaign: &Campaign) -> Result<(), DriverError> {
+        let mut labels = campaign.cells.iter().flat_map(|cell| campaign.labels(cell));
+        match labels.find(|label| self.who(label).is_none()) {
+            Some(label) => Err(DriverError::config("split_by", no_name(&label))),
+            None => Ok(()),
+        }
     }
 }
 
 fn is_name(text: &str) -> bool {
     text.parse::<Label>().is_ok()
+}
+
+fn no_name(text: &str) -> String {
+    let shown = text.escape_debug();
+    format!("devices cannot be told of `{shown}`, wanted 1 to 32 of `A-Z a-z 0-9 . _ + -`")
 }
 
 impl Who {
@@ -132,13 +152,19 @@ pub(super) fn closures(orders: &Orders, campaign: &Campaign, names: &Names<'_>) 
             _ => found.shut(None, || cell.clone()),
         }
     }
+    for label in orders.take_back.iter().filter(|label| names.who(label).is_none()) {
+        found.shut(None, || label.clone());
+    }
     found
 }
 
 impl Closures {
     fn shut(&mut self, who: Option<Who>, what: impl Fn() -> String) {
         let who = who.unwrap_or_else(|| {
-            self.shortfalls.push(format!("flags cannot name {}: all devices are closed", what()));
+            let all = format!("flags cannot name {}: all devices are closed", what());
+            if !self.shortfalls.contains(&all) {
+                self.shortfalls.push(all);
+            }
             Who::All
         });
         if !self.who.contains(&who) {
@@ -153,28 +179,33 @@ impl Closures {
 
 /// The gate of the rollout.
 ///
-/// `published` is the share of the stage: a part of the fleet is a percentage of it, and the draws of both are independent.
+/// `published` is the share of the stage: a part of the fleet is a percentage of it, and the draws of both are independent. A group that
+/// cannot be told gets no more than anybody.
 pub(super) fn gate(
     name: &str,
     orders: &Orders,
     (reach, published): (&Reach, Share),
     closed: &Closures,
     names: &Names<'_>,
-) -> Result<Value, DriverError> {
+    shortfalls: &mut Vec<String>,
+) -> Value {
     if orders.closed.is_some() || closed.is_all() {
-        return Ok(shut_gate(name));
+        return shut_gate(name);
     }
     let of_stage = |part: f64| share(part * 1e6 / f64::from(published.ppm().max(1)));
     let mut rules: Vec<_> = closed.who.iter().map(|who| who.rule(false, Share::ALL)).collect();
     for (label, part) in &reach.groups {
-        rules.push(names.wanted(label)?.rule(true, of_stage(*part)));
+        match names.who(label) {
+            Some(who) => rules.push(who.rule(true, of_stage(*part))),
+            None => shortfalls.push(format!("{}: its ring is not let in", no_name(label))),
+        }
     }
     let anybody = of_stage(reach.anybody);
     let default = anybody == Share::ALL;
     if !default && anybody != Share::NONE {
         rules.push(Who::All.rule(true, anybody));
     }
-    Ok(json!({ "name": name, "default": default, "rules": rules }))
+    json!({ "name": name, "default": default, "rules": rules })
 }
 
 /// A gate that admits nobody.
@@ -182,53 +213,96 @@ pub(super) fn shut_gate(name: &str) -> Value {
     json!({ "name": name, "default": false, "kill": true })
 }
 
-/// A flag that is on for the groups that are taken back.
-pub(super) fn back(name: &str, orders: &Orders, names: &Names<'_>) -> Result<Value, DriverError> {
-    let who: Result<Vec<_>, _> = orders.take_back.iter().map(|label| names.wanted(label)).collect();
-    let who = who?;
-    if who.contains(&Who::All) {
-        return Ok(json!({ "name": name, "default": true }));
-    }
-    let rules: Vec<_> = who.iter().map(|who| who.rule(true, Share::ALL)).collect();
-    Ok(json!({ "name": name, "default": false, "rules": rules }))
-}
-
-/// The flag by which devices learn how to go back, if any shall.
-pub(super) fn way_back(
+/// The flags besides the gate: the product's own, what the rollout orders of them, and the driver's, which no other may be called like.
+pub(super) fn besides_gate(
+    own: &[Value],
+    gate: &str,
     orders: &Orders,
     campaign: &Campaign,
     names: &Names<'_>,
-) -> Result<Option<Value>, DriverError> {
+    shortfalls: &mut Vec<String>,
+) -> Vec<Value> {
+    let mut drivers = Vec::from_iter(way_back(orders, campaign, names, shortfalls));
+    if orders.more_telemetry {
+        drivers.push(json!({ "name": MORE_TELEMETRY, "default": true }));
+    }
+    let mut flags = own.to_vec();
+    for wanted in &orders.feature_flags {
+        let name = wanted.name.as_str();
+        if name == gate || drivers.iter().any(|flag| flag["name"] == name) {
+            let taken =
+                format!("the driver has a flag `{name}` itself: what is ordered of it is left out");
+            shortfalls.push(taken);
+        } else {
+            order(&mut flags, wanted, names, shortfalls);
+        }
+    }
+    drivers.into_iter().for_each(|flag| set(&mut flags, flag));
+    flags
+}
+
+/// Puts a flag into the place of one that is called alike, if there is any.
+pub(super) fn set(flags: &mut Vec<Value>, flag: Value) {
+    flags.retain(|other| other["name"] != flag["name"]);
+    flags.push(flag);
+}
+
+/// The flag by which devices learn how to go back, if any shall.
+fn way_back(
+    orders: &Orders,
+    campaign: &Campaign,
+    names: &Names<'_>,
+    shortfalls: &mut Vec<String>,
+) -> Option<Value> {
     match &orders.way_back {
-        None | Some(WayBack::None) => Ok(None),
-        Some(WayBack::OtherSlot) => back(&go_back_flag(&campaign.seed()), orders, names).map(Some),
+        None | Some(WayBack::None) => None,
+        Some(WayBack::OtherSlot) => {
+            Some(back(&go_back_flag(&campaign.seed()), orders, names, shortfalls))
+        }
         Some(WayBack::Release { .. }) => {
             let gate = whittle_patcher_nostd::Gate::of(&campaign.seed_back());
-            back(gate.name(), orders, names).map(Some)
+            Some(back(gate.name(), orders, names, shortfalls))
         }
     }
 }
 
-/// Does to the product's own flags what the rollout orders.
-pub(super) fn order(
+/// A flag that is on for the groups that are taken back.
+fn back(name: &str, orders: &Orders, names: &Names<'_>, shortfalls: &mut Vec<String>) -> Value {
+    let who = names.told(&orders.take_back, "its devices do not go back", shortfalls);
+    if who.contains(&Who::All) {
+        return json!({ "name": name, "default": true });
+    }
+    let rules: Vec<_> = who.iter().map(|who| who.rule(true, Share::ALL)).collect();
+    json!({ "name": name, "default": false, "rules": rules })
+}
+
+/// Does to the product's own flags what the rollout orders. For a group that cannot be told nothing is turned on, and what is turned off
+/// is so for all.
+fn order(
     flags: &mut Vec<Value>,
     order: &FlagOrder,
     names: &Names<'_>,
-) -> Result<(), DriverError> {
-    let who: Result<Vec<_>, _> = order.groups.iter().map(|label| names.wanted(label)).collect();
-    let who = who?;
-    let place = flags.iter().position(|flag| flag["name"] == *order.name);
+    shortfalls: &mut Vec<String>,
+) {
+    let FlagOrder { name, on, groups } = order;
+    if !is_name(name) {
+        shortfalls.push(format!("{}: the flag is left out", no_name(name)));
+        return;
+    }
+    let so = if *on { "is not turned on for it" } else { "is turned off for all devices" };
+    let who = names.told(groups, &format!("flag `{name}` {so}"), shortfalls);
+    let are_all_told = who.len() == groups.len();
+    if groups.is_empty() || who.contains(&Who::All) || !on && !are_all_told {
+        set(flags, json!({ "name": name, "default": on, "kill": !on }));
+        return;
+    }
+    let place = flags.iter().position(|flag| flag["name"] == *name);
     let place = place.unwrap_or_else(|| {
-        flags.push(json!({ "name": order.name, "default": false }));
+        flags.push(json!({ "name": name, "default": false }));
         flags.len() - 1
     });
-    if who.is_empty() || who.contains(&Who::All) {
-        flags[place] = json!({ "name": order.name, "default": order.on, "kill": !order.on });
-        return Ok(());
-    }
     // What is ordered last counts before all else.
-    let mut rules: Vec<_> = who.iter().map(|who| who.rule(order.on, Share::ALL)).collect();
+    let mut rules: Vec<_> = who.iter().map(|who| who.rule(*on, Share::ALL)).collect();
     rules.extend(flags[place]["rules"].as_array().cloned().unwrap_or_default());
     flags[place]["rules"] = rules.into();
-    Ok(())
 }

@@ -24,12 +24,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use whittle_format::{Label, Seed, Share, Stage, shorten};
 use whittle_patcher_nostd::Gate;
 use whittle_release::image::from_hex;
 use whittle_release::keys::{Keyring, PrivateKey};
-use whittle_release::{Error, Sha256Digest, SignedEnvelope, files, stage};
+use whittle_release::{Sha256Digest, SignedEnvelope, files, stage};
 use whittle_rollout::{Orders, WayBack};
 
 use self::owner::Owner;
@@ -135,6 +134,10 @@ impl Published {
         Ok(Self { config, product, way_back, key })
     }
 
+    fn names(&self) -> flags::Names<'_> {
+        flags::Names { region: self.config.region.as_deref() }
+    }
+
     fn path(&self, file: &str) -> PathBuf {
         self.config.directory.join(file)
     }
@@ -142,8 +145,7 @@ impl Published {
     /// Keeps two drivers from publishing at the same time; until it is dropped.
     fn lock(&self) -> Result<File, DriverError> {
         let path = self.path(LOCK_FILE);
-        let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
-        locked.map_err(|source| DriverError::Io { action: "lock", path, source })
+        files::lock_file(&path).map_err(|source| DriverError::Io { action: "lock", path, source })
     }
 
     /// The rollout that had the directory so far, which must leave room for this one.
@@ -229,6 +231,7 @@ impl Driver for Published {
     fn check(&self, campaign: &Campaign) -> Result<(), DriverError> {
         label("version", &campaign.version)?;
         digest("build", &campaign.build)?;
+        self.names().check(campaign)?;
         let _lock = self.lock()?;
         self.owner(campaign).map(drop)
     }
@@ -280,27 +283,21 @@ impl Published {
         reach: (&reach::Reach, Share),
         report: &mut Report,
     ) -> Result<(), DriverError> {
-        let names = flags::Names { region: self.config.region.as_deref() };
+        let names = self.names();
         let closed = flags::closures(orders, campaign, &names);
         report.shortfalls.extend(closed.shortfalls.iter().cloned());
         let gate = Gate::of(&campaign.seed());
-        let open = flags::gate(gate.name(), orders, reach, &closed, &names)?;
+        let shortfalls = &mut report.shortfalls;
+        let open = flags::gate(gate.name(), orders, reach, &closed, &names, shortfalls);
         let mut document = document::Source::read(self.config.flags.as_deref(), self.product)?;
-        for order in &orders.feature_flags {
-            flags::order(&mut document.flags, order, &names)?;
-        }
-        if orders.more_telemetry {
-            document.flags.push(json!({ "name": MORE_TELEMETRY, "default": true }));
-        }
-        document.flags.extend(flags::way_back(orders, campaign, &names)?);
+        let own = &document.own;
+        document.flags =
+            flags::besides_gate(own, gate.name(), orders, campaign, &names, shortfalls);
         let path = self.path(FLAGS_FILE);
         let before = document::Published::read(&path, &self.key, self.product)?;
         let signed = match document.follow(before.as_ref(), &open, &self.key) {
-            Err(Error::FlagsTooLarge { got, limit, .. }) => {
-                let why = format!(
-                    "flags of {got} bytes are above the limit of {limit}: the rollout is shut for all devices"
-                );
-                report.shortfalls.push(why);
+            Err(why) => {
+                report.shortfalls.push(format!("{why}: the rollout is shut for all devices"));
                 document.flags = document.own.clone();
                 document.follow(before.as_ref(), &flags::shut_gate(gate.name()), &self.key)
             }

@@ -9,10 +9,14 @@ use whittle_release::files;
 use whittle_rollout::Orders;
 
 use super::exists;
+use crate::files::read_at_most;
 use crate::{Campaign, DriverError};
 
 /// File name of what drivers note of their rollout.
 pub const OWNER_FILE: &str = "rollout.json";
+
+/// The most that a note has: two names, and some more.
+const MAX_BYTES: u64 = 64 << 10;
 
 /// The rollout that publishes in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,15 +53,15 @@ impl Owner {
         if !exists(&path)? {
             return Ok(None);
         }
-        let io = |source| DriverError::Io { action: "read", path: path.clone(), source };
-        let text = std::fs::read(&path).map_err(io)?;
         // A rename put it there, so nothing is half written.
-        let bad = |error: serde_json::Error| DriverError::OtherDocument {
+        let bad = |why: &dyn std::fmt::Display| DriverError::OtherDocument {
             path: path.clone(),
-            got: format!("not a note of a driver ({error})"),
+            got: format!("not a note of a driver ({why})"),
             wanted: "one".to_owned(),
         };
-        serde_json::from_slice(&text).map(Some).map_err(bad)
+        let text = read_at_most(&path, MAX_BYTES)?;
+        let text = text.ok_or_else(|| bad(&format_args!("more than {MAX_BYTES} bytes")))?;
+        serde_json::from_slice(&text).map(Some).map_err(|error| bad(&error))
     }
 
     /// Refuses a directory in which another rollout is under way.

@@ -277,8 +277,15 @@ fn throttling_passes_and_expired_tokens_do_not() {
 fn configurations_that_cannot_work_are_refused() {
     let site = Region::new();
     let missing = PathBuf::from("/nowhere/job.json");
+    let long = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(long.path(), format!("{{}}{}", " ".repeat(32 << 10))).expect("written");
+    let document = JobDocument::File(long.path().to_owned());
+    let too_long = format!(
+        "document: `{}` has more than the 32768 bytes that AWS takes",
+        long.path().display()
+    );
     type Spoil = Box<dyn Fn(&mut AwsConfig)>;
-    let cases: [(Spoil, &str); 7] = [
+    let cases: [(Spoil, &str); 8] = [
         (
             Box::new(|config| config.region = "Frankfurt".into()),
             "region: `Frankfurt`, wanted one such as `eu-central-1`",
@@ -297,6 +304,7 @@ fn configurations_that_cannot_work_are_refused() {
             Box::new(move |config| config.document = JobDocument::File(missing.clone())),
             "cannot read `/nowhere/job.json`",
         ),
+        (Box::new(move |config| config.document = document.clone()), &too_long),
         (
             Box::new(|config| config.session_token = Some(SecretSource::Env("NO_TOKEN".into()))),
             "no secret in environment variable `NO_TOKEN`",

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use whittle_fleet::published::{
-    FLAGS_FILE, MORE_TELEMETRY, PublishedConfig, STAGE_FILE, WAY_BACK_FILE, go_back_flag,
+    FLAGS_FILE, MORE_TELEMETRY, OWNER_FILE, PublishedConfig, STAGE_FILE, WAY_BACK_FILE,
+    go_back_flag,
 };
 use whittle_fleet::{Campaign, ChangeKind, Driver, DriverConfig, DriverError, Report, Ring};
 use whittle_patcher_nostd::{DeviceFacts, VerifiedFlags, VerifiedStage};
@@ -212,6 +213,14 @@ fn a_directory_belongs_to_one_rollout_until_it_is_over() {
     refused(fleet.driver().apply(&next_orders, &next).expect_err("taken"));
     assert_eq!(before, [FLAGS_FILE, STAGE_FILE].map(|file| fleet.read(file)));
 
+    let note = fleet.directory.path().join(OWNER_FILE);
+    let kept = fleet.read(OWNER_FILE);
+    let long = [&*kept, " ".repeat(100_000).as_bytes()].concat();
+    std::fs::write(&note, long).expect("written");
+    let error = fleet.driver().check(&first).expect_err("no note");
+    assert!(error.to_string().contains("more than 65536 bytes"), "{error}");
+    std::fs::write(&note, kept).expect("as before");
+
     let stopped = Campaign { is_over: true, ..first.clone() };
     fleet.apply(&closed(&first_orders, "stopped"), &stopped);
     fleet.driver().check(&next).expect("free");
@@ -220,6 +229,23 @@ fn a_directory_belongs_to_one_rollout_until_it_is_over() {
     assert!(!fleet.admitted().is_empty());
     let error = fleet.driver().apply(&first_orders, &first).expect_err("taken by the next one");
     assert!(matches!(error, DriverError::OtherRollout { .. }), "{error}");
+}
+
+/// Others may write where documents are published: what a lock leads to is not the driver's to empty.
+#[cfg(unix)]
+#[test]
+fn a_lock_leaves_alone_what_stands_in_its_place() {
+    let fleet = Fleet::new();
+    let (whole, campaign) = at(&plan(), 1);
+    let [lock, other] = [".rollout.lock", "other"].map(|name| fleet.directory.path().join(name));
+    std::fs::write(&other, "of somebody else").expect("written");
+    std::os::unix::fs::symlink(&other, &lock).expect("linked");
+    let error = fleet.driver().check(&campaign).expect_err("a link");
+    assert!(matches!(error, DriverError::Io { action: "lock", .. }), "{error}");
+    assert_eq!(std::fs::read(&other).expect("there"), b"of somebody else");
+    std::fs::rename(&other, &lock).expect("in the place of the link");
+    fleet.apply(&whole, &campaign);
+    assert_eq!(std::fs::read(&lock).expect("there"), b"of somebody else");
 }
 
 #[test]
@@ -467,6 +493,117 @@ fn flags_that_become_too_long_shut_the_gate() {
     assert_eq!(report.shortfalls.len(), 1);
     assert!(report.shortfalls[0].contains("above the limit of 1024"), "{report:?}");
     assert!(fleet.admitted().is_empty());
+}
+
+/// Two halves by hardware, of which the second has a name that flags cannot have.
+fn half_without_a_name() -> Campaign {
+    let cells = ["B", "rev C"].map(|hw| cell(&[("hw", hw)], DEVICES / 2));
+    campaign(&cells, &["hw"], &[25, 100])
+}
+
+#[test]
+fn a_group_that_cannot_be_told_is_refused_before_anything_begins() {
+    let fleet = Fleet::new();
+    let error = fleet.driver().check(&half_without_a_name()).expect_err("no name");
+    assert!(matches!(error, DriverError::Config { field: "split_by", .. }), "{error}");
+    assert!(error.to_string().contains("`hw=rev C`"), "{error}");
+    fleet.driver().check(&plan()).expect("names");
+}
+
+#[test]
+fn a_group_that_goes_back_and_cannot_be_told_shuts_the_gate() {
+    let mut fleet = Fleet::new();
+    let (whole, campaign) = at(&half_without_a_name(), 1);
+    fleet.apply(&whole, &campaign);
+    assert_eq!(fleet.admitted().len(), DEVICES as usize);
+    for closed_cells in [vec![(1, "taken back: hw=rev C".to_owned())], vec![]] {
+        let take_back = vec!["hw=rev C".to_owned(), "hw=B".to_owned()];
+        let way_back = Some(WayBack::OtherSlot);
+        let taken = Orders { closed_cells, take_back, way_back, ..whole.clone() };
+        let report = fleet.apply(&taken, &campaign);
+        assert!(fleet.admitted().is_empty());
+        let flag = go_back_flag(&campaign.seed());
+        let goes_back = fleet.flags(|flags, facts| flags.is_on(&flag, facts));
+        let is_b = fleet.devices.iter().map(|device| Some(device.hw == "B"));
+        assert!(is_b.eq(goes_back), "who can be told goes back");
+        assert_eq!(
+            report.shortfalls,
+            [
+                "flags cannot name hw=rev C: all devices are closed",
+                "devices cannot be told of `hw=rev C`, wanted 1 to 32 of `A-Z a-z 0-9 . _ + -`: its devices do not go back"
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_ring_that_cannot_be_told_is_not_let_in() {
+    let mut fleet = Fleet::new();
+    let mut campaign = half_without_a_name();
+    let among = Some("hw=rev C".to_owned());
+    campaign.rings[0].among.clone_from(&among);
+    let (whole, mut campaign) = at(&campaign, 0);
+    let report = fleet.apply(&Orders { among, ..whole }, &campaign);
+    assert!(fleet.admitted().is_empty());
+    let [why] = &*report.shortfalls else { panic!("{report:?}") };
+    assert!(why.ends_with("its ring is not let in"), "{why}");
+    campaign.stage = 1;
+    fleet.apply(&orders(DEVICES), &campaign);
+    assert_eq!(fleet.admitted().len(), DEVICES as usize);
+}
+
+#[test]
+fn ordered_flags_that_cannot_be_told_keep_nothing_else_from_devices() {
+    let mut fleet = Fleet::new();
+    let (whole, campaign) = at(&plan(), 2);
+    let source = fleet.directory.path().join("flags.json");
+    let gate = whittle_patcher_nostd::Gate::of(&campaign.seed());
+    let own = format!(
+        r#"{{"product": "thermostat", "version": 1, "flags": [
+            {{"name": "eco", "default": true}}, {{"name": "mesh", "default": false}},
+            {{"name": "{}", "default": true}}, {{"name": "{MORE_TELEMETRY}", "default": false}}]}}"#,
+        gate.name()
+    );
+    std::fs::write(&source, own).expect("written");
+    fleet.config.flags = Some(source);
+    fleet.apply(&whole, &campaign);
+    assert!(!fleet.admitted().is_empty());
+    let order = |name: &str, on, groups: &[&str]| FlagOrder {
+        name: name.to_owned(),
+        on,
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+    };
+    let feature_flags = vec![
+        order("new-sensor-algorithm-second-edition", false, &[]),
+        order("odd\nname", true, &[]),
+        order(gate.name(), true, &[]),
+        order(MORE_TELEMETRY, false, &[]),
+        order("eco", false, &["hw=rev C"]),
+        order("mesh", true, &["hw=C", "hw=rev C"]),
+        order("new", true, &["hw=rev C"]),
+    ];
+    let ordered = Orders { feature_flags, more_telemetry: true, ..closed(&whole, "paused") };
+    let report = fleet.apply(&ordered, &campaign);
+    assert!(fleet.admitted().is_empty());
+    let names = ["eco", "mesh", "new", MORE_TELEMETRY];
+    let on = fleet.flags(|flags, facts| names.map(|name| flags.is_on(name, facts)));
+    for (device, on) in fleet.devices.iter().zip(on) {
+        // Off for more than was ordered, and never on for more.
+        assert_eq!(on, [Some(false), Some(device.hw == "C"), Some(false), Some(true)]);
+    }
+    let wanted = [
+        ("new-sensor-algorithm-second-edition`", "the flag is left out"),
+        (r"`odd\nname`", "the flag is left out"),
+        ("update-", "left out"),
+        ("more-telemetry", "left out"),
+        ("`hw=rev C`", "flag `eco` is turned off for all devices"),
+        ("`hw=rev C`", "flag `mesh` is not turned on for it"),
+        ("`hw=rev C`", "flag `new` is not turned on for it"),
+    ];
+    assert_eq!(report.shortfalls.len(), wanted.len(), "{report:?}");
+    for (shortfall, (name, end)) in report.shortfalls.iter().zip(wanted) {
+        assert!(shortfall.contains(name) && shortfall.ends_with(end), "{shortfall}");
+    }
 }
 
 /// Whatever a kill leaves behind (one document of two, temporary files), the next call ends where it would have without.

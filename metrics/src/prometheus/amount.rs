@@ -5,7 +5,7 @@
 //! rollout, which tests take for whole numbers of devices, it is not. So counters are read at both ends, and each end is the beginning of the next
 //! stretch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use whittle_rollout::intake::{BadCounter, Counters};
 
@@ -16,6 +16,10 @@ use super::source::{Amount, AmountQuery};
 
 /// How long Prometheus takes the last sample of a series for its present one, in seconds, unless it is told otherwise.
 const LOOKBACK_S: u64 = 300;
+
+/// How far back a series is looked for that is not there at the beginning, in seconds: as far as a failure of scrapes may last until
+/// somebody sees to it, and little enough for Prometheus to go through.
+const MEMORY_S: u64 = 86_400;
 
 /// Why there is no figure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,15 +36,6 @@ pub enum Absence {
     /// What was counted before it began anew is not known; the next stretch counts again.
     #[error("is not known: {0} has begun anew")]
     Restarted(String),
-}
-
-impl Absence {
-    /// Whether asking later, for a stretch with the same beginning, may find it: scrapes that failed for a while are followed by others, and
-    /// counters keep what they have counted.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Absent | Self::Gone(_))
-    }
 }
 
 /// The amount of each cell.
@@ -85,6 +80,11 @@ fn risen(
         // The first reading of a counter is never wrong.
         let _ = counters.rise(&shown_whole(sample), sample.value);
     }
+    let mut new: BTreeSet<&Labels> = after.iter().map(|sample| &sample.labels).collect();
+    new.retain(|labels| !left.contains_key(labels));
+    if new_is_zero && !new.is_empty() {
+        go_on(asker, what, &query, &new, &mut counters, &mut cells)?;
+    }
     for sample in after.iter() {
         let place = asker.of.cell(what, sample)?;
         let got = figure(what, sample)?;
@@ -102,11 +102,55 @@ fn risen(
     for (labels, place) in left {
         add(&mut cells[place], Err(Absence::Gone(shown(labels))));
     }
-    for sample in resets.iter().filter(|sample| sample.value > 0.0) {
+    add_resets(asker, what, resets.iter(), &mut cells)?;
+    Ok(cells)
+}
+
+/// Lets counters go on from where they were: what was not scraped for a while is new to the stretch, and has not begun at zero.
+fn go_on(
+    asker: &Asker<'_>,
+    what: &str,
+    query: &str,
+    new: &BTreeSet<&Labels>,
+    counters: &mut Counters,
+    cells: &mut [Option<Result<f64, Absence>>],
+) -> Result<(), ReadError> {
+    let earlier = format!("last_over_time({query}[{MEMORY_S}s])");
+    let earlier = asker.ask(what, earlier, asker.from_s)?;
+    let mut back = BTreeSet::new();
+    for sample in earlier.iter().filter(|sample| new.contains(&sample.labels)) {
+        figure(what, sample)?;
+        let _ = counters.rise(&shown_whole(sample), sample.value);
+        back.insert(nameless(&sample.labels));
+    }
+    if back.is_empty() {
+        return Ok(());
+    }
+    // It may have begun anew meanwhile, and have passed where it was.
+    let reach_s = asker.until_s - asker.from_s + MEMORY_S;
+    let resets = asker.ask(what, format!("resets({query}[{reach_s}s])"), asker.until_s)?;
+    let resets = resets.iter().filter(|sample| back.contains(&nameless(&sample.labels)));
+    add_resets(asker, what, resets, cells)
+}
+
+/// Notes in their cells which series have begun anew.
+fn add_resets<'a>(
+    asker: &Asker<'_>,
+    what: &str,
+    resets: impl Iterator<Item = &'a Sample>,
+    cells: &mut [Option<Result<f64, Absence>>],
+) -> Result<(), ReadError> {
+    for sample in resets.filter(|sample| sample.value > 0.0) {
         let place = asker.of.cell(what, sample)?;
         add(&mut cells[place], Err(Absence::Restarted(shown(&sample.labels))));
     }
-    Ok(cells)
+    Ok(())
+}
+
+/// The labels that are left when Prometheus has worked something out.
+fn nameless(labels: &Labels) -> Labels {
+    let others = labels.iter().filter(|(label, _)| *label != "__name__");
+    others.map(|(label, value)| (label.clone(), value.clone())).collect()
 }
 
 /// Adds what a series has to its cell. The first absence stays.

@@ -179,8 +179,8 @@ impl SideQueries {
 pub struct Amount {
     /// The query, and what it gives.
     pub query: AmountQuery,
-    /// Whether what is not in the answer is zero: for a counter, that a series that is new has begun at zero. If not, it is missing. Right for
-    /// counts of events, whose series often begin with the first event; wrong for exposure, or a source that fails looks like a calm fleet.
+    /// Whether what is not in the answer is zero: for a counter, that a series of which there was nothing in the day before has begun at
+    /// zero. If not, it is missing. Right for counts of events, whose series often begin with the first event; wrong for exposure, or a source that fails looks like a calm fleet.
     pub absent_is_zero: bool,
 }
 

@@ -70,6 +70,11 @@ fn families() -> Vec<Family> {
     shy[0].1 = Box::new(|scrape| (scrape >= 130).then_some(1.0));
     shy[1].1 = Box::new(|scrape| Some(count(if scrape < 150 { scrape } else { scrape - 150 })));
     shy[2].1 = Box::new(|scrape| (!(140..170).contains(&scrape)).then(|| count(scrape)));
+    // One that is set back while it is not scraped, and then passes where it was.
+    let mut away = per_side(|_| Box::new(|_| None));
+    away[3].1 = Box::new(|scrape| {
+        (!(140..170).contains(&scrape)).then(|| count(if scrape < 140 { 1 } else { scrape - 170 }))
+    });
     vec![
         (
             "crashed_devices",
@@ -108,6 +113,7 @@ fn families() -> Vec<Family> {
         ("rollout_committed_devices", "gauge", per_cell(|devices| devices - 5.0)),
         ("rollout_rolled_back_devices", "gauge", per_cell(|_| 1.0)),
         ("shy", "counter", shy),
+        ("away", "counter", away),
     ]
 }
 
@@ -246,15 +252,16 @@ fn increases_are_not_whole(source: &Source) {
 }
 
 fn odd_counters_are_missing_or_whole(source: &Source) {
-    let shy = |absent_is_zero| {
+    let counted = |name: &str, absent_is_zero| {
         let mut source = source.clone();
         let crashes = source.metrics.get_mut("crashes").unwrap();
         for (side, sign) in [(&mut crashes.treated, "="), (&mut crashes.control, "!=")] {
-            let query = AmountQuery::Counter(format!("shy_total{{version{sign}\"$version\"}}"));
+            let query = AmountQuery::Counter(format!("{name}_total{{version{sign}\"$version\"}}"));
             side.count = Amount { query, absent_is_zero };
         }
         source
     };
+    let shy = |absent_is_zero| counted("shy", absent_is_zero);
     let why = |reading: &Reading, side: Side, hardware: &str| {
         let missing = reading
             .missing
@@ -286,8 +293,12 @@ fn odd_counters_are_missing_or_whole(source: &Source) {
     let reading = read(&shy(true), 130, 150);
     let gone = why(&reading, Side::Treated, "C").unwrap();
     assert_eq!(gone, Absence::Gone(series("C", "2.4.1")));
-    // Whoever waits gets all of it.
-    assert!(gone.may_pass() && !Absence::New(String::new()).may_pass());
+    // Whoever waits gets all of it; who does not gets what came after it was last seen, and not all that it ever counted.
+    let reading = read(&shy(true), 150, 180);
+    assert_eq!(reading.observation.cells[1].metrics[2].treated.count, 41.0);
+    let reading = read(&counted("away", true), 150, 180);
+    let version = r#"{hardware="C", region="eu", version="2.4.0"}"#;
+    assert_eq!(why(&reading, Side::Control, "C"), Some(Absence::Restarted(version.to_owned())));
     let reading = read(&shy(true), 130, 180);
     assert_eq!(reading.observation.cells[1].metrics[2].treated.count, 50.0);
 }

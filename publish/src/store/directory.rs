@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use whittle_release::Sha256Digest;
+use whittle_release::files::lock_file;
 
 use super::{Backend, Condition, Entry, Lifetime, MAX_CHANGING_BYTES, Object, Tag, Written};
 use crate::{Error, Result};
@@ -53,9 +54,7 @@ impl Directory {
     /// Keeps others from changing what changes; until it is dropped.
     fn lock(&self) -> Result<File> {
         let path = self.root.join(LOCK_FILE);
-        open_lock(&path)
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(Error::io("lock", &path))
+        lock_file(&path).map_err(Error::io("lock", &path))
     }
 
     /// Shows all that lies below, but directories; links are shown, and not followed.
@@ -204,18 +203,6 @@ impl Backend for Directory {
         // Its writer may have finished in between.
         Ok(old.into_iter().filter(|path| fs::remove_file(path).is_ok()).count())
     }
-}
-
-/// Opens the file that is locked, makes it if need be, and leaves alone what is in it.
-fn open_lock(path: &Path) -> io::Result<File> {
-    match File::options().write(true).create_new(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => return made,
-    }
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(no_file());
-    }
-    File::options().write(true).open(path)
 }
 
 /// Opens what is to be read; a pipe would be waited for, and a device need have no end.

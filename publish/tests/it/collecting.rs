@@ -14,8 +14,7 @@ use whittle_publish::publish::Event;
 use whittle_publish::pull::{Request, Which, pull};
 use whittle_release::approval::{APPROVAL_FILE, SignedApproval};
 use whittle_release::directory::VerifiedRelease;
-use whittle_release::keys::{PrivateKey, Signer as _};
-use whittle_release::keys_file::{KeyDocument, KeysFile};
+use whittle_release::keys::PrivateKey;
 use whittle_release::stage;
 
 use crate::place::Place;
@@ -404,17 +403,8 @@ fn approvals_and_keys_lie_where_devices_look_and_go_with_their_releases() {
         approval.emit().expect("signed")
     };
     let approve = |of: &Path, into: &Path| approve_by(&key(), of, into);
-    let keys_file_of = |signer: &PrivateKey, product: &str, version: u32| {
-        let [path, out] = ["keys.json", "keys.bin"].map(|name| room.path().join(name));
-        let public: String = whittle_release::image::hex(&key().public_key());
-        let json = format!(
-            r#"{{"product": "{product}", "version": {version}, "keys": [{{"public_key": "{public}", "roles": ["all"]}}]}}"#
-        );
-        std::fs::write(&path, json).expect("written");
-        let document = KeyDocument::read(&path, false).expect("a document");
-        let mut file = KeysFile::new(document).expect("fits");
-        file.sign(signer).and_then(|()| file.write(&out)).expect("signed");
-        out
+    let keys_file_of = |signer: &PrivateKey, product: &str, version| {
+        crate::support::keys_file(room.path(), signer, product, version)
     };
     let keys_file = |product: &str, version| keys_file_of(&key(), product, version);
     for place in Place::each() {

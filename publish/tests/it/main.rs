@@ -2,6 +2,7 @@
 
 mod caching;
 mod collecting;
+mod documents;
 mod faults;
 mod laws;
 mod place;

@@ -8,7 +8,9 @@ use whittle_format::manifest::HardwareRange;
 use whittle_publish::publish::{Options, Published};
 use whittle_publish::{ReleaseKeys, Result, Store};
 use whittle_release::build::{AttachedFile, Base, Built, Request};
+use whittle_release::image::hex;
 use whittle_release::keys::{Keyring, PrivateKey, Signer as _, public_pem};
+use whittle_release::keys_file::{KeyDocument, KeysFile};
 use whittle_release::{CodecChoice, DeviceProfile, Image, build, directory};
 
 pub(crate) fn label(text: &str) -> Label {
@@ -29,6 +31,25 @@ pub(crate) fn release_keys() -> ReleaseKeys {
     let pem = public_pem(&key().public_key()).expect("a key");
     std::fs::write(file.path(), pem).expect("written");
     ReleaseKeys::read(&[file.path()]).expect("a key")
+}
+
+/// Writes a keys file into a directory, in the place of the one before.
+pub(crate) fn keys_file(
+    directory: &Path,
+    signer: &PrivateKey,
+    product: &str,
+    version: u32,
+) -> PathBuf {
+    let [path, out] = ["keys.json", "keys.bin"].map(|name| directory.join(name));
+    let public: String = hex(&key().public_key());
+    let json = format!(
+        r#"{{"product": "{product}", "version": {version}, "keys": [{{"public_key": "{public}", "roles": ["all"]}}]}}"#
+    );
+    std::fs::write(&path, json).expect("written");
+    let document = KeyDocument::read(&path, false).expect("a document");
+    let mut file = KeysFile::new(document).expect("fits");
+    file.sign(signer).and_then(|()| file.write(&out)).expect("signed");
+    out
 }
 
 /// An image that no other seed gives; images of the same family differ little.

@@ -1,5 +1,6 @@
 //! What goes wrong between us and a server that speaks S3.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use whittle_test_servers::{Reply, Request, Way};
@@ -8,7 +9,7 @@ use whittle_test_servers::{Reply, Request, Way};
 pub(crate) type Proxy = whittle_test_servers::Proxy<Fault>;
 
 /// What is wrong with the way to a server.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) enum Fault {
     #[default]
     None,
@@ -18,6 +19,8 @@ pub(crate) enum Fault {
     LostWrites(usize, &'static str),
     /// No write whose key holds this reaches the server.
     NoWrites(&'static str),
+    /// This happens just before the first write whose key holds this; it must not go this way itself.
+    Meanwhile(&'static str, Arc<dyn Fn() + Send + Sync>),
     /// Nothing reaches it.
     Closed,
 }
@@ -25,14 +28,18 @@ pub(crate) enum Fault {
 impl whittle_test_servers::Fault for Fault {
     fn way(&self, seen: &[Request]) -> Way {
         let is_write_of = |part| seen.last().is_some_and(|request| is_write(request, part));
-        match *self {
+        match self {
             Self::Closed => Way::Lost,
             Self::NoWrites(part) if is_write_of(part) => Way::Lost,
-            Self::LostWrites(times, part) if is_write_of(part) && writes(seen, part) <= times => {
+            Self::LostWrites(times, part) if is_write_of(part) && writes(seen, part) <= *times => {
                 Way::LostAnswer
             }
             Self::EverySecond(status) if seen.len() % 2 == 1 => {
-                Way::Instead(Reply::new(status, "<Error><Code>InternalError</Code></Error>"))
+                Way::Instead(Reply::new(*status, "<Error><Code>InternalError</Code></Error>"))
+            }
+            Self::Meanwhile(part, happens) if is_write_of(part) && writes(seen, part) == 1 => {
+                happens();
+                Way::Through(Duration::ZERO)
             }
             _ => Way::Through(Duration::ZERO),
         }
