@@ -455,7 +455,8 @@ typedef struct exports_policy_fallback_t {
   } val;
 } exports_policy_fallback_t;
 
-// End the pause; the rollout may reach this share of the fleet. Cumulative, greater than 0, at most the stage's share.
+// End the pause; the rollout may reach this share of the fleet. Cumulative, greater than 0; a share greater than the
+// stage's is cut to it.
 #define EXPORTS_POLICY_FALLBACK_RESUME 0
 // Take devices back; if these are some groups only, the pause ends, and the rollout goes on with the others. Where
 // devices cannot go back, the rollout stops.
@@ -487,7 +488,7 @@ typedef uint8_t exports_policy_root_cause_t;
 
 // A pause that is under way.
 typedef struct exports_policy_pause_state_t {
-  // How long the pause has lasted.
+  // How long the pause has lasted, since it began or a person or a guard rail last ordered it anew.
   exports_policy_seconds_t   age;
   // Time until the host does what `otherwise` says: 0 to 259,200 seconds (72 hours).
   exports_policy_seconds_t   time_left;
@@ -497,7 +498,7 @@ typedef struct exports_policy_pause_state_t {
   exports_policy_root_cause_t   root_cause;
   // What happens if nobody decides in time.
   exports_policy_fallback_t   otherwise;
-  // Why the rollout was paused, with the figures of that moment.
+  // Why the rollout was paused, with the figures of that moment, or why a guard rail has made the pause graver; 64 at most.
   exports_policy_list_reason_t   reasons;
 } exports_policy_pause_state_t;
 
@@ -598,12 +599,14 @@ typedef struct exports_policy_decision_t {
 // this stage it starts the next one, and is at most the share of that one. Not while the rollout is paused.
 #define EXPORTS_POLICY_DECISION_ADVANCE 1
 // Stop offering the new firmware, and keep watching the devices that have it. During a pause: change its terms; the
-// deadline counts from the beginning of the pause.
+// deadline counts from the beginning of the pause. What a person has paused is not changed; what a guard rail has paused
+// is only made graver, or ended more finally or, if the rollout ends then, sooner.
 #define EXPORTS_POLICY_DECISION_PAUSE 2
 // End the pause. The rollout may reach this share of the fleet: cumulative, greater than 0, at most the share of this
-// stage.
+// stage. Not what a person has paused, not while too many devices are lost, and not before the stage is approved.
 #define EXPORTS_POLICY_DECISION_RESUME 3
-// Take devices back to the old firmware. If it is all of them, the rollout is over.
+// Take devices back to the old firmware. If it is all of them, the rollout is over. Where devices cannot go back, it is a
+// critical pause, unless a person has paused.
 #define EXPORTS_POLICY_DECISION_ROLL_BACK 4
 // Give up, and leave the updated devices as they are.
 #define EXPORTS_POLICY_DECISION_STOP 5
