@@ -23,7 +23,7 @@ use whittle_release::{Sha256Digest, stage};
 
 use crate::busy::Removing;
 use crate::layout::{
-    IndexPlace, OBJECTS, PRODUCTS, ProductFile, object_key, parse_approval, parse_index,
+    BUSY, IndexPlace, OBJECTS, PRODUCTS, ProductFile, object_key, parse_approval, parse_index,
     parse_object, parse_product_file, release_key,
 };
 use crate::order::ReleaseOrder;
@@ -237,6 +237,14 @@ pub fn gc(store: &Store, keys: &Keyring, options: &Options) -> Result<Collected>
         return Err(Error::KeepsNothing);
     }
     store.must_exist()?;
+    let mut is_empty = true;
+    for what in [PRODUCTS, OBJECTS, BUSY] {
+        is_empty = is_empty && store.list(what)?.is_empty();
+    }
+    if is_empty {
+        // No mark is left where no store is, such as in a place that was mistyped.
+        return Ok(Collected::default());
+    }
     let busy = match options.dry_run {
         true => None,
         false => Some(Removing::begin(store, options.grace_s)?),

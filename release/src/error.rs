@@ -205,7 +205,7 @@ pub enum Error {
         previous: String,
     },
     /// A document of keys that no device would take.
-    #[error("the keys cannot be signed: {0}")]
+    #[error("the document of keys cannot be: {0}")]
     BadKeys(String),
     /// A keys file does not fit what devices keep for it.
     #[error("keys file of {got} bytes is above the limit of {limit}")]

@@ -168,7 +168,7 @@ impl KeyDocument {
             if threshold == 0 || usize::from(threshold) > holders {
                 let role = role_names(role).next().unwrap_or_default();
                 return Err(Error::Usage(format!(
-                    "{threshold} keys cannot {what}: 1 to as many as have the role `{role}` can, and {holders} have"
+                    "{threshold} keys cannot {what}: 1 to as many as have the role `{role}` can, and {holders} have; one document can add keys and revoke others"
                 )));
             }
         }

@@ -191,6 +191,9 @@ fn what_cannot_be_is_told() {
         (&["rollout", "plan"], "FILE"),
         (&["rollout", "plan", "--devices", "5"], "--what-if"),
         (&["rollout", "plan", "a.toml", "--what-if"], "cannot be used with"),
+        (&["rollout", "plan", "a.toml", "--devices", "5"], "cannot be used with"),
+        (&["rollout", "plan", "a.toml", "--html", "a.html"], "cannot be used with"),
+        (&["rollout", "plan", "a.toml", "--list"], "cannot be used with"),
         (&["rollout", "plan", "--what-if", "--baseline-percent", "0.1"], "--rate-per"),
         (&["rollout", "plan", "--what-if", "--stage", "a:100:5"], "--percents"),
         (

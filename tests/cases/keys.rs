@@ -219,8 +219,16 @@ fn keys_are_signed_rotated_and_revoked_by_two_of_three() {
 
     // Whoever is not among them signs in vain.
     let stranger = ["--out", "keys-4.bin", "--key", "keys/release.key.pem"];
-    let refused = shop.whittle(&[&rotate[..4], &stranger].concat());
+    let stage_only = ["--add", "anna/release.pub.pem", "--roles", "keys,stages"];
+    let refused = shop.whittle(&[&rotate[..4], &stage_only, &stranger].concat());
     assert_eq!(refused.code, 5, "{refused:?}");
+    let twice = ["--add", "cleo/release.pub.pem", "--drop", "cleo/release.pub.pem"];
+    for (change, why) in [(&[][..], "nothing would change"), (&twice, "both added and taken away")]
+    {
+        let out = ["--out", "keys-4.bin"];
+        let refused = shop.whittle(&[&rotate[..4], change, &out, &anna].concat());
+        assert_eq!((refused.code, refused.stderr.contains(why)), (2, true), "{refused:?}");
+    }
     assert!(!shop.path("keys-4.bin").exists());
     shop.write("broken.bin", &shop.read("keys.bin")[..100]);
     assert_eq!(show("broken.bin").code, 4);

@@ -72,6 +72,23 @@ fn an_archive_stays_whole_and_settings_stay_what_they_are() {
 }
 
 #[test]
+fn what_is_pulled_takes_the_place_of_nothing_in_its_store() {
+    let shop = Workshop::new();
+    let trust = ["--pubkey", "keys/release.pub.pem"];
+    shop.whittle(&[&["publish", "release", "--to", "store"][..], &trust].concat()).ok();
+    let index = "store/products/thermostat/channels/stable.cose";
+    let before = shop.read(index);
+    let pull = ["pull", "--product", "thermostat", "--full", "--out", index, "--from"];
+    let place = format!("file://{}", shop.path("store").display());
+    for from in ["store", &place] {
+        let run = shop.whittle(&[&pull[..], &[from], &trust].concat());
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.stderr.contains("a part of the store"), "{run:?}");
+        assert!(shop.read(index) == before, "it is as it was");
+    }
+}
+
+#[test]
 fn a_private_key_is_never_overwritten() {
     let shop = Workshop::new();
     shop.whittle(&["keygen", "--key-format", "minisign", "--out", "minisign"]).ok();

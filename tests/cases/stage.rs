@@ -139,6 +139,22 @@ fn each_refusal_has_its_code_and_its_words() {
 }
 
 #[test]
+fn a_stage_that_could_not_be_finished_is_not_begun() {
+    let shop = Workshop::new();
+    let target = ["--product", PRODUCT, "--target-version", VERSION, "--target", "3.bin"];
+    let sign = ["stage", "sign", "--share", "5%", "--out", "1.stage", "--emit-tbs", "to-sign"];
+    let signer = ["--signer-pubkey", "keys/release.pub.pem"];
+    let run = shop.whittle(&[&sign[..], &target, &signer].concat());
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(run.stderr.contains("--seed") && !shop.path("to-sign").exists(), "{run:?}");
+
+    first(&shop, "last.stage", "5%", &["--stage", "4294967295"]).ok();
+    let run = next(&shop, "last.stage", "none.stage", "6%");
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(run.stderr.contains("no stage above") && !shop.path("none.stage").exists(), "{run:?}");
+}
+
+#[test]
 fn no_bit_of_a_signed_stage_can_be_changed() {
     let bytes = std::fs::read(golden(STAGE_FILE)).expect("committed");
     for at in 0..bytes.len() {

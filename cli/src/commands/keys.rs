@@ -195,8 +195,15 @@ fn sign(args: &SignArgs, printer: &Printer) -> Result {
 fn rotate(args: &RotateArgs, printer: &Printer) -> Result {
     let file = KeysFile::read(&args.after)?;
     let mut document = next(&file)?;
+    let gone = [&args.retired, &args.revoked, &args.dropped].into_iter().flatten();
+    let gone = gone.map(|text| id(text)).collect::<Result<Vec<_>>>()?;
     for added in &args.added {
-        document.trust(read_public_for_use(added, args.common.allow_development)?, args.roles);
+        let key = read_public_for_use(added, args.common.allow_development)?;
+        if gone.contains(&key_id(&key)) {
+            let why = format!("`{}` is both added and taken away", added.display());
+            return Err(Error::Usage(why));
+        }
+        document.trust(key, args.roles);
     }
     for retired in &args.retired {
         document.retire(id(retired)?)?;
@@ -210,6 +217,9 @@ fn rotate(args: &RotateArgs, printer: &Printer) -> Result {
     let head = &mut document.head;
     head.key_threshold = args.key_threshold.unwrap_or(head.key_threshold);
     head.package_threshold = args.package_threshold.unwrap_or(head.package_threshold);
+    if document == next(&file)? {
+        return Err(Error::Usage("nothing would change: name keys or thresholds".to_owned()));
+    }
     follow(file, document, &args.common, printer)
 }
 

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use whittle_format::Label;
 use whittle_publish::Source;
@@ -6,7 +6,7 @@ use whittle_publish::pull::{self, MAX_PIECE_LOG2, MIN_PIECE_LOG2, Pulled, Reques
 use whittle_release::image::Sha256Digest;
 
 use super::{InputArgs, TrustArgs};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::out_file::OutFile;
 use crate::printer::{Printer, grouped};
 use crate::values;
@@ -86,6 +86,10 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         security_counter: args.security_counter,
         piece_log2: args.piece_size,
     };
+    if is_within(&args.out, &args.from) {
+        let (flag, path) = ("--out".to_owned(), args.out.to_path_buf());
+        return Err(Error::Overwrites { flag, path, what: "a part of the store".to_owned() });
+    }
     let source = Source::open(&args.from, super::variables())?;
     let bar = indicatif::ProgressBar::new(0);
     if !printer.shows_progress() {
@@ -97,6 +101,13 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     });
     bar.finish_and_clear();
     printer.result(&pulled?, human)
+}
+
+/// Whether a file that is there lies in a store that is a directory.
+fn is_within(file: &Path, place: &str) -> bool {
+    let store = Path::new(place.strip_prefix("file://").unwrap_or(place));
+    let (Ok(file), Ok(store)) = (file.canonicalize(), store.canonicalize()) else { return false };
+    file.starts_with(store)
 }
 
 fn human(pulled: &Pulled) -> String {

@@ -151,12 +151,19 @@ pub(crate) struct Signed {
 }
 
 fn sign(args: &SignArgs, printer: &Printer) -> Result {
+    if args.signer.emit_tbs.is_some() && args.after.is_none() && args.seed.is_none() {
+        // A random one would be another one when the signature has come back.
+        return Err(Error::Usage(
+            "the first stage of a rollout that is signed elsewhere needs `--seed`".into(),
+        ));
+    }
     let signer = args.signer.signer("stage")?;
     let keys = Keyring::of(&*signer);
     let stage = match &args.after {
         Some(path) => {
             let previous = *stage::read(path, &keys)?;
-            let number = args.stage.unwrap_or(previous.number.saturating_add(1));
+            let following = || previous.number.checked_add(1).ok_or_else(last_stage);
+            let number = args.stage.map_or_else(following, Ok)?;
             let next = Stage { number, share: args.share, ..previous };
             stage::check_follows(&args.out, &next, &previous)?;
             next
@@ -185,6 +192,10 @@ fn sign(args: &SignArgs, printer: &Printer) -> Result {
             view.key_id
         )
     })
+}
+
+fn last_stage() -> Error {
+    Error::Usage("there is no stage above this one: begin a new rollout".into())
 }
 
 fn first_stage(args: &SignArgs, printer: &Printer) -> Result<Stage> {

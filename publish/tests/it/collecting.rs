@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use whittle_format::{Seed, Share, Stage, shorten};
-use whittle_publish::Error;
 use whittle_publish::gc::{Active, Collected, Options, Why, gc};
 use whittle_publish::publish::Event;
 use whittle_publish::pull::{Request, Which, pull};
+use whittle_publish::{Error, Store};
 use whittle_release::approval::{APPROVAL_FILE, SignedApproval};
 use whittle_release::directory::VerifiedRelease;
 use whittle_release::keys::PrivateKey;
@@ -45,6 +45,17 @@ fn object_keys(release: impl AsRef<Path>) -> BTreeSet<String> {
     let release = VerifiedRelease::open(release.as_ref(), &keyring()).expect("opens");
     let files = release.index().files();
     files.iter().map(|file| whittle_publish::layout::object_key(&file.digest)).collect()
+}
+
+#[test]
+fn where_no_store_is_nothing_is_left() {
+    let room = TempDir::new().expect("a directory");
+    let place = room.path().join("mistyped");
+    std::fs::create_dir(&place).expect("made");
+    let store = Store::open(place.to_str().expect("a name"), std::iter::empty()).expect("opens");
+    let collected = gc(&store, &keyring(), &options(1)).expect("collects");
+    assert_eq!(collected, Collected::default());
+    assert_eq!(std::fs::read_dir(&place).expect("there").count(), 0);
 }
 
 #[test]

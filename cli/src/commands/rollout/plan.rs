@@ -22,7 +22,8 @@ use crate::words;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The rollout, in TOML; see `docs/rollouts.md`.
-    #[arg(required_unless_present = "what_if", conflicts_with = "what_if")]
+    // The group is what its struct is called: all inputs of `--what-if`.
+    #[arg(required_unless_present = "WhatIfArgs", conflicts_with = "WhatIfArgs")]
     file: Option<PathBuf>,
 
     #[command(flatten)]
