@@ -243,6 +243,9 @@ pub fn gc(store: &Store, keys: &Keyring, options: &Options) -> Result<Collected>
     }
     if is_empty {
         // No mark is left where no store is, such as in a place that was mistyped.
+        if !options.dry_run {
+            store.remove_leftovers(options.grace_s)?;
+        }
         return Ok(Collected::default());
     }
     let busy = match options.dry_run {

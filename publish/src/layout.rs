@@ -22,6 +22,12 @@ pub(crate) const PRODUCTS: &str = "products/";
 pub(crate) const ARTIFACTS: &str = "artifacts/";
 pub(crate) const BUSY: &str = "busy/";
 
+/// Whether a key is one of a store's own.
+#[must_use]
+pub fn is_key(key: &str) -> bool {
+    [OBJECTS, PRODUCTS, BUSY].iter().any(|prefix| key.starts_with(prefix))
+}
+
 const INDEX_SUFFIX: &str = ".cose";
 const RELEASES: &str = "releases";
 const CHANNELS: &str = "channels";

@@ -365,7 +365,9 @@ impl<'a> Ruling<'a> {
             }
             Some(_) | None => return wanted,
         };
-        let is_stronger = strength(&wanted.otherwise) > strength(&agreed.otherwise);
+        // What goes on goes on as agreed, with all that guard rails ask of a resumption.
+        let goes_on = matches!(agreed.otherwise, Fallback::Resume(_)) && !is_end(&wanted.otherwise);
+        let is_stronger = strength(&wanted.otherwise) > strength(&agreed.otherwise) && !goes_on;
         let otherwise = if is_stronger { &wanted } else { agreed }.otherwise.clone();
         // A sooner end of the pause is no graver one if the rollout goes on then.
         let least_s = if is_end(&otherwise) { 0 } else { agreed.decide_within };

@@ -103,11 +103,12 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     printer.result(&pulled?, human)
 }
 
-/// Whether a file that is there lies in a store that is a directory.
+/// Whether a file that is there belongs to a store that is a directory.
 fn is_within(file: &Path, place: &str) -> bool {
     let store = Path::new(place.strip_prefix("file://").unwrap_or(place));
     let (Ok(file), Ok(store)) = (file.canonicalize(), store.canonicalize()) else { return false };
-    file.starts_with(store)
+    let key = file.strip_prefix(store).ok().and_then(Path::to_str);
+    key.is_some_and(whittle_publish::layout::is_key)
 }
 
 fn human(pulled: &Pulled) -> String {

@@ -298,8 +298,16 @@ impl Published {
         let signed = match document.follow(before.as_ref(), &open, &self.key) {
             Err(why) => {
                 report.shortfalls.push(format!("{why}: the rollout is shut for all devices"));
-                document.flags = document.own.clone();
-                document.follow(before.as_ref(), &flags::shut_gate(gate.name()), &self.key)
+                let shut = flags::shut_gate(gate.name());
+                match document.follow(before.as_ref(), &shut, &self.key) {
+                    Err(_) => {
+                        let text = "flags that were ordered are left out, too".to_owned();
+                        report.shortfalls.push(text);
+                        document.flags = document.own.clone();
+                        document.follow(before.as_ref(), &shut, &self.key)
+                    }
+                    signed => signed,
+                }
             }
             signed => signed,
         };

@@ -129,7 +129,14 @@ fn go_on(
     // It may have begun anew meanwhile, and have passed where it was.
     let reach_s = asker.until_s - asker.from_s + MEMORY_S;
     let resets = asker.ask(what, format!("resets({query}[{reach_s}s])"), asker.until_s)?;
-    let resets = resets.iter().filter(|sample| back.contains(&nameless(&sample.labels)));
+    // What it did before it went away is in the figure that it had then.
+    let before = asker.ask(what, format!("resets({query}[{MEMORY_S}s])"), asker.from_s)?;
+    let before: BTreeMap<_, _> =
+        before.iter().map(|sample| (nameless(&sample.labels), sample.value)).collect();
+    let resets = resets.iter().filter(|sample| {
+        let labels = nameless(&sample.labels);
+        back.contains(&labels) && sample.value > before.get(&labels).copied().unwrap_or(0.0)
+    });
     add_resets(asker, what, resets, cells)
 }
 

@@ -53,7 +53,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
         match &outcome {
             Ok(_) => self.happen(Event::Installed).await?,
             Err(error) if error.culprit() == Culprit::Package => {
-                self.happen(Event::Failed).await?;
+                self.fail().await?;
             }
             Err(_) => {
                 // What has been written may be wrong: the next try writes everything anew.

@@ -278,6 +278,7 @@ impl<F: NorFlash> Journal<F> {
         if head.len > MAX_PAYLOAD {
             return Err(JournalError::TooLong);
         }
+        self.turn.check()?;
         if self.is_latest(head, payload) {
             return Ok(());
         }
@@ -287,11 +288,15 @@ impl<F: NorFlash> Journal<F> {
         self.append_needed(kind, payload).await
     }
 
-    /// Whether it is what is kept already: nobody wears the flash out by sending the same document again and again.
+    /// Whether it is what is kept already, and nothing has been begun behind it that could count later: nobody wears the flash
+    /// out by sending the same document again and again.
     fn is_latest(&mut self, head: RecordHead, payload: &[u8]) -> bool {
         let Some(place) = self.place(head.kind).filter(|place| place.head.len == head.len) else {
             return false;
         };
+        if !self.is_erased(self.end, self.bank.wrapping_add(self.bank_len())) {
+            return false;
+        }
         let at = place.offset.wrapping_add(to_u32(HEAD_LEN));
         let flash = &mut self.flash;
         compare(&mut |at, into| read_unaligned(flash, at, into), at, payload).is_ok()
@@ -672,11 +677,13 @@ impl<F: NorFlash> Journal<F> {
 
     /// Whether a record can be written, and leaves room for what an update needs and for a successor of any that is kept.
     ///
-    /// A rotation copies what is about to be replaced, so that it stands beside its successor for a while. Documents of keys
-    /// only grow, and are refused when their successor comes, rather than now.
+    /// A rotation copies what is about to be replaced, so that it stands beside its successor for a while. What is no longer than
+    /// the one before leaves as much as that. Documents of keys only grow, and are refused when their successor comes, rather
+    /// than now.
     fn has_room(&self, new: RecordHead) -> bool {
         let pair = |len| self.stride(RecordHead { len, ..new }).wrapping_mul(2);
         let (mut before, mut after, mut more) = (0, 0, 0);
+        let is_longer = self.place(new.kind).is_none_or(|place| place.head.len < new.len);
         for kind in Kind::KEPT {
             let kept = longest(kind).or(self.place(kind).map(|place| place.head.len));
             let then = if kind == new.kind { Some(new.len) } else { kept };
@@ -689,7 +696,7 @@ impl<F: NorFlash> Journal<F> {
         let front = self.mark_len().wrapping_add(self.stride(bank_record(0)).wrapping_mul(2));
         let room = self.bank_len().saturating_sub(front);
         let is_there = self.fits(new) || before.wrapping_add(pair(new.len)) <= room;
-        is_there && after.wrapping_add(more) <= room
+        is_there && (!is_longer || after.wrapping_add(more) <= room)
     }
 
     /// Whether a record fits behind the last one.

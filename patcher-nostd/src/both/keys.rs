@@ -76,7 +76,7 @@ impl<'d, 'k, J: NorFlash, F: NorFlash, C: KeyChecker + Clone> Updater<'d, J, F, 
     ///
     /// # Errors
     /// [`UpdateError::Document`] or [`UpdateError::Journal`]; [`UpdateError::Patch`] where a slot cannot be read now. What was
-    /// trusted before still is.
+    /// trusted before still is; what has given way is gone also where that did not make room enough.
     pub async fn accept_keys(&mut self, file: &[u8]) -> Result<(), UpdateError> {
         let set = self.verifier.follow(file, self.device.product)?;
         let keys = self.verifier.clone().with(set);

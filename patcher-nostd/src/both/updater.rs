@@ -15,8 +15,8 @@ use crate::life::{self, DEFAULT_ATTEMPTS, Event, ResetCause};
 use crate::signed_slot::{any_signed_slot, check_slot_for, check_trailer, claims, slot_mut};
 use crate::verify::Purpose;
 use crate::{
-    Boot, Device, DocumentError, FlashError, PatchError, UpdateError, VerifiedFlags,
-    VerifiedManifest, VerifiedStage, Verifier,
+    Boot, Device, DocumentError, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage,
+    Verifier,
 };
 
 /// How often a slot is checked whose flash cannot be read.
@@ -221,7 +221,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// # Errors
     /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless there is one, or [`UpdateError::Journal`].
     pub async fn abandon(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Failed).await
+        self.fail().await
     }
 
     /// Switches features of the running image off, one bit each, because they were found to fail.
@@ -346,13 +346,32 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     pub(crate) async fn begin_download(&mut self, event: Event) -> Result<(), UpdateError> {
         let mut next = self.life;
         life::step(&mut next, event, self.attempts)?;
-        let is_new = matches!(self.life.phase, Phase::Installed | Phase::Pending);
-        if is_new && !self.is_single() {
-            // What never started must not be taken for what ran before, once nobody remembers that it did not.
-            let other = slot_mut(&mut self.slots, self.life.committed.other());
-            unseal(other).await.map_err(|kind| PatchError::Flash(FlashError::Target(kind)))?;
-        }
+        self.discard_new().await;
         self.enter(&next).await
+    }
+
+    /// Gives up what was at hand, since it failed.
+    pub(crate) async fn fail(&mut self) -> Result<(), UpdateError> {
+        let mut next = self.life;
+        life::step(&mut next, Event::Failed, self.attempts)?;
+        self.discard_new().await;
+        self.enter(&next).await
+    }
+
+    /// Takes the trailer from an image that never started, before nobody remembers that it did not: it must not be taken for
+    /// what ran before. A power cut may have left one whose installation was not counted.
+    ///
+    /// Where the flash refuses that, nothing can be installed there either.
+    async fn discard_new(&mut self) {
+        let LifeState { phase, committed, target, .. } = &self.life;
+        let is_new = matches!(phase, Phase::Verified | Phase::Installed | Phase::Pending);
+        if !is_new || self.is_single() {
+            return;
+        }
+        let other = slot_mut(&mut self.slots, committed.other());
+        if claims(other, target) {
+            let _ = unseal(other).await;
+        }
     }
 
     /// Puts a state into the journal, and only then into effect.

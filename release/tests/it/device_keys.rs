@@ -218,12 +218,15 @@ impl Unit {
 
     fn install(&mut self, package: &[u8]) {
         self.download(package).expect("trusted");
-        let installed = self.with(|updater, staging| {
+        self.install_staged().expect("trusted");
+    }
+
+    fn install_staged(&mut self) -> Result<(), UpdateError> {
+        self.with(|updater, staging| {
             let (mut block, mut page) = ([0; 4096], [0; 256]);
             let buffers = Buffers { block: &mut block, page: &mut page, compact: None };
             updater.install(staging, buffers, &mut |_| {}).map(|_| ())
-        });
-        installed.expect("trusted");
+        })
     }
 
     fn activate(&mut self) -> Result<(), UpdateError> {
@@ -269,11 +272,7 @@ fn what_a_revoked_key_signs_is_refused_and_what_it_has_signed_boots() {
     });
     assert_eq!(kept, Err(unknown));
     assert_eq!(unit.with(|updater, _| updater.stage().map(|_| ())), Err(unknown));
-    let installed = unit.with(|updater, staging| {
-        let (mut block, mut page) = ([0; 4096], [0; 256]);
-        let buffers = Buffers { block: &mut block, page: &mut page, compact: None };
-        updater.install(staging, buffers, &mut |_| {}).map(|_| ())
-    });
+    let installed = unit.install_staged();
     assert_eq!(refused(installed), PatchError::UnknownKey);
 
     unit.download(&package(3, NEW)).expect("the new key is trusted");
@@ -374,6 +373,32 @@ fn an_image_of_a_revoked_key_is_no_fallback() {
     }
 }
 
+/// Also where power failed when it was whole, and nobody had counted it yet.
+#[test]
+fn an_image_of_a_revoked_key_that_was_not_counted_is_no_fallback() {
+    let mut unit = unit_of_two_keys();
+    unit.download(&package(2, NEW)).expect("trusted");
+    let mut cuts = 0;
+    for step in 0.. {
+        let mut unit = unit.clone();
+        unit.supply.arm(Cut { step, outcome: Outcome::Done }, step);
+        let outcome = unit.install_staged();
+        if !unit.supply.is_down() {
+            outcome.expect("trusted");
+            unit.supply.restore();
+            break;
+        }
+        cuts += 1;
+        unit.supply.restore();
+        unit.accept(&without_the_new_key(2, false)).expect("the old image boots");
+        // It has failed already if the key is asked for once more, and is out of turn if it was counted.
+        assert!(unit.install_staged().is_err(), "{step}");
+        unit.slots[0].break_cell(5, 1);
+        assert_eq!(unit.boots(), None, "{step}");
+    }
+    assert!(cuts > 100, "{cuts}");
+}
+
 #[test]
 fn keys_are_not_changed_while_nobody_can_tell_whether_the_image_would_boot() {
     let mut unit = unit_of_two_keys();
@@ -428,11 +453,7 @@ fn a_package_that_is_not_taken_costs_the_other_slot_nothing() {
     unit.download(&package(3, NEW)).expect("trusted");
     unit.accept(&without_the_new_key(2, true)).expect("the image that runs boots");
     let before = unit.slots[0].bytes();
-    let installed = unit.with(|updater, staging| {
-        let (mut block, mut page) = ([0; 4096], [0; 256]);
-        let buffers = Buffers { block: &mut block, page: &mut page, compact: None };
-        updater.install(staging, buffers, &mut |_| {}).map(|_| ())
-    });
+    let installed = unit.install_staged();
     assert_eq!(refused(installed), PatchError::UnknownKey);
     assert!(unit.slots[0].bytes() == before);
     unit.slots[1].break_cell(5, 1);
