@@ -320,10 +320,9 @@ fn lost_connections_are_seen() {
     assert!(found.log_e_worse > 3.0 && (found.ratio - 3.0).abs() < 0.01, "{found:?}");
 }
 
-/// Where all devices are updated there is only the time before.
-#[test]
-fn without_control_the_baseline_is_asked() {
-    let mut world = World::new(terms());
+/// A fleet of which all devices are updated, after so many events of each cell in 5,000 hours.
+fn without_control(terms: Terms, count: f64) -> World {
+    let mut world = World::new(terms);
     let from_s = world.at_s;
     world.at_s += TICK_S;
     let mut observation = world.observation(from_s);
@@ -331,9 +330,16 @@ fn without_control_the_baseline_is_asked() {
         cell.devices.offered = 20_000;
         cell.devices.updated = 20_000;
         cell.metrics[0].control = tally(0.0, 0.0);
-        cell.metrics[0].treated = tally(50.0, 5_000.0);
+        cell.metrics[0].treated = tally(count, 5_000.0);
     }
     assert_eq!(world.take_in(observation), Outcome::Counted);
+    world
+}
+
+/// Where all devices are updated there is only the time before.
+#[test]
+fn without_control_the_baseline_is_asked() {
+    let world = without_control(terms(), 50.0);
     let found = signal(&now(&world), "fleet").unwrap();
     assert_eq!((found.against, found.tolerated), (Reference::Baseline, 1.25));
     assert!(found.log_e_worse > 3.0 && (found.ratio - 5.0).abs() < 0.01, "{found:?}");
@@ -345,17 +351,7 @@ fn without_control_fewer_are_worse_where_more_are_better() {
     for (count, ratio) in [(140.0, 1.0 / 14.0), (0.0, 40.0)] {
         let mut terms = terms();
         terms.metrics[0].higher_is_worse = false;
-        let mut world = World::new(terms);
-        let from_s = world.at_s;
-        world.at_s += TICK_S;
-        let mut observation = world.observation(from_s);
-        for cell in &mut observation.cells {
-            cell.devices.offered = 20_000;
-            cell.devices.updated = 20_000;
-            cell.metrics[0].control = tally(0.0, 0.0);
-            cell.metrics[0].treated = tally(count, 5_000.0);
-        }
-        assert_eq!(world.take_in(observation), Outcome::Counted);
+        let world = without_control(terms, count);
         let found = signal(&now(&world), "fleet").unwrap();
         assert_eq!(found.against, Reference::Baseline);
         assert!((found.ratio - ratio).abs() < 0.01, "{found:?}");
