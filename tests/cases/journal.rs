@@ -1,5 +1,6 @@
 //! The journal under power cuts: at every word and sector, with every outcome, and again during recovery.
 
+use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
 
 use embedded_storage::nor_flash::{
@@ -8,7 +9,7 @@ use embedded_storage::nor_flash::{
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_format::life::LifeState;
 use whittle_format::staging::{Progress, Staging};
-use whittle_patcher_nostd::{Journal, JournalError, RecordKind};
+use whittle_patcher_nostd::{Journal, JournalError, Partition, RecordKind};
 
 use crate::golden::{assert_file, golden};
 use crate::support::Draws;
@@ -730,6 +731,32 @@ fn what_is_kept_already_is_not_written_again() {
     assert!(supply.steps() > steps, "another one is written");
     let mut into = [0; 301];
     assert_eq!(journal.read(RecordKind::Flags, &mut into), Ok(Some(&document(2)[..])));
+}
+
+/// What failed halfway could count at the next start, unless something is written behind what is kept.
+#[test]
+fn what_is_kept_is_written_again_where_another_record_was_begun() {
+    let mut taken_back = 0;
+    for accesses in 0.. {
+        let chip = RefCell::new(SimFlash::<1, 8, 1024>::erased(2048));
+        let open = || {
+            let whole = Partition::new(&chip, 0, 2048).expect("whole sectors");
+            Journal::open(whole).expect("opens")
+        };
+        let mut journal = open();
+        journal.append(RecordKind::Flags, b"kept").expect("there is room");
+        chip.borrow_mut().fail_after(accesses);
+        if journal.append(RecordKind::Flags, b"more").is_ok() {
+            break;
+        }
+        chip.borrow_mut().fail_after(usize::MAX);
+        journal.append(RecordKind::Flags, b"kept").expect("there is room");
+        taken_back += 1;
+        let mut into = [0; 8];
+        let kept = open().read(RecordKind::Flags, &mut into);
+        assert_eq!(kept, Ok(Some(&b"kept"[..])), "after {accesses} accesses");
+    }
+    assert!(taken_back > 1, "one of its copies was written");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A download into the staging region, which goes on after a power cut where the last whole block ended.
 
+use embedded_storage::nor_flash::NorFlashErrorKind;
 use whittle_format::journal::Kind;
 use whittle_format::life::{PackageKind, Phase};
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
@@ -17,7 +18,8 @@ use crate::receiver::{Event, Receiver};
 use crate::signed_slot::{image_room, last_sector, slot_mut};
 use crate::staged::{StagedBlocks, read_envelope, read_link, skip_doubtful};
 use crate::{
-    Culprit, JournalError, LifeError, PatchError, Status, UpdateError, VerifiedManifest, Verifier,
+    Culprit, FlashError, JournalError, LifeError, PatchError, Status, UpdateError,
+    VerifiedManifest, Verifier,
 };
 
 /// A download of one package, fed with chunks of any size.
@@ -136,7 +138,8 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     /// Nothing is written before the signature, the fitness for this device and the base's hash have been checked.
     ///
     /// # Errors
-    /// [`UpdateError`]; what is staged and counted stays, so that [`Updater::resume`] goes on behind it. This value does not.
+    /// [`UpdateError`]; what is staged and counted stays, so that [`Updater::resume`] goes on behind it. This value does not:
+    /// it tells the same from then on, or [`FlashError::Staging`] where what had come could not be staged.
     pub async fn push(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
         self.turn.begin().map_err(JournalError::from)?;
         let outcome = self.take(input).await;
@@ -156,8 +159,8 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
                 Event::Payload => self.stage(Staged::Block).await,
             };
             if staged.is_err() {
-                // What the receiver has passed on is not staged, so it must not go on.
-                self.receiver.fail(PatchError::Truncated);
+                // What the receiver has passed on is not staged, so it must not go on; the package is not to blame.
+                self.receiver.fail(NOT_STAGED);
             }
             staged?;
         }
@@ -267,6 +270,9 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         Ok(())
     }
 }
+
+/// Told from then on where staging has failed.
+const NOT_STAGED: PatchError = PatchError::Flash(FlashError::Staging(NorFlashErrorKind::Other));
 
 /// What is written at a time.
 #[derive(Clone, Copy)]

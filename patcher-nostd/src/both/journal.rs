@@ -386,7 +386,7 @@ impl<F: NorFlash> Journal<F> {
 
         let head_at = bank.wrapping_add(self.mark_len());
         let record = bank_record(self.sequence);
-        let mut end = head_at.wrapping_add(self.stride(record).wrapping_mul(2));
+        let mut end = bank.wrapping_add(self.front_len());
         let mut latest = self.latest;
         for place in latest.iter_mut().flatten() {
             let ([mut from, mut other], head) = (self.copies(*place), place.head);
@@ -473,7 +473,7 @@ impl<F: NorFlash> Journal<F> {
         let bank_end = bank.wrapping_add(self.bank_len());
         let head_at = bank.wrapping_add(self.mark_len());
         let second_at = head_at.wrapping_add(self.stride(bank_record(0)));
-        let records_at = second_at.wrapping_add(self.stride(bank_record(0)));
+        let records_at = bank.wrapping_add(self.front_len());
         let (first, second) = (self.bank_head(head_at), self.bank_head(second_at));
         let both = first.is_some() && second.is_some();
         let either = first.or(second);
@@ -693,8 +693,7 @@ impl<F: NorFlash> Journal<F> {
                 more = then.map_or(0, pair).max(more);
             }
         }
-        let front = self.mark_len().wrapping_add(self.stride(bank_record(0)).wrapping_mul(2));
-        let room = self.bank_len().saturating_sub(front);
+        let room = self.bank_len().saturating_sub(self.front_len());
         let is_there = self.fits(new) || before.wrapping_add(pair(new.len)) <= room;
         is_there && (!is_longer || after.wrapping_add(more) <= room)
     }
@@ -712,6 +711,13 @@ impl<F: NorFlash> Journal<F> {
     /// Length of the mark: it takes words of its own.
     fn mark_len(&self) -> u32 {
         to_u32(F::WRITE_SIZE.max(4))
+    }
+
+    /// Length of what stands in front of the records of a bank: its mark, and its own record twice.
+    // A call takes more than what it does.
+    #[inline(always)]
+    fn front_len(&self) -> u32 {
+        self.mark_len().wrapping_add(self.stride(bank_record(0)).wrapping_mul(2))
     }
 
     /// Where both copies of a record lie.

@@ -330,6 +330,30 @@ fn a_state_that_could_not_be_written_does_not_come_into_effect() {
     assert!(failures > 1, "{failures}");
 }
 
+#[test]
+fn an_installation_that_the_journal_cannot_count_blames_the_journal_and_goes_on() {
+    let releases = Releases::new(600, 6);
+    let mut fetched = plain(&releases);
+    fetched.fetch_whole(&releases.delta).expect("fetched");
+    let mut failures = 0;
+    for accesses in 0.. {
+        let mut flash = fetched.clone();
+        flash.journal.fail_after(accesses);
+        let installed = flash.install();
+        if installed.is_ok() {
+            break;
+        }
+        failures += 1;
+        assert!(matches!(installed, Err(UpdateError::Journal(_))), "{installed:?}");
+        flash.journal.fail_after(usize::MAX);
+        // Its end may have been written, though not for certain.
+        if life(&mut flash).phase != Phase::Installed {
+            flash.install().expect("goes on");
+        }
+    }
+    assert!(failures > 3, "{failures}");
+}
+
 fn is_flashs_fault(outcome: &Result<(), UpdateError>) -> bool {
     matches!(outcome, Err(UpdateError::Patch(error)) if error.culprit() == Culprit::Hardware)
 }

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 
+use embedded_storage::nor_flash::NorFlash;
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
+use whittle_format::manifest::Codec;
 use whittle_patcher_nostd::{
     ArrangementBuffers, Boot, Culprit, Ending, FlashError, InPlaceBuffers, InPlaceDecoder,
     Partition, PatchError, Phase, ResetCause, Status, UpdateError, Updater, compact, trailer,
@@ -11,8 +13,8 @@ use whittle_release::InPlaceRoom;
 
 use super::blocking::world::DEVICE;
 use super::is_thorough;
-use super::packages::{FastVerifier, InPlaceReleases, Package};
-use crate::support::Draws;
+use super::packages::{FastVerifier, InPlaceReleases, Package, compact_delta, full_image};
+use crate::support::{Draws, code_like};
 
 const SECTOR: usize = 256;
 
@@ -145,6 +147,11 @@ impl<'r, const W: usize> World<'r, W> {
     }
 
     fn go_on(&mut self) -> Result<(), UpdateError> {
+        self.go_on_with::<SimFlash<1, W, SECTOR>>(None)
+    }
+
+    /// The same with states of the decoder elsewhere.
+    fn go_on_with<C: NorFlash>(&mut self, elsewhere: Option<&mut C>) -> Result<(), UpdateError> {
         let lent = self.lent;
         self.with(|updater, staging, states| {
             if !updater.is_in_place_wanted()? {
@@ -159,7 +166,11 @@ impl<'r, const W: usize> World<'r, W> {
                 compact: Some(tables.lend()),
                 arrangement: ArrangementBuffers { seats: &mut seats, head: &mut head },
             };
-            updater.install_in_place(staging, states, buffers, &mut |_| {}).map(|_| ())
+            let installed = match elsewhere {
+                Some(states) => updater.install_in_place(staging, states, buffers, &mut |_| {}),
+                None => updater.install_in_place(staging, states, buffers, &mut |_| {}),
+            };
+            installed.map(|_| ())
         })
     }
 
@@ -351,6 +362,10 @@ fn what_does_not_suit_a_single_slot_is_refused_before_anything_is_changed() {
         );
     }
     world.lent = LENT;
+    // Words of which no chunk is made.
+    let mut odd = SimFlash::<1, 24, 240>::erased(40 * SECTOR);
+    let refused = world.go_on_with(Some(&mut odd));
+    assert_eq!(refused, Err(UpdateError::Patch(PatchError::Flash(FlashError::ReadSize))));
     // An unrelated base.
     world.chip.break_cell(77, 1);
     let refused = world.go_on();
@@ -358,6 +373,25 @@ fn what_does_not_suit_a_single_slot_is_refused_before_anything_is_changed() {
     let slot = region::SLOT.1;
     let after = world.chip.bytes();
     assert!(before[..slot] == after[..slot]);
+}
+
+/// A delta that wants its base where it was, or an image into which the last sector is needed, is not even staged.
+#[test]
+fn what_cannot_take_the_place_of_its_base_is_not_downloaded() {
+    let releases = InPlaceReleases::new(1200, 7, ROOM);
+    let beside_its_base = compact_delta(&releases.old, &releases.new, 7);
+    let most = region::SLOT.1 - SECTOR;
+    let [fits, is_longer] = [most, most + 1].map(|len| full_image(&code_like(3, len), 7, 8));
+    for (package, refused) in [
+        (&beside_its_base, Some(PatchError::UnsupportedCodec { codec: Codec::Compact })),
+        (&is_longer, Some(PatchError::TargetTooLarge)),
+        (&fits, None),
+    ] {
+        let mut world = World::<8>::new(Chip::PLAIN, &releases, package);
+        let before = world.chip.bytes();
+        assert_eq!(world.fetch().err(), refused.map(UpdateError::Patch), "{:?}", package.manifest);
+        assert_eq!(before == world.chip.bytes(), refused.is_some(), "{:?}", package.manifest);
+    }
 }
 
 #[test]

@@ -160,9 +160,8 @@ impl InPlaceReleases {
         profile.in_place = Some(room);
         let delta = release(&[&old, &new], profile, 8);
         assert_eq!(delta.manifest.codec, Codec::InPlace);
-        let [old_full, new_full] = [(&old, 7), (&new, 8)].map(|(image, counter)| {
-            release(&[image], self::profile(CodecChoice::Stored, block_log2), counter)
-        });
+        let old_full = full_image(&old, block_log2, 7);
+        let new_full = full_image(&new, block_log2, 8);
         Self { old, new, old_full, new_full, delta }
     }
 }
@@ -187,17 +186,25 @@ impl Releases {
         for at in (0..new.len()).step_by(331) {
             new[at] ^= 0x3c;
         }
-        let [compact, stored] =
-            [CodecChoice::Compact, CodecChoice::Stored].map(|codec| profile(codec, block_log2));
-        let delta = release(&[&old, &new], compact, 8);
-        let old_full = release(&[&old], stored, 7);
-        let new_full = release(&[&new], stored, 8);
+        let delta = compact_delta(&old, &new, block_log2);
+        let old_full = full_image(&old, block_log2, 7);
+        let new_full = full_image(&new, block_log2, 8);
         let mut wrong = new.clone();
         wrong[len / 3] ^= 1;
         let broken_delta =
-            release(&[&old, &wrong], compact, 8).promising(delta.manifest.target_digest);
+            compact_delta(&old, &wrong, block_log2).promising(delta.manifest.target_digest);
         Self { old, new, old_full, new_full, delta, broken_delta }
     }
+}
+
+/// A full image as it is.
+pub(crate) fn full_image(image: &[u8], block_log2: u8, counter: u32) -> Package {
+    release(&[image], profile(CodecChoice::Stored, block_log2), counter)
+}
+
+/// A delta that is decoded beside its base.
+pub(crate) fn compact_delta(old: &[u8], new: &[u8], block_log2: u8) -> Package {
+    release(&[old, new], profile(CodecChoice::Compact, block_log2), 8)
 }
 
 fn profile(codec: CodecChoice, block_log2: u8) -> DeviceProfile {
