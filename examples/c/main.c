@@ -1,5 +1,6 @@
 /* A device's life in one run: it leaves the factory, takes an update whose download is interrupted, tries it out and
- * keeps it. Each `start` below is what a boot loader does after a reset; the rest is the application. */
+ * keeps it. Each `start` below is what a boot loader does after a reset; the rest is the application. Before it jumps, a boot
+ * loader starts the watchdog: an image that hangs before its first line has to come back, too. */
 #include "board.h"
 #include "key.h" /* written by `whittle pubkey --to c` */
 
@@ -22,12 +23,18 @@ static uint8_t package[SLOT_BYTES];
 
 static uint32_t watchdog_fed;
 
-/* Prints a step and what it returned; any error ends the example. */
-static int32_t step(const char *name, int32_t result) {
+/* Prints a step and what it returned. */
+static int32_t say(const char *name, int32_t result) {
     print(name);
     print(": ");
     print(whittle_error_text(result));
     print("\n");
+    return result;
+}
+
+/* The same where any error ends the example. */
+static int32_t step(const char *name, int32_t result) {
+    say(name, result);
     if (whittle_culprit_of(result) != WHITTLE_CULPRIT_NOBODY) stop(1);
     return result;
 }
@@ -48,8 +55,12 @@ static void feed_watchdog(void *context, uint32_t written) {
 
 static void start(uint32_t cause) {
     struct whittle_boot_choice choice;
-    step("open", whittle_open(&updater, &config));
-    step("boot", whittle_boot(&updater, cause, &choice));
+    int32_t result = say("open", whittle_open(&updater, &config));
+    if (result == WHITTLE_OK) result = say("boot", whittle_boot(&updater, cause, &choice));
+    if (result != WHITTLE_OK) {
+        /* Without a journal nobody knows about trials and counters, but a signed image is better than a brick. */
+        step("any signed slot", whittle_any_signed_slot(&config, &choice));
+    }
     if (choice.slot == WHITTLE_SLOT_NONE) {
         print("  no slot: recovery\n");
     } else {
@@ -57,7 +68,9 @@ static void start(uint32_t cause) {
         print(choice.image.version);
         print("\n");
     }
+    /* From here on it is the application that has opened the updater, and knows from where it runs. */
     struct whittle_state state;
+    if (choice.slot != WHITTLE_SLOT_NONE) whittle_set_running_slot(&updater, choice.slot);
     whittle_state(&updater, &state);
     if (state.phase == WHITTLE_PHASE_TRIAL) print("  on trial\n");
 }
@@ -69,7 +82,10 @@ static int32_t push(uint32_t from, uint32_t to) {
         const uint32_t len = to - from < 64 ? to - from : 64;
         result = whittle_download_push(&download, package + from, len, NULL);
         from += len;
+        feed_watchdog(NULL, 0);
     }
+    /* What came is not what was signed, or begun: there is nothing to go on with. */
+    if (whittle_culprit_of(result) == WHITTLE_CULPRIT_PACKAGE) whittle_abandon(&updater);
     return result;
 }
 
@@ -85,9 +101,19 @@ static void install(void) {
     step("activate", whittle_activate(&updater));
 }
 
-static void commit(void) {
+/* Stands for what you know of your device. */
+static bool is_well(void) { return flash_changes() > 0; }
+
+/* Health checks that do not end before a deadline call whittle_too_late(). */
+static void try_out(void) {
     struct whittle_state state;
-    step("healthy", whittle_healthy(&updater));
+    whittle_state(&updater, &state);
+    if (state.phase != WHITTLE_PHASE_TRIAL) return;
+    if (is_well()) {
+        step("healthy", whittle_healthy(&updater));
+    } else {
+        step("unhealthy", whittle_unhealthy(&updater));
+    }
     whittle_state(&updater, &state);
     tell("security counter", state.security_counter);
 }
@@ -112,7 +138,7 @@ int main(void) {
     step("finish", whittle_download_finish(&download));
     install();
     start(WHITTLE_RESET_CAUSE_SOFTWARE);
-    commit();
+    try_out();
 
     print("--- an update, and a power cut in the middle of its download\n");
     len = (uint32_t)read_file("update.pkg", package, sizeof package);
@@ -127,7 +153,7 @@ int main(void) {
     step("finish", whittle_download_finish(&download));
     install();
     start(WHITTLE_RESET_CAUSE_SOFTWARE);
-    commit();
+    try_out();
     start(WHITTLE_RESET_CAUSE_POWER_ON);
 
     print("--- flags\n");

@@ -316,17 +316,26 @@ enum whittle_error
    */
   WHITTLE_ERROR_OUT_OF_TURN = 107,
   /**
-   * The journal's region is smaller than what it has to hold twice.
+   * The journal has no room: its region is too small for what an update needs, or what is to be kept is too long for it.
    */
   WHITTLE_ERROR_JOURNAL_FULL = 108,
   /**
-   * The staging region is smaller than the package.
+   * The staging region has no room for the package, with what power cuts have left in it.
    */
   WHITTLE_ERROR_STAGING_FULL = 109,
   /**
    * Half of the region for the decoder's state is smaller than the state.
    */
   WHITTLE_ERROR_STATES_FULL = 110,
+  /**
+   * Another slot runs than the journal means: reset, so that the boot loader looks once more.
+   */
+  WHITTLE_ERROR_ANOTHER_SLOT_RUNS = 111,
+  /**
+   * The journal holds a record that this firmware is too old to read; update it, or start what
+   * whittle_any_signed_slot() finds.
+   */
+  WHITTLE_ERROR_JOURNAL_RECORD = 112,
   /**
    * The bytes are not a signed envelope.
    */
@@ -428,10 +437,6 @@ enum whittle_error
    */
   WHITTLE_ERROR_JOURNAL_READ_BACK = 301,
   /**
-   * The journal holds a record that this version does not read.
-   */
-  WHITTLE_ERROR_JOURNAL_RECORD = 302,
-  /**
    * The staging region cannot be read, erased or written.
    */
   WHITTLE_ERROR_STAGING_FLASH = 303,
@@ -444,7 +449,7 @@ enum whittle_error
    */
   WHITTLE_ERROR_BASE_FLASH = 305,
   /**
-   * The other slot cannot be read, erased or written.
+   * The slot that is written, or that was asked for, cannot be read, erased or written.
    */
   WHITTLE_ERROR_TARGET_FLASH = 306,
   /**
@@ -578,7 +583,8 @@ typedef int (*whittle_verify)(void *context,
  * A region of flash: what it looks like, and the functions that drive it. Offsets begin at 0 in each region.
  *
  * The functions return 0 if all went well. They are called from within the functions of this header, with `context`
- * as it is here, and must not call them for the same handle.
+ * as it is here, and must not call them for the same handle. `into` and `bytes` may lie at any address: copy them, if your
+ * flash wants aligned words.
  */
 struct whittle_flash {
   /**
@@ -911,10 +917,21 @@ int32_t whittle_open_single(struct whittle_updater *updater,
                             const struct whittle_config *config);
 
 /**
+ * Tells the library which slot the program runs from, `WHITTLE_SLOT_A` or `WHITTLE_SLOT_B`: an application with two slots
+ * does so as soon as it has opened its updater.
+ *
+ * A boot loader that cannot open the journal starts an image that is signed, which may not be the one that the journal
+ * means. What it says of its health would be taken for the other one's, and what it downloads and installs would take
+ * its own place: all of that is `WHITTLE_ERROR_ANOTHER_SLOT_RUNS` then, until a reset has the boot loader look once more.
+ */
+int32_t whittle_set_running_slot(struct whittle_updater *updater,
+                                 uint32_t slot);
+
+/**
  * Tells which slot to start: called once by the boot loader. `cause` is one of `enum whittle_reset_cause`.
  *
- * The boot is counted in the journal before anything is looked at. Only a slot that holds a signed image, whole, is
- * ever told. If this fails, a boot loader starts what whittle_any_signed_slot() finds.
+ * The boot is counted in the journal before anything is looked at; where it cannot be counted, the committed image starts.
+ * Only a slot that holds a signed image, whole, is ever told. If this fails, a boot loader starts what whittle_any_signed_slot() finds.
  */
 int32_t whittle_boot(struct whittle_updater *updater,
                      uint32_t cause,
@@ -958,7 +975,8 @@ int32_t whittle_unhealthy(struct whittle_updater *updater);
 int32_t whittle_too_late(struct whittle_updater *updater);
 
 /**
- * Gives up the package that is being downloaded, or that could not be installed.
+ * Gives up the package that is being downloaded, or that could not be installed; if it is a delta, that counts as one of its
+ * failures. Where an installation in place has begun, nothing boots then but a recovery.
  */
 int32_t whittle_abandon(struct whittle_updater *updater);
 
@@ -973,7 +991,8 @@ int32_t whittle_disable(struct whittle_updater *updater, uint32_t features);
 int32_t whittle_enable(struct whittle_updater *updater, uint32_t features);
 
 /**
- * Keeps something of the application's in the journal, at most 1024 bytes, in place of what it kept before.
+ * Keeps something of the application's in the journal, at most 1024 bytes, in place of what it kept before; with a `len` of 0
+ * it keeps nothing any more.
  */
 int32_t whittle_keep(struct whittle_updater *updater,
                      const uint8_t *bytes,
@@ -1018,8 +1037,9 @@ int32_t whittle_download_resume(struct whittle_download *download,
  * complete.
  *
  * `taken` is told how many; it may be null. Nothing is written before the signature, the fitness for this device and
- * the hash of the image that runs have been checked. After an error the download is closed; what is staged stays, so
- * that whittle_download_resume() goes on behind it.
+ * the hash of the image that runs have been checked, and the room for the package. After an error the download is closed; what
+ * is staged stays, so that whittle_download_resume() goes on behind it. If the culprit is the package, call
+ * whittle_abandon() first: what was asked for is not what was begun.
  */
 int32_t whittle_download_push(struct whittle_download *download,
                               const uint8_t *bytes,
@@ -1039,6 +1059,8 @@ int32_t whittle_download_image(struct whittle_download *download,
 
 /**
  * Ends the download and closes it, whatever it returns: the package is whole, and can be installed.
+ *
+ * Where the connection broke, call whittle_download_close() instead: what is missing is no fault of the package.
  */
 int32_t whittle_download_finish(struct whittle_download *download);
 
@@ -1127,10 +1149,24 @@ int32_t whittle_accept_stage(struct whittle_updater *updater,
 int32_t whittle_kept_stage(struct whittle_updater *updater, struct whittle_stage *stage);
 
 /**
- * Tells whether the stage that is kept has reached the device with this id; `WHITTLE_NOTHING` if none is kept.
+ * Tells whether a device with these facts may take a target now: the stage that is kept has reached it, and the gate of the
+ * rollout, a flag among `flags`, is open for it. `WHITTLE_NOTHING` if no stage is kept.
  *
- * `image` is what whittle_download_image() told: a stage for another target lets nobody in. It may be null, for asking
- * before anything is downloaded.
+ * This is what `whittle rollout drive` decides by: pauses, stops and groups that are taken back close the gate, since a stage only ever grows.
+ * `flags` is what whittle_read_flags() read, null if it told `WHITTLE_NOTHING`: the gate is closed then. `image` is what
+ * whittle_download_image() told: a stage for another target lets nobody in. It may be null, for asking before anything is
+ * downloaded.
+ */
+int32_t whittle_admits(struct whittle_updater *updater,
+                       struct whittle_flags *flags,
+                       const struct whittle_facts *facts,
+                       const struct whittle_signed_image *image,
+                       bool *is_admitted);
+
+/**
+ * Tells whether the share of the stage that is kept includes the device with this id; `WHITTLE_NOTHING` if none is kept.
+ *
+ * Of a rollout that `whittle rollout drive` publishes it is half the answer: ask whittle_admits(). `image` is as there.
  */
 int32_t whittle_eligible(struct whittle_updater *updater,
                          const uint8_t *id,

@@ -29,7 +29,7 @@ pub enum FlashError {
     State,
     /// The target slot cannot be read, erased or written.
     Target(NorFlashErrorKind),
-    /// The target slot reads back differently from what was written at this offset.
+    /// The target slot reads back differently from what was written.
     ReadBack,
     /// The flash reads in units that do not divide 64 bytes and the write size, or writes in units that do not divide 256.
     ReadSize,

@@ -112,6 +112,8 @@ pub enum LifeError {
     FullImageWanted,
     /// The target's security counter is lower than the device's.
     CounterTooLow,
+    /// Another slot runs than the journal means: reset, so that the boot loader looks once more.
+    AnotherSlotRuns,
 }
 
 impl core::fmt::Display for LifeError {
@@ -123,6 +125,7 @@ impl core::fmt::Display for LifeError {
             Self::CounterTooLow => {
                 f.write_str("target has a lower security counter than the device")
             }
+            Self::AnotherSlotRuns => f.write_str("another slot runs than the journal means"),
         }
     }
 }

@@ -197,6 +197,8 @@ static void handles(void) {
         SAYS(whittle_accept_stage(u, block, 1, &stage));
         SAYS(whittle_kept_stage(u, &stage));
         SAYS(whittle_eligible(u, block, 1, NULL, &is_eligible));
+        SAYS(whittle_admits(u, NULL, NULL, NULL, &is_eligible));
+        SAYS(whittle_set_running_slot(u, WHITTLE_SLOT_A));
         SAYS(whittle_download_begin(&download, u, &staging, block, sizeof block));
         SAYS(whittle_download_resume(&download, u, &staging, block, sizeof block));
         SAYS(whittle_download_push(d, block, 1, &len));
@@ -227,6 +229,7 @@ static void arguments(void) {
     bool is_eligible;
     EXPECT(NOTHING, whittle_kept_stage(&updater, &stage));
     EXPECT(NOTHING, whittle_eligible(&updater, block, 1, NULL, &is_eligible));
+    EXPECT(NOTHING, whittle_admits(&updater, NULL, NULL, NULL, &is_eligible));
     EXPECT(ERROR_NULL_ARGUMENT, whittle_download_begin(NULL, &updater, &staging, block, 1));
     EXPECT(ERROR_NULL_ARGUMENT, whittle_download_begin(&download, &updater, NULL, block, 1));
     EXPECT(ERROR_NULL_ARGUMENT, whittle_download_begin(&download, &updater, &staging, NULL, 1));
@@ -308,7 +311,7 @@ static void short_buffers(const struct file *first) {
     struct whittle_flash region = flash(&small, 4096);
     EXPECT(OK, whittle_download_begin(&download, &updater, &region, block, sizeof block));
     EXPECT(ERROR_STAGING_FULL, whittle_download_push(&download, first->bytes, first->len, &taken));
-    EXPECT(OK, whittle_abandon(&updater));
+    EXPECT(ERROR_OUT_OF_TURN, whittle_abandon(&updater)); /* nothing was begun */
     free(small.cells);
 
     fetch(first);
@@ -444,6 +447,29 @@ static void documents(const struct file *flags_file, const struct file *stage_fi
     EXPECT(OK, whittle_check_slot(&config, WHITTLE_SLOT_B, &image));
     EXPECT(OK, whittle_eligible(&updater, block, 1, &image, &is_eligible));
     CHECK(!is_eligible); /* the stage is for 1.2.2, and this is 1.2.1 */
+
+    bool is_admitted = true;
+    const char *beta = "beta";
+    struct whittle_facts inside = {(const uint8_t *)"x", 1, &beta, 1, NULL};
+    const struct whittle_facts outside = {(const uint8_t *)"x", 1, NULL, 0, NULL};
+    EXPECT(OK, whittle_admits(&updater, NULL, &inside, NULL, &is_admitted));
+    CHECK(!is_admitted); /* no flags, so nobody has opened the gate */
+    EXPECT(OK, whittle_admits(&updater, &flags, &inside, NULL, &is_admitted));
+    CHECK(is_admitted);
+    EXPECT(OK, whittle_admits(&updater, &flags, &outside, NULL, &is_admitted));
+    CHECK(!is_admitted); /* within the share, and the gate is shut */
+    EXPECT(OK, whittle_admits(&updater, &flags, &inside, &image, &is_admitted));
+    CHECK(!is_admitted);
+    EXPECT(ERROR_NULL_ARGUMENT, whittle_admits(&updater, &flags, NULL, NULL, &is_admitted));
+    EXPECT(ERROR_NULL_ARGUMENT, whittle_admits(&updater, &flags, &inside, NULL, NULL));
+    EXPECT(ERROR_NOT_OPEN, whittle_admits(&updater, &copy, &inside, NULL, &is_admitted));
+
+    EXPECT(ERROR_BAD_ARGUMENT, whittle_set_running_slot(&updater, WHITTLE_SLOT_NONE));
+    EXPECT(OK, whittle_set_running_slot(&updater, WHITTLE_SLOT_A));
+    EXPECT(ERROR_ANOTHER_SLOT_RUNS, whittle_healthy(&updater));
+    EXPECT(ERROR_ANOTHER_SLOT_RUNS, whittle_download_begin(&download, &updater, &staging, block, sizeof block));
+    EXPECT(OK, whittle_set_running_slot(&updater, WHITTLE_SLOT_B));
+    EXPECT(ERROR_OUT_OF_TURN, whittle_healthy(&updater));
 }
 
 /* A device with a single slot, from the factory to an update in place that a failing flash interrupts. */

@@ -13,7 +13,8 @@ const FLAGS: &str = r#"{
   "version": 3,
   "flags": [
     {"name": "holiday-mode", "default": false, "rules": [{"value": true, "groups": ["beta"]}]},
-    {"name": "broken", "default": true, "kill": true}
+    {"name": "broken", "default": true, "kill": true},
+    {"name": "update-1f1f1f1f", "default": false, "rules": [{"value": true, "groups": ["beta"]}]}
   ]
 }"#;
 
@@ -40,7 +41,8 @@ impl Bench {
         bench.run(&[&["flags", "sign", "flags.json", "--out", "flags.bin"], &key[..]].concat());
         let of = ["--product", "thermostat", "--target-version", "1.2.2", "--target", "1.2.2"];
         let stage = ["stage", "sign", "--share", "100%", "--out", "stage.bin"];
-        bench.run(&[&stage[..], &of, &key].concat());
+        let seed = "1f".repeat(16);
+        bench.run(&[&stage[..], &of, &["--seed", &seed], &key].concat());
         bench
     }
 

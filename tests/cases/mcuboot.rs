@@ -421,6 +421,18 @@ fn confirming_writes_only_what_is_not_there() {
 }
 
 #[test]
+fn the_secondary_slot_is_kept_for_the_way_back() {
+    let overwriting = Mcuboot { algorithm: Algorithm::OverwriteOnly, ..MCUBOOT };
+    let mut slot = on_trial::<4>(Chip::PLAIN, &Supply::new());
+    assert_eq!(MCUBOOT.check_confirmed(&mut slot), Err(McubootError::NotConfirmed));
+    assert_eq!(overwriting.check_confirmed(&mut slot), Ok(()));
+    MCUBOOT.confirm(&mut slot).expect("confirms");
+    assert_eq!(MCUBOOT.check_confirmed(&mut slot), Ok(()));
+    let mut bare = SimFlash::<1, 4, 4096>::erased(16 << 10);
+    assert_eq!(MCUBOOT.check_confirmed(&mut bare), Ok(()), "nothing was swapped in");
+}
+
+#[test]
 fn what_does_not_fit_is_refused_without_a_write() {
     let mut slot = SimFlash::<1, 4, 4096>::used(16 << 10);
     let limit = MCUBOOT.max_image_bytes(&slot).expect("fits");

@@ -6,6 +6,7 @@ mod board;
 mod device;
 mod entry;
 mod flash;
+mod handoff;
 mod key;
 #[allow(dead_code, reason = "the linker and the boot loader use the rest")]
 mod layout;

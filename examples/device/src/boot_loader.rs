@@ -9,6 +9,7 @@ mod board;
 mod device;
 mod entry;
 mod flash;
+mod handoff;
 mod jump;
 mod key;
 #[allow(dead_code, reason = "the linker and the application use the rest")]
@@ -37,6 +38,7 @@ fn run() -> ! {
     };
     let version = core::str::from_utf8(manifest.target_version.as_bytes()).unwrap_or("?");
     println!("boot loader: cause={cause:?} slot={slot:?} version={version}");
+    handoff::tell(slot);
     let [a, b] = &flash.slots;
     let slot = if slot == SlotId::A { a } else { b };
     // SAFETY: a key that we trust signed these bytes as the application of this device.

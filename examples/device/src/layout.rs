@@ -25,6 +25,8 @@ pub struct Board {
     pub application: Memory,
     /// Two words that no program clears: see `power.rs`.
     pub power: usize,
+    /// One more: see `handoff.rs`.
+    pub handoff: usize,
     /// QEMU maps the file that stands for the flash here, to be read.
     pub flash: usize,
 }
@@ -34,6 +36,7 @@ pub const MPS2: Board = Board {
     boot_loader: Memory { code: 0..0x2_0000, ram: 0x2000_0000..0x2004_0000 },
     application: Memory { code: 0x2010_0000..0x2011_ff00, ram: 0x2020_0000..0x2024_0000 },
     power: 0x2100_0000,
+    handoff: 0x2100_0008,
     flash: 0x2101_0000,
 };
 
@@ -42,6 +45,7 @@ pub const VIRT: Board = Board {
     boot_loader: Memory { code: 0x8000_0000..0x8002_0000, ram: 0x8010_0000..0x8014_0000 },
     application: Memory { code: 0x8020_0000..0x8021_ff00, ram: 0x8030_0000..0x8034_0000 },
     power: 0x8100_0000,
+    handoff: 0x8100_0008,
     flash: 0x8101_0000,
 };
 

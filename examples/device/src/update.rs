@@ -13,7 +13,7 @@ use crate::flash::Region;
 use crate::layout::{self, Stop};
 use crate::server::Offer;
 use crate::thermostat::{DELTA, FULL, Health};
-use crate::{stack, time};
+use crate::{handoff, stack, time};
 
 /// An image on trial that cannot tell for so long whether it is well counts as ill.
 const TRIAL_MS: u32 = 20;
@@ -31,6 +31,7 @@ pub fn day(look: &mut dyn FnMut() -> Health) -> Result<Stop, UpdateError> {
     let (block, page, tables) = unsafe { (&mut BLOCK[..], &mut PAGE[..], &mut TABLES) };
     let (mut flash, mut staging) = (Flash::open(), Region::open(layout::STAGING));
     let updater = &mut flash.updater()?;
+    updater.set_running_slot(handoff::slot());
     let life = updater.life();
     let (phase, ending, counter) = (life.phase, life.ending, life.security_counter);
     println!("update: phase={phase:?} ending={ending:?} counter={counter}");
@@ -119,8 +120,12 @@ fn fetch(
         time::feed();
         let mut bytes = offer.fetch(&mut chunk);
         let is_end = bytes.is_empty();
-        if download.push(&mut bytes)? == Status::Done || is_end {
+        if download.push(&mut bytes)? == Status::Done {
             break;
+        }
+        if is_end {
+            // The connection broke: what has come stays, and the package is not to blame.
+            return Ok(false);
         }
     }
     let manifest = download.finish()?;

@@ -16,7 +16,7 @@ use crate::device::{DEVICE, KEYS};
 use crate::layout::{self, Stop};
 use crate::server::Offer;
 use crate::thermostat::{DELTA, FULL, Health};
-use crate::{Room, stack};
+use crate::{Room, handoff, stack};
 
 type ThermostatUpdater = Updater<'static, Background, Background, TrustedKeys<'static>>;
 
@@ -35,6 +35,7 @@ pub async fn day(room: &RefCell<Room>) -> Result<Stop, UpdateError> {
     let journal = Background::open(layout::JOURNAL);
     let slots = [layout::SLOT_A, layout::SLOT_B].map(Background::open);
     let updater = &mut Updater::open(&DEVICE, KEYS, journal, slots).await?;
+    updater.set_running_slot(handoff::slot());
     let life = updater.life();
     let (phase, ending, counter) = (life.phase, life.ending, life.security_counter);
     println!("update: phase={phase:?} ending={ending:?} counter={counter}");
@@ -127,8 +128,12 @@ async fn fetch(
     loop {
         let mut bytes = offer.fetch(&mut chunk);
         let is_end = bytes.is_empty();
-        if download.push(&mut bytes).await? == Status::Done || is_end {
+        if download.push(&mut bytes).await? == Status::Done {
             break;
+        }
+        if is_end {
+            // The connection broke: what has come stays, and the package is not to blame.
+            return Ok(false);
         }
     }
     let manifest = download.finish().await?;

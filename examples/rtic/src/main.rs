@@ -10,6 +10,8 @@ mod board;
 mod device;
 #[path = "../../device/src/flash.rs"]
 mod flash;
+#[path = "../../device/src/handoff.rs"]
+mod handoff;
 #[path = "../../device/src/key.rs"]
 mod key;
 #[allow(dead_code, reason = "the linker and the boot loader use the rest")]

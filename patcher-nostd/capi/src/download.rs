@@ -81,8 +81,9 @@ pub unsafe extern "C" fn whittle_download_resume(
 /// complete.
 ///
 /// `taken` is told how many; it may be null. Nothing is written before the signature, the fitness for this device and
-/// the hash of the image that runs have been checked. After an error the download is closed; what is staged stays, so
-/// that whittle_download_resume() goes on behind it.
+/// the hash of the image that runs have been checked, and the room for the package. After an error the download is closed; what
+/// is staged stays, so that whittle_download_resume() goes on behind it. If the culprit is the package, call
+/// whittle_abandon() first: what was asked for is not what was begun.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn whittle_download_push(
     download: *mut Download,
@@ -146,6 +147,8 @@ pub unsafe extern "C" fn whittle_download_image(
 }
 
 /// Ends the download and closes it, whatever it returns: the package is whole, and can be installed.
+///
+/// Where the connection broke, call whittle_download_close() instead: what is missing is no fault of the package.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn whittle_download_finish(download: *mut Download) -> i32 {
     result((|| {

@@ -37,12 +37,17 @@ pub enum Error {
     TooLong = 106,
     /// The step does not fit the phase in which the update is.
     OutOfTurn = 107,
-    /// The journal's region is smaller than what it has to hold twice.
+    /// The journal has no room: its region is too small for what an update needs, or what is to be kept is too long for it.
     JournalFull = 108,
-    /// The staging region is smaller than the package.
+    /// The staging region has no room for the package, with what power cuts have left in it.
     StagingFull = 109,
     /// Half of the region for the decoder's state is smaller than the state.
     StatesFull = 110,
+    /// Another slot runs than the journal means: reset, so that the boot loader looks once more.
+    AnotherSlotRuns = 111,
+    /// The journal holds a record that this firmware is too old to read; update it, or start what
+    /// whittle_any_signed_slot() finds.
+    JournalRecord = 112,
 
     // 200 and up: fetch the package or the document again, or fetch another one.
     /// The bytes are not a signed envelope.
@@ -97,15 +102,13 @@ pub enum Error {
     JournalFlash = 300,
     /// The journal reads back differently from what was written.
     JournalReadBack = 301,
-    /// The journal holds a record that this version does not read.
-    JournalRecord = 302,
     /// The staging region cannot be read, erased or written.
     StagingFlash = 303,
     /// The staging region reads back differently from what was written.
     StagingReadBack = 304,
     /// The slot that runs cannot be read.
     BaseFlash = 305,
-    /// The other slot cannot be read, erased or written.
+    /// The slot that is written, or that was asked for, cannot be read, erased or written.
     TargetFlash = 306,
     /// The other slot reads back differently from what was written.
     TargetReadBack = 307,
@@ -167,6 +170,8 @@ impl Error {
         (Self::JournalFull, c"the journal's region is too small"),
         (Self::StagingFull, c"the staging region is too small"),
         (Self::StatesFull, c"the region for the decoder's state is too small"),
+        (Self::AnotherSlotRuns, c"another slot runs than the journal means"),
+        (Self::JournalRecord, c"the journal holds an unknown record"),
         (Self::Envelope, c"not a signed envelope"),
         (Self::UnknownKey, c"signed by an unknown key"),
         (Self::BadSignature, c"the signature does not match"),
@@ -192,7 +197,6 @@ impl Error {
         (Self::Refused, c"refused"),
         (Self::JournalFlash, c"the journal cannot be read or written"),
         (Self::JournalReadBack, c"the journal reads back differently"),
-        (Self::JournalRecord, c"the journal holds an unknown record"),
         (Self::StagingFlash, c"the staging region cannot be read or written"),
         (Self::StagingReadBack, c"the staging region reads back differently"),
         (Self::BaseFlash, c"the slot that runs cannot be read"),
@@ -244,6 +248,7 @@ impl From<LifeError> for Error {
             LifeError::Rejected => Self::Rejected,
             LifeError::FullImageWanted => Self::FullImageWanted,
             LifeError::CounterTooLow => Self::CounterTooLow,
+            LifeError::AnotherSlotRuns => Self::AnotherSlotRuns,
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::ffi::c_char;
 
 use whittle_format::limits::MAX_FLAGS_ENVELOPE_BYTES;
-use whittle_patcher_nostd::{DeviceFacts, Reason as Decided, VerifiedFlags};
+use whittle_patcher_nostd::{DeviceFacts, Reason as Decided, VerifiedFlags, VerifiedStage};
 
 use crate::error::{Error, WHITTLE_NOTHING, WHITTLE_OK, result};
 use crate::handle::{Handle, Kind};
@@ -130,20 +130,8 @@ pub unsafe extern "C" fn whittle_flag(
         unsafe {
             let mut open = Handle::take(Handle::<OpenFlags>::at(flags)?)?;
             let name = pointer::string(name.cast())?;
-            let facts = pointer::read(facts)?;
-            let mut groups = [""; WHITTLE_MAX_GROUPS];
-            let named = pointer::slice(facts.groups, facts.group_count)?;
-            let groups = groups.get_mut(..named.len()).ok_or(Error::BadArgument)?;
-            for (group, name) in groups.iter_mut().zip(named) {
-                *group = pointer::string(name.cast())?;
-            }
-            let region = match facts.region.is_null() {
-                true => None,
-                false => Some(pointer::string(facts.region.cast())?),
-            };
-            let id = pointer::slice(facts.id, facts.id_len)?;
             let read = &(*open.as_ptr()).flags;
-            let Some(decided) = read.decide(name, &DeviceFacts { id, groups, region }) else {
+            let Some(decided) = with_facts(facts, |facts| read.decide(name, facts))? else {
                 return Ok(WHITTLE_NOTHING);
             };
             let (reason, rule) = match decided.reason {
@@ -156,4 +144,50 @@ pub unsafe extern "C" fn whittle_flag(
             Ok(WHITTLE_OK)
         }
     })())
+}
+
+/// Whether these flags and a stage let a device with these facts take the stage's target; none do where there are no flags.
+///
+/// # Safety
+/// The header's rules hold for both pointers.
+pub(crate) unsafe fn admits(
+    flags: *mut Flags,
+    facts: *const Facts,
+    stage: &VerifiedStage,
+) -> Result<bool, Error> {
+    if flags.is_null() {
+        return Ok(false);
+    }
+    // SAFETY: as this function's rule.
+    unsafe {
+        let mut open = Handle::take(Handle::<OpenFlags>::at(flags)?)?;
+        let read = &(*open.as_ptr()).flags;
+        with_facts(facts, |facts| stage.admits(read, facts))
+    }
+}
+
+/// Asks something about a device with these facts.
+///
+/// # Safety
+/// The header's rules hold for `facts`.
+unsafe fn with_facts<T>(
+    facts: *const Facts,
+    ask: impl FnOnce(&DeviceFacts<'_>) -> T,
+) -> Result<T, Error> {
+    // SAFETY: as this function's rule.
+    unsafe {
+        let facts = pointer::read(facts)?;
+        let mut groups = [""; WHITTLE_MAX_GROUPS];
+        let named = pointer::slice(facts.groups, facts.group_count)?;
+        let groups = groups.get_mut(..named.len()).ok_or(Error::BadArgument)?;
+        for (group, name) in groups.iter_mut().zip(named) {
+            *group = pointer::string(name.cast())?;
+        }
+        let region = match facts.region.is_null() {
+            true => None,
+            false => Some(pointer::string(facts.region.cast())?),
+        };
+        let id = pointer::slice(facts.id, facts.id_len)?;
+        Ok(ask(&DeviceFacts { id, groups, region }))
+    }
 }

@@ -28,7 +28,8 @@ const _: () = assert!(ERASE_UNIT > 0 && ERASE_UNIT.is_multiple_of(WRITE_UNIT));
 /// A region of flash: what it looks like, and the functions that drive it. Offsets begin at 0 in each region.
 ///
 /// The functions return 0 if all went well. They are called from within the functions of this header, with `context`
-/// as it is here, and must not call them for the same handle.
+/// as it is here, and must not call them for the same handle. `into` and `bytes` may lie at any address: copy them, if your
+/// flash wants aligned words.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Flash {

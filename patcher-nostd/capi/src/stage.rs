@@ -4,7 +4,8 @@ use core::ffi::c_char;
 
 use whittle_patcher_nostd::VerifiedStage;
 
-use crate::error::{WHITTLE_NOTHING, WHITTLE_OK, result};
+use crate::error::{Error, WHITTLE_NOTHING, WHITTLE_OK, result};
+use crate::flags::{self, Facts, Flags};
 use crate::image::{SignedImage, WHITTLE_NAME_BYTES, name};
 use crate::pointer;
 use crate::updater::{Updater, with};
@@ -72,10 +73,37 @@ pub unsafe extern "C" fn whittle_kept_stage(updater: *mut Updater, stage: *mut S
     result(outcome)
 }
 
-/// Tells whether the stage that is kept has reached the device with this id; `WHITTLE_NOTHING` if none is kept.
+/// Tells whether a device with these facts may take a target now: the stage that is kept has reached it, and the gate of the
+/// rollout, a flag among `flags`, is open for it. `WHITTLE_NOTHING` if no stage is kept.
 ///
-/// `image` is what whittle_download_image() told: a stage for another target lets nobody in. It may be null, for asking
-/// before anything is downloaded.
+/// This is what `whittle rollout drive` decides by: pauses, stops and groups that are taken back close the gate, since a stage only ever grows.
+/// `flags` is what whittle_read_flags() read, null if it told `WHITTLE_NOTHING`: the gate is closed then. `image` is what
+/// whittle_download_image() told: a stage for another target lets nobody in. It may be null, for asking before anything is
+/// downloaded.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn whittle_admits(
+    updater: *mut Updater,
+    flags: *mut Flags,
+    facts: *const Facts,
+    image: *const SignedImage,
+    is_admitted: *mut bool,
+) -> i32 {
+    // SAFETY: the header's rules.
+    let outcome = unsafe {
+        with(updater, |updater| {
+            let is_for = is_for(image)?;
+            let Some(stage) = updater.stage()? else { return Ok(WHITTLE_NOTHING) };
+            let admits = flags::admits(flags, facts, &stage)?;
+            pointer::write(is_admitted, is_for(&stage) && admits)?;
+            Ok(WHITTLE_OK)
+        })
+    };
+    result(outcome)
+}
+
+/// Tells whether the share of the stage that is kept includes the device with this id; `WHITTLE_NOTHING` if none is kept.
+///
+/// Of a rollout that `whittle rollout drive` publishes it is half the answer: ask whittle_admits(). `image` is as there.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn whittle_eligible(
     updater: *mut Updater,
@@ -88,13 +116,29 @@ pub unsafe extern "C" fn whittle_eligible(
     let outcome = unsafe {
         with(updater, |updater| {
             let id = pointer::slice(id, id_len)?;
-            let image = if image.is_null() { None } else { Some(pointer::read(image)?) };
+            let is_for = is_for(image)?;
             let Some(stage) = updater.stage()? else { return Ok(WHITTLE_NOTHING) };
-            // Stages of other products are not accepted, so the digest tells enough.
-            let is_for = image.is_none_or(|image| image.digest.starts_with(&stage.target_digest));
-            pointer::write(is_eligible, is_for && stage.includes(id))?;
+            pointer::write(is_eligible, is_for(&stage) && stage.includes(id))?;
             Ok(WHITTLE_OK)
         })
     };
     result(outcome)
+}
+
+/// Tells of a stage whether it is for this image; any is, where there is none.
+///
+/// # Safety
+/// The header's rules hold for `image`.
+unsafe fn is_for<'a>(
+    image: *const SignedImage,
+) -> Result<impl Fn(&VerifiedStage) -> bool + use<'a>, Error> {
+    let image: Option<&'a SignedImage> = match image.is_null() {
+        true => None,
+        // SAFETY: as this function's rule.
+        false => Some(unsafe { pointer::read(image) }?),
+    };
+    // Stages of other products are not accepted, so the digest tells enough.
+    Ok(move |stage: &VerifiedStage| {
+        image.is_none_or(|image| image.digest.starts_with(&stage.target_digest))
+    })
 }

@@ -5,7 +5,8 @@ use core::ptr::NonNull;
 
 use whittle_patcher_nostd::life::DEFAULT_ATTEMPTS;
 use whittle_patcher_nostd::{
-    Boot, Device, ResetCause as Cause, UpdateError, Updater as Inner, any_signed_slot, check_slot,
+    Boot, Device, ResetCause as Cause, SlotId, UpdateError, Updater as Inner, any_signed_slot,
+    check_slot,
 };
 
 use crate::error::{Error, WHITTLE_NOTHING, WHITTLE_OK, result};
@@ -115,10 +116,28 @@ pub unsafe extern "C" fn whittle_open_single(updater: *mut Updater, config: *con
     })
 }
 
+/// Tells the library which slot the program runs from, `WHITTLE_SLOT_A` or `WHITTLE_SLOT_B`: an application with two slots
+/// does so as soon as it has opened its updater.
+///
+/// A boot loader that cannot open the journal starts an image that is signed, which may not be the one that the journal
+/// means. What it says of its health would be taken for the other one's, and what it downloads and installs would take
+/// its own place: all of that is `WHITTLE_ERROR_ANOTHER_SLOT_RUNS` then, until a reset has the boot loader look once more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn whittle_set_running_slot(updater: *mut Updater, slot: u32) -> i32 {
+    // SAFETY: the header's rules.
+    let outcome = unsafe {
+        with(updater, |updater| {
+            updater.set_running_slot(slot_id(slot)?);
+            Ok(WHITTLE_OK)
+        })
+    };
+    result(outcome)
+}
+
 /// Tells which slot to start: called once by the boot loader. `cause` is one of `enum whittle_reset_cause`.
 ///
-/// The boot is counted in the journal before anything is looked at. Only a slot that holds a signed image, whole, is
-/// ever told. If this fails, a boot loader starts what whittle_any_signed_slot() finds.
+/// The boot is counted in the journal before anything is looked at; where it cannot be counted, the committed image starts.
+/// Only a slot that holds a signed image, whole, is ever told. If this fails, a boot loader starts what whittle_any_signed_slot() finds.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn whittle_boot(
     updater: *mut Updater,
@@ -181,10 +200,9 @@ pub unsafe extern "C" fn whittle_check_slot(
         unsafe {
             let mut parts = Parts::of(pointer::read(config)?)?;
             let [a, b] = &mut parts.slots;
-            let slot = match slot {
-                0 => a,
-                1 => b,
-                _ => return Err(Error::BadArgument),
+            let slot = match slot_id(slot)? {
+                SlotId::A => a,
+                SlotId::B => b,
             };
             let manifest = check_slot(slot, &parts.device, &parts.verifier)?;
             if !image.is_null() {
@@ -223,7 +241,8 @@ pub unsafe extern "C" fn whittle_too_late(updater: *mut Updater) -> i32 {
     unsafe { step(updater, OpenUpdater::too_late) }
 }
 
-/// Gives up the package that is being downloaded, or that could not be installed.
+/// Gives up the package that is being downloaded, or that could not be installed; if it is a delta, that counts as one of its
+/// failures. Where an installation in place has begun, nothing boots then but a recovery.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn whittle_abandon(updater: *mut Updater) -> i32 {
     // SAFETY: the header's rules.
@@ -244,7 +263,8 @@ pub unsafe extern "C" fn whittle_enable(updater: *mut Updater, features: u32) ->
     unsafe { step(updater, |updater| updater.enable(features)) }
 }
 
-/// Keeps something of the application's in the journal, at most 1024 bytes, in place of what it kept before.
+/// Keeps something of the application's in the journal, at most 1024 bytes, in place of what it kept before; with a `len` of 0
+/// it keeps nothing any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn whittle_keep(updater: *mut Updater, bytes: *const u8, len: usize) -> i32 {
     // SAFETY: the header's rules.
@@ -346,6 +366,14 @@ const NO_IMAGE: SignedImage = SignedImage {
     version: [0; crate::image::WHITTLE_NAME_BYTES],
     is_delta: 0,
 };
+
+fn slot_id(number: u32) -> Result<SlotId, Error> {
+    match number {
+        0 => Ok(SlotId::A),
+        1 => Ok(SlotId::B),
+        _ => Err(Error::BadArgument),
+    }
+}
 
 fn reset_cause(number: u32) -> Result<Cause, Error> {
     let known = [

@@ -16,9 +16,9 @@ use crate::life;
 use crate::numbers::{to_u32, to_usize};
 use crate::receiver::{Event, Receiver};
 use crate::signed_slot::{image_room, last_sector, slot_mut};
-use crate::staged::{StagedBlocks, read_envelope, read_link, skip_doubtful};
+use crate::staged::{StagedBlocks, extent, read_envelope, read_link, skip_doubtful};
 use crate::{
-    Culprit, FlashError, JournalError, LifeError, PatchError, Status, UpdateError,
+    Culprit, FlashError, JournalError, LifeError, PatchError, StagingError, Status, UpdateError,
     VerifiedManifest, Verifier,
 };
 
@@ -42,7 +42,8 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
     /// shall be survived without beginning anew, one block more.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] while a trial runs: commit it, or roll it back, before anything else is downloaded.
+    /// [`LifeError::OutOfTurn`] while a trial runs: commit it, or roll it back, before anything else is downloaded;
+    /// [`LifeError::AnotherSlotRuns`].
     pub fn download<'u, S: NorFlash>(
         &'u mut self,
         region: &'u mut S,
@@ -54,6 +55,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
         if self.life.phase == Phase::Trial {
             return Err(LifeError::OutOfTurn { phase: Phase::Trial }.into());
         }
+        self.check_running()?;
         let receiver = Receiver::new(&self.device_now(), self.verifier.clone(), block_buffer);
         Ok(Download {
             updater: self,
@@ -135,7 +137,8 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
 
     /// Takes the whole chunk, unless the package ends inside it.
     ///
-    /// Nothing is written before the signature, the fitness for this device and the base's hash have been checked.
+    /// Nothing is written before the signature, the fitness for this device, the base's hash and the room for the package have
+    /// been checked.
     ///
     /// # Errors
     /// [`UpdateError`]; what is staged and counted stays, so that [`Updater::resume`] goes on behind it. This value does not:
@@ -193,6 +196,12 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         };
         if !suits {
             return Err(PatchError::UnsupportedCodec { codec: manifest.codec }.into());
+        }
+        let (nothing, envelope) = (Staging::default(), self.receiver.envelope().len());
+        let blocks = StagedBlocks::new(&nothing, manifest, envelope, S::WRITE_SIZE);
+        let all = extent(envelope, S::WRITE_SIZE).wrapping_add(blocks.following_extent());
+        if all > to_u32(self.region.capacity()) {
+            return Err(StagingError::Full.into());
         }
         let admitted = self.updater.begin_download(life::Event::Download {
             target: shorten(&manifest.target_digest),

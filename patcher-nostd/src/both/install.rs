@@ -27,7 +27,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
     /// are written: to feed a watchdog, and to show progress.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless a package is staged. [`UpdateError::Patch`]: if its
+    /// [`LifeError::OutOfTurn`] unless a package is staged; [`LifeError::AnotherSlotRuns`]. [`UpdateError::Patch`]: if its
     /// [`culprit`](PatchError::culprit) is the package, the update has failed, and another download is wanted;
     /// otherwise it can be tried again. The running image is untouched.
     pub async fn install<S: NorFlash>(
@@ -39,6 +39,7 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
         if self.life.phase != Phase::Verified || self.is_single() {
             return Err(LifeError::OutOfTurn { phase: self.life.phase }.into());
         }
+        self.check_running()?;
         let staged = self.staged()?;
         let progress = self.progress()?;
         let device = self.device_now();

@@ -15,8 +15,8 @@ use crate::life::{self, DEFAULT_ATTEMPTS, Event, ResetCause};
 use crate::signed_slot::{any_signed_slot, check_slot_for, check_trailer, claims, slot_mut};
 use crate::verify::Purpose;
 use crate::{
-    Boot, Device, DocumentError, UpdateError, VerifiedFlags, VerifiedManifest, VerifiedStage,
-    Verifier,
+    Boot, Device, DocumentError, LifeError, UpdateError, VerifiedFlags, VerifiedManifest,
+    VerifiedStage, Verifier,
 };
 
 /// How often a slot is checked whose flash cannot be read.
@@ -34,6 +34,8 @@ pub struct Updater<'d, J, F, V> {
     pub(crate) slots: [F; 2],
     pub(crate) life: LifeState,
     attempts: u8,
+    /// The slot that the program runs from which opened this, if it has told.
+    running: Option<SlotId>,
     /// Both slots are one and the same.
     pub(crate) is_single: bool,
     /// Where what this value has staged ends, with nothing begun behind it; 0 if that is not known.
@@ -73,6 +75,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
             slots,
             life: LifeState::new(SlotId::A, device.security_counter),
             attempts: DEFAULT_ATTEMPTS,
+            running: None,
             is_single: false,
             settled: 0,
         };
@@ -96,6 +99,15 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         Self { attempts, ..self }
     }
 
+    /// Tells which slot the program runs from: an application with two slots does so as soon as it has opened its updater.
+    ///
+    /// A boot loader that cannot open the journal starts an image that is signed, which may not be the one that the journal
+    /// means. What it says of its health would be taken for the other one's, and what it downloads and installs would take
+    /// its own place: all of that is [`LifeError::AnotherSlotRuns`] then, until a reset has the boot loader look once more.
+    pub fn set_running_slot(&mut self, slot: SlotId) {
+        self.running = Some(slot);
+    }
+
     /// Where the device stands.
     #[must_use]
     pub fn life(&self) -> &LifeState {
@@ -111,13 +123,17 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Tells which slot to start: called once by the boot loader.
     ///
     /// The boot is counted in the journal before anything is looked at, so that an image that never comes up uses up its
-    /// attempts. Only a slot that holds a signed image, whole, is ever returned; if it is not the one that should boot,
-    /// the journal says so afterwards.
+    /// attempts. Where it cannot be counted, the committed image starts: a trial would have attempts without an end. Only a slot
+    /// that holds a signed image, whole, is ever returned; if it is not the one that should boot, the journal says so afterwards.
     ///
     /// # Errors
     /// [`UpdateError::Journal`]: a boot loader then starts [`any_signed_slot`].
     pub async fn boot(&mut self, cause: ResetCause) -> Result<Boot, UpdateError> {
-        self.happen(Event::Boot(cause)).await?;
+        if let Err(error) = self.happen(Event::Boot(cause)).await {
+            let committed = self.life.committed;
+            let found = self.bootable(committed).ok_or(error)?;
+            return Ok(Boot::Slot(committed, found));
+        }
         loop {
             let slot = life::boots_from(&self.life);
             if let Some(manifest) = self.bootable(slot) {
@@ -181,7 +197,7 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// Starts what is installed at the next boot.
     ///
     /// # Errors
-    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless something is installed, or [`UpdateError::Journal`];
+    /// [`LifeError::OutOfTurn`] unless something is installed, or [`UpdateError::Journal`];
     /// [`UpdateError::Patch`] if the key that signed it is not trusted any more: another download is wanted.
     pub async fn activate(&mut self) -> Result<(), UpdateError> {
         let mut next = self.life;
@@ -194,32 +210,32 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// All health checks passed: the image on trial is committed, and the security counter rises to its own.
     ///
     /// # Errors
-    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
+    /// [`LifeError::OutOfTurn`] unless a trial runs, [`LifeError::AnotherSlotRuns`], or [`UpdateError::Journal`].
     pub async fn healthy(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Healthy).await
+        self.judge(Event::Healthy).await
     }
 
     /// A health check failed: the next boot starts the committed image.
     ///
     /// # Errors
-    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
+    /// [`LifeError::OutOfTurn`] unless a trial runs, [`LifeError::AnotherSlotRuns`], or [`UpdateError::Journal`].
     pub async fn unhealthy(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::Unhealthy).await
+        self.judge(Event::Unhealthy).await
     }
 
     /// The health checks did not end in time: the next boot starts the committed image.
     ///
     /// # Errors
-    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless a trial runs, or [`UpdateError::Journal`].
+    /// [`LifeError::OutOfTurn`] unless a trial runs, [`LifeError::AnotherSlotRuns`], or [`UpdateError::Journal`].
     pub async fn too_late(&mut self) -> Result<(), UpdateError> {
-        self.happen(Event::TooLate).await
+        self.judge(Event::TooLate).await
     }
 
     /// Gives up the package that is being downloaded, or that could not be installed; if it is a delta, that counts as
     /// one of its failures. Where an installation in place has begun, nothing boots then but a recovery.
     ///
     /// # Errors
-    /// [`OutOfTurn`](crate::LifeError::OutOfTurn) unless there is one, or [`UpdateError::Journal`].
+    /// [`LifeError::OutOfTurn`] unless there is one, or [`UpdateError::Journal`].
     pub async fn abandon(&mut self) -> Result<(), UpdateError> {
         self.fail().await
     }
@@ -334,6 +350,18 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     #[inline(never)]
     pub(crate) fn device_now(&self) -> Device<'d> {
         Device { security_counter: self.security_counter(), ..self.device }
+    }
+
+    /// Takes the word of an image on trial about itself.
+    async fn judge(&mut self, event: Event) -> Result<(), UpdateError> {
+        self.check_running()?;
+        self.happen(event).await
+    }
+
+    /// Whether the slot runs that the journal means, as far as anybody has told.
+    pub(crate) fn check_running(&self) -> Result<(), LifeError> {
+        let is_another = self.running.is_some_and(|slot| slot != life::boots_from(&self.life));
+        if is_another { Err(LifeError::AnotherSlotRuns) } else { Ok(()) }
     }
 
     pub(crate) async fn happen(&mut self, event: Event) -> Result<(), UpdateError> {

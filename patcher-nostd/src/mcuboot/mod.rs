@@ -4,9 +4,9 @@
 //! images are what `imgtool sign` makes without `--pad`. MCUboot swaps them, and checks its own signature, at the next
 //! boot; nothing here does.
 //!
-//! An update takes three steps: [`Mcuboot::withdraw`] before the first byte of the image is written,
-//! [`Mcuboot::request_upgrade`] when the image is whole, and [`Mcuboot::confirm`] once the new image has shown that it
-//! works. The bytes are those of `imgtool --pad` and `--pad --confirm`; MCUboot's own `boot_set_pending` also notes the
+//! An update takes four steps: [`Mcuboot::check_confirmed`] and [`Mcuboot::withdraw`] before the first byte of the image is
+//! written, [`Mcuboot::request_upgrade`] when the image is whole, and [`Mcuboot::confirm`] once the new image has shown that
+//! it works. The bytes are those of `imgtool --pad` and `--pad --confirm`; MCUboot's own `boot_set_pending` also notes the
 //! swap type in `swap info`, and writes the magic first. Here it is written last, so that a request is whole as soon as
 //! it counts: MCUboot acts only on a whole magic.
 //!
@@ -30,8 +30,9 @@
 //! ```
 //! use whittle_patcher_nostd::mcuboot::{Algorithm, Mcuboot, McubootError, Swap};
 //! # use embedded_storage::nor_flash::NorFlash;
-//! # fn update<F: NorFlash>(secondary: &mut F, image_bytes: u32) -> Result<(), McubootError> {
+//! # fn update<F: NorFlash>(primary: &mut F, secondary: &mut F, image_bytes: u32) -> Result<(), McubootError> {
 //! let mcuboot = Mcuboot { max_align: 8, max_sectors: 128, algorithm: Algorithm::Scratch };
+//! mcuboot.check_confirmed(primary)?;
 //! mcuboot.withdraw(secondary)?;
 //! // A `Patcher` writes the image to the secondary slot; its `finish` says how long it is.
 //! mcuboot.request_upgrade(secondary, image_bytes, Swap::Test)
@@ -152,6 +153,8 @@ pub enum McubootError {
     },
     /// The primary slot's magic is not MCUboot's.
     BadMagic,
+    /// The image that runs was swapped in and is not confirmed: the other one is needed to swap back.
+    NotConfirmed,
 }
 
 impl fmt::Display for McubootError {
@@ -165,6 +168,7 @@ impl fmt::Display for McubootError {
             }
             Self::NotErased { offset } => write!(f, "trailer is not erased at {offset}"),
             Self::BadMagic => f.write_str("primary slot has a trailer that is not MCUboot's"),
+            Self::NotConfirmed => f.write_str("the running image is not confirmed"),
         }
     }
 }
@@ -189,6 +193,24 @@ impl Mcuboot {
     /// [`McubootError::Geometry`] if there is no room for a trailer.
     pub fn max_image_bytes<F: NorFlash>(&self, slot: &F) -> Result<u32, McubootError> {
         Ok(Trailer::of(self, slot)?.max_image_bytes())
+    }
+
+    /// Tells whether the secondary slot may be written to: not while MCUboot needs it to swap back.
+    ///
+    /// Without a swap there is no way back, so [`Algorithm::OverwriteOnly`] always may.
+    ///
+    /// # Errors
+    /// [`McubootError::NotConfirmed`] if it may not, [`McubootError::Geometry`] or [`McubootError::Flash`].
+    pub fn check_confirmed<F: NorFlash>(&self, primary: &mut F) -> Result<(), McubootError> {
+        let state = self.state(primary)?;
+        // A torn `image ok` is to be written again first.
+        let is_on_trial = state.magic == Magic::Good
+            && state.copy_done == Flag::Set
+            && state.image_ok != Flag::Set;
+        if is_on_trial && self.algorithm != Algorithm::OverwriteOnly {
+            return Err(McubootError::NotConfirmed);
+        }
+        Ok(())
     }
 
     /// Erases the trailer of the secondary slot, and with it any request.

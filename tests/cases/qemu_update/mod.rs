@@ -44,6 +44,8 @@ on_both_boards! {
     a_release_that_misses_its_deadline_is_rolled_back,
     a_downgrade_is_refused,
     a_transfer_that_goes_wrong_ends_with_the_full_image,
+    connections_that_break_cost_no_delta,
+    a_package_that_another_one_replaces_is_given_up,
     a_damaged_slot_is_replaced_by_the_other_one,
     nothing_boots_that_is_not_whole,
     a_lost_journal_is_no_brick,
@@ -59,6 +61,7 @@ under_both_frameworks! {
     a_release_that_fails_its_health_check_is_rolled_back,
     a_release_that_misses_its_deadline_is_rolled_back,
     a_transfer_that_goes_wrong_ends_with_the_full_image,
+    connections_that_break_cost_no_delta,
     a_power_cut_in_each_step_loses_nothing,
 }
 
@@ -201,6 +204,35 @@ fn a_transfer_that_goes_wrong_ends_with_the_full_image(firmware: &'static Firmwa
     let runs = rig.day();
     assert!(!story(&runs).contains(&"update: asks for the full image".to_owned()), "{runs:#?}");
     assert_eq!(rig.day()[0].values("ending").next(), Some("Committed"));
+}
+
+fn connections_that_break_cost_no_delta(firmware: &'static Firmware) {
+    let mut rig = Rig::new(firmware).offering(Second::Works);
+    let delta = &firmware.two[&Second::Works].delta;
+    // More often than a delta may fail.
+    for quarter in 0..4 {
+        rig.put("from-1.0.0.pkg", &delta[..delta.len() * quarter / 4]);
+        let runs = rig.day();
+        assert_eq!(runs[0].values("ending").next(), Some("None"));
+        assert_eq!(story(&runs).last().map(String::as_str), Some("stop: Over"), "{runs:#?}");
+    }
+    rig.put("from-1.0.0.pkg", delta);
+    let told = story(&rig.day());
+    assert!(told.contains(&"update: trial ends, Committed".to_owned()), "{told:#?}");
+    assert!(!told.contains(&"update: asks for the full image".to_owned()), "{told:#?}");
+}
+
+fn a_package_that_another_one_replaces_is_given_up(firmware: &'static Firmware) {
+    let mut rig = Rig::new(firmware).offering(Second::Works);
+    // So much of another release's that some of it is staged.
+    let other = &firmware.two[&Second::Crashes].full;
+    rig.put("from-1.0.0.pkg", &other[..other.len() * 3 / 4]);
+    rig.day();
+    let rig = &mut rig.offering(Second::Works);
+    let told = story(&rig.day());
+    assert!(told[3].ends_with("is not the one that was signed"), "{told:#?}");
+    let told = story(&rig.day());
+    assert!(told.contains(&"update: trial ends, Committed".to_owned()), "{told:#?}");
 }
 
 fn a_damaged_slot_is_replaced_by_the_other_one(firmware: &'static Firmware) {

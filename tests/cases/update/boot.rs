@@ -3,8 +3,9 @@
 use embedded_storage::nor_flash::NorFlashErrorKind;
 use whittle_flash_sim::{Chip, Cut, Outcome, SimFlash, Supply};
 use whittle_patcher_nostd::{
-    Boot, Device, DocumentError, Ending, FlashError, Journal, LifeState, PatchError, Phase,
-    RecordKind, ResetCause, SlotId, UpdateError, Updater, any_signed_slot,
+    Boot, Buffers, Device, DocumentError, Ending, FlashError, Journal, LifeError, LifeState,
+    PatchError, Phase, RecordKind, ResetCause, SlotId, StagingError, UpdateError, Updater,
+    any_signed_slot,
 };
 
 use super::blocking::world::{DEVICE, Flash, Geometry};
@@ -181,6 +182,73 @@ fn steps_out_of_turn_are_refused() {
     flash.install().expect("installs");
     flash.updater().expect("opens").activate().expect("activates");
     assert!(matches!(boot(&mut flash), Boot::Slot(SlotId::B, _)));
+}
+
+/// A trial would have attempts without an end.
+#[test]
+fn a_boot_that_cannot_be_counted_starts_the_committed_image() {
+    let releases = Releases::new(600, 6);
+    let mut pending = plain(&releases);
+    install(&mut pending, &releases);
+    for mut flash in [pending, on_trial(&releases)] {
+        flash.journal.fail_after(0);
+        for _ in 0..20 {
+            let boot = flash.updater().expect("opens").boot(ResetCause::Watchdog);
+            assert!(matches!(boot, Ok(Boot::Slot(SlotId::A, _))), "{boot:?}");
+        }
+        flash.journal.fail_after(usize::MAX);
+        assert!(matches!(boot(&mut flash), Boot::Slot(SlotId::B, _)));
+    }
+}
+
+/// A boot loader that could not read the journal for a while has started the old image while the new one is on trial.
+#[test]
+fn what_a_slot_says_that_the_journal_does_not_mean_is_refused() {
+    let releases = Releases::new(600, 6);
+    let mut flash = on_trial(&releases);
+    let another = Err(UpdateError::Life(LifeError::AnotherSlotRuns));
+    let mut updater = flash.updater().expect("opens");
+    let before = *updater.life();
+    updater.set_running_slot(SlotId::A);
+    assert_eq!(updater.healthy(), another);
+    assert_eq!(updater.unhealthy(), another);
+    assert_eq!(updater.too_late(), another);
+    assert_eq!(*updater.life(), before);
+    updater.set_running_slot(SlotId::B);
+    updater.healthy().expect("on trial");
+
+    // Now slot A is the one that an installation writes to.
+    let (mut updater, region) = flash.with_staging().expect("opens");
+    updater.set_running_slot(SlotId::A);
+    let mut block = [0; 256];
+    assert_eq!(updater.download(region, &mut block).err(), another.err());
+    let again = releases.old_full.under_counter(9);
+    flash.fetch_whole(&again).expect("fetched");
+    let before = flash.slots[0].bytes();
+    let (mut updater, region) = flash.with_staging().expect("opens");
+    updater.set_running_slot(SlotId::A);
+    let (mut block, mut page) = ([0; 256], [0; 64]);
+    let buffers = Buffers { block: &mut block, page: &mut page, compact: None };
+    assert_eq!(updater.install(region, buffers, &mut |_| {}).err(), another.err());
+    assert!(flash.slots[0].bytes() == before);
+}
+
+#[test]
+fn a_package_for_which_the_staging_region_is_too_small_is_not_begun() {
+    let releases = Releases::new(600, 6);
+    let whole = plain(&releases);
+    let fits = |staging: usize| {
+        let mut flash = whole.clone();
+        flash.staging = SimFlash::used(staging);
+        let before = flash.staging.bytes();
+        let fetched = flash.fetch_whole(&releases.new_full);
+        assert_eq!(fetched.is_err(), before == flash.staging.bytes(), "{staging} bytes");
+        assert!(matches!(fetched, Ok(()) | Err(UpdateError::Staging(StagingError::Full))));
+        assert_eq!(fetched.is_err(), life(&mut flash).phase == Phase::Idle, "{staging} bytes");
+        fetched.is_ok()
+    };
+    let package = releases.new_full.bytes.len();
+    assert!(!fits(package / 256 * 256) && fits(package.next_multiple_of(256) + 256));
 }
 
 #[test]
