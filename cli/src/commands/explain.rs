@@ -1,5 +1,5 @@
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use whittle_explain::{Images, Options, Program, Report, explain, html, text};
 use whittle_release::files::write_atomically;
@@ -63,8 +63,11 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let base = args.input.read(&args.base, printer)?;
     let target = args.input.read(&args.target, printer)?;
     tell_mismatch(&base, &target, args.code, printer);
-    let base_program = program(args.base_elf.as_ref().or(args.base_map.as_ref()), &base)?;
-    let target_program = program(args.target_elf.as_ref().or(args.target_map.as_ref()), &target)?;
+    let program = |elf: &Option<PathBuf>, map: &Option<PathBuf>, image: &Image| {
+        elf.as_ref().or(map.as_ref()).map(|file| program(file, image, args, printer)).transpose()
+    };
+    let base_program = program(&args.base_elf, &args.base_map, &base)?;
+    let target_program = program(&args.target_elf, &args.target_map, &target)?;
     let images = Images {
         base: base.bytes(),
         target: target.bytes(),
@@ -84,13 +87,17 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     printer.result(&report, |report| text::render(report, width()))
 }
 
-/// What a file tells of an image.
-fn program(file: Option<&PathBuf>, image: &Image) -> Result<Option<Program>> {
-    let Some(path) = file else { return Ok(None) };
+/// What a file tells of an image. What makes it doubtful that it is the image's own is said.
+fn program(path: &Path, image: &Image, args: &Args, printer: &Printer) -> Result<Program> {
     let bytes = super::policy::read(path)?;
-    let program = Program::parse(&bytes, image.bytes());
-    let failed = |source| Error::Program { path: path.clone(), source };
-    program.map(Some).map_err(failed)
+    let load_address = args.code.load_address.or(image.source().short_load_address());
+    let failed = |source| Error::Program { path: path.to_owned(), source };
+    let program = Program::parse_at(&bytes, image.bytes(), load_address).map_err(failed)?;
+    for doubt in program.doubts() {
+        let path = path.display();
+        printer.note(&format!("caution: `{path}` may be the map of another build: {doubt}"));
+    }
+    Ok(program)
 }
 
 fn explain_with_progress(
