@@ -228,7 +228,7 @@ impl Error {
                         .to_owned(),
                 );
             }
-            Self::Overwrites { .. } => return Some("choose another file".to_owned()),
+            Self::Overwrites { .. } => return Some("choose another place".to_owned()),
             Self::NoTool { install, .. } => return Some((*install).to_owned()),
             Self::Program { source: whittle_explain::Error::OtherImage { .. }, .. } => {
                 return Some(
@@ -288,6 +288,7 @@ fn release_hint(error: &ReleaseError) -> Option<&'static str> {
             "name a group instead of many devices, and remove flags that every release has on"
         }
         ReleaseError::Input { source, .. } => match source.way_out() {
+            WayOut::Anew => "have it made anew: what should have written it may have failed",
             WayOut::Raw => "have it made anew; `--input-format raw` takes the file as it is",
             WayOut::Range => {
                 "`--address-range` takes a part of it, such as the main flash of a file that also has option bytes"

@@ -88,9 +88,9 @@ pub enum Error {
         /// That of the target.
         wanted: &'static str,
     },
-    /// The target has no bytes.
-    #[error("the target is empty")]
-    EmptyTarget,
+    /// The target, or a base, has no bytes.
+    #[error("the {0} is empty")]
+    EmptyImage(&'static str),
     /// There is no archive in this directory.
     #[error("there is no base archive in `{}`", .0.display())]
     NoArchive(PathBuf),
@@ -340,7 +340,7 @@ impl Error {
             Self::NoArchive(_) => Culprit::Io,
             Self::SlotTooSmall { .. } | Self::OverBudget { .. } => Culprit::Budget,
             Self::Encode { source: EncodeError::Memory { .. }, .. } => Culprit::Budget,
-            Self::ImageTooLarge { .. } | Self::EmptyTarget | Self::Format { .. } => {
+            Self::ImageTooLarge { .. } | Self::EmptyImage(_) | Self::Format { .. } => {
                 Culprit::BadInput
             }
             Self::Input { .. } => Culprit::BadInput,

@@ -46,6 +46,17 @@ fn bad_input_is_4() {
     package.truncate(40);
     shop.write("cut.pkg", &package);
     ends_with(4, &shop.whittle(&["inspect", "cut.pkg"]));
+    shop.write("empty.bin", b"");
+    for args in [
+        &["diff", "--base", "empty.bin", "--target", "3.bin"][..],
+        &["explain", "2.bin", "empty.bin"],
+        &["base", "add", "empty.bin", "--product", PRODUCT, "--version", "1"],
+    ] {
+        let empty = shop.whittle(args);
+        ends_with(4, &empty);
+        assert!(empty.stderr.contains("cannot take `empty.bin`"), "{empty:?}");
+    }
+    ends_with(4, &build(&shop, &["--base", "empty.bin"]));
     shop.write("broken.toml", b"product = ");
     ends_with(
         4,
