@@ -83,6 +83,9 @@ pub(crate) enum Error {
     /// A store that should have a rollout is not there.
     #[error("there is no store `{0}`")]
     NoStore(String),
+    /// The file of a store, and what is wrong with it.
+    #[error("the store `{}` is damaged: {why}", path.display())]
+    DamagedStore { path: PathBuf, why: String },
     #[error(transparent)]
     Session(#[from] SessionError),
     #[error(transparent)]
@@ -163,7 +166,7 @@ impl Error {
             }
             Self::Explain(_) | Self::Program { .. } => Exit::BadInput,
             Self::HoldsKey(_) => Exit::Key,
-            Self::SelfCheck(_) | Self::Replay(_) => Exit::SelfCheck,
+            Self::SelfCheck(_) | Self::Replay(_) | Self::DamagedStore { .. } => Exit::SelfCheck,
             Self::DoesNotGoOn { .. } => Exit::Paused,
             Self::Usage(_) | Self::Overwrites { .. } => Exit::Usage,
             Self::Session(error) => session_exit(error),
@@ -214,7 +217,7 @@ impl Error {
             Self::DoesNotGoOn { rollout, .. } => {
                 return Some(format!("`whittle rollout status {rollout}` tells why"));
             }
-            Self::NoStore(_) => {
+            Self::NoStore(_) | Self::Session(SessionError::Store(StoreError::Empty(_))) => {
                 return Some(
                     "`whittle rollout start` makes one; name it with `--store`".to_owned(),
                 );
@@ -357,9 +360,10 @@ fn session_exit(error: &SessionError) -> Exit {
     };
     match error {
         StoreError::Exists(_) | StoreError::Unknown(_) => Exit::Usage,
-        StoreError::Foreign(_) | StoreError::Newer { .. } | StoreError::Unreadable { .. } => {
-            Exit::BadInput
-        }
+        StoreError::Foreign(_)
+        | StoreError::Empty(_)
+        | StoreError::Newer { .. }
+        | StoreError::Unreadable { .. } => Exit::BadInput,
         StoreError::Edited { .. } | StoreError::Damaged(_) => Exit::SelfCheck,
         StoreError::Unwritable(_) => Exit::Internal,
         StoreError::Open { .. }
