@@ -167,6 +167,11 @@ fn measured_sizes_come_from_a_build() {
     let unknown = whittle(room.path(), &unknown);
     assert_eq!(unknown.code, 4);
     assert!(unknown.stderr.contains("it has no base `9.9`"), "{}", unknown.stderr);
+    let twice = ["--base-weight", "2.4.0=1", "--base-weight", "2.4.0=2"];
+    let twice =
+        whittle(room.path(), &[&["savings", "--from-build", "build.json"], &twice[..]].concat());
+    assert_eq!(twice.code, 2);
+    assert!(twice.stderr.contains("speaks of `2.4.0` twice"), "{}", twice.stderr);
     std::fs::write(room.path().join("other.json"), "{}").expect("there is room");
     let other = whittle(room.path(), &["savings", "--from-build", "other.json"]);
     assert_eq!(other.code, 4);
