@@ -94,6 +94,32 @@ fn a_project_begins_with_a_key_that_nothing_in_the_field_trusts() {
 }
 
 #[test]
+fn a_project_begins_whole_or_not_at_all() {
+    let shop = Workshop::new();
+    let init = |directory: &str| {
+        shop.whittle(&["init", directory, "--product", "thermostat", "--ci", "github"])
+    };
+    std::fs::create_dir_all(shop.path("old/keys")).expect("there is room");
+    shop.write("old/keys/development.key.pem", b"another");
+    shop.write("old/.gitignore", b"target\n");
+    assert_eq!(init("old").code, 3, "a key is there already");
+    assert_eq!(shop.read("old/.gitignore"), b"target\n");
+    assert!(!shop.path("old/whittle.toml").exists());
+    assert_eq!(shop.read("old/keys/development.key.pem"), b"another");
+    std::fs::create_dir(shop.path("late")).expect("there is room");
+    shop.write("late/.github", b"no directory");
+    assert_eq!(init("late").code, 3, "no workflow can be there");
+    let left = std::fs::read_dir(shop.path("late")).expect("it is there").count();
+    assert_eq!(left, 1, "nothing was made");
+    shop.write("file", b"no directory");
+    assert_eq!(init("file/deep/below").code, 3);
+    let dotted = shop.whittle(&["init", "new/-name"]);
+    assert_eq!(dotted.code, 2, "{dotted:?}");
+    assert!(!shop.path("new").exists(), "it was made for nothing");
+    init("new/deep").ok();
+}
+
+#[test]
 fn a_device_of_several_components_has_a_bundle() {
     let shop = Workshop::new();
     for (product, version) in [("hub-boot", "1.4.0"), ("hub-app", "2.0.0")] {
@@ -143,6 +169,15 @@ fn a_device_of_several_components_has_a_bundle() {
     };
     assert_eq!(steps("hub-boot=1.3.0"), [true, true]);
     assert_eq!(steps("hub-boot=1.4.0"), [false, true]);
+    let twice = ["hub-boot=1.4.0", "--installed", "hub-boot=1.3.0"];
+    for (installed, why) in [
+        (&["hub-bot=1.4.0"][..], "no component `hub-bot`, only `hub-boot`, `hub-app`"),
+        (&twice, "`--installed` speaks of `hub-boot` twice"),
+    ] {
+        let steps = ["bundle", "steps", "hub", "--installed"];
+        let run = shop.whittle(&[&steps[..], installed, &trust].concat());
+        assert!(run.code == 2 && run.stderr.contains(why), "{run:?}");
+    }
     let unmet = [
         &sign[..],
         &[

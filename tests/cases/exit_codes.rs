@@ -1,6 +1,6 @@
 //! Each exit code that `whittle --help` promises, by a run that ends with it.
 
-use crate::support::{PRODUCT, Run, Workshop, root};
+use crate::support::{PRODUCT, Run, Workshop, command, root};
 
 const PUBKEY: [&str; 2] = ["--pubkey", "keys/release.pub.pem"];
 
@@ -37,6 +37,21 @@ fn input_and_output_is_3() {
     // A directory cannot be written as a file.
     let apply = ["apply", "release", "--base", "2.bin", "--out", "keys"];
     ends_with(3, &shop.whittle(&[&apply[..], &PUBKEY].concat()));
+}
+
+/// What was asked for and cannot be shown is no success.
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_3() {
+    let shop = Workshop::new();
+    for args in [&["--help"][..], &["--version"], &["build", "-h"], &["help", "apply"]] {
+        let mut command = command(&shop.path(""), args);
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("it is there");
+        let ended = command.stdout(full).output().expect("it runs");
+        assert_eq!(ended.status.code(), Some(3), "{args:?}: {ended:?}");
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert!(told.starts_with("error: cannot write to standard output"), "{args:?}: {told}");
+    }
 }
 
 #[test]
