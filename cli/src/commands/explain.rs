@@ -79,7 +79,13 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let profile =
         DeviceProfile { decoder_ram_bytes, load_address, code, ..DeviceProfile::default() };
     let encoder = profile.compact_options(Some(&base), &target, profile.declarable_ram_bytes());
-    let report = explain_with_progress(&images, &Options { encoder, top: args.top }, printer)?;
+    let report = explain_with_progress(&images, &Options { encoder, top: args.top }, printer);
+    let report = report.map_err(|error| match error {
+        whittle_explain::Error::Encode(error) => {
+            Error::Explain(whittle_explain::Error::Encode(profile.declared(error)))
+        }
+        error => Error::Explain(error),
+    })?;
     if let Some(path) = &args.html {
         let title = format!("{} → {}", args.base.display(), args.target.display());
         write_atomically(path, html::page(&report, &title).as_bytes())?;
@@ -104,14 +110,14 @@ fn explain_with_progress(
     images: &Images<'_>,
     options: &Options,
     printer: &Printer,
-) -> Result<Report> {
+) -> whittle_explain::Result<Report> {
     let bar = indicatif::ProgressBar::new(1000);
     if !printer.shows_progress() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
     let report = explain(images, options, &|done| bar.set_position(done.into()));
     bar.finish_and_clear();
-    report.map_err(Error::Explain)
+    report
 }
 
 /// Columns of the terminal; in a log or a pull request, as many as still read well.
