@@ -152,15 +152,37 @@ pub(crate) struct Layers {
     cautions: Vec<String>,
 }
 
-/// Checks that a table of a file may have this setting.
-fn check_flag(commands: &Command, place: &str, name: &str) -> Result<(), String> {
-    if command_at(commands, place).is_some_and(|command| has_flag(command, name)) {
-        return Ok(());
+/// Checks that a table of a file may have this setting, and that it is of a type that the flag can have: a switch is on or off, and
+/// nothing else is.
+fn check_flag(
+    commands: &Command,
+    place: &str,
+    name: &str,
+    value: &DeValue<'_>,
+) -> Result<(), String> {
+    let flags = command_at(commands, place).map(|command| flags(command, name)).unwrap_or_default();
+    let (is_boolean, has_boolean) = (matches!(value, DeValue::Boolean(_)), has_boolean(value));
+    let suits = |arg: &&Arg| if is_switch(arg) { is_boolean } else { !has_boolean };
+    match flags.first() {
+        None if place.is_empty() => Err(format!("no command has `--{name}`")),
+        None => Err(format!("`{place}` has no `--{name}`")),
+        Some(_) if flags.iter().any(suits) => Ok(()),
+        Some(flag) if is_switch(flag) => {
+            Err(format!("`{name}` is a switch: `true` or `false` is wanted, without quotes"))
+        }
+        Some(_) => Err(format!("`{name}` is no switch: `true` and `false` mean nothing to it")),
     }
-    Err(match place {
-        "" => format!("no command has `--{name}`"),
-        _ => format!("`{place}` has no `--{name}`"),
-    })
+}
+
+fn is_switch(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::SetTrue)
+}
+
+fn has_boolean(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Array(list) => list.iter().any(|value| has_boolean(value.get_ref())),
+        value => matches!(value, DeValue::Boolean(_)),
+    }
 }
 
 /// The values of a file by table and key.
@@ -192,14 +214,14 @@ impl Layers {
         commands: &Command,
     ) -> Result<Self> {
         let mut cautions = vec![];
-        let path = named.map(Path::to_owned).or_else(|| find(here).filter(|path| {
-            let is_ours = belongs_to_us(path);
-            if !is_ours {
-                let path = path.display();
-                cautions.push(format!("`{path}` belongs to somebody else and counts for nothing; name it with `--config` if you trust it"));
-            }
-            is_ours
-        }));
+        let found = if named.is_some() { None } else { find(here) };
+        let found = found.map(|path| Ok::<_, Error>((belongs_to_us(&path)?, path))).transpose()?;
+        if let Some((false, path)) = &found {
+            let path = path.display();
+            cautions.push(format!("`{path}` belongs to somebody else and counts for nothing; name it with `--config` if you trust it"));
+        }
+        let ours = found.and_then(|(is_ours, path)| is_ours.then_some(path));
+        let path = named.map(Path::to_owned).or(ours);
         let file = path.map(|path| File::read(&path, commands)).transpose()?;
         let ours = |(name, value): (OsString, OsString)| {
             let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
@@ -215,8 +237,8 @@ impl Layers {
             if is_key(value) {
                 return Err(Error::HoldsKey(name.clone()));
             }
-            let is_known =
-                OTHER_VARIABLES.contains(&name.as_str()) || has_flag(commands, &flag_of(name));
+            let is_known = OTHER_VARIABLES.contains(&name.as_str())
+                || !flags(commands, &flag_of(name)).is_empty();
             if !is_known {
                 cautions.push(format!("`{name}` is no flag of any command"));
             }
@@ -365,7 +387,7 @@ fn contradict(command: &Command, arg: &Arg, other_command: &Command, other: &Arg
 /// A setting as it stands on a command line; none if it is a switch that is off.
 fn words(arg: &Arg, setting: &Setting) -> Result<Option<Vec<OsString>>> {
     let flag = format!("--{}", setting.flag);
-    if !matches!(arg.get_action(), ArgAction::SetTrue) {
+    if !is_switch(arg) {
         let word = |value: &String| format!("{flag}={value}").into();
         return Ok(Some(setting.values.iter().map(word).collect()));
     }
@@ -400,44 +422,56 @@ fn split_profile(place: &str) -> (Option<&str>, &str) {
     (Some(name), place)
 }
 
-/// The file here, or the next one upwards within the repository, if this is one.
+/// The file here, or the next one upwards within the repository, if this is one; whatever has its name, which may be no file.
 fn find(here: &Path) -> Option<PathBuf> {
-    if here.join(FILE).is_file() {
+    let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
+    if is_there(&here.join(FILE)) {
         return Some(PathBuf::from(FILE));
     }
     let root = here.ancestors().find(|directory| directory.join(".git").exists())?;
     let within = here.ancestors().take_while(|directory| directory.starts_with(root));
-    within.map(|directory| directory.join(FILE)).find(|path| path.is_file())
+    within.map(|directory| directory.join(FILE)).find(is_there)
 }
 
-/// Whether a file is this user's or the system's: others' would choose keys and programs for us.
-fn belongs_to_us(path: &Path) -> bool {
+/// Whether a file is this user's or the system's: others' would choose keys and programs for us. What is no file is refused.
+fn belongs_to_us(path: &Path) -> Result<bool> {
+    let data = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
+    if !data.is_file() {
+        return Err(whittle_release::Error::NotAFile(path.to_owned()).into());
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
         const ROOT: u32 = 0;
         let us = rustix::process::geteuid().as_raw();
-        std::fs::metadata(path).is_ok_and(|data| [ROOT, us].contains(&data.uid()))
+        Ok([ROOT, us].contains(&data.uid()))
     }
     #[cfg(not(unix))]
     {
-        let _ = path;
-        true
+        Ok(true)
     }
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> Error {
+    whittle_release::Error::Io { action: "read", path: path.to_owned(), source }.into()
 }
 
 impl File {
     fn read(path: &Path, commands: &Command) -> Result<Self> {
         const MOST_BYTES: u64 = 1 << 20;
-        let io =
-            |source| whittle_release::Error::Io { action: "read", path: path.to_owned(), source };
-        let mut text = String::new();
-        let file = std::fs::File::open(path).map_err(io)?;
-        file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(io)?;
-        if text.len() as u64 > MOST_BYTES {
+        let mut bytes = Vec::new();
+        let opened = std::fs::File::open(path);
+        let read = opened.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+        read.map_err(|source| unreadable(path, source))?;
+        if bytes.len() as u64 > MOST_BYTES {
             return Err(Error::TooLarge { path: path.to_owned(), limit: MOST_BYTES });
         }
-        Self::parse(path, &text, commands)
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            let before = bytes.iter().take(error.valid_up_to());
+            let line = 1 + before.filter(|byte| **byte == b'\n').count();
+            Error::BadConfig { path: path.to_owned(), line, why: "it is not UTF-8".to_owned() }
+        })?;
+        Self::parse(path, text, commands)
     }
 
     fn parse(path: &Path, text: &str, commands: &Command) -> Result<Self> {
@@ -478,7 +512,8 @@ impl File {
                 if table_place == PROFILE {
                     return Err(bad(line, format!("`{name}` is no table of a profile's settings")));
                 }
-                check_flag(commands, place, &name).map_err(|why| bad(line, why))?;
+                check_flag(commands, place, &name, value.get_ref())
+                    .map_err(|why| bad(line, why))?;
                 let texts = texts(value.get_ref());
                 let no_value =
                     || format!("`{name}` is no text, number, `true`, `false` or list of them");
@@ -523,10 +558,13 @@ fn command_at<'a>(commands: &'a Command, place: &str) -> Option<&'a Command> {
     names.try_fold(commands, |command, name| command.find_subcommand(name))
 }
 
-/// Whether a command or any below it has the flag.
-fn has_flag(command: &Command, flag: &str) -> bool {
-    let has = |arg: &Arg| arg.get_long() == Some(flag) && !NEVER.contains(&flag);
-    command.get_arguments().any(has) || command.get_subcommands().any(|sub| has_flag(sub, flag))
+/// The flags of this name that a command has, and those below it.
+fn flags<'c>(command: &'c Command, name: &str) -> Vec<&'c Arg> {
+    if NEVER.contains(&name) {
+        return vec![];
+    }
+    let own = command.get_arguments().filter(|arg| arg.get_long() == Some(name));
+    own.chain(command.get_subcommands().flat_map(|sub| flags(sub, name))).collect()
 }
 
 /// The texts that a value has on a command line; none if it has none.
@@ -693,8 +731,44 @@ mod tests {
         );
         assert_eq!(
             is_on("[build]\ncheck = \"so\"\n", ""),
-            Err("`--check` is neither `true` nor `false` in ./whittle.toml:3".to_owned())
+            Err("`./whittle.toml`, line 3: `check` is a switch: `true` or `false` is wanted, without quotes".to_owned())
         );
+        assert_eq!(is_on("[build]\ncheck = true\n", ""), Ok(true));
+        for wrong in ["\"yes\"", "1", "[true]", "[]"] {
+            let told = is_on(&format!("[build]\ncheck = {wrong}\n"), "").expect_err("refused");
+            assert!(told.contains("`check` is a switch"), "{wrong}: {told}");
+        }
+        for wrong in ["true", "[\"a\", false]"] {
+            let told = is_on(&format!("[build]\nkey = {wrong}\n"), "").expect_err("refused");
+            assert!(told.contains("`key` is no switch"), "{wrong}: {told}");
+        }
+    }
+
+    /// What has the name of the file and cannot be read is not passed over.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_refused() {
+        let room = tempfile::tempdir().expect("there is room");
+        let read = || {
+            let found = find(room.path()).map(|_| room.path().join(FILE));
+            let Some(path) = found else { return Ok(None) };
+            belongs_to_us(&path)?;
+            File::read(&path, &commands()).map(Some)
+        };
+        let path = room.path().join(FILE);
+        assert!(read().is_ok_and(|file| file.is_none()));
+        std::fs::create_dir(&path).expect("there is room");
+        let directory = read().expect_err("a directory");
+        assert!(directory.to_string().ends_with("is not a regular file"), "{directory}");
+        std::fs::remove_dir(&path).expect("it is empty");
+        std::os::unix::fs::symlink("nowhere", &path).expect("links are known");
+        let dangling = read().expect_err("it leads nowhere");
+        assert!(dangling.to_string().starts_with("cannot read"), "{dangling}");
+        std::fs::remove_file(&path).expect("it is a link");
+        std::fs::write(&path, b"product = 1\nkey = \"\xff\"\n").expect("there is room");
+        let no_text = read().expect_err("no text");
+        assert!(no_text.to_string().ends_with("line 2: it is not UTF-8"), "{no_text}");
+        assert_eq!(no_text.exit(), crate::exit::Exit::BadInput);
     }
 
     #[test]

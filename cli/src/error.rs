@@ -11,6 +11,7 @@ use whittle_metrics::prometheus::BadSource;
 use whittle_policy_host::{CallError, Fault, LoadError};
 use whittle_publish::Error as PublishError;
 use whittle_release::budget::Checked;
+use whittle_release::detached::PLAN_FILE;
 use whittle_release::{Error as ReleaseError, WayOut};
 use whittle_rollout_store::{SessionError, StoreError};
 
@@ -83,6 +84,12 @@ pub(crate) enum Error {
     /// A store that should have a rollout is not there.
     #[error("there is no store `{0}`")]
     NoStore(String),
+    /// Neither a file nor a policy that comes with whittle.
+    #[error("there is no policy `{0}`: no file has this name, and none that comes with whittle")]
+    NoPolicy(String),
+    /// The file of a store, and what is wrong with it.
+    #[error("the store `{}` is damaged: {why}", path.display())]
+    DamagedStore { path: PathBuf, why: String },
     #[error(transparent)]
     Session(#[from] SessionError),
     #[error(transparent)]
@@ -163,7 +170,7 @@ impl Error {
             }
             Self::Explain(_) | Self::Program { .. } => Exit::BadInput,
             Self::HoldsKey(_) => Exit::Key,
-            Self::SelfCheck(_) | Self::Replay(_) => Exit::SelfCheck,
+            Self::SelfCheck(_) | Self::Replay(_) | Self::DamagedStore { .. } => Exit::SelfCheck,
             Self::DoesNotGoOn { .. } => Exit::Paused,
             Self::Usage(_) | Self::Overwrites { .. } => Exit::Usage,
             Self::Session(error) => session_exit(error),
@@ -172,7 +179,9 @@ impl Error {
             Self::BadSource(bad) if matches!(**bad, BadSource::Secret(_)) => Exit::Key,
             Self::BadFigures(_) | Self::BadSource(_) => Exit::BadInput,
             Self::Unread(_) | Self::FleetBusy(_) => Exit::Io,
-            Self::Stdout(_) | Self::NoTool { .. } | Self::NoStore(_) => Exit::Io,
+            Self::Stdout(_) | Self::NoTool { .. } | Self::NoStore(_) | Self::NoPolicy(_) => {
+                Exit::Io
+            }
             Self::Demo(error) => demo_exit(error),
             Self::Json(_) | Self::Simulation(_) => Exit::Internal,
         }
@@ -209,12 +218,18 @@ impl Error {
             Self::Release(error)
             | Self::Publish(PublishError::Release(error))
             | Self::OverfullSlot { error, .. } => error,
+            Self::Publish(PublishError::Absent(_)) => {
+                return Some(
+                    "nothing of that name was published there: see to the place, the product, and the channel or version"
+                        .to_owned(),
+                );
+            }
             Self::Publish(error) => return error.hint().map(str::to_owned),
             Self::Policy { source, .. } => return load_hint(source).map(str::to_owned),
             Self::DoesNotGoOn { rollout, .. } => {
                 return Some(format!("`whittle rollout status {rollout}` tells why"));
             }
-            Self::NoStore(_) => {
+            Self::NoStore(_) | Self::Session(SessionError::Store(StoreError::Empty(_))) => {
                 return Some(
                     "`whittle rollout start` makes one; name it with `--store`".to_owned(),
                 );
@@ -228,7 +243,13 @@ impl Error {
                         .to_owned(),
                 );
             }
-            Self::Overwrites { .. } => return Some("choose another file".to_owned()),
+            Self::Explain(whittle_explain::Error::Encode(EncodeError::Memory { .. })) => {
+                return Some(MORE_RAM.to_owned());
+            }
+            Self::NoPolicy(_) => {
+                return Some("`whittle policy list` shows those that come with whittle".to_owned());
+            }
+            Self::Overwrites { .. } => return Some("choose another place".to_owned()),
             Self::NoTool { install, .. } => return Some((*install).to_owned()),
             Self::Program { source: whittle_explain::Error::OtherImage { .. }, .. } => {
                 return Some(
@@ -247,9 +268,14 @@ impl Error {
     }
 }
 
+const MORE_RAM: &str = "`--device-ram` says how much RAM the device has for decoding";
+
 fn release_hint(error: &ReleaseError) -> Option<&'static str> {
     Some(match error {
-        ReleaseError::OutputExists(_) => "choose another `--out`, or remove the directory first",
+        ReleaseError::OutputExists(path) if path.join(PLAN_FILE).exists() => {
+            "`whittle attach` takes the signatures that have come back; to begin anew, remove the directory first"
+        }
+        ReleaseError::OutputExists(_) => "choose another place, or remove the directory first",
         ReleaseError::UnknownBase { .. } => {
             "use `--full` to take the full image, or rebuild the release with `--base` set to this image"
         }
@@ -277,7 +303,16 @@ fn release_hint(error: &ReleaseError) -> Option<&'static str> {
         ReleaseError::KeysTooLarge { .. } => {
             "name the keys of the firmware with `--factory`, so that what is of no use any more is left out"
         }
-        ReleaseError::NoArchive(_) => "`whittle base add` makes one",
+        ReleaseError::NoArchive(_) => {
+            "`whittle base add` makes one; `--archive` names one that is elsewhere, `--base` an image without any"
+        }
+        ReleaseError::DevelopmentKey(_) => {
+            "devices in the field must trust another one; `--allow-development` takes it all the same"
+        }
+        ReleaseError::NotYet { .. } => {
+            "bring what is required to such a version first: `--installed` says what is there"
+        }
+        ReleaseError::Encode { source: EncodeError::Memory { .. }, .. } => MORE_RAM,
         ReleaseError::NotReproducible(_) => {
             "the same tool version and the same input give the same bytes: compare `whittle --version`"
         }
@@ -288,6 +323,7 @@ fn release_hint(error: &ReleaseError) -> Option<&'static str> {
             "name a group instead of many devices, and remove flags that every release has on"
         }
         ReleaseError::Input { source, .. } => match source.way_out() {
+            WayOut::Anew => "have it made anew: what should have written it may have failed",
             WayOut::Raw => "have it made anew; `--input-format raw` takes the file as it is",
             WayOut::Range => {
                 "`--address-range` takes a part of it, such as the main flash of a file that also has option bytes"
@@ -356,9 +392,10 @@ fn session_exit(error: &SessionError) -> Exit {
     };
     match error {
         StoreError::Exists(_) | StoreError::Unknown(_) => Exit::Usage,
-        StoreError::Foreign(_) | StoreError::Newer { .. } | StoreError::Unreadable { .. } => {
-            Exit::BadInput
-        }
+        StoreError::Foreign(_)
+        | StoreError::Empty(_)
+        | StoreError::Newer { .. }
+        | StoreError::Unreadable { .. } => Exit::BadInput,
         StoreError::Edited { .. } | StoreError::Damaged(_) => Exit::SelfCheck,
         StoreError::Unwritable(_) => Exit::Internal,
         StoreError::Open { .. }

@@ -18,6 +18,7 @@ mod words;
 pub use exit::Exit;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -122,7 +123,7 @@ fn run() -> ExitCode {
             if let Err(help) = Cli::command().try_get_matches()
                 && !help.use_stderr()
             {
-                help.exit();
+                show_help(&help);
             }
             (Printer::new(wanted_format(), Talk::Normal), Err(error))
         }
@@ -192,22 +193,36 @@ fn value_of(flag: &str) -> Option<OsString> {
     None
 }
 
+/// Shows the help, or the version, that was asked for, and ends the process.
+fn show_help(help: &clap::Error) -> ! {
+    let printed = help.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let error = error::Error::Stdout(error);
+            Printer::new(Format::Human, Talk::Normal).error(&error);
+            std::process::exit(error.exit() as i32)
+        }
+        _ => std::process::exit(help.exit_code()),
+    }
+}
+
 /// Parses a command line, and checks what it would have written; where it is none, says so, with where its parts come from, and ends
 /// the process.
 fn parsed(line: Vec<OsString>, taken: &[Setting]) -> (Cli, error::Result) {
     let failed = |error: clap::Error| -> ! {
+        if !error.use_stderr() {
+            show_help(&error);
+        }
         let _ = error.print();
         let told = error.to_string();
         let is_named = |setting: &&Setting| {
             let flag = format!("--{}", setting.flag);
             told.split(|c: char| !(c.is_alphanumeric() || c == '-')).any(|word| word == flag)
         };
-        if error.use_stderr() {
-            for Setting { flag, origin, .. } in taken.iter().filter(is_named) {
-                eprintln!("hint: `--{flag}` is what {origin} says");
-            }
+        for Setting { flag, origin, .. } in taken.iter().filter(is_named) {
+            eprintln!("hint: `--{flag}` is what {origin} says");
         }
-        std::process::exit(error.exit_code());
+        std::process::exit(error.exit_code())
     };
     let command = Cli::command();
     let matches = command.clone().try_get_matches_from(line).unwrap_or_else(|error| failed(error));

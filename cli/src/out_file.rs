@@ -40,15 +40,15 @@ impl Deref for OutFile {
 pub(crate) fn check(line: &ArgMatches, command: &Command) -> Result<()> {
     let mut given = Given::default();
     given.collect(line, command);
-    for (place, (flag, out)) in given.outputs.iter().enumerate() {
-        let Ok(there) = out.canonicalize() else { continue };
+    for (number, (flag, out)) in given.outputs.iter().enumerate() {
+        let there = place(out);
         let refused =
             |what| Err(Error::Overwrites { flag: flag.clone(), path: out.to_path_buf(), what });
-        let other_outputs = given.outputs.iter().skip(place + 1);
+        let other_outputs = given.outputs.iter().skip(number + 1);
         let others = other_outputs.map(|(flag, out)| (flag, out.to_path_buf()));
         let read = given.others.iter().map(|(flag, path)| (flag, path.clone()));
         for (other, path) in read.chain(others) {
-            if there.is_file() && path.canonicalize().is_ok_and(|path| path == there) {
+            if place(&path) == there && (there.is_file() || !there.exists()) {
                 return refused(format!("what `{other}` names"));
             }
         }
@@ -63,6 +63,17 @@ pub(crate) fn check(line: &ArgMatches, command: &Command) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where a path leads, also if it is not there yet.
+pub(crate) fn place(path: &Path) -> PathBuf {
+    let found = path.ancestors().find_map(|above| {
+        let rest = path.strip_prefix(above).ok()?;
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        let above = above.canonicalize().ok()?;
+        Some(if rest.as_os_str().is_empty() { above } else { above.join(rest) })
+    });
+    found.unwrap_or_else(|| path.to_owned())
 }
 
 /// The arguments of a command by their flags.

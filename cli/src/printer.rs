@@ -12,6 +12,7 @@ use whittle_release::budget::Checked;
 
 use crate::error::{Error, Result};
 use crate::schema::Printed;
+use crate::words;
 
 /// Version of every JSON document on standard output; raised when a field changes its meaning or goes.
 pub(crate) const SCHEMA: u32 = 1;
@@ -143,8 +144,8 @@ impl Printer {
     pub(crate) fn error(&self, error: &Error) {
         if self.is_json() && !self.has_printed.load(Ordering::Relaxed) {
             let failure = Failure {
-                error: error.to_string(),
-                causes: causes(error).map(ToString::to_string).collect(),
+                error: words::plain(&error.to_string()),
+                causes: causes(error).collect(),
                 hint: error.hint(),
                 budgets: error.budgets(),
                 exit_code: error.exit() as u8,
@@ -153,9 +154,9 @@ impl Printer {
             let _ = self.result(&failure, |_| String::new());
         }
         let mut stderr = io::stderr().lock();
-        let _ = writeln!(stderr, "error: {}", indented(&error.to_string()));
+        let _ = writeln!(stderr, "error: {}", indented(&words::plain(&error.to_string())));
         for cause in causes(error) {
-            let _ = writeln!(stderr, "  caused by: {}", indented(&cause.to_string()));
+            let _ = writeln!(stderr, "  caused by: {}", indented(&cause));
         }
         if let Some(hint) = error.hint() {
             let _ = writeln!(stderr, "hint: {hint}");
@@ -164,13 +165,9 @@ impl Printer {
 }
 
 /// Why an error came about, the nearest cause first.
-fn causes(error: &Error) -> impl Iterator<Item = &dyn std::error::Error> {
-    let mut next = error.source();
-    std::iter::from_fn(move || {
-        let cause = next?;
-        next = cause.source();
-        Some(cause)
-    })
+fn causes(error: &Error) -> impl Iterator<Item = String> {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.map(|cause| words::plain(&cause.to_string()))
 }
 
 /// Text from files, policies and servers must not move the cursor, or turn the direction of writing: such letters are shown by

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use whittle_rollout::calendar::{Offset, Zone};
+use whittle_rollout::calendar::{Offset, Utc, Zone};
 
 use crate::error::{Error, Result};
 
@@ -62,11 +62,7 @@ pub(crate) fn milliseconds(time: Duration) -> String {
 
 /// A time for people, such as `2026-11-26 12:00:00 UTC`.
 pub(crate) fn shown(at_s: u64) -> String {
-    let at = i64::try_from(at_s).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    at.map_or_else(
-        || format!("{at_s} s after 1970"),
-        |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-    )
+    Utc(at_s).to_string()
 }
 
 /// A time for programs, such as `2026-11-26T12:00:00Z`.

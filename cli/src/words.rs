@@ -119,3 +119,51 @@ pub(crate) fn source(source: &Source) -> String {
     let known = [address, set, version].into_iter().flatten().collect::<String>();
     format!("{}{known}", source.format)
 }
+
+/// What a parser says of JSON without the names that Rust has for things: `expected struct Terms` means nothing to who wrote the file.
+pub(crate) fn plain(message: &str) -> String {
+    let Some((found, wanted)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let is_object = ["struct ", "internally tagged enum ", "a map"];
+    let is_list = ["tuple struct ", "a sequence", "a tuple"];
+    let begins = |with: &[&str]| with.iter().any(|with| wanted.starts_with(with));
+    let place = wanted.find(" at line ").map_or("", |at| &wanted[at..]);
+    let found = match found {
+        // A list of values may stand for an object in order; nobody writes that.
+        _ if found.starts_with("invalid length") && begins(&is_object) => "invalid type: list",
+        "invalid type: sequence" => "invalid type: list",
+        "invalid type: map" => "invalid type: object",
+        found => found,
+    };
+    match () {
+        () if begins(&is_object) => format!("{found}, expected an object{place}"),
+        () if begins(&is_list) => format!("{found}, expected a list{place}"),
+        () => format!("{found}, expected {wanted}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parsers_speak_of_no_types_of_rust() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Terms {
+            #[allow(dead_code)]
+            metrics: Vec<String>,
+        }
+        let told = |text| {
+            let refused = serde_json::from_str::<Terms>(text).expect_err("no terms");
+            plain(&refused.to_string())
+        };
+        let an_object = "expected an object at line 1 column";
+        assert_eq!(told("[]"), format!("invalid type: list, {an_object} 2"));
+        assert_eq!(told("5"), format!("invalid type: integer `5`, {an_object} 1"));
+        let no_list = "invalid type: object, expected a list at line 1 column 12";
+        assert_eq!(told("{\"metrics\": {}}"), no_list);
+        assert_eq!(told("{}"), "missing field `metrics` at line 1 column 2");
+        assert_eq!(plain("a, b, expected `c` or `d`"), "a, b, expected `c` or `d`");
+    }
+}

@@ -41,7 +41,7 @@ pub mod text;
 pub use account::{Images, Options, explain};
 pub use error::{Error, Result};
 pub use kind::Kind;
-pub use program::{Program, Section, Symbol};
+pub use program::{Doubt, Program, Section, Symbol};
 pub use report::{
     Advice, Basis, Change, How, KindCost, RegionCost, Report, RunCost, SectionCost, StampCost,
     SymbolCost,

@@ -10,6 +10,9 @@ use crate::{format::Format, uf2::Uf2Error};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// There is nothing in it at all.
+    #[error("the file is empty")]
+    Empty,
     /// A line of a text format.
     #[error("line {line} of the {format} file is wrong")]
     Line {
@@ -78,6 +81,8 @@ pub enum Error {
 /// What a caller may do about an error, besides having the file made anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WayOut {
+    /// Nothing else.
+    Anew,
     /// Take the file as it is: [`Format::Raw`].
     Raw,
     /// Take a part of it: [`crate::Options::range`].
@@ -93,6 +98,7 @@ impl Error {
     #[must_use]
     pub fn way_out(&self) -> WayOut {
         match self {
+            Self::Empty => WayOut::Anew,
             Self::Memory(
                 MemoryError::Gap { .. }
                 | MemoryError::NothingInRange { .. }

@@ -67,6 +67,9 @@ pub enum Header {
 /// # Errors
 /// [`Error`]; a file is taken as a whole or not at all.
 pub fn read(file: Vec<u8>, options: &Options) -> Result<Input, Error> {
+    if file.is_empty() {
+        return Err(Error::Empty);
+    }
     let format = match options.format {
         Some(format) => format,
         None => match format::of_utf_16(&file) {

@@ -329,8 +329,9 @@ fn check(request: &Request<'_>) -> Result<()> {
     if let Some(slot) = slot.filter(|slot| size > *slot) {
         return Err(Error::SlotTooSmall { got: size, slot });
     }
-    if size == 0 {
-        return Err(Error::EmptyTarget);
+    let is_empty = |base: &Base| base.image.size() == 0;
+    if size == 0 || request.bases.iter().any(is_empty) {
+        return Err(Error::EmptyImage(if size == 0 { "target" } else { "base" }));
     }
     if request.bases.len() > limits::MAX_BASES {
         return Err(Error::Usage(format!(

@@ -216,7 +216,7 @@ impl VerifiedBundle {
     /// A component that the device does not have is installed like any other, but satisfies no requirement before.
     ///
     /// # Errors
-    /// [`Error::Refused`] if a component may not be installed on what is there by then; nothing has to be done before, since the steps
+    /// [`Error::NotYet`] if a component may not be installed on what is there by then; nothing has to be done before, since the steps
     /// in front of it do not help.
     pub fn steps(&self, installed: &BTreeMap<Label, Label>) -> Result<Vec<Step>> {
         let mut there = installed.clone();
@@ -252,11 +252,12 @@ impl VerifiedBundle {
         if found.and_then(Version::of).is_some_and(|version| version >= at_least) {
             return Ok(());
         }
-        let found = found.map_or("none".to_owned(), Label::to_string);
-        let why = format!(
-            "`{component}` requires `{required}` {at_least} or later before it is installed, {found} is there"
-        );
-        Err(Error::Refused { what: "the bundle".to_owned(), why, culprit: Culprit::Base })
+        Err(Error::NotYet {
+            component: component.to_string(),
+            required: required.to_string(),
+            at_least: at_least.to_string(),
+            found: found.map_or("none".to_owned(), Label::to_string),
+        })
     }
 }
 

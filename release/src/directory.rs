@@ -30,7 +30,7 @@ pub fn write(out: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     let staging = tempfile::Builder::new()
         .prefix(files::TEMPORARY_PREFIX)
         .tempdir_in(parent)
-        .map_err(Error::io("create", parent))?;
+        .map_err(Error::io("write into", parent))?;
     // The temporary directory is private; what is renamed into place has the usual permissions.
     let release = staging.path().join("release");
     std::fs::create_dir(&release).map_err(Error::io("create", &release))?;

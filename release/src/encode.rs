@@ -53,6 +53,18 @@ impl DeviceProfile {
         1 << self.decoder_ram_bytes.max(1).ilog2()
     }
 
+    /// An encoder's error by what the profile says: the RAM that a package would declare, and that of the device.
+    #[must_use]
+    pub fn declared(&self, error: EncodeError) -> EncodeError {
+        match error {
+            EncodeError::Memory { needed, .. } => EncodeError::Memory {
+                needed: needed.next_power_of_two(),
+                limit: self.decoder_ram_bytes,
+            },
+            other => other,
+        }
+    }
+
     /// The blocks' size as a power of two: blocks are authenticated one by one, and the device holds one in RAM; each takes 16 bytes of hash.
     #[must_use]
     pub fn block_log2(&self) -> u8 {
@@ -283,14 +295,8 @@ fn encode_with(
     profile: &DeviceProfile,
     report: &dyn Fn(u32),
 ) -> Result<Candidate, EncodeError> {
-    let limit = profile.decoder_ram_bytes;
     let decoder_ram_bytes = profile.declarable_ram_bytes();
-    let declared = |error| match error {
-        EncodeError::Memory { needed, .. } => {
-            EncodeError::Memory { needed: needed.next_power_of_two(), limit }
-        }
-        other => other,
-    };
+    let declared = |error| profile.declared(error);
     let encoded = match codec {
         Codec::Zstd => {
             let options = zstd::Options { decoder_ram_bytes, ..Default::default() };
@@ -314,6 +320,7 @@ fn encode_with(
     };
     let candidate = Candidate { codec, encoded };
     let needed = 1u64 << candidate.memory_class();
+    let limit = profile.decoder_ram_bytes;
     if needed > limit { Err(EncodeError::Memory { needed, limit }) } else { Ok(candidate) }
 }
 

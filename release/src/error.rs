@@ -88,9 +88,26 @@ pub enum Error {
         /// That of the target.
         wanted: &'static str,
     },
-    /// The target has no bytes.
-    #[error("the target is empty")]
-    EmptyTarget,
+    /// The target, or a base, has no bytes.
+    #[error("the {0} is empty")]
+    EmptyImage(&'static str),
+    /// A development key would go where nothing tells any more that it is one.
+    #[error("`{}` is a development key, and nothing would tell so any more", .0.display())]
+    DevelopmentKey(PathBuf),
+    /// A component requires another one, which is not there yet.
+    #[error(
+        "`{component}` requires `{required}` {at_least} or later before it is installed, {found} is there"
+    )]
+    NotYet {
+        /// Product of the component.
+        component: String,
+        /// Product of the one that it requires.
+        required: String,
+        /// The lowest version that will do.
+        at_least: String,
+        /// The version that is there, or `none`.
+        found: String,
+    },
     /// There is no archive in this directory.
     #[error("there is no base archive in `{}`", .0.display())]
     NoArchive(PathBuf),
@@ -340,7 +357,7 @@ impl Error {
             Self::NoArchive(_) => Culprit::Io,
             Self::SlotTooSmall { .. } | Self::OverBudget { .. } => Culprit::Budget,
             Self::Encode { source: EncodeError::Memory { .. }, .. } => Culprit::Budget,
-            Self::ImageTooLarge { .. } | Self::EmptyTarget | Self::Format { .. } => {
+            Self::ImageTooLarge { .. } | Self::EmptyImage(_) | Self::Format { .. } => {
                 Culprit::BadInput
             }
             Self::Input { .. } => Culprit::BadInput,
@@ -362,12 +379,13 @@ impl Error {
             | Self::SignatureWanted(_)
             | Self::WrongSignature(_) => Culprit::Key,
             Self::BadKey { .. }
+            | Self::DevelopmentKey(_)
             | Self::NotTheListedFile { .. }
             | Self::IndexContradiction { .. } => Culprit::Key,
             Self::UnknownBase { .. } | Self::NoBase { .. } | Self::WrongBase { .. } => {
                 Culprit::Base
             }
-            Self::OtherInstructionSet { .. } => Culprit::Base,
+            Self::OtherInstructionSet { .. } | Self::NotYet { .. } => Culprit::Base,
             Self::SelfCheck { .. } | Self::NotReproducible(_) => Culprit::SelfCheck,
             Self::Usage(_) => Culprit::Usage,
             Self::Refused { culprit, .. } => *culprit,

@@ -36,7 +36,8 @@ impl Source {
     }
 
     /// The address as the codec has it, which wraps at 32 bits.
-    pub(crate) fn short_load_address(&self) -> Option<u32> {
+    #[must_use]
+    pub fn short_load_address(&self) -> Option<u32> {
         self.load_address.and_then(|address| u32::try_from(address & u64::from(u32::MAX)).ok())
     }
 }

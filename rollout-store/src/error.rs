@@ -17,6 +17,9 @@ pub enum StoreError {
     /// A file or database of something else.
     #[error("`{0}` holds something else than rollouts")]
     Foreign(String),
+    /// A file in which no rollout was ever started.
+    #[error("`{0}` is empty, and no store of rollouts")]
+    Empty(String),
     /// A later release of whittle has written it.
     #[error("the store has version {found}, this whittle knows {known}")]
     Newer {

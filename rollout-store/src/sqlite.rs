@@ -75,12 +75,31 @@ pub struct Sqlite {
     claims: Claims,
 }
 
+/// What becomes of a store that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    Made,
+    Refused,
+}
+
 impl Sqlite {
     /// Opens the file, or makes it.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Foreign`] if it holds something else.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_or(Missing::Made, path)
+    }
+
+    /// Opens the file of a store, and makes nothing: neither a file, nor a store of an empty one.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Empty`] if nothing was ever written to it.
+    pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        Self::open_or(Missing::Refused, path)
+    }
+
+    fn open_or(missing: Missing, path: &Path) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
         let not_opened =
             |why: String| StoreError::Open { store: shown.clone(), why: OpenError::File(why) };
@@ -88,9 +107,8 @@ impl Sqlite {
         if path.metadata().is_ok_and(|about| !about.is_file()) {
             return Err(not_opened("it is not a file".to_owned()));
         }
-        let flags = OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
+        flags.set(OpenFlags::SQLITE_OPEN_CREATE, missing == Missing::Made);
         // In front of `:memory:` and `file:`, which mean something else to SQLite. An absolute path stays as it is.
         let path = Path::new(".").join(path);
         let opened = Connection::open_with_flags(&path, flags);
@@ -100,11 +118,11 @@ impl Sqlite {
         })?;
         let claims = Claims::new(&path)?;
         let mut store = Self { connection, claims };
-        store.prepare(&shown)?;
+        store.prepare(missing, &shown)?;
         Ok(store)
     }
 
-    fn prepare(&mut self, path: &str) -> Result<(), StoreError> {
+    fn prepare(&mut self, missing: Missing, path: &str) -> Result<(), StoreError> {
         let foreign = |error| match problem(&error) {
             StoreError::Foreign(_) => StoreError::Foreign(path.to_owned()),
             other => other,
@@ -115,13 +133,15 @@ impl Sqlite {
         // Both halves at once, because somebody may just be writing them.
         let reading = self.connection.transaction().map_err(foreign)?;
         let stamp = stamp(&reading).map_err(foreign)?;
+        let has_nothing = stamp == (0, 0) && is_empty(&reading).map_err(foreign)?;
         drop(reading);
         match stamp {
             (APPLICATION, VERSION) => Ok(()),
             (APPLICATION, found) if found > VERSION => {
                 Err(StoreError::Newer { found, known: VERSION })
             }
-            (0, 0) => self.make(path),
+            (0, 0) if missing == Missing::Made => self.make(path),
+            _ if has_nothing => Err(StoreError::Empty(path.to_owned())),
             _ => Err(StoreError::Foreign(path.to_owned())),
         }
     }
@@ -132,8 +152,7 @@ impl Sqlite {
             if stamp(transaction)? == (APPLICATION, VERSION) {
                 return Ok(Ok(()));
             }
-            let count = "SELECT count(*) FROM sqlite_schema";
-            if transaction.query_row(count, (), |row| row.get::<_, i64>(0))? > 0 {
+            if !is_empty(transaction)? {
                 return Ok(Err(StoreError::Foreign(path.to_owned())));
             }
             transaction.execute_batch(TABLES)?;
@@ -241,6 +260,11 @@ impl Store for Sqlite {
 fn stamp(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     let number = |pragma| connection.query_row(pragma, (), |row| row.get(0));
     Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?))
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    let count = "SELECT count(*) FROM sqlite_schema";
+    Ok(connection.query_row(count, (), |row| row.get::<_, i64>(0))? == 0)
 }
 
 fn id(connection: &Connection, name: &RolloutName) -> rusqlite::Result<Option<i64>> {

@@ -114,6 +114,17 @@ pub fn open(address: &str) -> Result<Box<dyn Store>, StoreError> {
     }
 }
 
+/// Opens a store of which something is to be read or said: where it is a file, none is made, and an empty one stays as it is.
+///
+/// # Errors
+/// [`StoreError`]; [`StoreError::Empty`] for a file in which no rollout was ever started.
+pub fn open_existing(address: &str) -> Result<Box<dyn Store>, StoreError> {
+    match file_of(address) {
+        Some(path) => Ok(Box::new(Sqlite::open_existing(path)?)),
+        None => open(address),
+    }
+}
+
 /// The file that an address names; none if it is that of a server.
 #[must_use]
 pub fn file_of(address: &str) -> Option<&Path> {

@@ -81,6 +81,21 @@ impl fmt::Display for LocalTime {
     }
 }
 
+/// A time in seconds from 1970, as people read it: `2026-11-26 12:00:00 UTC`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Utc(pub u64);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The last second of the year 9999: no date behind it is one that people know.
+        const LAST_S: u64 = 253_402_300_799;
+        if self.0 > LAST_S {
+            return write!(formatter, "{} s after 1970", self.0);
+        }
+        write!(formatter, "{}:{:02} UTC", Zone::default().local(self.0).0, self.0 % 60)
+    }
+}
+
 impl Zone {
     /// What clocks show at a time in seconds from 1970, UTC; and the day of the week, 1 for Monday.
     #[must_use]
@@ -268,6 +283,14 @@ mod tests {
             LocalTime { year: 2000, month: 2, day: 29, hour: 0, minute: 0 }
         );
         assert_eq!(Zone::default().local(0).1, 4);
+    }
+
+    #[test]
+    fn times_are_shown_in_utc() {
+        assert_eq!(Utc(0).to_string(), "1970-01-01 00:00:00 UTC");
+        assert_eq!(Utc(1_795_694_401).to_string(), "2026-11-26 12:00:01 UTC");
+        assert_eq!(Utc(253_402_300_799).to_string(), "9999-12-31 23:59:59 UTC");
+        assert_eq!(Utc(u64::MAX).to_string(), "18446744073709551615 s after 1970");
     }
 
     #[test]

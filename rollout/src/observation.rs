@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::Utc;
 use crate::policy::types::{MetricKind, Tally};
 use crate::statistics::{Count, Readings};
 use crate::terms::{MetricTerms, Terms, bad_count};
@@ -105,7 +106,7 @@ pub enum Side {
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
     /// It ends before it begins, or takes no time.
-    #[error("from {from_s} to {until_s} is no stretch of time")]
+    #[error("from {} to {} is no stretch of time", Utc(*from_s), Utc(*until_s))]
     Backwards {
         /// When it begins.
         from_s: u64,
@@ -113,7 +114,7 @@ pub enum Problem {
         until_s: u64,
     },
     /// It tells of what has not happened yet.
-    #[error("ends at {until_s}, but it is {now_s}")]
+    #[error("ends at {}, but it is {}", Utc(*until_s), Utc(*now_s))]
     FromTheFuture {
         /// When it ends.
         until_s: u64,
@@ -121,7 +122,7 @@ pub enum Problem {
         now_s: u64,
     },
     /// A part of it has been counted already.
-    #[error("begins at {from_s}, but all up to {counted_until_s} has been counted")]
+    #[error("begins at {}, but all up to {} has been counted", Utc(*from_s), Utc(*counted_until_s))]
     Overlap {
         /// When it begins.
         from_s: u64,

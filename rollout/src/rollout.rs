@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::calendar::Utc;
 use crate::guard_rails::{Ruling, decide, shortened};
 use crate::log::{Answered, Asked, Command, Decided, Entry, Input, Outcome};
 use crate::observation::{DeviceCounts, Observation, Problem};
@@ -18,7 +19,7 @@ use crate::terms::{BadTerms, Planned, Terms};
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// The clock has gone backwards.
-    #[error("it is {now_s}, but the log has come to {logged_s} already")]
+    #[error("it is {}, but the log has come to {} already", Utc(*now_s), Utc(*logged_s))]
     ClockWentBack {
         /// Now, says the caller.
         now_s: u64,

@@ -162,19 +162,35 @@ fn measured_sizes_come_from_a_build() {
         page.contains(&first) && page.contains("default-src 'none'"),
         "it begins with these deltas"
     );
+}
 
-    let unknown = ["savings", "--from-build", "build.json", "--base-weight", "9.9=1"];
-    let unknown = whittle(room.path(), &unknown);
-    assert_eq!(unknown.code, 4);
-    assert!(unknown.stderr.contains("it has no base `9.9`"), "{}", unknown.stderr);
-    std::fs::write(room.path().join("other.json"), "{}").expect("there is room");
-    let other = whittle(room.path(), &["savings", "--from-build", "other.json"]);
-    assert_eq!(other.code, 4);
-    assert!(other.stderr.contains("`other.json` has no measured deltas"), "{}", other.stderr);
-    let missing = whittle(room.path(), &["savings", "--from-build", "none.json"]);
-    assert_eq!(missing.code, 3);
-    let unwritable = whittle(room.path(), &["savings", "--html", "none/page.html"]);
-    assert_eq!((unwritable.code, &*unwritable.stdout), (3, ""));
+/// A report is that of a build, and of its bases each has one weight.
+#[test]
+fn reports_that_do_not_fit_are_refused() {
+    let room = TempDir::new().expect("there is room");
+    let write = |name: &str, text: &str| {
+        std::fs::write(room.path().join(name), text).expect("there is room");
+    };
+    let full = r#"{"kind":"full","download_bytes":9000}"#;
+    let delta = r#"{"kind":"delta","base_version":"2.4.0","download_bytes":900}"#;
+    write("build.json", &format!(r#"{{"schema":1,"artifacts":[{delta},{full}]}}"#));
+    write("other.json", "{}");
+    for (line, code, why) in [
+        ("--from-build build.json --base-weight 9.9=1", 4, "it has no base `9.9`"),
+        (
+            "--from-build build.json --base-weight 2.4.0=1 --base-weight 2.4.0=2",
+            2,
+            "`--base-weight` speaks of `2.4.0` twice",
+        ),
+        ("--from-build other.json", 4, "`other.json` has no measured deltas"),
+        ("--from-build none.json", 3, "cannot read `none.json`"),
+        ("--html none/page.html", 3, "cannot write `none/page.html`"),
+    ] {
+        let line = ["savings"].into_iter().chain(line.split_whitespace()).collect::<Vec<_>>();
+        let run = whittle(room.path(), &line);
+        assert!(run.code == code && run.stderr.contains(why), "{line:?}: {run:?}");
+        assert_eq!(run.stdout, "", "{line:?}");
+    }
 }
 
 #[test]

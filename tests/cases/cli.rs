@@ -215,6 +215,65 @@ fn unusable_arguments_are_refused_in_words() {
     }
 }
 
+/// What went wrong is named as the user knows it, and the way out is one.
+#[test]
+fn errors_name_what_was_asked_for_and_a_way_out() {
+    let shop = Workshop::new();
+    shop.whittle(&["init", "project", "--product", PRODUCT]).ok();
+    shop.whittle(&["publish", "release", "--to", "public", "--pubkey", "keys/release.pub.pem"])
+        .ok();
+    let pull = "pull --full --pubkey keys/release.pub.pem --out new.pkg --product";
+    let build = "build --product thermostat --target 3.bin --target-version 2.4.1 --key keys/release.key.pem --out made";
+    let emit = "build --product thermostat --target 3.bin --target-version 2.4.1 --base 2.bin --emit-tbs tbs --signer-pubkey keys/release.pub.pem";
+    shop.whittle(&emit.split_whitespace().collect::<Vec<_>>()).ok();
+    shop.write("list.json", b"[]");
+    for (line, code, words) in [
+        (
+            "explain 2.bin 3.bin --device-ram 0",
+            7,
+            &["the device has 0", "hint: `--device-ram`"][..],
+        ),
+        (
+            &format!("{build} --base 2.bin --device-ram 0"),
+            7,
+            &["the device has 0", "hint: `--device-ram`"],
+        ),
+        (
+            &format!("{build} --archive none"),
+            3,
+            &["no base archive in `none`", "`--archive` names"],
+        ),
+        (
+            &format!("{pull} thermostat --from nowhere"),
+            3,
+            &["cannot read `nowhere`", "No such file"],
+        ),
+        (
+            &format!("{pull} other --from public"),
+            3,
+            &["products/other/", "the product, and the channel"],
+        ),
+        (emit, 3, &["`tbs` exists", "`whittle attach` takes the signatures"]),
+        ("policy show nope", 3, &["there is no policy `nope`", "`whittle policy list`"]),
+        (
+            "pubkey project/keys/development.pub.pem --to hex",
+            5,
+            &["is a development key", "hint: devices in the field"],
+        ),
+        (
+            "flags sign list.json --key keys/release.key.pem --out f",
+            4,
+            &["type: list, expected an object"],
+        ),
+    ] {
+        let run = shop.whittle(&line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(run.code, code, "{line}: {run:?}");
+        for words in words {
+            assert!(run.stderr.contains(words), "{line}: {run:?}");
+        }
+    }
+}
+
 #[test]
 fn attachments_are_hashed_in_the_index() {
     let shop = Workshop::new();

@@ -1,7 +1,7 @@
 //! `whittle.toml`, the environment, and what else belongs to a terminal.
 
 use crate::golden::assert_file;
-use crate::support::{Workshop, command, root};
+use crate::support::{Run, Workshop, command, root};
 
 #[test]
 fn a_project_says_once_what_its_commands_need() {
@@ -94,70 +94,89 @@ fn a_project_begins_with_a_key_that_nothing_in_the_field_trusts() {
 }
 
 #[test]
-fn a_device_of_several_components_has_a_bundle() {
+fn a_project_begins_whole_or_not_at_all() {
     let shop = Workshop::new();
-    for (product, version) in [("hub-boot", "1.4.0"), ("hub-app", "2.0.0")] {
-        let out = format!("hub/{product}");
-        let build = [
-            "build",
-            "--product",
-            product,
-            "--target",
-            "3.bin",
-            "--target-version",
-            version,
-            "--base",
-            "2.bin",
-        ];
-        let rest = ["--key", "keys/release.key.pem", "--out", &out];
-        std::fs::create_dir_all(shop.path("hub")).expect("there is room");
-        shop.whittle(&[&build[..], &rest].concat()).ok();
+    let init = |directory: &str| {
+        shop.whittle(&["init", directory, "--product", "thermostat", "--ci", "github"])
+    };
+    std::fs::create_dir_all(shop.path("old/keys")).expect("there is room");
+    shop.write("old/keys/development.key.pem", b"another");
+    shop.write("old/.gitignore", b"target\n");
+    assert_eq!(init("old").code, 3, "a key is there already");
+    assert_eq!(shop.read("old/.gitignore"), b"target\n");
+    assert!(!shop.path("old/whittle.toml").exists());
+    assert_eq!(shop.read("old/keys/development.key.pem"), b"another");
+    std::fs::create_dir(shop.path("late")).expect("there is room");
+    shop.write("late/.github", b"no directory");
+    assert_eq!(init("late").code, 3, "no workflow can be there");
+    let left = std::fs::read_dir(shop.path("late")).expect("it is there").count();
+    assert_eq!(left, 1, "nothing was made");
+    shop.write("file", b"no directory");
+    assert_eq!(init("file/deep/below").code, 3);
+    let dotted = shop.whittle(&["init", "new/-name"]);
+    assert_eq!(dotted.code, 2, "{dotted:?}");
+    assert!(!shop.path("new").exists(), "it was made for nothing");
+    init("new/deep").ok();
+}
+
+/// A workshop with two components of a hub, and a way to run a line of words in it.
+struct Hub(Workshop);
+
+const SIGN_HUB: &str = "bundle sign hub --product hub --bundle-version 7 --key keys/release.key.pem \
+                        --component hub-boot --component hub-app";
+
+impl Hub {
+    fn new() -> Self {
+        let hub = Self(Workshop::new());
+        std::fs::create_dir_all(hub.0.path("hub")).expect("there is room");
+        for (product, version) in [("hub-boot", "1.4.0"), ("hub-app", "2.0.0")] {
+            let image = "--target 3.bin --base 2.bin --key keys/release.key.pem";
+            let named = format!("--product {product} --target-version {version}");
+            hub.run(&format!("build {named} {image} --out hub/{product}")).ok();
+        }
+        hub
     }
-    let trust = ["--pubkey", "keys/release.pub.pem"];
-    let sign = [
-        "bundle",
-        "sign",
-        "hub",
-        "--product",
-        "hub",
-        "--bundle-version",
-        "7",
-        "--key",
-        "keys/release.key.pem",
-    ];
-    let components = [
-        "--component",
-        "hub-boot",
-        "--component",
-        "hub-app",
-        "--requires",
-        "hub-app:hub-boot@1.4.0",
-    ];
-    shop.whittle(&[&sign[..], &components, &trust, &["--format", "json"]].concat()).ok();
-    shop.whittle(&[&["bundle", "verify", "hub", "--format", "json"][..], &trust].concat()).ok();
+
+    fn run(&self, line: &str) -> Run {
+        self.0.whittle(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    fn trusting(&self, line: &str) -> Run {
+        self.run(&format!("{line} --pubkey keys/release.pub.pem"))
+    }
+}
+
+#[test]
+fn a_device_of_several_components_has_a_bundle() {
+    let hub = Hub::new();
+    let unmet = hub.trusting(&format!("{SIGN_HUB} --requires hub-app:hub-boot@1.5.0"));
+    assert_eq!(unmet.code, 4, "{unmet:?}");
+    let requires = "--requires hub-app:hub-boot@1.4.0";
+    hub.trusting(&format!("{SIGN_HUB} {requires} --format json")).ok();
+    hub.trusting("bundle verify hub --format json").ok();
     let steps = |installed: &str| {
-        let args = ["bundle", "steps", "hub", "--installed", installed, "--format", "json"];
-        let json = shop.whittle(&[&args[..], &trust].concat()).ok().json();
+        let line = format!("bundle steps hub --installed {installed} --format json");
+        let json = hub.trusting(&line).ok().json();
         let steps = json["steps"].as_array().expect("a list").clone();
         steps.iter().map(|step| step["install"] == true).collect::<Vec<_>>()
     };
     assert_eq!(steps("hub-boot=1.3.0"), [true, true]);
     assert_eq!(steps("hub-boot=1.4.0"), [false, true]);
-    let unmet = [
-        &sign[..],
-        &[
-            "--component",
-            "hub-boot",
-            "--component",
-            "hub-app",
-            "--requires",
-            "hub-app:hub-boot@1.5.0",
-        ],
-        &trust,
-    ]
-    .concat();
-    let run = shop.whittle(&unmet);
-    assert_eq!(run.code, 4, "{run:?}");
+}
+
+/// What a device is said to have is taken for true, so that it must be possible.
+#[test]
+fn what_a_device_cannot_have_is_refused() {
+    let hub = Hub::new();
+    hub.trusting(&format!("{SIGN_HUB} --requires hub-boot:hub-app@2.0.0")).ok();
+    for (installed, code, why) in [
+        ("hub-bot=1.4.0", 2, "no component `hub-bot`, only `hub-boot`, `hub-app`"),
+        ("hub-boot=1 --installed hub-boot=2", 2, "`--installed` speaks of `hub-boot` twice"),
+        ("hub-app=1.9.0", 6, "hint: bring what is required to such a version first"),
+    ] {
+        let run = hub.trusting(&format!("bundle steps hub --installed {installed}"));
+        assert!(run.code == code && run.stderr.contains(why), "{run:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Each exit code that `whittle --help` promises, by a run that ends with it.
 
-use crate::support::{PRODUCT, Run, Workshop, root};
+use crate::support::{PRODUCT, Run, Workshop, command, root};
 
 const PUBKEY: [&str; 2] = ["--pubkey", "keys/release.pub.pem"];
 
@@ -39,6 +39,21 @@ fn input_and_output_is_3() {
     ends_with(3, &shop.whittle(&[&apply[..], &PUBKEY].concat()));
 }
 
+/// What was asked for and cannot be shown is no success.
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_3() {
+    let shop = Workshop::new();
+    for args in [&["--help"][..], &["--version"], &["build", "-h"], &["help", "apply"]] {
+        let mut command = command(&shop.path(""), args);
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("it is there");
+        let ended = command.stdout(full).output().expect("it runs");
+        assert_eq!(ended.status.code(), Some(3), "{args:?}: {ended:?}");
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert!(told.starts_with("error: cannot write to standard output"), "{args:?}: {told}");
+    }
+}
+
 #[test]
 fn bad_input_is_4() {
     let shop = Workshop::new();
@@ -46,6 +61,17 @@ fn bad_input_is_4() {
     package.truncate(40);
     shop.write("cut.pkg", &package);
     ends_with(4, &shop.whittle(&["inspect", "cut.pkg"]));
+    shop.write("empty.bin", b"");
+    for args in [
+        &["diff", "--base", "empty.bin", "--target", "3.bin"][..],
+        &["explain", "2.bin", "empty.bin"],
+        &["base", "add", "empty.bin", "--product", PRODUCT, "--version", "1"],
+    ] {
+        let empty = shop.whittle(args);
+        ends_with(4, &empty);
+        assert!(empty.stderr.contains("cannot take `empty.bin`"), "{empty:?}");
+    }
+    ends_with(4, &build(&shop, &["--base", "empty.bin"]));
     shop.write("broken.toml", b"product = ");
     ends_with(
         4,

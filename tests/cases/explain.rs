@@ -22,6 +22,10 @@ fn a_delta_is_explained_as_text_json_and_a_page() {
     let by_map =
         ["explain", &images[0], &images[1], "--base-map", &maps[0], "--target-map", &maps[1]];
     assert!(shop.whittle(&by_map).ok().stdout.contains("set_holiday"));
+    let swapped =
+        ["explain", &images[0], &images[1], "--base-map", &maps[0], "--target-map", &maps[0]];
+    let doubted = shop.whittle(&swapped).ok();
+    assert!(doubted.stderr.contains("may be the map of another build"), "{doubted:?}");
     let other = shop.whittle(&["explain", "2.bin", "3.bin", "--target-elf", &new]);
     assert_eq!(other.code, 4, "{other:?}");
     assert!(other.stderr.contains("describes another image") && other.stderr.contains("hint:"));

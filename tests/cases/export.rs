@@ -222,6 +222,11 @@ fn what_cannot_be_exported_leaves_no_file() {
         ),
         ("--slsa out --builder-id a:b --builder-version =1 --key keys/release.key.pem", 2, "NAME="),
         (
+            "--slsa out --builder-id a:b --builder-version x=1 --builder-version x=2 --key keys/release.key.pem",
+            2,
+            "`--builder-version` speaks of `x` twice",
+        ),
+        (
             "--slsa out --builder-id a:b --started-on 2 --finished-on 1 --key keys/release.key.pem",
             2,
             "before it began",

@@ -49,6 +49,24 @@ fn nothing_that_is_read_is_overwritten() {
     }
 }
 
+/// What a command is to make in two places at once, of which neither is there yet.
+#[test]
+fn a_release_has_its_place_for_itself() {
+    let shop = Workshop::new();
+    let build = "build --product thermostat --target 3.bin --target-version 2.4.1 --base 2.bin --key keys/release.key.pem";
+    for (line, words) in [
+        ("--out made --budget-markdown made", "`--budget-markdown` is `made`, "),
+        ("--out made --budget-markdown ./made/x.md", "`--budget-markdown` is `./made/x.md`, "),
+        ("--out made --cache made", "`--cache` is `made`, where the release is to be"),
+        ("--out made --cache keys/../made/cache", "`--cache` is `keys/../made/cache`, "),
+    ] {
+        let line = format!("{build} {line}");
+        let run = shop.whittle(&line.split_whitespace().collect::<Vec<_>>());
+        assert!(run.code == 2 && run.stderr.contains(words), "{line}: {run:?}");
+        assert!(!shop.path("made").exists(), "{line}");
+    }
+}
+
 #[test]
 fn an_archive_stays_whole_and_settings_stay_what_they_are() {
     let shop = Workshop::new();

@@ -398,3 +398,26 @@ fn a_fleet_that_cannot_be_reached_is_told_before_anything_starts() {
     assert!(bare.code == 4 && bare.stderr.contains("it has no `[fleet]`"), "{bare:?}");
     assert!(!desk.rollout(&["log", "t1"]).ok().stdout.contains("erin"), "nothing was said");
 }
+
+/// Whoever looks at a store, or says something to a rollout in it, makes none.
+#[test]
+fn what_is_no_store_stays_as_it_is_and_is_named() {
+    let desk = Desk::new();
+    let store = desk.path().join("rollouts.whittle");
+    std::fs::write(&store, "").expect("there is room");
+    for args in [&["status", "t1"][..], &["log", "t1"], &["stop", "t1", "--by", "a"]] {
+        let refused = desk.rollout(args);
+        let is_named = refused.stderr.contains("`rollouts.whittle` is empty");
+        assert!(refused.code == 4 && is_named, "{args:?}: {refused:?}");
+        assert_eq!(std::fs::read(&store).expect("there"), b"", "{args:?}");
+    }
+    desk.rollout(&["start", "t1", &desk.file]).ok();
+    let whole = std::fs::read(&store).expect("there");
+    for len in [100, 5000, whole.len() / 2] {
+        std::fs::write(&store, &whole[..len]).expect("there is room");
+        let refused = desk.rollout(&["log", "t1"]);
+        let is_named = refused.stderr.contains("`rollouts.whittle`");
+        assert!([4, 9].contains(&refused.code) && is_named, "{len}: {refused:?}");
+        assert_eq!(std::fs::read(&store).expect("there"), whole[..len], "{len}");
+    }
+}

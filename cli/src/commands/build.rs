@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use schemars::JsonSchema;
@@ -30,7 +30,7 @@ use super::signing::SignerArgs;
 use super::{CodeArgs, CodecArg, InputArgs};
 use crate::cache_directory;
 use crate::error::{Error, Result};
-use crate::out_file::OutFile;
+use crate::out_file::{self, OutFile};
 use crate::printer::{Printer, grouped, table};
 use crate::time;
 use crate::values;
@@ -193,7 +193,25 @@ fn in_place(args: &Args) -> Result<Option<InPlaceRoom>> {
     }
 }
 
+/// Refuses places for other things where the release is to be, which must be empty until all of it is there.
+fn refuse_places_within(args: &Args) -> Result {
+    let directory = args.out.as_ref().or(args.signer.emit_tbs.as_ref());
+    let directory = directory.map(|directory| out_file::place(directory));
+    let cache = args.cache.as_deref().filter(|cache| !cache.contains("://")).map(Path::new);
+    let table = args.budget_markdown.as_deref();
+    let all = [("--cache", cache), ("--budget-markdown", table)];
+    for (flag, path) in all.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
+        if directory.as_ref().is_some_and(|within| out_file::place(path).starts_with(within)) {
+            let (flag, path) = (flag.to_owned(), path.to_owned());
+            let what = "where the release is to be".to_owned();
+            return Err(Error::Overwrites { flag, path, what });
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn run(args: &Args, profile: Option<&str>, printer: &Printer) -> Result {
+    refuse_places_within(args)?;
     let signer = args.signer.signer("release")?;
     let request = request(args, &*signer, printer)?;
     let Some(out) = &args.out else { return emit_tbs(args, profile, &request, printer) };

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -7,9 +6,9 @@ use whittle_format::Label;
 use whittle_release::bundle::{self, BUNDLE_FILE, Requirement, Step, VerifiedBundle, Version};
 use whittle_release::directory::VerifiedRelease;
 
-use super::TrustArgs;
 use super::signing::SignerArgs;
-use crate::error::Result;
+use super::{TrustArgs, once};
+use crate::error::{Error, Result};
 use crate::printer::{Printer, table};
 use crate::values;
 
@@ -164,7 +163,14 @@ fn verify(args: &VerifyArgs, printer: &Printer) -> Result {
 
 fn steps(args: &StepsArgs, printer: &Printer) -> Result {
     let bundle = VerifiedBundle::open(&args.directory, &args.trust.keyring()?)?;
-    let installed: BTreeMap<_, _> = args.installed.iter().copied().collect();
+    let installed = once("--installed", &args.installed)?;
+    let has = |name: &Label| bundle.components().iter().any(|has| has.component.product == *name);
+    if let Some(name) = installed.keys().find(|name| !has(name)) {
+        let names = bundle.components().iter().map(|has| format!("`{}`", has.component.product));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let why = format!("`--installed`: the bundle has no component `{name}`, only {names}");
+        return Err(Error::Usage(why));
+    }
     let steps = bundle.steps(&installed)?.into_iter().map(|step| match step {
         Step::Keep(component) => StepReport { component: component.to_string(), install: false },
         Step::Install(component) => StepReport { component: component.to_string(), install: true },

@@ -1,5 +1,5 @@
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use whittle_explain::{Images, Options, Program, Report, explain, html, text};
 use whittle_release::files::write_atomically;
@@ -63,8 +63,11 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let base = args.input.read(&args.base, printer)?;
     let target = args.input.read(&args.target, printer)?;
     tell_mismatch(&base, &target, args.code, printer);
-    let base_program = program(args.base_elf.as_ref().or(args.base_map.as_ref()), &base)?;
-    let target_program = program(args.target_elf.as_ref().or(args.target_map.as_ref()), &target)?;
+    let program = |elf: &Option<PathBuf>, map: &Option<PathBuf>, image: &Image| {
+        elf.as_ref().or(map.as_ref()).map(|file| program(file, image, args, printer)).transpose()
+    };
+    let base_program = program(&args.base_elf, &args.base_map, &base)?;
+    let target_program = program(&args.target_elf, &args.target_map, &target)?;
     let images = Images {
         base: base.bytes(),
         target: target.bytes(),
@@ -76,7 +79,13 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let profile =
         DeviceProfile { decoder_ram_bytes, load_address, code, ..DeviceProfile::default() };
     let encoder = profile.compact_options(Some(&base), &target, profile.declarable_ram_bytes());
-    let report = explain_with_progress(&images, &Options { encoder, top: args.top }, printer)?;
+    let report = explain_with_progress(&images, &Options { encoder, top: args.top }, printer);
+    let report = report.map_err(|error| match error {
+        whittle_explain::Error::Encode(error) => {
+            Error::Explain(whittle_explain::Error::Encode(profile.declared(error)))
+        }
+        error => Error::Explain(error),
+    })?;
     if let Some(path) = &args.html {
         let title = format!("{} → {}", args.base.display(), args.target.display());
         write_atomically(path, html::page(&report, &title).as_bytes())?;
@@ -84,27 +93,31 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     printer.result(&report, |report| text::render(report, width()))
 }
 
-/// What a file tells of an image.
-fn program(file: Option<&PathBuf>, image: &Image) -> Result<Option<Program>> {
-    let Some(path) = file else { return Ok(None) };
+/// What a file tells of an image. What makes it doubtful that it is the image's own is said.
+fn program(path: &Path, image: &Image, args: &Args, printer: &Printer) -> Result<Program> {
     let bytes = super::policy::read(path)?;
-    let program = Program::parse(&bytes, image.bytes());
-    let failed = |source| Error::Program { path: path.clone(), source };
-    program.map(Some).map_err(failed)
+    let load_address = args.code.load_address.or(image.source().short_load_address());
+    let failed = |source| Error::Program { path: path.to_owned(), source };
+    let program = Program::parse_at(&bytes, image.bytes(), load_address).map_err(failed)?;
+    for doubt in program.doubts() {
+        let path = path.display();
+        printer.note(&format!("caution: `{path}` may be the map of another build: {doubt}"));
+    }
+    Ok(program)
 }
 
 fn explain_with_progress(
     images: &Images<'_>,
     options: &Options,
     printer: &Printer,
-) -> Result<Report> {
+) -> whittle_explain::Result<Report> {
     let bar = indicatif::ProgressBar::new(1000);
     if !printer.shows_progress() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
     let report = explain(images, options, &|done| bar.set_position(done.into()));
     bar.finish_and_clear();
-    report.map_err(Error::Explain)
+    report
 }
 
 /// Columns of the terminal; in a log or a pull request, as many as still read well.

@@ -17,9 +17,9 @@ use whittle_release::files::write_atomically;
 use whittle_release::image::hex;
 use whittle_release::keys::Keyring;
 
-use super::TrustArgs;
 use super::inspect::hardware;
 use super::signing::SignerArgs;
+use super::{TrustArgs, once};
 use crate::error::{Error, Result};
 use crate::out_file::OutFile;
 use crate::printer::{Printer, grouped};
@@ -294,7 +294,7 @@ fn export_slsa(file: &Path, delivery: &Delivery, args: &Args, printer: &Printer)
     let id = of.builder_id.clone().ok_or_else(|| missing("--builder-id"))?;
     let signer = args.signer.signer("slsa")?;
     let run = Run {
-        builder: Builder { id, version: of.builder_versions.iter().cloned().collect() },
+        builder: Builder { id, version: once("--builder-version", &of.builder_versions)? },
         metadata: Metadata {
             invocation_id: of.invocation_id.clone(),
             started_on: of.started_on.map(time::rfc3339).transpose()?,

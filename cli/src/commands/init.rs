@@ -68,9 +68,14 @@ pub(crate) struct Begun {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
+    let mut made = Made::default();
+    let begun = begin(args, &mut made).inspect_err(|_| made.take_back())?;
+    printer.result(&begun, page)
+}
+
+fn begin(args: &Args, made: &mut Made) -> Result<Begun> {
     let at = |name: &str| args.directory.join(name);
-    let io = |source| ReleaseError::Io { action: "write", path: args.directory.clone(), source };
-    std::fs::create_dir_all(&args.directory).map_err(io)?;
+    made.directory(&args.directory)?;
     let product = args.product.or_else(|| product_of(&args.directory)).ok_or_else(|| {
         Error::Usage(
             "name the product with `--product`: the directory's name cannot be one".to_owned(),
@@ -85,16 +90,55 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         return Err(Error::Usage(format!("`{}` exists already", path.display())));
     }
     // First of all, so that no private key is ever committed by mistake.
-    let mut written: Vec<_> = ignore_secrets(&at(".gitignore"))?.into_iter().collect();
+    ignore_secrets(&at(".gitignore"), made)?;
+    made.directory(&at(KEYS))?;
     let (private, public) = PrivateKey::generate()?.write_development_pair(&at(KEYS))?;
-    written.extend([private, public]);
+    made.files.extend([private, public].map(|path| (path, None)));
     for (path, text) in planned {
-        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+        made.directory(files::parent(&path))?;
         files::write_atomically(&path, text.as_bytes())?;
-        written.push(path);
+        made.files.push((path, None));
     }
-    let begun = Begun { product: product.to_string(), written };
-    printer.result(&begun, page)
+    let written = made.files.iter().map(|(path, _)| path.clone()).collect();
+    Ok(Begun { product: product.to_string(), written })
+}
+
+/// What has been made so far, so that it can be taken back.
+#[derive(Default)]
+struct Made {
+    directories: Vec<PathBuf>,
+    /// Each with what was in it before, if it was there.
+    files: Vec<(PathBuf, Option<String>)>,
+}
+
+impl Made {
+    /// Makes a directory, and those above it, that are not there yet.
+    fn directory(&mut self, path: &Path) -> Result {
+        let missing: Vec<_> = path
+            .ancestors()
+            .take_while(|above| !above.as_os_str().is_empty() && !above.exists())
+            .collect();
+        for path in missing.into_iter().rev() {
+            let io = |source| ReleaseError::Io { action: "create", path: path.to_owned(), source };
+            std::fs::create_dir(path).map_err(io)?;
+            self.directories.push(path.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Leaves everything as it was, as far as that is possible: who is told of an error will begin again.
+    fn take_back(&self) {
+        for (path, before) in self.files.iter().rev() {
+            let _ = match before {
+                Some(text) => files::write_atomically(path, text.as_bytes()).is_ok(),
+                None => std::fs::remove_file(path).is_ok(),
+            };
+        }
+        for path in self.directories.iter().rev() {
+            // Where somebody else has put something in it, it stays.
+            let _ = std::fs::remove_dir(path);
+        }
+    }
 }
 
 /// The name of a directory, if a product can have it.
@@ -105,18 +149,19 @@ fn product_of(directory: &Path) -> Option<Label> {
 }
 
 /// Keeps private keys out of a repository.
-fn ignore_secrets(path: &Path) -> Result<Option<PathBuf>> {
-    let mut text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+fn ignore_secrets(path: &Path, made: &mut Made) -> Result {
+    let before = match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(source) => {
             return Err(ReleaseError::Io { action: "read", path: path.to_owned(), source }.into());
         }
     };
+    let mut text = before.clone().unwrap_or_default();
     let is_missing = |secret: &&str| !text.lines().any(|line| line.trim() == *secret);
     let missing: Vec<_> = SECRETS.into_iter().filter(is_missing).collect();
     if missing.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
@@ -125,7 +170,8 @@ fn ignore_secrets(path: &Path) -> Result<Option<PathBuf>> {
         let _ = writeln!(text, "{secret}");
     });
     files::write_atomically(path, text.as_bytes())?;
-    Ok(Some(path.to_owned()))
+    made.files.push((path.to_owned(), before));
+    Ok(())
 }
 
 fn page(begun: &Begun) -> String {

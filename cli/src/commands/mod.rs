@@ -33,6 +33,8 @@ mod simulate;
 mod stage;
 mod verify;
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +46,7 @@ use whittle_release::keys::{Keyring, read_public};
 use whittle_release::{Image, InputFormat, InputOptions};
 
 use crate::config::Setting;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::printer::{Printer, grouped};
 use crate::{values, words};
 
@@ -154,6 +156,21 @@ impl DeviceArgs {
         let region = self.region.as_ref().map(Label::as_str);
         DeviceFacts { id: self.id.as_bytes(), groups, region }
     }
+}
+
+/// What a flag says of each name, of which it may speak once only.
+pub(crate) fn once<Name, Value>(flag: &str, said: &[(Name, Value)]) -> Result<BTreeMap<Name, Value>>
+where
+    Name: Clone + Display + Ord,
+    Value: Clone,
+{
+    let mut all = BTreeMap::new();
+    for (name, value) in said {
+        if all.insert(name.clone(), value.clone()).is_some() {
+            return Err(Error::Usage(format!("`{flag}` speaks of `{name}` twice")));
+        }
+    }
+    Ok(all)
 }
 
 /// The variables of the environment that are text: a store finds its credentials there.

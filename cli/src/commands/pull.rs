@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use whittle_format::Label;
 use whittle_publish::Source;
 use whittle_publish::pull::{self, MAX_PIECE_LOG2, MIN_PIECE_LOG2, Pulled, Request, Which};
+use whittle_release::Error as ReleaseError;
 use whittle_release::image::Sha256Digest;
 
 use super::{InputArgs, TrustArgs};
@@ -90,6 +91,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
         let (flag, path) = ("--out".to_owned(), args.out.to_path_buf());
         return Err(Error::Overwrites { flag, path, what: "a part of the store".to_owned() });
     }
+    check_is_there(&args.from)?;
     let source = Source::open(&args.from, super::variables())?;
     let bar = indicatif::ProgressBar::new(0);
     if !printer.shows_progress() {
@@ -101,6 +103,17 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     });
     bar.finish_and_clear();
     printer.result(&pulled?, human)
+}
+
+/// Checks that a store that is a directory is there: else every name in it would be what is missing.
+fn check_is_there(place: &str) -> Result {
+    let directory = match place.split_once("://") {
+        None => place,
+        Some(("file", path)) => path.strip_prefix("localhost").unwrap_or(path),
+        Some(_) => return Ok(()),
+    };
+    let io = |source| ReleaseError::Io { action: "read", path: directory.into(), source };
+    Ok(std::fs::read_dir(directory).map(|_| ()).map_err(io)?)
 }
 
 /// Whether a file that is there belongs to a store that is a directory.

@@ -6,7 +6,7 @@ use whittle_calculators::savings::{self, Base, Inputs, Megabyte};
 use whittle_calculators::{BuildReport, Difference, Start, differences, presets, row};
 
 use super::calculated::{bad, human, list, preset, take, write_page};
-use super::policy;
+use super::{once, policy};
 use crate::error::{Error, Result};
 use crate::out_file::OutFile;
 use crate::printer::{Printer, table};
@@ -152,6 +152,7 @@ fn inputs(args: &Args, printer: &Printer) -> Result<Inputs> {
     if let Some(path) = &args.from_build {
         let json = String::from_utf8_lossy(&policy::read(path)?).into_owned();
         let bad = |source| Error::BadBuildReport { path: path.clone(), source };
+        once("--base-weight", &args.base_weights)?;
         let mut report = BuildReport::parse(&json).map_err(bad)?;
         report.weigh(&args.base_weights).map_err(bad)?;
         report.fill(&mut inputs);

@@ -9,7 +9,7 @@
 //! A name that is too long stands on a line of its own. A symbol reaches to the next one, or to the end of its input section;
 //! an input section without symbols has the name that the compiler gave it (`-ffunction-sections`).
 
-use super::{Described, MAX_SECTIONS, MAX_SYMBOLS, Named, Program, assemble, place};
+use super::{Described, MAX_SECTIONS, MAX_SYMBOLS, Named, Program, assemble, doubt, place};
 use crate::{Error, Result};
 
 const START: &str = "Linker script and memory map";
@@ -18,7 +18,7 @@ pub(super) fn is_map(text: &str) -> bool {
     text.lines().any(|line| line.trim_end() == START)
 }
 
-pub(super) fn parse(text: &str, image: &[u8]) -> Result<Program> {
+pub(super) fn parse(text: &str, image: &[u8], load_address: Option<u32>) -> Result<Program> {
     let mut reader = MapReader::default();
     let mut waiting: Option<&str> = None;
     let lines = text.lines().enumerate().skip_while(|(_, line)| line.trim_end() != START).skip(1);
@@ -62,7 +62,7 @@ pub(super) fn parse(text: &str, image: &[u8]) -> Result<Program> {
             _ => {}
         }
     }
-    reader.finish(image)
+    reader.finish(image, load_address)
 }
 
 fn hex(word: &str) -> Option<u64> {
@@ -153,7 +153,7 @@ impl<'a> MapReader<'a> {
         }
     }
 
-    pub(super) fn finish(mut self, image: &[u8]) -> Result<Program> {
+    pub(super) fn finish(mut self, image: &[u8], load_address: Option<u32>) -> Result<Program> {
         if self.sections.len() > MAX_SECTIONS || self.sections.is_empty() {
             return Err(Error::BadMap { line: 1 });
         }
@@ -170,8 +170,9 @@ impl<'a> MapReader<'a> {
                 return Err(Error::BadMap { line: 1 });
             }
         }
-        let places = place::by_address(&self.sections, image)?;
-        Ok(assemble(&self.sections, &places, &named, None))
+        let places = place::by_address(&self.sections, image, load_address)?;
+        let program = assemble(&self.sections, &places, &named, None);
+        Ok(Program { doubts: doubt::of_map(&program, image), ..program })
     }
 
     /// Cuts an input section at its symbols; returns how many it has.

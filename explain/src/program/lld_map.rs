@@ -16,7 +16,7 @@ pub(super) fn is_map(text: &str) -> bool {
     first.split_whitespace().eq(["VMA", "LMA", "Size", "Align", "Out", "In", "Symbol"])
 }
 
-pub(super) fn parse(text: &str, image: &[u8]) -> Result<Program> {
+pub(super) fn parse(text: &str, image: &[u8], load_address: Option<u32>) -> Result<Program> {
     let mut reader = MapReader::default();
     for (number, line) in
         text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty())
@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str, image: &[u8]) -> Result<Program> {
             _ => {}
         }
     }
-    reader.finish(image)
+    reader.finish(image, load_address)
 }
 
 struct Line<'a> {

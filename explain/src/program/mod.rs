@@ -1,5 +1,6 @@
 //! What an image is made of: sections and symbols, by their offsets in the image, told by an ELF file or a linker's map.
 
+mod doubt;
 mod elf;
 mod gnu_map;
 mod lld_map;
@@ -11,6 +12,7 @@ use std::ops::Range;
 
 use crate::{Error, Result};
 
+pub use doubt::Doubt;
 pub(crate) use relocations::Form;
 
 /// Sections and symbols of an image.
@@ -26,6 +28,7 @@ pub struct Program {
     pub(crate) has_rust: bool,
     /// All places in the image that refer to an address, where an ELF file tells them, by rising offsets.
     pub(crate) references: Option<Vec<Reference>>,
+    doubts: Vec<Doubt>,
 }
 
 /// A place in the image that refers to an address.
@@ -93,15 +96,23 @@ impl Program {
     /// [`Error::NoProgram`] for other files, [`Error::BadElf`] and [`Error::BadMap`] for damaged ones, [`Error::OtherImage`] if the
     /// image was not made of it.
     pub fn parse(file: &[u8], image: &[u8]) -> Result<Self> {
+        Self::parse_at(file, image, None)
+    }
+
+    /// The same of an image whose first byte lies at this address, if that is known: then a map that lies elsewhere is another's.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_at(file: &[u8], image: &[u8], load_address: Option<u32>) -> Result<Self> {
         if file.starts_with(b"\x7fELF") {
             return elf::parse(file, image);
         }
         // Names of files are whatever bytes their directory holds; what is no map is none in any encoding.
         let text = String::from_utf8_lossy(file);
         if lld_map::is_map(&text) {
-            lld_map::parse(&text, image)
+            lld_map::parse(&text, image, load_address)
         } else if gnu_map::is_map(&text) {
-            gnu_map::parse(&text, image)
+            gnu_map::parse(&text, image, load_address)
         } else {
             Err(Error::NoProgram)
         }
@@ -117,6 +128,12 @@ impl Program {
     #[must_use]
     pub fn symbols(&self) -> &[Symbol] {
         &self.symbols
+    }
+
+    /// Why it may be that of another build: none for ELF files, whose bytes were found in the image.
+    #[must_use]
+    pub fn doubts(&self) -> &[Doubt] {
+        &self.doubts
     }
 
     /// The number of the section that holds an offset.

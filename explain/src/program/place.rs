@@ -35,21 +35,41 @@ pub(super) fn by_content(sections: &[Described<'_>], image: &[u8]) -> Result<Vec
     Ok(places)
 }
 
-/// The same where no bytes are known: by load addresses alone. A part of the code must not lie outside.
-pub(super) fn by_address(sections: &[Described<'_>], image: &[u8]) -> Result<Vec<Option<u32>>> {
-    let mut places = by_load_address(sections, 0);
-    let all: u64 = code_bytes(sections, |_| true);
+/// The same where no bytes are known: by load addresses alone, from that of the image on, or else from the lowest one. No part of what
+/// must be in the image may lie outside.
+pub(super) fn by_address(
+    sections: &[Described<'_>],
+    image: &[u8],
+    load_address: Option<u32>,
+) -> Result<Vec<Option<u32>>> {
+    let first = load_address.unwrap_or_else(|| lowest(sections));
+    let begin = |section: &Described<'_>| {
+        let is_there = section.is_stored && section.len > 0;
+        is_there.then(|| section.load_address.checked_sub(first)).flatten()
+    };
+    let mut places: Vec<_> = sections.iter().map(begin).collect();
+    let wanted: Vec<_> = stored(sections)
+        .filter(|(number, section)| {
+            let begins = places.get(*number).copied().flatten();
+            section.is_code || begins.is_some_and(|at| cannot_end_outside(section, at, image))
+        })
+        .collect();
     drop_outside(sections, &mut places, image);
-    let same = code_bytes(sections, |number| places.get(number).is_some_and(Option::is_some));
+    let bytes = |(_, section): &(usize, &Described<'_>)| u64::from(section.len);
+    let all: u64 = wanted.iter().map(bytes).sum();
+    let is_inside = |number: usize| places.get(number).is_some_and(Option::is_some);
+    let same = wanted.iter().filter(|(number, _)| is_inside(*number)).map(bytes).sum();
     if same == 0 || same < all {
         return Err(Error::OtherImage { same, all });
     }
     Ok(places)
 }
 
-fn code_bytes(sections: &[Described<'_>], counts: impl Fn(usize) -> bool) -> u64 {
-    let code = stored(sections).filter(|(number, section)| section.is_code && counts(*number));
-    code.map(|(_, section)| u64::from(section.len)).sum()
+/// Whether a section that begins inside the image must end there, too: what has a place in RAM may only be room for variables, unless it
+/// is called data.
+fn cannot_end_outside(section: &Described<'_>, place: u32, image: &[u8]) -> bool {
+    let is_bytes = section.address == section.load_address || section.is_writable;
+    is_bytes && (place as usize) < image.len()
 }
 
 fn stored<'a, 'b>(
@@ -59,12 +79,16 @@ fn stored<'a, 'b>(
 }
 
 fn by_load_address(sections: &[Described<'_>], header_len: u32) -> Vec<Option<u32>> {
-    let first = stored(sections).map(|(_, section)| section.load_address).min().unwrap_or(0);
+    let first = lowest(sections);
     let place = |section: &Described<'_>| {
         let is_there = section.is_stored && section.len > 0;
         is_there.then(|| (section.load_address - first).checked_add(header_len)).flatten()
     };
     sections.iter().map(place).collect()
+}
+
+fn lowest(sections: &[Described<'_>]) -> u32 {
+    stored(sections).map(|(_, section)| section.load_address).min().unwrap_or(0)
 }
 
 fn by_file_offset(sections: &[Described<'_>]) -> Vec<Option<u32>> {

@@ -1,7 +1,7 @@
 //! Files that lie, are cut off, or describe something else.
 
 use proptest::prelude::*;
-use whittle_explain::{Error, Program};
+use whittle_explain::{Doubt, Error, Program};
 
 use super::support::*;
 
@@ -76,6 +76,48 @@ fn files_of_another_image_are_refused() {
         other.unwrap_err().to_string(),
         "describes another image: 0 of 1952 bytes are found in this one"
     );
+}
+
+/// The base is shorter than the target, so that the target's map cannot be its; the other way round, only the fit tells.
+#[test]
+fn maps_of_another_build_are_refused_or_doubted() {
+    for (own, other, image) in
+        [(BASE_MAP, TARGET_MAP, BASE), (LLD_BASE_MAP, LLD_TARGET_MAP, LLD_BASE)]
+    {
+        assert_eq!(Program::parse(own, image).expect("describes the image").doubts(), []);
+        assert!(matches!(Program::parse(other, image), Err(Error::OtherImage { .. })));
+    }
+    for (own, other, image) in
+        [(TARGET_MAP, BASE_MAP, TARGET), (LLD_TARGET_MAP, LLD_BASE_MAP, LLD_TARGET)]
+    {
+        assert_eq!(Program::parse(own, image).expect("describes the image").doubts(), []);
+        let doubted = Program::parse(other, image).expect("its code lies within the image");
+        assert_eq!(doubted.doubts(), [Doubt::Addresses { begin: 2, of: 10 }]);
+    }
+    let other = include_bytes!("../../../fixtures/thermostat/images/1.2.2.bin");
+    let doubted = Program::parse(TARGET_MAP, other).expect("its code lies within the image");
+    // The last three bytes are alike, as filler would be.
+    let of = other.len() - 3;
+    assert_eq!(doubted.doubts(), [Doubt::Covers { covered: 2158, of }]);
+    // What erased flash looks like behind an image belongs to no section.
+    let filled = [TARGET, &[0xff; 4000]].concat();
+    assert_eq!(Program::parse(TARGET_MAP, &filled).expect("describes the image").doubts(), []);
+}
+
+/// Where the image's file tells its address, a map must lie there; and there may be a header in front.
+#[test]
+fn maps_lie_where_the_image_does() {
+    let at = |address| Program::parse_at(TARGET_MAP, TARGET, Some(address));
+    let whole = parse(TARGET_MAP).expect("describes the image");
+    assert_eq!(at(0x0800_0000).expect("describes the image"), whole);
+    for address in [0, 0x0800_4000, 0x0700_0000] {
+        assert!(matches!(at(address), Err(Error::OtherImage { .. })), "{address:#x}");
+    }
+    let signed = [&[0x3d; 512][..], TARGET].concat();
+    let behind = Program::parse_at(TARGET_MAP, &signed, Some(0x0800_0000 - 512));
+    let behind = behind.expect("describes the image");
+    assert_eq!(behind.doubts(), []);
+    assert_eq!(behind.sections()[0].range.start, 512);
 }
 
 #[test]

@@ -8,6 +8,9 @@ def write(name, data):
         file.write(data)
 
 
+write("empty.bin", b"")
+
+
 def block(number, count, data=b"\0" * 256, address=0x1000, flags=0x2000, family=0xADA52840, size=None, end=0x0AB16F30):
     size = len(data) if size is None else size
     head = struct.pack("<8I", 0x0A324655, 0x9E5D5157, flags, address, size, number, count, family)

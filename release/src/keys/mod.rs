@@ -214,7 +214,7 @@ impl PrivateKey {
     }
 }
 
-/// Writes two files, of which neither must be there.
+/// Writes two files, of which neither must be there: both or none.
 fn write_new_pair(private: (&Path, &str), public: (&Path, &str)) -> Result<()> {
     if let Some(directory) = private.0.parent() {
         std::fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
@@ -222,10 +222,12 @@ fn write_new_pair(private: (&Path, &str), public: (&Path, &str)) -> Result<()> {
     if let Some((path, _)) = [private, public].into_iter().find(|(path, _)| path.exists()) {
         return Err(Error::KeyExists(path.to_owned()));
     }
-    for ((path, text), readable) in [(private, Readable::ByOwner), (public, Readable::ByAll)] {
-        files::write_new(path, text.as_bytes(), readable).map_err(key_exists)?;
-    }
-    Ok(())
+    files::write_new(private.0, private.1.as_bytes(), Readable::ByOwner).map_err(key_exists)?;
+    let written = files::write_new(public.0, public.1.as_bytes(), Readable::ByAll);
+    written.map_err(key_exists).inspect_err(|_| {
+        // Nobody has it yet.
+        let _ = std::fs::remove_file(private.0);
+    })
 }
 
 impl Signer for PrivateKey {

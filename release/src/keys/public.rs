@@ -11,7 +11,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 
 use super::{MAX_KEY_FILE_BYTES, PublicKey, Signer as _, minisign, pkcs8, read_text};
 use crate::image::from_hex;
-use crate::{Culprit, Error, Result, development_key, files};
+use crate::{Error, Result, development_key, files};
 
 /// A public key as SubjectPublicKeyInfo PEM; `None` if these bytes are no point of the curve.
 #[must_use]
@@ -62,15 +62,11 @@ pub fn is_development_file(path: &Path) -> Result<bool> {
 /// Reads a public key as [`read_public`] does, to go where nothing tells any more that it is a development key.
 ///
 /// # Errors
-/// Those of [`read_public`]; [`Error::Refused`] for a development key, unless such are allowed.
+/// Those of [`read_public`]; [`Error::DevelopmentKey`], unless such are allowed.
 pub fn read_public_for_use(path: &Path, allow_development: bool) -> Result<PublicKey> {
     let key = read_public(path)?;
     if !allow_development && is_development_file(path)? {
-        return Err(Error::Refused {
-            what: format!("`{}`", path.display()),
-            why: "it is a development key, and nothing would tell so any more; `--allow-development` takes it".to_owned(),
-            culprit: Culprit::Key,
-        });
+        return Err(Error::DevelopmentKey(path.to_owned()));
     }
     Ok(key)
 }

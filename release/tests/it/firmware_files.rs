@@ -151,6 +151,18 @@ fn a_base_for_another_processor_is_refused_and_one_elsewhere_is_told() {
 }
 
 #[test]
+fn nothing_is_no_image() {
+    let none = || Image::new(Vec::new()).unwrap();
+    for (target, base, what) in
+        [(none(), firmware("firmware.bin"), "target"), (next_release(), none(), "base")]
+    {
+        let error = build_with(target, vec![base], DeviceProfile::default()).unwrap_err();
+        assert_eq!(error.to_string(), format!("the {what} is empty"));
+        assert_eq!(error.culprit(), Culprit::BadInput);
+    }
+}
+
+#[test]
 fn the_archive_keeps_what_a_file_told() {
     let directory = tempfile::tempdir().unwrap();
     let archive = Archive::at(directory.path());

@@ -168,6 +168,27 @@ fn a_store_of_a_later_release_is_left_alone() {
     assert!(matches!(refused, StoreError::Newer { found: 9, .. }), "{refused}");
 }
 
+/// Who only looks makes nothing, whatever stands there.
+#[test]
+fn opening_what_is_there_makes_nothing() {
+    let (room, path) = room();
+    let missing = Sqlite::open_existing(&path).expect_err("not there");
+    assert!(matches!(missing, StoreError::Open { .. }), "{missing}");
+    assert!(!path.exists());
+    std::fs::write(&path, "").expect("there is room");
+    let empty = Sqlite::open_existing(&path).expect_err("nothing in it");
+    assert!(matches!(empty, StoreError::Empty(_)), "{empty}");
+    assert!(empty.to_string().contains(&path.display().to_string()), "{empty}");
+    assert_eq!(std::fs::read(&path).expect("there"), b"");
+    let other = room.path().join("other.db");
+    Connection::open(&other).expect("made").execute_batch("CREATE TABLE mine (a)").expect("made");
+    let foreign = Sqlite::open_existing(&other).expect_err("somebody else's");
+    assert!(matches!(foreign, StoreError::Foreign(_)), "{foreign}");
+    store(&path);
+    let mut there = Sqlite::open_existing(&path).expect("it was made meanwhile");
+    assert_eq!(there.rollouts().expect("readable"), []);
+}
+
 #[test]
 fn half_a_file_is_damaged() {
     let (_room, path) = filled();

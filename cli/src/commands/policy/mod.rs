@@ -94,6 +94,9 @@ pub(super) fn host(printer: &Printer) -> Host {
 pub(super) fn load(host: &Host, policy: &str) -> Result<Policy> {
     let component = match shipped::find(policy) {
         Some(shipped) => shipped.component.to_vec(),
+        None if policy != "-" && !Path::new(policy).exists() => {
+            return Err(Error::NoPolicy(policy.to_owned()));
+        }
         None => read(Path::new(policy))?,
     };
     load_bytes(host, policy, &component)

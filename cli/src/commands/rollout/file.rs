@@ -14,7 +14,7 @@ use super::figures::{Figures, directory_of};
 use crate::commands::policy;
 use crate::error::{Error, Result};
 use crate::printer::Printer;
-use crate::time;
+use crate::{time, words};
 
 /// A rollout as people write it down, in TOML.
 #[derive(Debug, Deserialize)]
@@ -111,5 +111,6 @@ fn told(text: &str, error: &toml::de::Error) -> String {
         Some(expected) => format!("not what is wanted here{expected}"),
         None => message.to_owned(),
     };
+    let message = words::plain(&message).replace("an object", "a table");
     format!("{}{message}", line.unwrap_or_default())
 }

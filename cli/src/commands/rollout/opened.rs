@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use whittle_rollout::Terms;
-use whittle_rollout_store::{RolloutName, Session, SessionError, file_of, open};
+use whittle_rollout_store::{
+    RolloutName, Session, SessionError, StoreError, file_of, open, open_existing,
+};
 
 use crate::error::{Error, Result};
 
@@ -37,10 +39,18 @@ impl StoreArgs {
     /// Opens a rollout that has started.
     pub(super) fn open(&self) -> Result<Session> {
         let address = self.address()?;
-        if file_of(&address).is_some_and(|path| !path.exists()) {
+        let file = file_of(&address);
+        if file.is_some_and(|path| !path.exists()) {
             return Err(Error::NoStore(address));
         }
-        Ok(Session::open(open(&address)?, self.name.clone())?)
+        let opened = open_existing(&address).map_err(SessionError::from);
+        let opened = opened.and_then(|store| Session::open(store, self.name.clone()));
+        opened.map_err(|error| match (file, error) {
+            (Some(file), SessionError::Store(StoreError::Damaged(why))) => {
+                Error::DamagedStore { path: file.to_owned(), why }
+            }
+            (_, error) => error.into(),
+        })
     }
 
     /// Starts a rollout, in a store that is made if there is none.

@@ -292,5 +292,10 @@ fn operator() -> Result<String> {
     let names = ["WHITTLE_OPERATOR", "USER", "LOGNAME", "USERNAME"];
     let name =
         names.iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
-    name.ok_or_else(|| Error::Usage("say who you are with `--by`".to_owned()))
+    name.ok_or_else(|| {
+        Error::Usage(
+            "nobody is named who says so: say who you are with `--by`, or in `WHITTLE_OPERATOR`"
+                .to_owned(),
+        )
+    })
 }
