@@ -444,6 +444,52 @@ fn without_a_way_back_a_pause_that_nobody_decides_ends_in_a_stop() {
     let otherwise = Fallback::RollBack(all(true));
     world.tick(&wants(Decision::Pause(pause(Severity::Critical, 1, otherwise))));
     let decisions = world.run(1, &wants(Decision::Hold));
+/// Whether the pause cannot end, or the rollout would go on: a policy that has seen enough is heard in the same tick.
+#[test]
+fn the_end_of_a_pause_does_not_hide_that_a_policy_ends_the_rollout() {
+    let group = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    for decision in [Decision::Stop, Decision::RollBack(all(true)), Decision::RollBack(group)] {
+        for is_read in [false, true] {
+            let mut world = ready();
+            world.tick(&wants(Decision::Pause(pause(Severity::Low, 1, Fallback::Resume(0.01)))));
+            world.at_s += HOUR_S - world::TICK_S;
+            world.observe();
+            if !is_read {
+                world.rollout.miss(world.at_s, "no answer").unwrap();
+            }
+            let decided = world.tick(&wants(decision.clone()));
+            assert_eq!((&decided.decision, decided.by), (&decision, DecidedBy::Policy));
+            if matches!(&decision, Decision::RollBack(order) if !order.quarantine) {
+                // Once: the same groups again keep nothing from going on.
+                let again = world.tick(&wants(decision.clone()));
+                assert_eq!(again.by, DecidedBy::GuardRail, "{again:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_way_back_the_end_of_a_pause_does_not_hide_that_a_policy_wants_one() {
+    let mut terms = terms();
+    terms.way_back = WayBack::None;
+    let mut world = ready_with(terms);
+    world.tick(&wants(Decision::Pause(pause(Severity::Low, 1, Fallback::Resume(0.01)))));
+    world.at_s += HOUR_S;
+    let decided = world.tick(&wants(Decision::RollBack(all(true))));
+    is_paused(&decided, Rail::Bounds, "roll-back-wanted");
+    is_held(&world.tick(&wants(Decision::RollBack(all(true)))), Rail::Bounds, "roll-back-wanted");
+}
+
+#[test]
+fn a_stage_that_takes_too_long_does_not_hide_that_a_policy_ends_the_rollout() {
+    let mut terms = terms();
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    let mut world = ready_with(terms);
+    world.at_s += HOUR_S;
+    let decided = world.tick(&wants(Decision::Stop));
+    assert_eq!((decided.decision, decided.by), (Decision::Stop, DecidedBy::Policy));
+}
+
     let last = decisions.last().unwrap();
     assert_eq!((&last.decision, last.by), (&Decision::Stop, DecidedBy::GuardRail));
     assert_eq!(last.reasons[1].code, "no-way-back");
