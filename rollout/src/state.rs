@@ -342,16 +342,14 @@ impl State {
 
     fn is_full(&self) -> bool {
         let cells = self.terms.cells.iter().enumerate();
-        // Cells that were taken back will not get any fuller.
-        let most = cells.map(|(place, cell)| {
-            if self.is_barred(place) {
-                self.cells[place].updated
-            } else {
-                self.terms.reachable(cell, self.stage)
-            }
-        });
-        let reachable: u32 = most.sum();
-        let wanted = self.terms.devices_at(self.share_limit, self.stage).min(reachable);
+        let (barred, open): (Vec<_>, Vec<_>) = cells.partition(|(place, _)| self.is_barred(*place));
+        let reachable: u32 =
+            open.iter().map(|(_, cell)| self.terms.reachable(cell, self.stage)).sum();
+        // Cells that were taken back will not get any fuller; the others take what these were not offered.
+        let barred: Vec<_> = barred.into_iter().map(|(place, _)| place).collect();
+        let barred = self.counts(&barred);
+        let allowed = self.terms.devices_at(self.share_limit, self.stage);
+        let wanted = barred.updated + allowed.saturating_sub(barred.offered).min(reachable);
         f64::from(self.fleet().updated) >= f64::from(wanted) * self.terms.limits.full_at
     }
 

@@ -334,6 +334,27 @@ fn a_stage_is_full_once_all_have_come_that_can() {
     }
 }
 
+/// What the group was offered is all that it ever has: the others take the rest of a stage, or it would wait for what nobody gives.
+#[test]
+fn a_stage_between_is_filled_by_the_others() {
+    for came in [1.0, 0.5] {
+        let mut world = ready();
+        world.part_that_comes = vec![1.0, came];
+        world.tick(&wants(Decision::Advance(0.05)));
+        world.run(1, &wants(Decision::Hold));
+        assert_eq!(world.share(), 0.05);
+        let order = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+        world.tick(&wants(Decision::RollBack(order)));
+        let taken = world.rollout.state().devices_of("hw=C").unwrap();
+        let orders = world.rollout.orders(world.at_s);
+        assert_eq!(orders.taken_back_cells, [(1, taken.offered)]);
+        world.run(20, &eager());
+        let all = world.rollout.state().devices_of("fleet").unwrap();
+        assert_eq!((world.share(), all.offered), (0.25, 25_000), "{came}");
+        assert!(world.rollout.state().full_for(world.at_s).is_some(), "{came}");
+    }
+}
+
 #[test]
 fn without_a_way_back_people_must_decide() {
     let mut terms = terms();
@@ -423,27 +444,6 @@ fn what_was_declared_is_done() {
     }
 }
 
-#[test]
-fn the_rest_goes_on_once_a_group_has_been_taken_back_for_want_of_a_decision() {
-    let mut world = ready();
-    let order = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
-    let otherwise = Fallback::RollBack(order.clone());
-    world.tick(&wants(Decision::Pause(pause(Severity::Moderate, 1, otherwise))));
-    let decisions = world.run(1, &wants(Decision::Hold));
-    assert_eq!(decisions.last().unwrap().decision, Decision::RollBack(order));
-    assert_eq!(world.rollout.state().phase(), &Phase::Running);
-    // Once: the policy is heard again.
-    assert_eq!(world.tick(&wants(Decision::Hold)).by, DecidedBy::Policy);
-}
-
-#[test]
-fn without_a_way_back_a_pause_that_nobody_decides_ends_in_a_stop() {
-    let mut terms = terms();
-    terms.way_back = WayBack::None;
-    let mut world = ready_with(terms);
-    let otherwise = Fallback::RollBack(all(true));
-    world.tick(&wants(Decision::Pause(pause(Severity::Critical, 1, otherwise))));
-    let decisions = world.run(1, &wants(Decision::Hold));
 /// Whether the pause cannot end, or the rollout would go on: a policy that has seen enough is heard in the same tick.
 #[test]
 fn the_end_of_a_pause_does_not_hide_that_a_policy_ends_the_rollout() {
@@ -490,6 +490,27 @@ fn a_stage_that_takes_too_long_does_not_hide_that_a_policy_ends_the_rollout() {
     assert_eq!((decided.decision, decided.by), (Decision::Stop, DecidedBy::Policy));
 }
 
+#[test]
+fn the_rest_goes_on_once_a_group_has_been_taken_back_for_want_of_a_decision() {
+    let mut world = ready();
+    let order = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    let otherwise = Fallback::RollBack(order.clone());
+    world.tick(&wants(Decision::Pause(pause(Severity::Moderate, 1, otherwise))));
+    let decisions = world.run(1, &wants(Decision::Hold));
+    assert_eq!(decisions.last().unwrap().decision, Decision::RollBack(order));
+    assert_eq!(world.rollout.state().phase(), &Phase::Running);
+    // Once: the policy is heard again.
+    assert_eq!(world.tick(&wants(Decision::Hold)).by, DecidedBy::Policy);
+}
+
+#[test]
+fn without_a_way_back_a_pause_that_nobody_decides_ends_in_a_stop() {
+    let mut terms = terms();
+    terms.way_back = WayBack::None;
+    let mut world = ready_with(terms);
+    let otherwise = Fallback::RollBack(all(true));
+    world.tick(&wants(Decision::Pause(pause(Severity::Critical, 1, otherwise))));
+    let decisions = world.run(1, &wants(Decision::Hold));
     let last = decisions.last().unwrap();
     assert_eq!((&last.decision, last.by), (&Decision::Stop, DecidedBy::GuardRail));
     assert_eq!(last.reasons[1].code, "no-way-back");

@@ -417,6 +417,33 @@ fn a_group_goes_back_by_another_release_or_by_the_other_slot() {
     );
 }
 
+/// What a group was offered before it went back is all that it has; the others take the rest, and no more.
+#[test]
+fn the_others_take_what_is_left_of_a_stage() {
+    let mut fleet = Fleet::new();
+    let (whole, first) = at(&plan(), 1);
+    fleet.apply(&whole, &first);
+    let before = fleet.admitted();
+    let is_c = |place: &usize| fleet.devices[*place].hw == "C";
+    let offered = u32::try_from(before.iter().filter(|place| is_c(place)).count()).expect("few");
+    let (whole, campaign) = at(&plan(), 2);
+    let closed_cells = (4..8).map(|place| (place, "taken back: hw=C".to_owned())).collect();
+    // As if all of them were of one cell.
+    let taken_back_cells = vec![(4, offered), (5, 0), (6, 0), (7, 0)];
+    let taken = Orders { closed_cells, taken_back_cells, ..whole };
+    fleet.apply(&taken, &campaign);
+    let admitted = fleet.admitted();
+    let of_others = f64::from(taken.devices - offered) / 2500.0;
+    assert_share(fleet.share_of(&admitted, |device| device.hw == "B"), of_others, 2500.0);
+    assert_eq!(fleet.share_of(&admitted, |device| device.hw == "C"), 0.0);
+    // A stage of nobody else than who went back lets in no more.
+    let only = Orders { among: Some("hw=C".to_owned()), ..taken.clone() };
+    fleet.apply(&only, &campaign);
+    assert!(fleet.admitted().is_subset(&admitted));
+    fleet.apply(&taken, &campaign);
+    assert_eq!(fleet.admitted(), admitted);
+}
+
 #[test]
 fn feature_flags_are_ordered_on_top_of_the_products_own() {
     let mut fleet = Fleet::new();
