@@ -9,7 +9,7 @@ use whittle_rollout::{
 use crate::chain::Log;
 use crate::error::StoreError;
 use crate::name::RolloutName;
-use crate::store::{Appended, Created, Store};
+use crate::store::{Appended, Claim, Created, Store};
 
 /// How often somebody else may be first before a session gives up.
 const TRIES: usize = 16;
@@ -99,16 +99,20 @@ impl Session {
     }
 
     /// Sees to it that nobody else drives the rollout's fleet while this session lives, and reads the log again: what the rollout
-    /// orders then is for this session alone to carry out. Tells whether nobody else does; ask again a little later if so.
+    /// orders then is for this session alone to carry out. If somebody else does, ask again a little later.
+    ///
+    /// A connection that is lost takes the claim with it: ask again when the orders were carried out, and unless the claim was
+    /// [`Held`](Claim::Held) and if the log has grown, carry them out once more, for somebody else may have followed newer ones
+    /// meanwhile.
     ///
     /// # Errors
     /// [`SessionError`].
-    pub fn try_claim(&mut self) -> Result<bool, SessionError> {
-        let is_mine = self.store.try_claim(&self.name)?;
-        if is_mine {
+    pub fn try_claim(&mut self) -> Result<Claim, SessionError> {
+        let claim = self.store.try_claim(&self.name)?;
+        if claim != Claim::Others {
             self.reload()?;
         }
-        Ok(is_mine)
+        Ok(claim)
     }
 
     /// Takes figures; whether they counted is in the entry's outcome. Figures that have been counted already, all the same, are not

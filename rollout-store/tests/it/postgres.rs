@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use whittle_rollout::replay;
-use whittle_rollout_store::{Appended, OpenError, Postgres, Session, StoreError, open};
+use whittle_rollout_store::{
+    Appended, Claim, OpenError, Postgres, Session, Store, StoreError, open,
+};
 
 use crate::laws::{self, day};
 use crate::proxy::{Cut, Proxy};
@@ -55,6 +57,30 @@ fn two_that_tick_decide_once() {
     let server = Server::shared();
     server.database("ticks");
     processes::decide_once(&server.address("owner", "ticks"));
+}
+
+/// Whoever drives a fleet is told that somebody else may have done so in between.
+#[test]
+fn a_claim_is_lost_with_its_connection() {
+    let server = filled("claims");
+    let address = server.address("owner", "claims");
+    let cut_off = || {
+        let all = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+                   WHERE datname = 'claims' AND usename = 'owner'";
+        server.admin("claims").batch_execute(all).expect("ended");
+    };
+    let mut first = open(&address).expect("it opens");
+    let claim = |store: &mut dyn Store| store.try_claim(&name("day")).expect("no failure");
+    assert_eq!([claim(&mut *first), claim(&mut *first)], [Claim::Taken, Claim::Held]);
+    cut_off();
+    assert_eq!(claim(&mut *first), Claim::Taken, "somebody else may have had it");
+    assert_eq!(claim(&mut *first), Claim::Held);
+    cut_off();
+    let mut second = open(&address).expect("it opens");
+    assert_eq!(claim(&mut *second), Claim::Taken);
+    first.rollouts().expect("a connection again, by something else");
+    assert_eq!(claim(&mut *first), Claim::Others);
+    drop(second);
 }
 
 #[test]
