@@ -22,8 +22,8 @@ pub struct Orders {
     pub among: Option<String>,
     /// Cells that are offered nothing, by their place, with the reason.
     pub closed_cells: Vec<(usize, String)>,
-    /// Cells of groups that go back, by their place, with how many of their devices have been offered the new firmware. No more are:
-    /// what is left of `devices` is for the others.
+    /// Cells of groups that go back, by their place, with how many of their devices have been offered the new firmware, or may have been.
+    /// No more are: what is left of `devices` is for the others.
     pub taken_back_cells: Vec<(usize, u32)>,
     /// Labels of the groups whose devices go back.
     pub take_back: Vec<String>,
@@ -60,7 +60,7 @@ pub(crate) fn orders(state: &State, at_s: u64) -> Orders {
         among: state.current_stage().among.clone().filter(|_| !is_complete),
         closed,
         closed_cells,
-        taken_back_cells: taken_back_cells(state),
+        taken_back_cells: state.taken_back().collect(),
         take_back: state.barred.iter().cloned().collect(),
         way_back: (!state.barred.is_empty()).then(|| terms.way_back.clone()),
         more_telemetry: state.pause().is_some_and(|pause| pause.order.more_telemetry),
@@ -93,11 +93,6 @@ fn closed_cells(state: &State, at_s: u64) -> Vec<(usize, String)> {
             Some((place, barred.or_else(|| terms.calendar.closed(labels, at_s))?))
         })
         .collect()
-}
-
-fn taken_back_cells(state: &State) -> Vec<(usize, u32)> {
-    let cells = state.cells.iter().enumerate().filter(|(place, _)| state.is_barred(*place));
-    cells.map(|(place, counts)| (place, counts.offered)).collect()
 }
 
 /// Devices to start now: what the pace allows since the stage began, but never more than an hour's worth at once.

@@ -355,6 +355,16 @@ fn a_stage_between_is_filled_by_the_others() {
     }
 }
 
+/// Figures come later than what they tell of: the others do not get at once what the group may well have.
+#[test]
+fn what_a_group_may_have_before_figures_come_is_not_for_the_others() {
+    let mut world = World::new(terms());
+    let order = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    world.tick(&wants(Decision::RollBack(order)));
+    let orders = world.rollout.orders(world.at_s);
+    assert_eq!((orders.devices, orders.taken_back_cells), (1_000, vec![(1, 200)]));
+}
+
 #[test]
 fn without_a_way_back_people_must_decide() {
     let mut terms = terms();
