@@ -4,13 +4,13 @@ use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
 use std::hash::BuildHasher as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use whittle_fleet::{Campaign, Change, ChangeKind, DriverConfig, Report, Surroundings};
 use whittle_rollout::Rollout;
-use whittle_rollout_store::{Claim, RolloutName, Session};
+use whittle_rollout_store::{RolloutName, Session};
 
 use super::Clock;
 use super::file::RolloutFile;
@@ -76,45 +76,31 @@ impl Fleet {
         clock: Clock,
         printer: &Printer,
     ) -> Result<Report> {
-        claim(session, printer)?;
         let mut driver = self.0.open(&Here).map_err(Error::Fleet)?;
+        let mut is_told = false;
+        let wait = |waited| {
+            if waited > PATIENCE {
+                return Err(Error::FleetBusy(PATIENCE.as_secs()));
+            }
+            if !is_told {
+                printer.note("waits for another process that drives this fleet");
+                is_told = true;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+            Ok(())
+        };
         let mut changed = vec![];
-        loop {
-            let known = session.log().entries.len();
-            let orders = session.rollout().orders(clock.now_s());
-            let campaign = Campaign::of(rollout.name.as_str(), session.rollout());
+        let report = session.drive(wait, |orders_of| {
+            let orders = orders_of.orders(clock.now_s());
+            let campaign = Campaign::of(rollout.name.as_str(), orders_of);
             let mut report = driver.apply(&orders, &campaign).map_err(Error::Fleet)?;
             changed.append(&mut report.changed);
-            // If the claim was lost meanwhile, somebody else may have followed newer orders, and these have come in between.
-            let claim = claim(session, printer)?;
-            if claim == Claim::Taken && session.log().entries.len() > known {
-                continue;
-            }
-            for shortfall in &report.shortfalls {
-                printer.note(&format!("caution: {shortfall}"));
-            }
-            return Ok(Report { changed, ..report });
+            Ok(report)
+        })?;
+        for shortfall in &report.shortfalls {
+            printer.note(&format!("caution: {shortfall}"));
         }
-    }
-}
-
-/// Waits until nobody else drives the fleet.
-fn claim(session: &mut Session, printer: &Printer) -> Result<Claim> {
-    let since = Instant::now();
-    let mut is_told = false;
-    loop {
-        let claim = session.try_claim()?;
-        if claim != Claim::Others {
-            return Ok(claim);
-        }
-        if since.elapsed() > PATIENCE {
-            return Err(Error::FleetBusy(PATIENCE.as_secs()));
-        }
-        if !is_told {
-            printer.note("waits for another process that drives this fleet");
-            is_told = true;
-        }
-        std::thread::sleep(Duration::from_millis(200));
+        Ok(Report { changed, ..report })
     }
 }
 
