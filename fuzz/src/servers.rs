@@ -113,6 +113,7 @@ fn orders() -> Orders {
         start_now: 5,
         among: None,
         closed_cells: vec![],
+        taken_back_cells: vec![],
         take_back: vec![],
         way_back: None,
         more_telemetry: false,

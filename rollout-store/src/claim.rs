@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{OpenError, StoreError};
 use crate::name::RolloutName;
+use crate::store::Claim;
 
 /// The locks that one store holds; the system lets go of them when its process ends, however it does.
 #[derive(Debug)]
@@ -23,10 +24,10 @@ impl Claims {
         Ok(Self { store, held: BTreeMap::new() })
     }
 
-    /// Whether nobody else holds this one.
-    pub(crate) fn try_take(&mut self, name: &RolloutName) -> Result<bool, StoreError> {
+    /// Takes this one, unless somebody else holds it.
+    pub(crate) fn try_take(&mut self, name: &RolloutName) -> Result<Claim, StoreError> {
         if self.held.contains_key(name) {
-            return Ok(true);
+            return Ok(Claim::Held);
         }
         let mut path = OsString::from(&self.store);
         path.push(format!(".{name}.lock"));
@@ -36,9 +37,9 @@ impl Claims {
         match file.try_lock() {
             Ok(()) => {
                 self.held.insert(name.clone(), file);
-                Ok(true)
+                Ok(Claim::Taken)
             }
-            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(Claim::Others),
             Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
         }
     }

@@ -31,4 +31,4 @@ pub use error::{OpenError, StoreError};
 pub use name::{BadName, RolloutName};
 pub use session::{Session, SessionError, Ticked};
 pub use sqlite::Sqlite;
-pub use store::{Appended, Created, Store, file_of, open, open_existing};
+pub use store::{Appended, Claim, Created, Store, file_of, open, open_existing};

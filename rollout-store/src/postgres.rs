@@ -41,7 +41,7 @@ use self::transaction::{ALL, take_lock};
 use crate::chain::{Hash, Log, NOTHING, Reader, Row};
 use crate::error::{OpenError, StoreError};
 use crate::name::RolloutName;
-use crate::store::{Appended, Created, Store, build};
+use crate::store::{Appended, Claim, Created, Store, build};
 
 /// Version of the tables.
 const VERSION: i64 = 1;
@@ -223,14 +223,22 @@ impl Store for Postgres {
         reader.end()
     }
 
-    fn try_claim(&mut self, name: &RolloutName) -> Result<bool, StoreError> {
+    fn try_claim(&mut self, name: &RolloutName) -> Result<Claim, StoreError> {
+        // By an answer of the server, which tells whether the connection is still there.
         let id = self.id(name)?;
+        if self.connection.claims.contains(&id) {
+            return Ok(Claim::Held);
+        }
         // Of the connection rather than of a transaction: the server lets go of it when the connection ends, however it does.
         let claimed = self.connection.reading(&|client| {
             let take = "SELECT pg_try_advisory_lock($1, $2)";
             client.query_typed_one(take, &[(&CLAIMS, Type::INT4), (&id, Type::INT4)])
         })?;
-        claimed.try_get(0).map_err(|error| problem(&error))
+        if !claimed.try_get(0).map_err(|error| problem(&error))? {
+            return Ok(Claim::Others);
+        }
+        self.connection.claims.insert(id);
+        Ok(Claim::Taken)
     }
 
     fn rollouts(&mut self) -> Result<Vec<RolloutName>, StoreError> {

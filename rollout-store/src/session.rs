@@ -1,5 +1,7 @@
 //! How everybody acts on a rollout.
 
+use std::time::{Duration, Instant};
+
 use whittle_rollout::policy::Policy;
 use whittle_rollout::{
     BadTerms, Command, Difference, Entry, Input, Observation, Outcome, Refusal, Rollout, Terms,
@@ -9,7 +11,7 @@ use whittle_rollout::{
 use crate::chain::Log;
 use crate::error::StoreError;
 use crate::name::RolloutName;
-use crate::store::{Appended, Created, Store};
+use crate::store::{Appended, Claim, Created, Store};
 
 /// How often somebody else may be first before a session gives up.
 const TRIES: usize = 16;
@@ -98,17 +100,43 @@ impl Session {
         &self.log
     }
 
-    /// Sees to it that nobody else drives the rollout's fleet while this session lives, and reads the log again: what the rollout
-    /// orders then is for this session alone to carry out. Tells whether nobody else does; ask again a little later if so.
+    /// Has what the rollout orders carried out by `follow` while nobody else does so; the log is read again before. As long as somebody
+    /// else drives the fleet, `wait` is called with how long that has been.
+    ///
+    /// A connection that is lost takes the claim with it. Somebody else may have followed newer orders then, and older ones have come in
+    /// between: if the log has grown meanwhile, they are followed once more.
     ///
     /// # Errors
-    /// [`SessionError`].
-    pub fn try_claim(&mut self) -> Result<bool, SessionError> {
-        let is_mine = self.store.try_claim(&self.name)?;
-        if is_mine {
-            self.reload()?;
+    /// [`SessionError`], or what `follow` or `wait` returns.
+    pub fn drive<T, E: From<SessionError>>(
+        &mut self,
+        mut wait: impl FnMut(Duration) -> Result<(), E>,
+        mut follow: impl FnMut(&Rollout) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _ = self.claim(&mut wait)?;
+        loop {
+            let known = self.log.entries.len();
+            let done = follow(&self.rollout)?;
+            if self.claim(&mut wait)? == Claim::Held || self.log.entries.len() == known {
+                return Ok(done);
+            }
         }
-        Ok(is_mine)
+    }
+
+    /// Sees to it that nobody else drives the rollout's fleet while this session lives, and reads the log again.
+    fn claim<E: From<SessionError>>(
+        &mut self,
+        wait: &mut impl FnMut(Duration) -> Result<(), E>,
+    ) -> Result<Claim, E> {
+        let since = Instant::now();
+        loop {
+            let claim = self.store.try_claim(&self.name).map_err(SessionError::from)?;
+            if claim != Claim::Others {
+                self.reload()?;
+                return Ok(claim);
+            }
+            wait(since.elapsed())?;
+        }
     }
 
     /// Takes figures; whether they counted is in the entry's outcome. Figures that have been counted already, all the same, are not

@@ -16,7 +16,7 @@ use crate::chain::{Hash, Log, NOTHING, Reader, Row};
 use crate::claim::Claims;
 use crate::error::{OpenError, StoreError};
 use crate::name::RolloutName;
-use crate::store::{Appended, Created, Store, build};
+use crate::store::{Appended, Claim, Created, Store, build};
 
 /// `whtl`: tells a store from other files of SQLite.
 const APPLICATION: i64 = 0x7768_746c;
@@ -239,7 +239,7 @@ impl Store for Sqlite {
         reader.end()
     }
 
-    fn try_claim(&mut self, name: &RolloutName) -> Result<bool, StoreError> {
+    fn try_claim(&mut self, name: &RolloutName) -> Result<Claim, StoreError> {
         self.claims.try_take(name)
     }
 

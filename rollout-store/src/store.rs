@@ -31,6 +31,18 @@ pub enum Appended {
     Conflict,
 }
 
+/// Who drives the fleet of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Claim {
+    /// This store from now on; somebody else may have done so before, also after this store last did.
+    Taken,
+    /// This store, and nobody else since it took the claim.
+    Held,
+    /// Somebody else.
+    Others,
+}
+
 /// Logs of rollouts, by name.
 pub trait Store {
     /// Begins the log of a rollout with its first entry, unless the build that it [starts](whittle_rollout::Input::Start) is
@@ -71,14 +83,16 @@ pub trait Store {
         Ok(log)
     }
 
-    /// Sees to it that nobody else drives the fleet of a rollout, until this store is dropped or its process ends.
+    /// Sees to it that nobody else drives the fleet of a rollout, until this store is dropped, its process ends or its connection is
+    /// lost.
     ///
     /// Orders are read from the log and then carried out, request by request: two that did so at once could offer by older orders
-    /// what newer ones have closed. Tells whether nobody else does.
+    /// what newer ones have closed. Whoever has carried them out asks again, and does so once more unless it is
+    /// [`Held`](Claim::Held).
     ///
     /// # Errors
     /// [`StoreError`].
-    fn try_claim(&mut self, name: &RolloutName) -> Result<bool, StoreError>;
+    fn try_claim(&mut self, name: &RolloutName) -> Result<Claim, StoreError>;
 
     /// Names of all rollouts, in their alphabetical order.
     ///

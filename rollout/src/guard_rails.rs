@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! devices are lost ─▶ roll back        a pause is over ─▶ its fallback        a stage takes too long ─▶ pause
+//!     but for the last two: what the policy ends of the rollout, if they end nothing themselves
 //!     no answer, or nonsense ─▶ pause        otherwise the verdict, within what the rails allow:
 //!        hold, stop                          as they are
 //!        pause                               deadline within 72 h; not what a person has paused, nor easier than a guard rail has
@@ -29,15 +30,38 @@ const PART_THAT_COUNTS: f64 = 0.01;
 
 /// Decides, after a policy was asked.
 pub(crate) fn decide(state: &State, at_s: u64, asked: &Asked) -> Decided {
-    let of_rail = kill(state).or_else(|| deadline(state, at_s)).or_else(|| {
-        let is_running = state.phase == Phase::Running;
-        overdue(state, at_s).filter(|_| is_running)
-    });
     let of_policy = of_policy(state, at_s, asked);
-    match of_rail {
+    let of_time = || {
+        let is_running = state.phase == Phase::Running;
+        let overdue = || overdue(state, at_s).filter(|_| is_running);
+        // What holds, pauses or goes on must not hide that the policy ends it.
+        deadline(state, at_s)
+            .or_else(overdue)
+            .filter(|of_time| ends(of_time, state) || !ends(&of_policy, state))
+    };
+    match kill(state).or_else(of_time) {
         // A kill switch that the policy has turned is turned all the same.
         Some(decided) => Decided { feature_flags: of_policy.feature_flags, ..decided },
         None => of_policy,
+    }
+}
+
+/// Whether a decision ends a rollout, or takes devices back that were not: a policy that takes the same ones back at each tick keeps
+/// nothing from going on.
+fn ends(decided: &Decided, state: &State) -> bool {
+    match &decided.decision {
+        Decision::Stop => true,
+        Decision::RollBack(RollbackOrder { groups, quarantine }) => {
+            let is_barred = |label: &String| state.barred.contains(label);
+            *quarantine || groups.is_empty() || !groups.iter().all(is_barred)
+        }
+        // What has become of it without a way back.
+        Decision::Pause(order) => {
+            decided.by == DecidedBy::GuardRail
+                && order.severity == Severity::Critical
+                && decided.rails.contains(&Rail::Bounds)
+        }
+        Decision::Hold | Decision::Advance(_) | Decision::Resume(_) | Decision::Complete => false,
     }
 }
 

@@ -183,6 +183,18 @@ pub enum Problem {
         /// What it can be.
         most: f64,
     },
+    /// More events of a rate than its devices can have had.
+    #[error("`{metric}` of {side:?}: {got} events, but there were {most} at most")]
+    TooManyEvents {
+        /// Which metric.
+        metric: String,
+        /// On which side.
+        side: Side,
+        /// The events.
+        got: f64,
+        /// How many there can be.
+        most: f64,
+    },
     /// There are none: a file or a server could not be read.
     #[error("no figures: {0}")]
     Unread(String),
@@ -267,7 +279,9 @@ impl Observation {
             let treated = (Side::Treated, &metric.treated, updated);
             for (side, tally, devices) in [treated, (Side::Control, &metric.control, devices)] {
                 self.check_tally(terms, side, tally)?;
-                self.check_exposure(terms, side, tally.exposure, devices)?;
+                let most = self.most_exposure(terms, devices);
+                check_exposure(terms, side, tally.exposure, most)?;
+                check_events(terms, side, tally.count, most, devices)?;
             }
         }
         Ok(())
@@ -289,14 +303,8 @@ impl Observation {
         Ok(())
     }
 
-    /// More exposure than there can have been would make any rate look small.
-    fn check_exposure(
-        &self,
-        terms: &MetricTerms,
-        side: Side,
-        got: f64,
-        devices: u32,
-    ) -> Result<(), Problem> {
+    /// The exposure that so many devices can have had.
+    fn most_exposure(&self, terms: &MetricTerms, devices: u32) -> f64 {
         // A device is asked once a minute, and has a reading each second, at most.
         const ASKED_AN_HOUR: f64 = 60.0;
         const READ_AN_HOUR: f64 = 3600.0;
@@ -308,13 +316,38 @@ impl Observation {
             MetricKind::Proportion => hours * ASKED_AN_HOUR + 1.0,
             MetricKind::Mean => hours * READ_AN_HOUR + 1.0,
         };
-        let most = f64::from(devices) * each + 1.0;
-        if got > most {
-            let metric = terms.name.clone();
-            return Err(Problem::TooMuchExposure { metric, side, got, most });
-        }
-        Ok(())
+        f64::from(devices) * each + 1.0
     }
+}
+
+/// More exposure than there can have been would make any rate look small.
+fn check_exposure(terms: &MetricTerms, side: Side, got: f64, most: f64) -> Result<(), Problem> {
+    if got <= most {
+        return Ok(());
+    }
+    let metric = terms.name.clone();
+    Err(Problem::TooMuchExposure { metric, side, got, most })
+}
+
+/// More events than there can have been on old firmware would hide any regression.
+///
+/// Held against the hours that devices can have had, not those that they report: in a boot loop they report few.
+fn check_events(
+    terms: &MetricTerms,
+    side: Side,
+    got: f64,
+    most_hours: f64,
+    devices: u32,
+) -> Result<(), Problem> {
+    if terms.kind != MetricKind::Rate {
+        return Ok(());
+    }
+    let most = terms.most_events(most_hours, devices);
+    if got <= most {
+        return Ok(());
+    }
+    let metric = terms.name.clone();
+    Err(Problem::TooManyEvents { metric, side, got, most })
 }
 
 fn check_devices(got: DeviceCounts, before: DeviceCounts, devices: u32) -> Result<(), Problem> {

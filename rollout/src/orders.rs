@@ -22,6 +22,9 @@ pub struct Orders {
     pub among: Option<String>,
     /// Cells that are offered nothing, by their place, with the reason.
     pub closed_cells: Vec<(usize, String)>,
+    /// Cells of groups that go back, by their place, with how many of their devices have been offered the new firmware, or may have been.
+    /// No more are: what is left of `devices` is for the others.
+    pub taken_back_cells: Vec<(usize, u32)>,
     /// Labels of the groups whose devices go back.
     pub take_back: Vec<String>,
     /// How they get back; none if none do.
@@ -57,6 +60,7 @@ pub(crate) fn orders(state: &State, at_s: u64) -> Orders {
         among: state.current_stage().among.clone().filter(|_| !is_complete),
         closed,
         closed_cells,
+        taken_back_cells: state.taken_back().collect(),
         take_back: state.barred.iter().cloned().collect(),
         way_back: (!state.barred.is_empty()).then(|| terms.way_back.clone()),
         more_telemetry: state.pause().is_some_and(|pause| pause.order.more_telemetry),

@@ -104,6 +104,9 @@ pub struct State {
     pub(crate) problem: Option<Problem>,
     /// Groups whose devices were taken back: they are offered nothing.
     pub(crate) barred: BTreeSet<String>,
+    /// Of cells that were taken back, by their place, how many devices may have been offered the new firmware by then: figures come later
+    /// than what they tell of.
+    taken_back: BTreeMap<usize, u32>,
     pub(crate) quarantined: bool,
     pub(crate) approved: BTreeSet<usize>,
     pub(crate) decisions: Vec<(u64, PastDecision)>,
@@ -136,6 +139,7 @@ impl State {
             counted_until_s: 0,
             problem: None,
             barred: BTreeSet::new(),
+            taken_back: BTreeMap::new(),
             quarantined: false,
             approved: BTreeSet::new(),
             decisions: vec![],
@@ -341,18 +345,50 @@ impl State {
     }
 
     fn is_full(&self) -> bool {
-        let cells = self.terms.cells.iter().enumerate();
-        // Cells that were taken back will not get any fuller.
-        let most = cells.map(|(place, cell)| {
-            if self.is_barred(place) {
-                self.cells[place].updated
-            } else {
-                self.terms.reachable(cell, self.stage)
-            }
-        });
-        let reachable: u32 = most.sum();
-        let wanted = self.terms.devices_at(self.share_limit, self.stage).min(reachable);
+        // Cells that were taken back will not get any fuller; the others take what these were not offered.
+        let barred: Vec<_> = (0..self.cells.len()).filter(|cell| self.is_barred(*cell)).collect();
+        let wanted =
+            self.counts(&barred).updated + self.left_to_others().min(self.reachable_of_others());
         f64::from(self.fleet().updated) >= f64::from(wanted) * self.terms.limits.full_at
+    }
+
+    /// Devices that may have the new firmware, of cells that were not taken back.
+    fn left_to_others(&self) -> u32 {
+        let allowed = self.terms.devices_at(self.share_limit, self.stage);
+        allowed.saturating_sub(self.taken_back().map(|(_, offered)| offered).sum())
+    }
+
+    /// Devices that the stage and those before it can take, of cells that were not taken back.
+    fn reachable_of_others(&self) -> u32 {
+        let cells = self.terms.cells.iter().enumerate();
+        let others = cells.filter(|(place, _)| !self.is_barred(*place));
+        others.map(|(_, cell)| self.terms.reachable(cell, self.stage)).sum()
+    }
+
+    /// Cells that were taken back, by their place, with how many of their devices have been offered the new firmware, or may have been.
+    pub(crate) fn taken_back(&self) -> impl Iterator<Item = (usize, u32)> {
+        let number =
+            |(place, offered): (&usize, &u32)| (*place, self.cells[*place].offered.max(*offered));
+        self.taken_back.iter().map(number)
+    }
+
+    /// Takes groups back; none named means all devices.
+    fn bar(&mut self, groups: &[String]) {
+        let (left, reachable) = (self.left_to_others(), self.reachable_of_others());
+        let was_barred: Vec<_> = (0..self.cells.len()).map(|cell| self.is_barred(cell)).collect();
+        self.barred.extend(groups.iter().cloned());
+        if groups.is_empty() {
+            self.barred.insert(FLEET.to_owned());
+        }
+        for (place, cell) in self.terms.cells.iter().enumerate() {
+            if self.is_barred(place) && !was_barred[place] {
+                // In proportion, as devices are drawn.
+                let own = u64::from(self.terms.reachable(cell, self.stage));
+                let offered =
+                    u64::from(left).min(u64::from(reachable)) * own / u64::from(reachable).max(1);
+                self.taken_back.insert(place, u32::try_from(offered).unwrap_or(u32::MAX));
+            }
+        }
     }
 
     /// Does what was decided.
@@ -364,11 +400,7 @@ impl State {
             Decision::Resume(share) => self.end_pause(*share, decided.by, at_s),
             Decision::RollBack(order) => {
                 self.quarantined |= order.quarantine;
-                let groups = order.groups.iter().cloned();
-                self.barred.extend(groups);
-                if order.groups.is_empty() {
-                    self.barred.insert(FLEET.to_owned());
-                }
+                self.bar(&order.groups);
                 let is_all = (0..self.cells.len()).all(|cell| self.is_barred(cell));
                 if is_all || self.quarantined {
                     self.phase = Phase::Over(Ending::RolledBack);

@@ -135,9 +135,21 @@ pub struct MetricTerms {
     /// A stage is passed only if it would have shown a regression by this factor; none to ask for no sample.
     #[serde(default)]
     pub must_see: Option<f64>,
-    /// The greatest reading of a mean, as which greater ones are counted.
+    /// Of a mean the greatest reading, as which greater ones are counted. Of a rate the most events that a device has in an hour, also
+    /// in a boot loop, besides one in each stretch of time; 3,600 if left out. Figures with more are set aside.
     #[serde(default)]
     pub most: Option<f64>,
+}
+
+/// A device has an event a second at most, unless its metric's terms say otherwise: what restarts takes longer.
+const MOST_EVENTS_AN_HOUR: f64 = 3600.0;
+
+impl MetricTerms {
+    /// The most events of a rate that so many devices can have in so many device-hours: each device one however short they are, as where
+    /// it is counted once a day.
+    pub(crate) fn most_events(&self, device_hours: f64, devices: u32) -> f64 {
+        f64::from(devices) + self.most.unwrap_or(MOST_EVENTS_AN_HOUR) * device_hours
+    }
 }
 
 /// Within which limits policies may decide.
@@ -416,9 +428,9 @@ impl Terms {
             return Err(BadTerms::Quarantined(self.build.clone()));
         }
         self.check_release()?;
+        self.check_metrics()?;
         self.check_cells()?;
         self.check_groups()?;
-        self.check_metrics()?;
         self.check_plan()?;
         self.check_limits()?;
         self.calendar.check()?;
@@ -593,14 +605,14 @@ impl Terms {
                 for got in [baseline.count, baseline.exposure, baseline.squares] {
                     at_least_zero(&format!("the baseline of `{name}`"), got)?;
                 }
-                let is_proportion = self
-                    .metrics
-                    .iter()
-                    .any(|metric| metric.name == *name && metric.kind == MetricKind::Proportion);
-                let most = match baseline.exposure {
-                    0.0 => 0.0,
-                    asked if is_proportion => asked,
-                    _ => f64::MAX,
+                let metric = self.metrics.iter().find(|metric| metric.name == *name);
+                let most = match metric.map(|metric| (metric, metric.kind)) {
+                    _ if baseline.exposure <= 0.0 => 0.0,
+                    Some((_, MetricKind::Proportion)) => baseline.exposure,
+                    Some((metric, MetricKind::Rate)) => {
+                        metric.most_events(baseline.exposure, cell.devices)
+                    }
+                    Some((_, MetricKind::Mean)) | None => f64::MAX,
                 };
                 let what = format!("the count in the baseline of `{name}`");
                 within(&what, baseline.count, 0.0, most, "at most what its exposure allows")?;
@@ -636,15 +648,14 @@ impl Terms {
                     "more than is tolerated",
                 )?;
             }
-            if metric.kind == MetricKind::Mean {
-                let most = metric.most.unwrap_or(0.0);
+            let bound = match metric.kind {
+                MetricKind::Mean => Some(("greatest reading", metric.most.unwrap_or(0.0))),
+                MetricKind::Rate => metric.most.map(|most| ("most events an hour", most)),
+                MetricKind::Proportion => None,
+            };
+            if let Some((what, most)) = bound {
                 let is_bound = most.is_finite() && most > 0.0;
-                figure(
-                    &format!("the greatest reading of `{name}`"),
-                    most,
-                    is_bound,
-                    "more than 0",
-                )?;
+                figure(&format!("the {what} of `{name}`"), most, is_bound, "more than 0")?;
             }
             if let Some(ratio) = metric.must_see {
                 if metric.kind == MetricKind::Mean {

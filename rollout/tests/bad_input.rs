@@ -65,6 +65,52 @@ fn hours_of_devices_counted_twice() {
     assert!(matches!(problem, Problem::TooMuchExposure { .. }), "{problem}");
 }
 
+/// So many events of old firmware would hide any regression: a counter that holds all that was ever counted, say.
+#[test]
+fn more_events_than_devices_can_have() {
+    let control =
+        |observation: &mut Observation| observation.cells[0].metrics[0].control.count = 1e9;
+    let problem = set_aside(control);
+    assert!(matches!(problem, Problem::TooManyEvents { .. }), "{problem}");
+    let problem = set_aside(|observation| crashes(observation).count = 1e9);
+    assert!(matches!(problem, Problem::TooManyEvents { .. }), "{problem}");
+}
+
+/// In a boot loop a device crashes each second, and comes to no hour of which it could report.
+#[test]
+fn a_boot_loop_is_believed_and_stops_the_rollout() {
+    let mut world = World::new(terms());
+    world.run(3, &wants(Decision::Hold));
+    let from_s = world.at_s;
+    world.at_s += TICK_S;
+    let mut looping = world.observation(from_s);
+    let updated = f64::from(looping.cells[0].devices.updated);
+    *crashes(&mut looping) = tally(updated * f64::from(u32::try_from(TICK_S).unwrap()), 0.1);
+    assert_eq!(world.take_in(looping), Outcome::Counted);
+    let signal = world.rollout.snapshot(world.at_s).groups[0].metrics[0].signal.unwrap();
+    assert!(signal.log_e_worse > 100.0, "{signal:?}");
+}
+
+/// Whoever counts each device once a day says so, and one more crash of each in a stretch of time is too much.
+#[test]
+fn the_most_events_are_named_in_the_terms() {
+    let mut terms = terms();
+    terms.metrics[0].most = Some(1.0 / 24.0);
+    let mut world = World::new(terms);
+    world.observe();
+    let from_s = world.at_s;
+    world.at_s += TICK_S;
+    let good = world.observation(from_s);
+    let updated = f64::from(good.cells[0].devices.updated);
+    let mut bad = good.clone();
+    crashes(&mut bad).count = 2.0 * updated;
+    let outcome = world.take_in(bad);
+    assert!(matches!(outcome, Outcome::SetAside(Problem::TooManyEvents { .. })), "{outcome:?}");
+    let mut all_at_once = good;
+    crashes(&mut all_at_once).count = updated;
+    assert_eq!(world.take_in(all_at_once), Outcome::Counted);
+}
+
 #[test]
 fn counters_that_fall() {
     let problem = set_aside(|observation| observation.cells[0].devices.updated -= 1);
@@ -215,7 +261,7 @@ fn terms_that_contradict_themselves() {
         let bad = terms.check(&std::collections::BTreeSet::new()).unwrap_err().to_string();
         assert!(bad.contains("of the freeze `holidays` is 2026-"), "{bad}");
     }
-    let changes: [(Change, &str); 29] = [
+    let changes: [(Change, &str); 31] = [
         (|terms| terms.plan.stages[1].name = terms.plan.stages[0].name.clone(), "there twice"),
         (|terms| terms.calendar.windows.push(window(0, 1441, 1)), "minute 1441"),
         (|terms| terms.calendar.windows.push(window(0, 60, 8)), "weekday 8"),
@@ -225,6 +271,11 @@ fn terms_that_contradict_themselves() {
                 terms.cells[0].baselines.insert("crashes".to_owned(), nothing);
             },
             "the count in the baseline",
+        ),
+        (|terms| terms.metrics[0].most = Some(0.0), "most events an hour of `crashes` is 0"),
+        (
+            |terms| terms.metrics[0].most = Some(0.0001),
+            "the count in the baseline of `crashes` is 115200",
         ),
         (|terms| terms.cells[0].devices = u32::MAX, "number of devices"),
         (|terms| terms.cells.clear(), "no devices"),

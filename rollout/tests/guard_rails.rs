@@ -334,6 +334,37 @@ fn a_stage_is_full_once_all_have_come_that_can() {
     }
 }
 
+/// What the group was offered is all that it ever has: the others take the rest of a stage, or it would wait for what nobody gives.
+#[test]
+fn a_stage_between_is_filled_by_the_others() {
+    for came in [1.0, 0.5] {
+        let mut world = ready();
+        world.part_that_comes = vec![1.0, came];
+        world.tick(&wants(Decision::Advance(0.05)));
+        world.run(1, &wants(Decision::Hold));
+        assert_eq!(world.share(), 0.05);
+        let order = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+        world.tick(&wants(Decision::RollBack(order)));
+        let taken = world.rollout.state().devices_of("hw=C").unwrap();
+        let orders = world.rollout.orders(world.at_s);
+        assert_eq!(orders.taken_back_cells, [(1, taken.offered)]);
+        world.run(20, &eager());
+        let all = world.rollout.state().devices_of("fleet").unwrap();
+        assert_eq!((world.share(), all.offered), (0.25, 25_000), "{came}");
+        assert!(world.rollout.state().full_for(world.at_s).is_some(), "{came}");
+    }
+}
+
+/// Figures come later than what they tell of: the others do not get at once what the group may well have.
+#[test]
+fn what_a_group_may_have_before_figures_come_is_not_for_the_others() {
+    let mut world = World::new(terms());
+    let order = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    world.tick(&wants(Decision::RollBack(order)));
+    let orders = world.rollout.orders(world.at_s);
+    assert_eq!((orders.devices, orders.taken_back_cells), (1_000, vec![(1, 200)]));
+}
+
 #[test]
 fn without_a_way_back_people_must_decide() {
     let mut terms = terms();
@@ -421,6 +452,52 @@ fn what_was_declared_is_done() {
         let last = decisions.last().unwrap();
         assert_eq!((&last.decision, last.by), (&wanted, DecidedBy::GuardRail));
     }
+}
+
+/// Whether the pause cannot end, or the rollout would go on: a policy that has seen enough is heard in the same tick.
+#[test]
+fn the_end_of_a_pause_does_not_hide_that_a_policy_ends_the_rollout() {
+    let group = RollbackOrder { groups: vec!["hw=C".to_owned()], quarantine: false };
+    for decision in [Decision::Stop, Decision::RollBack(all(true)), Decision::RollBack(group)] {
+        for is_read in [false, true] {
+            let mut world = ready();
+            world.tick(&wants(Decision::Pause(pause(Severity::Low, 1, Fallback::Resume(0.01)))));
+            world.at_s += HOUR_S - world::TICK_S;
+            world.observe();
+            if !is_read {
+                world.rollout.miss(world.at_s, "no answer").unwrap();
+            }
+            let decided = world.tick(&wants(decision.clone()));
+            assert_eq!((&decided.decision, decided.by), (&decision, DecidedBy::Policy));
+            if matches!(&decision, Decision::RollBack(order) if !order.quarantine) {
+                // Once: the same groups again keep nothing from going on.
+                let again = world.tick(&wants(decision.clone()));
+                assert_eq!(again.by, DecidedBy::GuardRail, "{again:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_way_back_the_end_of_a_pause_does_not_hide_that_a_policy_wants_one() {
+    let mut terms = terms();
+    terms.way_back = WayBack::None;
+    let mut world = ready_with(terms);
+    world.tick(&wants(Decision::Pause(pause(Severity::Low, 1, Fallback::Resume(0.01)))));
+    world.at_s += HOUR_S;
+    let decided = world.tick(&wants(Decision::RollBack(all(true))));
+    is_paused(&decided, Rail::Bounds, "roll-back-wanted");
+    is_held(&world.tick(&wants(Decision::RollBack(all(true)))), Rail::Bounds, "roll-back-wanted");
+}
+
+#[test]
+fn a_stage_that_takes_too_long_does_not_hide_that_a_policy_ends_the_rollout() {
+    let mut terms = terms();
+    terms.plan.stages[0].max_time = Some(4 * 3600);
+    let mut world = ready_with(terms);
+    world.at_s += HOUR_S;
+    let decided = world.tick(&wants(Decision::Stop));
+    assert_eq!((decided.decision, decided.by), (Decision::Stop, DecidedBy::Policy));
 }
 
 #[test]

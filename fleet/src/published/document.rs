@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
-use whittle_format::Label;
+use serde_json::{Map, Value, json};
 use whittle_format::envelope::Envelope;
-use whittle_format::flags::Head;
+use whittle_format::flags::{Flag, Flags, Head, Rule, SubjectKind};
+use whittle_format::{Label, Share};
+use whittle_release::device_id::DeviceId;
 use whittle_release::flags::{self, FlagsSource};
+use whittle_release::image::hex;
 use whittle_release::keys::{Keyring, Signer};
-use whittle_release::{Error, SignedEnvelope};
+use whittle_release::{Error, SignedEnvelope, percent};
 
 use super::exists;
-use super::flags::set;
+use super::flags::{MORE_TELEMETRY, set};
 use crate::DriverError;
 use crate::files::read_at_most;
 
@@ -54,6 +56,21 @@ impl Source {
         Ok(Self { rest, version: source.version, flags: own.clone(), own })
     }
 
+    /// The product's own flags as they stand in what is published, with all that rollouts have ordered, but for what is of the moment.
+    pub(super) fn of_published(published: &Published, gate: &str) -> Self {
+        let Head { product, version, seed, is_killed } = published.head;
+        let mut rest = Map::new();
+        rest.insert("product".into(), product.to_string().into());
+        rest.insert("seed".into(), hex(&seed).into());
+        rest.insert("kill".into(), is_killed.into());
+        // Authentic, so it is a document.
+        let flags = Flags::parse(&published.payload).ok();
+        let flags = flags.iter().flat_map(Flags::iter);
+        let lasting = flags.filter(|flag| ![gate, MORE_TELEMETRY].contains(&flag.name.as_str()));
+        let own: Vec<_> = lasting.map(|flag| flag_source(&flag)).collect();
+        Self { rest, version, flags: own.clone(), own }
+    }
+
     /// Signs the document with a gate, with a version above the published one; none if it is published already.
     ///
     /// # Errors
@@ -89,6 +106,36 @@ impl Source {
     }
 }
 
+/// A flag as its source has it.
+fn flag_source(flag: &Flag<'_>) -> Value {
+    let rules: Vec<_> = flag.rules.clone().map(|rule| rule_source(&rule)).collect();
+    json!({
+        "name": flag.name.to_string(), "default": flag.default, "kill": flag.is_killed, "rules": rules
+    })
+}
+
+/// A rule as [`Who::rule`](super::flags) writes it, so that what is ordered once more is found.
+fn rule_source(rule: &Rule<'_>) -> Value {
+    let mut source = Map::new();
+    source.insert("value".into(), rule.value.into());
+    for (kind, field) in [
+        (SubjectKind::Device, "devices"),
+        (SubjectKind::Group, "groups"),
+        (SubjectKind::Region, "regions"),
+    ] {
+        let named = rule.subjects.clone().filter(|subject| subject.kind == kind);
+        let names: Vec<String> =
+            named.map(|subject| DeviceId::from_bytes(subject.name).into()).collect();
+        if !names.is_empty() {
+            source.insert(field.into(), names.into());
+        }
+    }
+    if rule.share != Share::ALL || source.len() == 1 {
+        source.insert("percent".into(), percent::number(rule.share).into());
+    }
+    source.into()
+}
+
 /// The flags document that devices see now.
 pub(super) struct Published {
     head: Head,
@@ -117,5 +164,10 @@ impl Published {
         // Authentic, so it is an envelope.
         let payload = Envelope::parse(&bytes).map(|(envelope, _)| envelope.payload.to_vec());
         Ok(Some(Self { head, payload: payload.unwrap_or_default() }))
+    }
+
+    /// The same as something that has gone: another document follows, and be it alike.
+    pub(super) fn gone(self) -> Self {
+        Self { payload: vec![], ..self }
     }
 }

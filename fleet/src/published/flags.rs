@@ -179,19 +179,19 @@ impl Closures {
 
 /// The gate of the rollout.
 ///
-/// `published` is the share of the stage: a part of the fleet is a percentage of it, and the draws of both are independent. A group that
-/// cannot be told gets no more than anybody.
+/// `published` is the share of the stage: a part of the fleet is a percentage of it, and the draws of both are independent; without one
+/// nobody is let in. A group that cannot be told gets no more than anybody.
 pub(super) fn gate(
     name: &str,
     orders: &Orders,
-    (reach, published): (&Reach, Share),
+    (reach, published): (&Reach, Option<Share>),
     closed: &Closures,
     names: &Names<'_>,
     shortfalls: &mut Vec<String>,
 ) -> Value {
-    if orders.closed.is_some() || closed.is_all() {
+    let Some(published) = published.filter(|_| orders.closed.is_none() && !closed.is_all()) else {
         return shut_gate(name);
-    }
+    };
     let of_stage = |part: f64| share(part * 1e6 / f64::from(published.ppm().max(1)));
     let mut rules: Vec<_> = closed.who.iter().map(|who| who.rule(false, Share::ALL)).collect();
     for (label, part) in &reach.groups {
@@ -303,6 +303,9 @@ fn order(
     });
     // What is ordered last counts before all else.
     let mut rules: Vec<_> = who.iter().map(|who| who.rule(*on, Share::ALL)).collect();
-    rules.extend(flags[place]["rules"].as_array().cloned().unwrap_or_default());
+    // They may be there from before, if all that there is of the product's own flags is what was published.
+    let before = flags[place]["rules"].as_array().cloned().unwrap_or_default();
+    let others: Vec<_> = before.into_iter().filter(|rule| !rules.contains(rule)).collect();
+    rules.extend(others);
     flags[place]["rules"] = rules.into();
 }

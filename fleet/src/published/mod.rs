@@ -17,6 +17,10 @@
 //!
 //! A directory belongs to one rollout until that is over: [`OWNER_FILE`] says to which, for drivers alone.
 //!
+//! What cannot be read is left alone, and nothing goes on, but it keeps no gate open: if anything is to be closed, the gate is shut for
+//! everybody with what can be made anew, and the report says so. The product's own flags are then those that are published, and the
+//! version follows on that of the copy of the last flags, [`COPY_FILE`], which is written before each of them.
+//!
 //! Flags are written before stages, each in one step: a device that reads in between finds a gate without its stage, which admits
 //! nobody.
 
@@ -51,6 +55,9 @@ pub const FLAGS_FILE: &str = "flags.bin";
 
 /// File name of the stage of the release that takes devices back.
 pub const WAY_BACK_FILE: &str = "way-back-stage.bin";
+
+/// File name of the copy of the last flags, for drivers alone.
+pub const COPY_FILE: &str = ".flags.last";
 
 const LOCK_FILE: &str = ".rollout.lock";
 
@@ -248,10 +255,21 @@ impl Driver for Published {
 
         let reach = reach::Reach::of(orders, campaign);
         let wanted = Self::stage_share(&reach, campaign);
-        let before = self.published(STAGE_FILE)?.filter(|stage| stage.seed == campaign.seed());
-        let share = before.map_or(wanted, |stage| stage.share.max(wanted));
+        let share = match self.published(STAGE_FILE) {
+            Ok(before) => {
+                let before = before.filter(|stage| stage.seed == campaign.seed());
+                Some(before.map_or(wanted, |stage| stage.share.max(wanted)))
+            }
+            Err(error) => {
+                pass_over(&self.path(STAGE_FILE), error, orders, &mut report)?;
+                None
+            }
+        };
         self.publish_flags(orders, campaign, (&reach, share), &mut report)?;
-        self.publish_stage(STAGE_FILE, (version, target, campaign.seed()), wanted, &mut report)?;
+        if share.is_some() {
+            let what = (version, target, campaign.seed());
+            self.publish_stage(STAGE_FILE, what, wanted, &mut report)?;
+        }
         match (&orders.way_back, self.way_back) {
             (Some(WayBack::Release { .. }), Some((version, target))) => {
                 let what = (version, target, campaign.seed_back());
@@ -280,21 +298,21 @@ impl Published {
         &self,
         orders: &Orders,
         campaign: &Campaign,
-        reach: (&reach::Reach, Share),
+        (reach, share): (&reach::Reach, Option<Share>),
         report: &mut Report,
     ) -> Result<(), DriverError> {
+        let gate = Gate::of(&campaign.seed());
+        let Sources { mut document, before, are_whole } =
+            self.sources(gate.name(), orders, report)?;
+        let reach = (reach, share.filter(|_| are_whole));
         let names = self.names();
         let closed = flags::closures(orders, campaign, &names);
         report.shortfalls.extend(closed.shortfalls.iter().cloned());
-        let gate = Gate::of(&campaign.seed());
         let shortfalls = &mut report.shortfalls;
         let open = flags::gate(gate.name(), orders, reach, &closed, &names, shortfalls);
-        let mut document = document::Source::read(self.config.flags.as_deref(), self.product)?;
         let own = &document.own;
         document.flags =
             flags::besides_gate(own, gate.name(), orders, campaign, &names, shortfalls);
-        let path = self.path(FLAGS_FILE);
-        let before = document::Published::read(&path, &self.key, self.product)?;
         let signed = match document.follow(before.as_ref(), &open, &self.key) {
             Err(why) => {
                 report.shortfalls.push(format!("{why}: the rollout is shut for all devices"));
@@ -312,13 +330,82 @@ impl Published {
             signed => signed,
         };
         match signed.map_err(DriverError::Document)? {
-            Some(signed) => self.write(FLAGS_FILE, &signed, report),
+            Some(signed) => {
+                // A copy that cannot be written keeps no gate open.
+                let copied = signed.write(&self.path(COPY_FILE)).map_err(DriverError::Document);
+                self.write(FLAGS_FILE, &signed, report).and(copied)
+            }
             None => {
                 report.already.push(FLAGS_FILE.to_owned());
                 Ok(())
             }
         }
     }
+
+    /// The product's own flags and those that are published; what cannot be read is made up for where something is to be closed.
+    fn sources(
+        &self,
+        gate: &str,
+        orders: &Orders,
+        report: &mut Report,
+    ) -> Result<Sources, DriverError> {
+        let path = self.path(FLAGS_FILE);
+        let read = |path: &Path| document::Published::read(path, &self.key, self.product);
+        let (before, is_gone) = match read(&path) {
+            Ok(before) => (before, false),
+            Err(error) => {
+                pass_over(&path, error, orders, report)?;
+                (read(&self.path(COPY_FILE)).ok().flatten(), true)
+            }
+        };
+        let own = self.config.flags.as_deref();
+        let (document, is_read) = match (document::Source::read(own, self.product), &before, own) {
+            (Ok(document), ..) => (document, true),
+            (Err(error), Some(before), Some(own)) => {
+                pass_over(own, error, orders, report)?;
+                (document::Source::of_published(before, gate), false)
+            }
+            (Err(error), ..) => return Err(error),
+        };
+        if is_gone && before.is_none() {
+            let text = "no copy of the last flags is there, and devices refuse older ones: raise `version` in the product's own flags";
+            report.shortfalls.push(text.to_owned());
+        }
+        let before = if is_gone { before.map(document::Published::gone) } else { before };
+        Ok(Sources { document, before, are_whole: is_read && !is_gone })
+    }
+}
+
+/// What flags are made of.
+struct Sources {
+    document: document::Source,
+    before: Option<document::Published>,
+    /// Whether all of it could be read.
+    are_whole: bool,
+}
+
+/// Goes on without a file that cannot be read, if something is to be closed: the gate is shut for everybody then.
+///
+/// # Errors
+/// The error itself if nothing is, or if the file is somebody else's.
+fn pass_over(
+    path: &Path,
+    error: DriverError,
+    orders: &Orders,
+    report: &mut Report,
+) -> Result<(), DriverError> {
+    use std::error::Error as _;
+    let closes = orders.closed.is_some() || !orders.closed_cells.is_empty();
+    let is_unreadable = matches!(&error, DriverError::Document(_) | DriverError::Io { .. });
+    if !closes || !is_unreadable {
+        return Err(error);
+    }
+    let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let shown = path.display();
+    report
+        .shortfalls
+        .push(format!("`{shown}` cannot be read ({why}): the rollout is shut for all devices"));
+    Ok(())
 }
 
 fn exists(path: &Path) -> Result<bool, DriverError> {

@@ -351,6 +351,57 @@ fn place(id: &str) -> usize {
     id.parse::<usize>().expect("an id") - 1
 }
 
+/// What is listed: with fields by which it can be asked for.
+type Listed = Vec<(BTreeMap<String, String>, Value)>;
+
+impl Hawkbit {
+    fn list_targets(&self) -> Listed {
+        let target = |(id, attributes): (&String, &_)| {
+            let shown = json!({ "controllerId": id, "name": id, "updateStatus": "in_sync" });
+            (self.target_fields(id, attributes), shown)
+        };
+        self.targets.iter().map(target).collect()
+    }
+
+    fn list_tags(&self) -> Listed {
+        let tags = self.tags.iter().enumerate().map(|(place, (name, _))| {
+            let shown = json!({ "id": place + 1, "name": name });
+            (BTreeMap::from([("name".to_owned(), name.clone())]), shown)
+        });
+        tags.collect()
+    }
+
+    fn list_rollouts(&self) -> Listed {
+        let rollouts = self.rollouts.iter().enumerate().map(|(place, rollout)| {
+            let fields = BTreeMap::from([("name".to_owned(), rollout.name.clone())]);
+            (fields, self.rollout(place))
+        });
+        rollouts.collect()
+    }
+
+    fn list_actions(&self) -> Listed {
+        let actions = self.actions.iter().enumerate().map(|(place, action)| {
+            let fields = [
+                ("rollout.id", (action.rollout + 1).to_string()),
+                ("detailStatus", action.status.to_owned()),
+            ];
+            (fields.map(|(name, value)| (name.to_owned(), value)).into(), self.action(place))
+        });
+        actions.collect()
+    }
+
+    /// Makes the tag that a body names; none if there is one of that name.
+    fn make_tag(&mut self, body: &Value) -> Option<usize> {
+        let [tag] = body.as_array().expect("a list").as_slice() else { panic!("one tag") };
+        let name = tag["name"].as_str().expect("a name").to_owned();
+        if self.tags.iter().any(|(found, _)| *found == name) {
+            return None;
+        }
+        self.tags.push((name, vec![]));
+        Some(self.tags.len())
+    }
+}
+
 impl Service for Hawkbit {
     fn answer(&mut self, request: &Request) -> Reply {
         if request.header("authorization") != Some(AUTHORIZATION) {
@@ -363,54 +414,19 @@ impl Service for Hawkbit {
             return problem(404, "No such page");
         };
         let reply = match (request.method.as_str(), path) {
-            ("GET", ["targets"]) => {
-                let targets = self.targets.iter().map(|(id, attributes)| {
-                    (
-                        self.target_fields(id, attributes),
-                        json!({ "controllerId": id, "name": id, "updateStatus": "in_sync" }),
-                    )
-                });
-                self.page(request, targets.collect())
-            }
-            ("GET", ["targettags"]) => {
-                let tags = self.tags.iter().enumerate().map(|(place, (name, _))| {
-                    (
-                        BTreeMap::from([("name".to_owned(), name.clone())]),
-                        json!({ "id": place + 1, "name": name }),
-                    )
-                });
-                self.page(request, tags.collect())
-            }
-            ("POST", ["targettags"]) => {
-                let body = request.json();
-                let [tag] = body.as_array().expect("a list").as_slice() else { panic!("one tag") };
-                let name = tag["name"].as_str().expect("a name").to_owned();
-                if self.tags.iter().any(|(found, _)| *found == name) {
-                    return problem(409, "The given entity already exists in database");
-                }
-                self.tags.push((name, vec![]));
-                Reply::json(201, &json!([{ "id": self.tags.len() }]))
-            }
+            ("GET", ["targets"]) => self.page(request, self.list_targets()),
+            ("GET", ["targettags"]) => self.page(request, self.list_tags()),
+            ("POST", ["targettags"]) => match self.make_tag(&request.json()) {
+                Some(id) => Reply::json(201, &json!([{ "id": id }])),
+                None => return problem(409, "The given entity already exists in database"),
+            },
             ("GET", ["targettags", id, "assigned"]) => {
                 let (_, targets) = &self.tags[place(id)];
-                self.page(
-                    request,
-                    targets
-                        .iter()
-                        .map(|id| (BTreeMap::new(), json!({ "controllerId": id })))
-                        .collect(),
-                )
+                let named = |id| (BTreeMap::new(), json!({ "controllerId": id }));
+                self.page(request, targets.iter().map(named).collect())
             }
             ("PUT" | "DELETE", ["targettags", id, "assigned"]) => self.assign(place(id), request),
-            ("GET", ["rollouts"]) => {
-                let rollouts = self.rollouts.iter().enumerate().map(|(place, rollout)| {
-                    (
-                        BTreeMap::from([("name".to_owned(), rollout.name.clone())]),
-                        self.rollout(place),
-                    )
-                });
-                self.page(request, rollouts.collect())
-            }
+            ("GET", ["rollouts"]) => self.page(request, self.list_rollouts()),
             ("POST", ["rollouts"]) => self.make_rollout(&request.json()),
             ("GET", ["rollouts", id]) if place(id) < self.rollouts.len() => {
                 Reply::json(200, &self.rollout(place(id)))
@@ -419,19 +435,7 @@ impl Service for Hawkbit {
                 assert!(request.body.is_empty(), "nothing to say");
                 self.tell(place(id), what)
             }
-            ("GET", ["actions"]) => {
-                let actions = self.actions.iter().enumerate().map(|(place, action)| {
-                    let fields = [
-                        ("rollout.id", (action.rollout + 1).to_string()),
-                        ("detailStatus", action.status.to_owned()),
-                    ];
-                    (
-                        fields.map(|(name, value)| (name.to_owned(), value)).into(),
-                        self.action(place),
-                    )
-                });
-                self.page(request, actions.collect())
-            }
+            ("GET", ["actions"]) => self.page(request, self.list_actions()),
             ("GET", ["targets", _, "actions", id]) if place(id) < self.actions.len() => {
                 Reply::json(200, &self.action(place(id)))
             }

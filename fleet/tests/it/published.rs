@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use whittle_fleet::published::{
-    FLAGS_FILE, MORE_TELEMETRY, OWNER_FILE, PublishedConfig, STAGE_FILE, WAY_BACK_FILE,
+    COPY_FILE, FLAGS_FILE, MORE_TELEMETRY, OWNER_FILE, PublishedConfig, STAGE_FILE, WAY_BACK_FILE,
     go_back_flag,
 };
 use whittle_fleet::{Campaign, ChangeKind, Driver, DriverConfig, DriverError, Report, Ring};
@@ -417,6 +417,33 @@ fn a_group_goes_back_by_another_release_or_by_the_other_slot() {
     );
 }
 
+/// What a group was offered before it went back is all that it has; the others take the rest, and no more.
+#[test]
+fn the_others_take_what_is_left_of_a_stage() {
+    let mut fleet = Fleet::new();
+    let (whole, first) = at(&plan(), 1);
+    fleet.apply(&whole, &first);
+    let before = fleet.admitted();
+    let is_c = |place: &usize| fleet.devices[*place].hw == "C";
+    let offered = u32::try_from(before.iter().filter(|place| is_c(place)).count()).expect("few");
+    let (whole, campaign) = at(&plan(), 2);
+    let closed_cells = (4..8).map(|place| (place, "taken back: hw=C".to_owned())).collect();
+    // As if all of them were of one cell.
+    let taken_back_cells = vec![(4, offered), (5, 0), (6, 0), (7, 0)];
+    let taken = Orders { closed_cells, taken_back_cells, ..whole };
+    fleet.apply(&taken, &campaign);
+    let admitted = fleet.admitted();
+    let of_others = f64::from(taken.devices - offered) / 2500.0;
+    assert_share(fleet.share_of(&admitted, |device| device.hw == "B"), of_others, 2500.0);
+    assert_eq!(fleet.share_of(&admitted, |device| device.hw == "C"), 0.0);
+    // A stage of nobody else than who went back lets in no more.
+    let only = Orders { among: Some("hw=C".to_owned()), ..taken.clone() };
+    fleet.apply(&only, &campaign);
+    assert!(fleet.admitted().is_subset(&admitted));
+    fleet.apply(&taken, &campaign);
+    assert_eq!(fleet.admitted(), admitted);
+}
+
 #[test]
 fn feature_flags_are_ordered_on_top_of_the_products_own() {
     let mut fleet = Fleet::new();
@@ -656,6 +683,107 @@ fn what_others_have_signed_or_broken_is_left_alone() {
         error.to_string().ends_with("of product `thermostat`, wanted of product `meter`"),
         "{error}"
     );
+}
+
+const OWN_FLAGS: &str = r#"{"product": "thermostat", "version": 40, "flags": [
+    {"name": "mesh", "default": true, "rules": [
+        {"value": false, "regions": ["eu"], "groups": ["hw.B"]}, {"value": false, "percent": 5}]}
+]}"#;
+
+/// A fleet of a product with flags, under way, and then with something else in the place of these files.
+fn broken(files: &[&str], orders: &Orders, campaign: &Campaign) -> Fleet {
+    let mut fleet = Fleet::new();
+    let source = fleet.directory.path().join("flags.json");
+    std::fs::write(&source, OWN_FLAGS).expect("written");
+    fleet.config.flags = Some(source);
+    fleet.apply(orders, campaign);
+    assert!(!fleet.admitted().is_empty());
+    for file in files {
+        std::fs::write(fleet.directory.path().join(file), "<html>").expect("written");
+    }
+    fleet
+}
+
+/// Nothing goes on without what cannot be read, but all that is to be closed is: devices take the new flags for newer ones.
+#[test]
+fn what_cannot_be_read_keeps_no_gate_open() {
+    let order = FlagOrder { name: "new".to_owned(), on: true, groups: vec!["hw=C".to_owned()] };
+    let (whole, campaign) = at(&plan(), 2);
+    let open = Orders { feature_flags: vec![order], ..whole };
+    let taken = Orders {
+        closed_cells: (4..8).map(|place| (place, "taken back: hw=C".to_owned())).collect(),
+        take_back: vec!["hw=C".to_owned()],
+        way_back: Some(WayBack::OtherSlot),
+        ..open.clone()
+    };
+    let back = go_back_flag(&campaign.seed());
+    let on = |fleet: &Fleet| {
+        fleet.flags(|flags, facts| ["mesh", "new", &back].map(|name| flags.is_on(name, facts)))
+    };
+    let whole = on(&broken(&[], &open, &campaign));
+    let all = [STAGE_FILE, FLAGS_FILE, "flags.json"];
+    for files in [&all[..1], &all[1..2], &all[2..], &all] {
+        for orders in [closed(&open, "stopped"), taken.clone()] {
+            let mut fleet = broken(files, &open, &campaign);
+            let error = fleet.driver().apply(&open, &campaign).expect_err("nothing goes on");
+            assert!(matches!(error, DriverError::Document(_)), "{error}");
+            let report = fleet.apply(&orders, &campaign);
+            assert_eq!(report.shortfalls.len(), files.len(), "{report:?}");
+            for (file, shortfall) in files.iter().zip(&report.shortfalls) {
+                assert!(shortfall.contains(file), "{shortfall}");
+                assert!(shortfall.ends_with("shut for all devices"), "{shortfall}");
+            }
+            // Even with the stage that devices have.
+            let good = broken(&[], &open, &campaign).read(STAGE_FILE);
+            std::fs::write(fleet.directory.path().join(STAGE_FILE), good).expect("again");
+            assert!(fleet.admitted().is_empty(), "{files:?}");
+            for ((device, [mesh, new, back]), before) in
+                fleet.devices.iter().zip(on(&fleet)).zip(&whole)
+            {
+                assert_eq!([mesh, new], before[..2], "{files:?}");
+                let goes_back = orders.closed.is_none().then_some(device.hw == "C");
+                assert_eq!(back, goes_back, "{files:?}");
+            }
+            if orders.closed.is_some() {
+                assert_eq!(changes(&fleet.apply(&orders, &campaign)), [], "{files:?}");
+            }
+            std::fs::write(fleet.directory.path().join("flags.json"), OWN_FLAGS).expect("again");
+            fleet.apply(&open, &campaign);
+            assert!(!fleet.admitted().is_empty(), "{files:?}");
+        }
+    }
+}
+
+#[test]
+fn without_the_last_flags_a_gate_is_shut_as_far_as_can_be() {
+    let fleet = Fleet::new();
+    let (whole, campaign) = at(&plan(), 1);
+    fleet.apply(&whole, &campaign);
+    for file in [FLAGS_FILE, COPY_FILE] {
+        std::fs::write(fleet.directory.path().join(file), "<html>").expect("written");
+    }
+    let report = fleet.apply(&closed(&whole, "stopped"), &campaign);
+    let [broken, version] = &report.shortfalls[..] else { panic!("{report:?}") };
+    assert!(broken.contains(FLAGS_FILE) && version.contains("raise `version`"), "{report:?}");
+    let gate = whittle_patcher_nostd::Gate::of(&campaign.seed());
+    let on = fleet.flags(|flags, facts| flags.is_on(gate.name(), facts));
+    assert!(on.iter().all(|on| *on == Some(false)));
+}
+
+/// What is another product's is not taken for something broken.
+#[test]
+fn the_flags_of_another_product_are_not_overwritten() {
+    let fleet = Fleet::new();
+    let (whole, campaign) = at(&plan(), 1);
+    fleet.apply(&whole, &campaign);
+    let mut other = fleet.config.clone();
+    other.product = "meter".to_owned();
+    let world = World::default();
+    let mut driver = DriverConfig::Published(other).open(&world).expect("opens");
+    let before = fleet.read(FLAGS_FILE);
+    let error = driver.apply(&closed(&whole, "stopped"), &campaign).expect_err("of another");
+    assert!(matches!(error, DriverError::OtherDocument { .. }), "{error}");
+    assert_eq!(fleet.read(FLAGS_FILE), before);
 }
 
 #[test]

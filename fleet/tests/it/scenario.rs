@@ -214,6 +214,24 @@ pub(crate) fn a_group_goes_back(site: &impl Site) {
     assert_eq!(counts(site).1, 20, "the others have the target");
 }
 
+pub(crate) fn the_others_take_what_is_left_of_a_stage(site: &impl Site) {
+    let campaign = campaign();
+    apply(site, &orders(12), &campaign);
+    site.take(12);
+    let hw = |id: &String| {
+        let of = |(own, _): &(String, BTreeMap<_, _>)| *own == id.replace(' ', "-");
+        fleet().into_iter().find(of).map(|(_, attributes)| attributes["hw"].clone())
+    };
+    let of_c = || site.offers().keys().filter(|id| hw(id).as_deref() == Some("C")).count();
+    let had = of_c();
+    assert!(had > 0);
+    let closed_cells = vec![(2, "taken back: hw=C".to_owned()), (3, "taken back: hw=C".to_owned())];
+    let taken_back_cells = vec![(2, u32::try_from(had).expect("few")), (3, 0)];
+    let take_back = vec!["hw=C".to_owned()];
+    apply(site, &Orders { closed_cells, taken_back_cells, take_back, ..orders(20) }, &campaign);
+    assert_eq!((site.offers().len(), of_c()), (20, had));
+}
+
 pub(crate) fn stops(site: &impl Site) {
     let campaign = Campaign { is_over: true, ..campaign() };
     apply(site, &orders(12), &Campaign { is_over: false, ..campaign.clone() });
@@ -315,7 +333,7 @@ macro_rules! tests {
     ($site:ty) => {
         $crate::scenario::tests!(
             $site: starts_grows_and_repeats, pauses_and_resumes, a_pace_is_kept_however_often_orders_are_repeated,
-            closed_cells_and_held_back_devices_are_left_out, a_group_goes_back, stops, failures_pass_or_are_told_without_secrets
+            closed_cells_and_held_back_devices_are_left_out, a_group_goes_back, the_others_take_what_is_left_of_a_stage, stops, failures_pass_or_are_told_without_secrets
         );
 
         #[test]

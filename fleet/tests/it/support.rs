@@ -68,6 +68,7 @@ pub(crate) fn orders(devices: u32) -> Orders {
         start_now: devices,
         among: None,
         closed_cells: vec![],
+        taken_back_cells: vec![],
         take_back: vec![],
         way_back: None,
         more_telemetry: false,

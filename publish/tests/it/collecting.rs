@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use whittle_format::{Seed, Share, Stage, shorten};
 use whittle_publish::gc::{Active, Collected, Options, Why, gc};
-use whittle_publish::publish::Event;
+use whittle_publish::publish::{Event, Published};
 use whittle_publish::pull::{Request, Which, pull};
 use whittle_publish::{Error, Store};
 use whittle_release::approval::{APPROVAL_FILE, SignedApproval};
@@ -399,59 +399,90 @@ fn damage(file: &Path) {
     std::fs::write(file, bytes).expect("writes");
 }
 
-#[test]
-fn approvals_and_keys_lie_where_devices_look_and_go_with_their_releases() {
-    let room = TempDir::new().expect("there is room");
-    let [first, second] = ["1.0", "1.1"].map(|version| Plan::new(version, 1).write(room.path()));
-    let other = PrivateKey::from_seed(&[99; 32]);
-    let approve_by = |signer: &PrivateKey, of: &Path, into: &Path| {
+/// Two releases with what may be published beside them.
+struct Releases {
+    room: TempDir,
+    first: PathBuf,
+    second: PathBuf,
+}
+
+impl Releases {
+    fn new() -> Self {
+        let room = TempDir::new().expect("there is room");
+        let [first, second] =
+            ["1.0", "1.1"].map(|version| Plan::new(version, 1).write(room.path()));
+        Self { room, first, second }
+    }
+
+    /// Puts an approval of one release into the directory of another, or its own.
+    fn approve(signer: &PrivateKey, of: &Path, into: &Path) -> Vec<u8> {
         let release = VerifiedRelease::open(of, &keyring()).expect("opens");
         let mut approval = SignedApproval::of(release.index()).expect("fits");
-        approval
-            .sign(signer)
-            .and_then(|()| approval.write(&into.join(APPROVAL_FILE)))
-            .expect("signed");
+        let signed = approval.sign(signer);
+        signed.and_then(|()| approval.write(&into.join(APPROVAL_FILE))).expect("signed");
         approval.emit().expect("signed")
-    };
-    let approve = |of: &Path, into: &Path| approve_by(&key(), of, into);
-    let keys_file_of = |signer: &PrivateKey, product: &str, version| {
-        crate::support::keys_file(room.path(), signer, product, version)
-    };
-    let keys_file = |product: &str, version| keys_file_of(&key(), product, version);
+    }
+
+    fn keys_file(&self, signer: &PrivateKey, product: &str, version: u32) -> Option<PathBuf> {
+        Some(crate::support::keys_file(self.room.path(), signer, product, version))
+    }
+}
+
+fn publish_with(
+    place: &Place,
+    release: &PathBuf,
+    keys_file: Option<PathBuf>,
+) -> whittle_publish::Result<Published> {
+    let options = whittle_publish::publish::Options { keys_file, ..crate::support::options() };
+    let keys = crate::support::release_keys();
+    let publish = whittle_publish::publish::publish;
+    publish(&place.store(), from_ref(release), &keys, &options, &|_| {})
+}
+
+#[test]
+fn approvals_and_keys_of_something_else_are_not_published() {
+    let releases = Releases::new();
+    let Releases { first, second, .. } = &releases;
     for place in Place::each() {
-        let publish = |release: &PathBuf, keys_file: Option<PathBuf>| {
-            let options =
-                whittle_publish::publish::Options { keys_file, ..crate::support::options() };
-            let keys = crate::support::release_keys();
-            let publish = whittle_publish::publish::publish;
-            publish(&place.store(), from_ref(release), &keys, &options, &|_| {})
-        };
-        approve(&second, &first);
-        let refused = publish(&first, None).expect_err("it approves the other one");
+        let publish = |keys_file| publish_with(&place, first, keys_file);
+        Releases::approve(&key(), second, first);
+        let refused = publish(None).expect_err("it approves the other one");
         assert!(matches!(refused, Error::OtherApproval(_)), "{refused:?}");
-        let bytes = approve(&first, &first);
-        approve(&second, &second);
-        let refused = publish(&first, Some(keys_file("toaster", 1))).expect_err("another product");
+        Releases::approve(&key(), first, first);
+        let of_another = releases.keys_file(&key(), "toaster", 1);
+        let refused = publish(of_another).expect_err("another product");
         assert!(matches!(refused, Error::OtherKeys { .. }), "{refused:?}");
-        let damaged = keys_file("thermostat", 1);
-        damage(&damaged);
-        let refused = publish(&first, Some(damaged)).expect_err("a damaged signature");
+        let damaged = releases.keys_file(&key(), "thermostat", 1);
+        damaged.iter().for_each(|file| damage(file));
+        let refused = publish(damaged).expect_err("a damaged signature");
         assert!(refused.to_string().contains("damaged signature"), "{refused:?}");
         damage(&first.join(APPROVAL_FILE));
-        let refused = publish(&first, None).expect_err("a damaged signature");
+        let refused = publish(None).expect_err("a damaged signature");
         assert!(refused.to_string().contains("damaged signature"), "{refused:?}");
-        approve(&first, &first);
         assert!(place.keys().is_empty(), "nothing was written");
-        publish(&first, Some(keys_file("thermostat", 2))).expect("publishes");
-        let refused = publish(&first, Some(keys_file("thermostat", 1))).expect_err("an older one");
+    }
+}
+
+#[test]
+fn approvals_and_keys_lie_where_devices_look_and_go_with_their_releases() {
+    let releases = Releases::new();
+    let Releases { first, second, .. } = &releases;
+    let other = PrivateKey::from_seed(&[99; 32]);
+    for place in Place::each() {
+        let publish = |release, keys_file| publish_with(&place, release, keys_file);
+        let keys_file = |version| releases.keys_file(&key(), "thermostat", version);
+        let bytes = Releases::approve(&key(), first, first);
+        Releases::approve(&key(), second, second);
+        publish(first, keys_file(2)).expect("publishes");
+        let refused = publish(first, keys_file(1)).expect_err("an older one");
         assert!(matches!(refused, Error::OlderKeys { .. }), "{refused:?}");
-        publish(&second, Some(keys_file("thermostat", 3))).expect("publishes");
-        approve_by(&other, &second, &second);
-        let refused = publish(&second, None).expect_err("another signature");
+        publish(second, keys_file(3)).expect("publishes");
+        Releases::approve(&other, second, second);
+        let refused = publish(second, None).expect_err("another signature");
         assert!(matches!(refused, Error::FewerSignatures { .. }), "{refused:?}");
-        approve(&second, &second);
-        let refused = publish(&second, Some(keys_file_of(&other, "thermostat", 3)))
-            .expect_err("a signature less");
+        Releases::approve(&key(), second, second);
+        let fewer = releases.keys_file(&other, "thermostat", 3);
+        let refused = publish(second, fewer).expect_err("a signature less");
         assert!(matches!(refused, Error::FewerSignatures { .. }), "{refused:?}");
         let approvals =
             ["products/thermostat/approvals/1.0.cose", "products/thermostat/approvals/1.1.cose"];

@@ -1,5 +1,6 @@
 //! A connection that is made again when it is lost.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -18,11 +19,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Connection {
     address: Address,
     client: Option<Client>,
+    /// Numbers of the rollouts whose fleets this connection alone drives.
+    pub(super) claims: BTreeSet<i32>,
 }
 
 impl Connection {
     pub(super) fn open(address: Address) -> Result<Self, StoreError> {
-        let mut connection = Self { address, client: None };
+        let mut connection = Self { address, client: None, claims: BTreeSet::new() };
         match connect(&connection.address) {
             Ok(client) => connection.client = Some(client),
             Err(why) => return Err(connection.failed(why)),
@@ -48,9 +51,10 @@ impl Connection {
         }
     }
 
-    /// Forgets a client whose connection is gone.
+    /// Forgets a client whose connection is gone, and what the server has let go of with it.
     pub(super) fn lose(&mut self) {
         self.client = None;
+        self.claims.clear();
     }
 
     /// An error about this server.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use whittle_rollout::policy::types::{Decision, RollbackOrder};
 use whittle_rollout::{Command, Entry, Observation, Refusal, Rollout, replay};
 use whittle_rollout_store::{
-    Appended, Created, Log, Session, SessionError, Store, StoreError, Ticked,
+    Appended, Claim, Created, Log, Session, SessionError, Store, StoreError, Ticked,
 };
 
 use crate::name;
@@ -92,14 +92,16 @@ fn one_at_a_time_drives_a_fleet(open: Open<'_>) {
     for rollout in ["driven", "another"] {
         assert_eq!(first.create(&name(rollout), first_entry).expect("made"), Created::Done);
     }
-    assert!(first.try_claim(&name("driven")).expect("no failure"));
-    assert!(first.try_claim(&name("driven")).expect("no failure"), "it is its own already");
-    assert!(!second.try_claim(&name("driven")).expect("no failure"));
-    assert!(second.try_claim(&name("another")).expect("no failure"));
+    let claim =
+        |store: &mut dyn Store, rollout| store.try_claim(&name(rollout)).expect("no failure");
+    assert_eq!(claim(&mut *first, "driven"), Claim::Taken);
+    assert_eq!(claim(&mut *first, "driven"), Claim::Held);
+    assert_eq!(claim(&mut *second, "driven"), Claim::Others);
+    assert_eq!(claim(&mut *second, "another"), Claim::Taken);
     drop(first);
     // A server sees a little later that a connection has ended.
     let mut tries = 0..500;
-    while !second.try_claim(&name("driven")).expect("no failure") {
+    while claim(&mut *second, "driven") == Claim::Others {
         tries.next().expect("it is let go of");
         std::thread::sleep(Duration::from_millis(10));
     }

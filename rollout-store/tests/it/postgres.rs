@@ -4,8 +4,10 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use whittle_rollout::replay;
-use whittle_rollout_store::{Appended, OpenError, Postgres, Session, StoreError, open};
+use whittle_rollout::{Command, replay};
+use whittle_rollout_store::{
+    Appended, Claim, OpenError, Postgres, Session, SessionError, Store, StoreError, open,
+};
 
 use crate::laws::{self, day};
 use crate::proxy::{Cut, Proxy};
@@ -55,6 +57,71 @@ fn two_that_tick_decide_once() {
     let server = Server::shared();
     server.database("ticks");
     processes::decide_once(&server.address("owner", "ticks"));
+}
+
+/// Whoever drives a fleet is told that somebody else may have done so in between.
+#[test]
+fn a_claim_is_lost_with_its_connection() {
+    let server = filled("claims");
+    let address = server.address("owner", "claims");
+    let cut_off = || {
+        let all = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+                   WHERE datname = 'claims' AND usename = 'owner'";
+        server.admin("claims").batch_execute(all).expect("ended");
+    };
+    let mut first = open(&address).expect("it opens");
+    let claim = |store: &mut dyn Store| store.try_claim(&name("day")).expect("no failure");
+    assert_eq!([claim(&mut *first), claim(&mut *first)], [Claim::Taken, Claim::Held]);
+    cut_off();
+    assert_eq!(claim(&mut *first), Claim::Taken, "somebody else may have had it");
+    assert_eq!(claim(&mut *first), Claim::Held);
+    cut_off();
+    let mut second = open(&address).expect("it opens");
+    assert_eq!(claim(&mut *second), Claim::Taken);
+    first.rollouts().expect("a connection again, by something else");
+    assert_eq!(claim(&mut *first), Claim::Others);
+    drop(second);
+}
+
+/// What was carried out by older orders, while somebody else followed newer ones, is followed by these.
+#[test]
+fn who_loses_the_claim_on_the_way_follows_once_more() {
+    for has_paused in [false, true] {
+        let database = if has_paused { "newer" } else { "alike" };
+        let server = filled(database);
+        let session = || {
+            let store = open(&server.address("owner", database)).expect("it opens");
+            Session::open(store, name("day")).expect("it replays")
+        };
+        let wait = |waited: Duration| {
+            assert!(waited < Duration::from_secs(10), "somebody else holds the claim");
+            std::thread::sleep(Duration::from_millis(20));
+            Ok::<_, SessionError>(())
+        };
+        let mut first = session();
+        let mut followed = vec![];
+        let outcome = first.drive(wait, |rollout| {
+            let closed = rollout.orders(rollout.state().now_s()).closed;
+            if followed.is_empty() {
+                let all = format!(
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+                     WHERE datname = '{database}' AND usename = 'owner'"
+                );
+                server.admin(database).batch_execute(&all).expect("ended");
+                let mut second = session();
+                if has_paused {
+                    let order = rollout.state().terms().limits.pause.clone();
+                    second.command(START_S, "anna", &Command::Pause(order)).expect("heard");
+                }
+                second.drive(wait, |_| Ok(())).expect("nobody else does");
+            }
+            followed.push(closed);
+            Ok::<_, SessionError>(())
+        });
+        outcome.expect("carried out");
+        let paused = Some("paused".to_owned());
+        assert_eq!(followed, if has_paused { vec![None, paused] } else { vec![None] });
+    }
 }
 
 #[test]

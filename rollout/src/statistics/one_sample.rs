@@ -305,36 +305,74 @@ mod tests {
         assert!(none.log_e_worse() > 3.0 && none.ratio() == Some(200.0), "{none:?}");
     }
 
+    type LogE = fn(&BaselineTest) -> f64;
+
+    /// How many events there may be, with the logarithm of the chance of each number.
+    fn outcomes(mean: f64) -> Vec<(f64, f64)> {
+        let mut log_chance = -mean;
+        let next = |events: u32| {
+            if events > 0 {
+                log_chance += ln(mean / f64::from(events));
+            }
+            (f64::from(events), log_chance)
+        };
+        (0..1_000).map(next).filter(|(_, log_chance)| *log_chance > -60.0).collect()
+    }
+
+    /// The mean of an e-value after 50 hours of new firmware with so many events to be expected.
+    fn mean_of(before: &BaselineTest, expected: f64, log_e: LogE) -> f64 {
+        let gains = outcomes(expected).into_iter().map(|(events, log_chance)| {
+            let mut test = before.clone();
+            test.add(0, count(events, 50.0));
+            exp(log_chance + log_e(&test))
+        });
+        gains.sum()
+    }
+
+    /// Of the claims that are true of 50 hours, those at the edge first: what is said, how many events are to be expected, and what bets
+    /// against it.
+    fn truths(is_fewer_worse: bool) -> Vec<(String, f64, LogE)> {
+        let expected = |ratio: f64| if is_fewer_worse { 50.0 / ratio } else { 50.0 * ratio };
+        let fine = [2.0, 3.0, 9.0].map(|ratio| {
+            let log_e: LogE = BaselineTest::log_e_fine;
+            (format!("fine {ratio} {is_fewer_worse}"), expected(ratio), log_e)
+        });
+        let worse = [1.25, 1.0, 0.5].map(|ratio| {
+            let log_e: LogE = BaselineTest::log_e_worse;
+            (format!("worse {ratio} {is_fewer_worse}"), expected(ratio), log_e)
+        });
+        worse.into_iter().chain(fine).collect()
+    }
+
+    fn before(events: f64, hours: f64, is_fewer_worse: bool) -> BaselineTest {
+        let test = BaselineTest::new(&[count(events, hours)], 1.25, 2.0);
+        BaselineTest { is_fewer_worse, ..test }
+    }
+
     /// Summed up over all that can happen, an e-value is at most 1 if its claim is true, also at its edge.
     #[test]
     fn bets_against_what_is_true_gain_nothing() {
-        let (tolerated, alarm) = (1.25, 2.0);
-        let mean_of = |mean: f64, log_e: &dyn Fn(f64) -> f64| {
-            let mut log_chance = -mean;
-            let mut sum = 0.0;
-            for events in 0..1_000_u32 {
-                if events > 0 {
-                    log_chance += ln(mean / f64::from(events));
-                }
-                sum += exp(log_chance + log_e(f64::from(events)));
-            }
-            sum
-        };
         for is_fewer_worse in [false, true] {
-            let after = |events: f64| {
-                let test = BaselineTest::new(&[count(1e12, 1e12)], tolerated, alarm);
-                let mut test = BaselineTest { is_fewer_worse, ..test };
-                test.add(0, count(events, 50.0));
-                test
-            };
-            let edge = |ratio: f64| if is_fewer_worse { 50.0 / ratio } else { 50.0 * ratio };
-            for ratio in [0.5, 1.0, tolerated] {
-                let mean = mean_of(edge(ratio), &|events| after(events).log_e_worse());
-                assert!(mean <= 1.0, "worse {ratio}: {mean}");
+            let known = before(1e12, 1e12, is_fewer_worse);
+            for (claim, expected, log_e) in truths(is_fewer_worse) {
+                let mean = mean_of(&known, expected, log_e);
+                assert!(mean <= 1.0, "{claim}: {mean}");
             }
-            for ratio in [alarm, 3.0, 9.0] {
-                let mean = mean_of(edge(ratio), &|events| after(events).log_e_fine());
-                assert!(mean <= 1.0, "fine {ratio}: {mean}");
+        }
+    }
+
+    /// Where little is known of before, the limit of its rate on the right side makes up for that: summed up also over all that may have
+    /// been counted then, of 20 events that were to be expected.
+    #[test]
+    fn bets_gain_nothing_from_what_is_not_known_of_before() {
+        for is_fewer_worse in [false, true] {
+            for (claim, expected, log_e) in truths(is_fewer_worse) {
+                let means = outcomes(20.0).into_iter().map(|(events, log_chance)| {
+                    let little = before(events, 20.0, is_fewer_worse);
+                    exp(log_chance) * mean_of(&little, expected, log_e)
+                });
+                let mean: f64 = means.sum();
+                assert!(mean <= 1.0, "{claim}: {mean}");
             }
         }
     }

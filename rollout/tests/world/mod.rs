@@ -191,15 +191,27 @@ pub(crate) struct World {
     pub(crate) bricked: Vec<u32>,
     /// Whether devices commit what they have installed.
     pub(crate) commits: bool,
+    /// Of the devices that are offered the new firmware this part takes it, by cell.
+    pub(crate) part_that_comes: Vec<f64>,
+    offered: Vec<u32>,
     updated: Vec<u32>,
 }
 
 impl World {
     pub(crate) fn new(terms: Terms) -> Self {
-        let (ratios, bricked, updated) =
-            (vec![1.0; terms.cells.len()], vec![0; terms.cells.len()], vec![0; terms.cells.len()]);
+        let (part_that_comes, none) = (vec![1.0; terms.cells.len()], vec![0; terms.cells.len()]);
         let (rollout, entry) = Rollout::start(terms, START_S, &BTreeSet::new()).unwrap();
-        Self { rollout, log: vec![entry], at_s: START_S, ratios, bricked, commits: true, updated }
+        Self {
+            rollout,
+            log: vec![entry],
+            at_s: START_S,
+            ratios: part_that_comes.clone(),
+            bricked: none.clone(),
+            commits: true,
+            part_that_comes,
+            offered: none.clone(),
+            updated: none,
+        }
     }
 
     /// A tick goes by: devices do as they are told, and figures come.
@@ -224,6 +236,10 @@ impl World {
         let terms = self.rollout.state().terms().clone();
         let orders = self.rollout.orders(from_s);
         let hours = (self.at_s - from_s) as f64 / 3600.0;
+        let taken: u32 = orders.taken_back_cells.iter().map(|(_, offered)| offered).sum();
+        let is_taken = |at: usize| orders.taken_back_cells.iter().any(|(place, _)| *place == at);
+        let others = terms.cells.iter().enumerate().filter(|(place, _)| !is_taken(*place));
+        let others: u32 = others.map(|(_, cell)| cell.devices).sum();
         let cells = terms.cells.iter().enumerate().map(|(place, cell)| {
             let labels = cell.labels(&terms.split_by);
             let is_closed = orders.closed.is_some()
@@ -231,9 +247,13 @@ impl World {
                 || orders.closed_cells.iter().any(|(closed, _)| *closed == place);
             let before = self.updated[place];
             if !is_closed {
-                let part = u64::from(orders.devices) * u64::from(cell.devices)
-                    / u64::from(terms.devices());
-                self.updated[place] = before.max(u32::try_from(part).unwrap());
+                let part = u64::from(orders.devices.saturating_sub(taken))
+                    * u64::from(cell.devices)
+                    / u64::from(others);
+                let part = u32::try_from(part).unwrap().min(cell.devices);
+                self.offered[place] = self.offered[place].max(part);
+                let coming = whittle_rollout::part_of(part, self.part_that_comes[place]);
+                self.updated[place] = before.max(coming);
             }
             let updated = self.updated[place];
             let treated = f64::from(before) * hours;
@@ -246,7 +266,7 @@ impl World {
             CellObservation {
                 attributes: cell.attributes.clone(),
                 devices: DeviceCounts {
-                    offered: updated,
+                    offered: self.offered[place],
                     updated,
                     committed: if self.commits {
                         before.saturating_sub(self.bricked[place])

@@ -23,7 +23,7 @@ pub enum Way {
 
 /// What is wrong with the way; by default nothing.
 pub trait Fault: Clone + Default + Send + 'static {
-    /// What becomes of the last one of the requests that have come since this was set.
+    /// What becomes of the last one of the requests that have come since this was set; without their bodies.
     fn way(&self, seen: &[Request]) -> Way;
 }
 
@@ -75,7 +75,7 @@ impl<F: Fault> Proxy<F> {
         }
     }
 
-    /// What was asked since the last fault was set.
+    /// What was asked since the last fault was set; without bodies.
     #[must_use]
     pub fn seen(&self) -> Vec<Request> {
         self.state().seen.clone()
@@ -86,7 +86,7 @@ fn pass<F: Fault>(stream: &TcpStream, request: &Request, upstream: &str, shared:
     let lock = || shared.lock().expect("no panic");
     let way = {
         let mut state = lock();
-        state.seen.push(request.clone());
+        state.seen.push(noted(request));
         let way = state.fault.way(&state.seen);
         state.under_way += usize::from(matches!(way, Way::Through(_) | Way::LostAnswer));
         way
@@ -103,6 +103,12 @@ fn pass<F: Fault>(stream: &TcpStream, request: &Request, upstream: &str, shared:
         }
     }
     lock().under_way -= 1;
+}
+
+/// A request without what it brings: that of an upload is long, and nobody asks for it.
+fn noted(Request { method, target, headers, .. }: &Request) -> Request {
+    let (method, target, headers) = (method.clone(), target.clone(), headers.clone());
+    Request { method, target, headers, body: vec![] }
 }
 
 /// What the server answers.

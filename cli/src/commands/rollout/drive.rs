@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
 use std::hash::BuildHasher as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -76,10 +76,10 @@ impl Fleet {
         clock: Clock,
         printer: &Printer,
     ) -> Result<Report> {
-        let since = Instant::now();
+        let mut driver = self.0.open(&Here).map_err(Error::Fleet)?;
         let mut is_told = false;
-        while !session.try_claim()? {
-            if since.elapsed() > PATIENCE {
+        let wait = |waited| {
+            if waited > PATIENCE {
                 return Err(Error::FleetBusy(PATIENCE.as_secs()));
             }
             if !is_told {
@@ -87,15 +87,20 @@ impl Fleet {
                 is_told = true;
             }
             std::thread::sleep(Duration::from_millis(200));
-        }
-        let mut driver = self.0.open(&Here).map_err(Error::Fleet)?;
-        let orders = session.rollout().orders(clock.now_s());
-        let campaign = Campaign::of(rollout.name.as_str(), session.rollout());
-        let report = driver.apply(&orders, &campaign).map_err(Error::Fleet)?;
+            Ok(())
+        };
+        let mut changed = vec![];
+        let report = session.drive(wait, |orders_of| {
+            let orders = orders_of.orders(clock.now_s());
+            let campaign = Campaign::of(rollout.name.as_str(), orders_of);
+            let mut report = driver.apply(&orders, &campaign).map_err(Error::Fleet)?;
+            changed.append(&mut report.changed);
+            Ok(report)
+        })?;
         for shortfall in &report.shortfalls {
             printer.note(&format!("caution: {shortfall}"));
         }
-        Ok(report)
+        Ok(Report { changed, ..report })
     }
 }
 
