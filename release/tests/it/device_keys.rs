@@ -630,8 +630,8 @@ fn a_target_that_two_must_approve_is_taken_in_when_they_have() {
 /// Cuts the power at every word and sector while keys of version `before + 1` are accepted, with whatever is left of it, and
 /// returns how many cuts there were and the device that was not cut.
 fn cut_while_accepting(unit: &Unit, file: &[u8], before: u32) -> (u32, Unit) {
-    let mut cuts = 0;
-    for cut in (0..).flat_map(|step| Outcome::ALL.map(|outcome| Cut { step, outcome })) {
+    let all = (0..).flat_map(|step| Outcome::ALL.map(|outcome| Cut { step, outcome }));
+    for (cuts, cut) in (0..).zip(all) {
         let mut unit = unit.clone();
         unit.supply.arm(cut, cut.step);
         let outcome = unit.with(|updater, _| updater.accept_keys(file));
@@ -640,7 +640,6 @@ fn cut_while_accepting(unit: &Unit, file: &[u8], before: u32) -> (u32, Unit) {
             unit.supply.restore();
             return (cuts, unit);
         }
-        cuts += 1;
         unit.supply.restore();
         let version = unit.version();
         assert!(version == before || version == before + 1, "{cut:?}");
