@@ -12,6 +12,7 @@
 use whittle_flash_sim::{Cut, Outcome, SimFlash, Supply};
 use whittle_format::limits::MAX_FLAGS_ENVELOPE_BYTES;
 use whittle_format::{Label, ShortDigest, shorten};
+use whittle_patcher_nostd::life::boots_from;
 use whittle_patcher_nostd::{
     Boot, Buffers, Device as Identity, DeviceFacts, Ending, LifeState, Phase, ResetCause, Status,
     UpdateError, Updater, VerifiedManifest, VerifiedStage, compact, trailer,
@@ -373,6 +374,7 @@ impl Device {
     /// What the new application does in its first minutes: its health checks, or what is wrong with it.
     fn try_out(&mut self, version: Label, keys: &Keyring) -> Result<Next, UpdateError> {
         let (mut updater, _) = self.flash.open(self.character.hardware.number(), keys)?;
+        updater.set_running_slot(boots_from(updater.life()));
         match self.character.flaw_of(version.as_str()) {
             Some(Flaw::CrashesAtStart) => return Ok(Next::Reset(ResetCause::Watchdog)),
             Some(Flaw::HangsAtStart) => {

@@ -69,7 +69,7 @@ static void start(uint32_t cause) {
         print("\n");
     }
     /* From here on it is the application that has opened the updater, and knows from where it runs. */
-    struct whittle_state state;
+    struct whittle_state state = {0};
     if (choice.slot != WHITTLE_SLOT_NONE) whittle_set_running_slot(&updater, choice.slot);
     whittle_state(&updater, &state);
     if (state.phase == WHITTLE_PHASE_TRIAL) print("  on trial\n");
@@ -84,8 +84,12 @@ static int32_t push(uint32_t from, uint32_t to) {
         from += len;
         feed_watchdog(NULL, 0);
     }
-    /* What came is not what was signed, or begun: there is nothing to go on with. */
-    if (whittle_culprit_of(result) == WHITTLE_CULPRIT_PACKAGE) whittle_abandon(&updater);
+    struct whittle_state state = {0};
+    whittle_state(&updater, &state);
+    if (whittle_culprit_of(result) == WHITTLE_CULPRIT_PACKAGE && state.phase == WHITTLE_PHASE_DOWNLOADING) {
+        /* What came is not what was signed, or begun: there is nothing to go on with. */
+        whittle_abandon(&updater);
+    }
     return result;
 }
 
@@ -106,7 +110,7 @@ static bool is_well(void) { return flash_changes() > 0; }
 
 /* Health checks that do not end before a deadline call whittle_too_late(). */
 static void try_out(void) {
-    struct whittle_state state;
+    struct whittle_state state = {0};
     whittle_state(&updater, &state);
     if (state.phase != WHITTLE_PHASE_TRIAL) return;
     if (is_well()) {

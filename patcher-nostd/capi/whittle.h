@@ -328,7 +328,8 @@ enum whittle_error
    */
   WHITTLE_ERROR_STATES_FULL = 110,
   /**
-   * Another slot runs than the journal means: reset, so that the boot loader looks once more.
+   * Another slot runs than the journal means by now, or nobody has told which one does: the boot loader could not read the
+   * journal, or write to it. Another start may find it well.
    */
   WHITTLE_ERROR_ANOTHER_SLOT_RUNS = 111,
   /**
@@ -918,11 +919,11 @@ int32_t whittle_open_single(struct whittle_updater *updater,
 
 /**
  * Tells the library which slot the program runs from, `WHITTLE_SLOT_A` or `WHITTLE_SLOT_B`: an application with two slots
- * does so as soon as it has opened its updater.
+ * does so as soon as it has opened its updater, and commits nothing otherwise.
  *
- * A boot loader that cannot open the journal starts an image that is signed, which may not be the one that the journal
- * means. What it says of its health would be taken for the other one's, and what it downloads and installs would take
- * its own place: all of that is `WHITTLE_ERROR_ANOTHER_SLOT_RUNS` then, until a reset has the boot loader look once more.
+ * Where the journal cannot be read, or written, the boot loader may start another image than the journal means by now.
+ * What that says of itself would be taken for the other one's, and what it downloads and installs would take its own
+ * place: all of that is `WHITTLE_ERROR_ANOTHER_SLOT_RUNS` then, until the boot loader has started the one that is meant.
  */
 int32_t whittle_set_running_slot(struct whittle_updater *updater,
                                  uint32_t slot);
@@ -1038,8 +1039,8 @@ int32_t whittle_download_resume(struct whittle_download *download,
  *
  * `taken` is told how many; it may be null. Nothing is written before the signature, the fitness for this device and
  * the hash of the image that runs have been checked, and the room for the package. After an error the download is closed; what
- * is staged stays, so that whittle_download_resume() goes on behind it. If the culprit is the package, call
- * whittle_abandon() first: what was asked for is not what was begun.
+ * is staged stays, so that whittle_download_resume() goes on behind it. If the culprit is the package, and the phase still
+ * `WHITTLE_PHASE_DOWNLOADING`, call whittle_abandon() first: what came is not what was begun.
  */
 int32_t whittle_download_push(struct whittle_download *download,
                               const uint8_t *bytes,
@@ -1152,8 +1153,8 @@ int32_t whittle_kept_stage(struct whittle_updater *updater, struct whittle_stage
  * Tells whether a device with these facts may take a target now: the stage that is kept has reached it, and the gate of the
  * rollout, a flag among `flags`, is open for it. `WHITTLE_NOTHING` if no stage is kept.
  *
- * This is what `whittle rollout drive` decides by: pauses, stops and groups that are taken back close the gate, since a stage only ever grows.
- * `flags` is what whittle_read_flags() read, null if it told `WHITTLE_NOTHING`: the gate is closed then. `image` is what
+ * Devices of a rollout that `whittle rollout drive` publishes decide by this: pauses, stops and groups that are taken back
+ * close the gate, since a stage only ever grows. `flags` is what whittle_read_flags() read, null if it told `WHITTLE_NOTHING`: the gate is closed then. `image` is what
  * whittle_download_image() told: a stage for another target lets nobody in. It may be null, for asking before anything is
  * downloaded.
  */

@@ -112,7 +112,8 @@ pub enum LifeError {
     FullImageWanted,
     /// The target's security counter is lower than the device's.
     CounterTooLow,
-    /// Another slot runs than the journal means: reset, so that the boot loader looks once more.
+    /// Another slot runs than the journal means by now, or nobody has told which one does: the boot loader could not read the
+    /// journal, or write to it. Another start may find it well.
     AnotherSlotRuns,
 }
 
@@ -125,7 +126,9 @@ impl core::fmt::Display for LifeError {
             Self::CounterTooLow => {
                 f.write_str("target has a lower security counter than the device")
             }
-            Self::AnotherSlotRuns => f.write_str("another slot runs than the journal means"),
+            Self::AnotherSlotRuns => {
+                f.write_str("not the slot that runs, as far as anybody has told")
+            }
         }
     }
 }

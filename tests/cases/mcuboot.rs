@@ -426,6 +426,10 @@ fn the_secondary_slot_is_kept_for_the_way_back() {
     let mut slot = on_trial::<4>(Chip::PLAIN, &Supply::new());
     assert_eq!(MCUBOOT.check_confirmed(&mut slot), Err(McubootError::NotConfirmed));
     assert_eq!(overwriting.check_confirmed(&mut slot), Ok(()));
+    let mut torn = slot.clone();
+    torn.write((16 << 10) - 16 - 8, &[0x55; 4]).expect("no cut");
+    assert_eq!(MCUBOOT.state(&mut torn).map(|state| state.image_ok), Ok(Flag::Bad));
+    assert_eq!(MCUBOOT.check_confirmed(&mut torn), Ok(()), "MCUboot does not swap back");
     MCUBOOT.confirm(&mut slot).expect("confirms");
     assert_eq!(MCUBOOT.check_confirmed(&mut slot), Ok(()));
     let mut bare = SimFlash::<1, 4, 4096>::erased(16 << 10);

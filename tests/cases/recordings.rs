@@ -76,51 +76,63 @@ fn recordings_are_listed_and_others_are_read() {
 }
 
 fn recording(about: &str, hours: impl Iterator<Item = Hour>) -> String {
-    let figures = (0_u64..).zip(hours).map(|(hour, (updated, crashing))| {
-        let tally = |devices: u32, crashing: f64| {
-            json!({"count": f64::from(devices) * crashing / 24.0, "exposure": devices})
-        };
-        let connected = |devices| json!({"count": f64::from(devices) * 0.98, "exposure": devices});
-        let drain = |devices| {
-            let (sum, squares) = (f64::from(devices) * 0.5, f64::from(devices) * 0.3);
-            json!({"count": sum, "exposure": devices, "squares": squares})
-        };
-        let from_s = START_S + hour * 3600;
-        json!({
-            "from_s": from_s,
-            "until_s": from_s + 3600,
-            "cells": [{
-                "devices": {"offered": updated, "updated": updated, "committed": updated},
-                "metrics": [
-                    {
-                        "name": "crashes",
-                        "treated": tally(updated, crashing),
-                        "control": tally(DEVICES - updated, BEFORE),
-                    },
-                    {
-                        "name": "tickets",
-                        "treated": tally(updated, TICKETS),
-                        "control": tally(DEVICES - updated, TICKETS),
-                    },
-                    {
-                        "name": "connected",
-                        "treated": connected(updated),
-                        "control": connected(DEVICES - updated),
-                    },
-                    {
-                        "name": "battery-drain",
-                        "treated": drain(updated),
-                        "control": drain(DEVICES - updated),
-                    },
-                ],
-            }],
-        })
-    });
+    let figures = (0_u64..).zip(hours).map(|(hour, figures)| gathered(hour, figures).to_string());
+    let figures = figures.collect::<Vec<_>>().join(",\n");
+    let (about, rollout) = (Value::from(about), rollout());
+    format!(
+        "{{\"about\": {about},\n\"start_s\": {START_S},\n\"rollout\": {rollout},\n\"figures\": [\n{figures}]}}\n"
+    )
+}
+
+/// What was gathered in an hour of a rollout.
+fn gathered(hour: u64, (updated, crashing): Hour) -> Value {
+    let tally = |devices: u32, crashing: f64| {
+        let count = f64::from(devices) * crashing / 24.0;
+        json!({"count": count, "exposure": devices})
+    };
+    let connected = |devices| json!({"count": f64::from(devices) * 0.98, "exposure": devices});
+    let drain = |devices| {
+        let (sum, squares) = (f64::from(devices) * 0.5, f64::from(devices) * 0.3);
+        json!({"count": sum, "exposure": devices, "squares": squares})
+    };
+    let from_s = START_S + hour * 3600;
+    json!({
+        "from_s": from_s,
+        "until_s": from_s + 3600,
+        "cells": [{
+            "devices": {"offered": updated, "updated": updated, "committed": updated},
+            "metrics": [
+                {
+                    "name": "crashes",
+                    "treated": tally(updated, crashing),
+                    "control": tally(DEVICES - updated, BEFORE),
+                },
+                {
+                    "name": "tickets",
+                    "treated": tally(updated, TICKETS),
+                    "control": tally(DEVICES - updated, TICKETS),
+                },
+                {
+                    "name": "connected",
+                    "treated": connected(updated),
+                    "control": connected(DEVICES - updated),
+                },
+                {
+                    "name": "battery-drain",
+                    "treated": drain(updated),
+                    "control": drain(DEVICES - updated),
+                },
+            ],
+        }],
+    })
+}
+
+fn rollout() -> Value {
     let release = json!({
         "name": "2.0.0", "change": "fix", "emergency": false, "safety_critical": false,
         "well_tested": true, "reversible": true, "full_bytes": 400_000, "delta_bytes": 9_000,
     });
-    let rollout = json!({
+    json!({
         "release": release,
         "build": "b1".repeat(32),
         "version": "2.0.0",
@@ -153,10 +165,5 @@ fn recording(about: &str, hours: impl Iterator<Item = Hour>) -> String {
                 "tolerated": 1.05, "tolerated_baseline": 1.1, "alarm": 1.5, "most": 5.0,
             },
         ],
-    });
-    let figures = figures.map(|figures| figures.to_string()).collect::<Vec<_>>().join(",\n");
-    let about = Value::from(about);
-    format!(
-        "{{\"about\": {about},\n\"start_s\": {START_S},\n\"rollout\": {rollout},\n\"figures\": [\n{figures}]}}\n"
-    )
+    })
 }

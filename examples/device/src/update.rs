@@ -31,12 +31,18 @@ pub fn day(look: &mut dyn FnMut() -> Health) -> Result<Stop, UpdateError> {
     let (block, page, tables) = unsafe { (&mut BLOCK[..], &mut PAGE[..], &mut TABLES) };
     let (mut flash, mut staging) = (Flash::open(), Region::open(layout::STAGING));
     let updater = &mut flash.updater()?;
-    updater.set_running_slot(handoff::slot());
+    if let Some(slot) = handoff::slot() {
+        updater.set_running_slot(slot);
+    }
     let life = updater.life();
     let (phase, ending, counter) = (life.phase, life.ending, life.security_counter);
     println!("update: phase={phase:?} ending={ending:?} counter={counter}");
     if phase == Phase::Trial && !try_out(updater, look)? {
         return Ok(Stop::Software);
+    }
+    if updater.life().phase == Phase::Pending {
+        // The boot loader could not count the trial; another reset at once would not help.
+        return Ok(Stop::Over);
     }
     if matches!(updater.life().phase, Phase::Idle | Phase::Downloading)
         && !download(updater, &mut staging, block)?
@@ -116,6 +122,7 @@ fn fetch(
     };
     let Some(mut offer) = Offer::ask(name, download.offset()) else { return Ok(false) };
     let mut chunk = [0; 128];
+    let mut is_shorter = download.offset() > 0;
     loop {
         time::feed();
         let mut bytes = offer.fetch(&mut chunk);
@@ -123,10 +130,15 @@ fn fetch(
         if download.push(&mut bytes)? == Status::Done {
             break;
         }
+        if is_end && is_shorter {
+            // It ends before what is here of another one: `finish` says so.
+            break;
+        }
         if is_end {
             // The connection broke: what has come stays, and the package is not to blame.
             return Ok(false);
         }
+        is_shorter = false;
     }
     let manifest = download.finish()?;
     println!("update: downloaded {:?}", manifest.target_version);

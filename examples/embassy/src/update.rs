@@ -35,12 +35,18 @@ pub async fn day(room: &RefCell<Room>) -> Result<Stop, UpdateError> {
     let journal = Background::open(layout::JOURNAL);
     let slots = [layout::SLOT_A, layout::SLOT_B].map(Background::open);
     let updater = &mut Updater::open(&DEVICE, KEYS, journal, slots).await?;
-    updater.set_running_slot(handoff::slot());
+    if let Some(slot) = handoff::slot() {
+        updater.set_running_slot(slot);
+    }
     let life = updater.life();
     let (phase, ending, counter) = (life.phase, life.ending, life.security_counter);
     println!("update: phase={phase:?} ending={ending:?} counter={counter}");
     if phase == Phase::Trial && !try_out(updater, room).await? {
         return Ok(Stop::Software);
+    }
+    if updater.life().phase == Phase::Pending {
+        // The boot loader could not count the trial; another reset at once would not help.
+        return Ok(Stop::Over);
     }
     if matches!(updater.life().phase, Phase::Idle | Phase::Downloading)
         && !download(updater, &mut staging, block).await?
@@ -125,16 +131,22 @@ async fn fetch(
     };
     let Some(mut offer) = Offer::ask(name, download.offset()) else { return Ok(false) };
     let mut chunk = [0; 128];
+    let mut is_shorter = download.offset() > 0;
     loop {
         let mut bytes = offer.fetch(&mut chunk);
         let is_end = bytes.is_empty();
         if download.push(&mut bytes).await? == Status::Done {
             break;
         }
+        if is_end && is_shorter {
+            // It ends before what is here of another one: `finish` says so.
+            break;
+        }
         if is_end {
             // The connection broke: what has come stays, and the package is not to blame.
             return Ok(false);
         }
+        is_shorter = false;
     }
     let manifest = download.finish().await?;
     println!("update: downloaded {:?}", manifest.target_version);

@@ -82,8 +82,8 @@ pub unsafe extern "C" fn whittle_download_resume(
 ///
 /// `taken` is told how many; it may be null. Nothing is written before the signature, the fitness for this device and
 /// the hash of the image that runs have been checked, and the room for the package. After an error the download is closed; what
-/// is staged stays, so that whittle_download_resume() goes on behind it. If the culprit is the package, call
-/// whittle_abandon() first: what was asked for is not what was begun.
+/// is staged stays, so that whittle_download_resume() goes on behind it. If the culprit is the package, and the phase still
+/// `WHITTLE_PHASE_DOWNLOADING`, call whittle_abandon() first: what came is not what was begun.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn whittle_download_push(
     download: *mut Download,

@@ -43,7 +43,8 @@ pub enum Error {
     StagingFull = 109,
     /// Half of the region for the decoder's state is smaller than the state.
     StatesFull = 110,
-    /// Another slot runs than the journal means: reset, so that the boot loader looks once more.
+    /// Another slot runs than the journal means by now, or nobody has told which one does: the boot loader could not read the
+    /// journal, or write to it. Another start may find it well.
     AnotherSlotRuns = 111,
     /// The journal holds a record that this firmware is too old to read; update it, or start what
     /// whittle_any_signed_slot() finds.
@@ -170,7 +171,7 @@ impl Error {
         (Self::JournalFull, c"the journal's region is too small"),
         (Self::StagingFull, c"the staging region is too small"),
         (Self::StatesFull, c"the region for the decoder's state is too small"),
-        (Self::AnotherSlotRuns, c"another slot runs than the journal means"),
+        (Self::AnotherSlotRuns, c"not the slot that runs, as far as anybody has told"),
         (Self::JournalRecord, c"the journal holds an unknown record"),
         (Self::Envelope, c"not a signed envelope"),
         (Self::UnknownKey, c"signed by an unknown key"),

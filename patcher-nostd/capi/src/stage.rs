@@ -76,8 +76,8 @@ pub unsafe extern "C" fn whittle_kept_stage(updater: *mut Updater, stage: *mut S
 /// Tells whether a device with these facts may take a target now: the stage that is kept has reached it, and the gate of the
 /// rollout, a flag among `flags`, is open for it. `WHITTLE_NOTHING` if no stage is kept.
 ///
-/// This is what `whittle rollout drive` decides by: pauses, stops and groups that are taken back close the gate, since a stage only ever grows.
-/// `flags` is what whittle_read_flags() read, null if it told `WHITTLE_NOTHING`: the gate is closed then. `image` is what
+/// Devices of a rollout that `whittle rollout drive` publishes decide by this: pauses, stops and groups that are taken back
+/// close the gate, since a stage only ever grows. `flags` is what whittle_read_flags() read, null if it told `WHITTLE_NOTHING`: the gate is closed then. `image` is what
 /// whittle_download_image() told: a stage for another target lets nobody in. It may be null, for asking before anything is
 /// downloaded.
 #[unsafe(no_mangle)]

@@ -117,11 +117,11 @@ pub unsafe extern "C" fn whittle_open_single(updater: *mut Updater, config: *con
 }
 
 /// Tells the library which slot the program runs from, `WHITTLE_SLOT_A` or `WHITTLE_SLOT_B`: an application with two slots
-/// does so as soon as it has opened its updater.
+/// does so as soon as it has opened its updater, and commits nothing otherwise.
 ///
-/// A boot loader that cannot open the journal starts an image that is signed, which may not be the one that the journal
-/// means. What it says of its health would be taken for the other one's, and what it downloads and installs would take
-/// its own place: all of that is `WHITTLE_ERROR_ANOTHER_SLOT_RUNS` then, until a reset has the boot loader look once more.
+/// Where the journal cannot be read, or written, the boot loader may start another image than the journal means by now.
+/// What that says of itself would be taken for the other one's, and what it downloads and installs would take its own
+/// place: all of that is `WHITTLE_ERROR_ANOTHER_SLOT_RUNS` then, until the boot loader has started the one that is meant.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn whittle_set_running_slot(updater: *mut Updater, slot: u32) -> i32 {
     // SAFETY: the header's rules.

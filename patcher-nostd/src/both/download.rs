@@ -1,6 +1,5 @@
 //! A download into the staging region, which goes on after a power cut where the last whole block ended.
 
-use embedded_storage::nor_flash::NorFlashErrorKind;
 use whittle_format::journal::Kind;
 use whittle_format::life::{PackageKind, Phase};
 use whittle_format::limits::MAX_MANIFEST_ENVELOPE_BYTES;
@@ -18,7 +17,7 @@ use crate::receiver::{Event, Receiver};
 use crate::signed_slot::{image_room, last_sector, slot_mut};
 use crate::staged::{StagedBlocks, extent, read_envelope, read_link, skip_doubtful};
 use crate::{
-    Culprit, FlashError, JournalError, LifeError, PatchError, StagingError, Status, UpdateError,
+    Culprit, JournalError, LifeError, PatchError, StagingError, Status, UpdateError,
     VerifiedManifest, Verifier,
 };
 
@@ -31,6 +30,8 @@ pub struct Download<'u, 'd, J, F, S, V> {
     region: &'u mut S,
     receiver: Receiver<'u, V>,
     state: Staging,
+    /// Why what the receiver passed on was not staged, so that nothing behind it can be.
+    failed: Option<UpdateError>,
     turn: Turn,
 }
 
@@ -52,16 +53,17 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
     where
         'd: 'u,
     {
+        self.check_running()?;
         if self.life.phase == Phase::Trial {
             return Err(LifeError::OutOfTurn { phase: Phase::Trial }.into());
         }
-        self.check_running()?;
         let receiver = Receiver::new(&self.device_now(), self.verifier.clone(), block_buffer);
         Ok(Download {
             updater: self,
             region,
             receiver,
             state: Staging::default(),
+            failed: None,
             turn: Turn::default(),
         })
     }
@@ -72,7 +74,8 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'d, J, F, V> {
     /// gap in the region; a new one skips a block's length, and can do so 16 times in one download.
     ///
     /// # Errors
-    /// [`UpdateError::Journal`], [`UpdateError::Record`], and errors of flash that cannot be read now: it may be there later.
+    /// [`UpdateError::Journal`], [`UpdateError::Record`], [`LifeError::AnotherSlotRuns`], and errors of flash that cannot be
+    /// read now: it may be there later.
     #[inline(never)]
     pub async fn resume<'u, S: NorFlash>(
         &'u mut self,
@@ -142,7 +145,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     ///
     /// # Errors
     /// [`UpdateError`]; what is staged and counted stays, so that [`Updater::resume`] goes on behind it. This value does not:
-    /// it tells the same from then on, or [`FlashError::Staging`] where what had come could not be staged.
+    /// it tells the same from then on.
     pub async fn push(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
         self.turn.begin().map_err(JournalError::from)?;
         let outcome = self.take(input).await;
@@ -151,6 +154,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     }
 
     async fn take(&mut self, input: &mut &[u8]) -> Result<Status, UpdateError> {
+        self.failed.map_or(Ok(()), Err)?;
         loop {
             let room = self.updater.room();
             let base = slot_mut(&mut self.updater.slots, self.updater.life.committed);
@@ -161,10 +165,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
                 Event::Admitted => self.begin().await,
                 Event::Payload => self.stage(Staged::Block).await,
             };
-            if staged.is_err() {
-                // What the receiver has passed on is not staged, so it must not go on; the package is not to blame.
-                self.receiver.fail(NOT_STAGED);
-            }
+            self.failed = staged.err();
             staged?;
         }
     }
@@ -176,6 +177,7 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
     /// [`UpdateError::Journal`].
     pub async fn finish(mut self) -> Result<VerifiedManifest, UpdateError> {
         self.turn.begin().map_err(JournalError::from)?;
+        self.failed.map_or(Ok(()), Err)?;
         let manifest = *self.receiver.finish()?;
         self.updater.journal.append_needed(Kind::Progress, &Progress::default().emit()).await?;
         self.updater.happen(life::Event::Verified).await?;
@@ -279,9 +281,6 @@ impl<J: NorFlash, F: NorFlash, S: NorFlash, V: Verifier> Download<'_, '_, J, F, 
         Ok(())
     }
 }
-
-/// Told from then on where staging has failed.
-const NOT_STAGED: PatchError = PatchError::Flash(FlashError::Staging(NorFlashErrorKind::Other));
 
 /// What is written at a time.
 #[derive(Clone, Copy)]

@@ -36,10 +36,10 @@ impl<J: NorFlash, F: NorFlash, V: Verifier + Clone> Updater<'_, J, F, V> {
         buffers: Buffers<'_>,
         watch: &mut dyn FnMut(u32),
     ) -> Result<Installed, UpdateError> {
+        self.check_running()?;
         if self.life.phase != Phase::Verified || self.is_single() {
             return Err(LifeError::OutOfTurn { phase: self.life.phase }.into());
         }
-        self.check_running()?;
         let staged = self.staged()?;
         let progress = self.progress()?;
         let device = self.device_now();

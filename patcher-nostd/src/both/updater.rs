@@ -99,11 +99,12 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         Self { attempts, ..self }
     }
 
-    /// Tells which slot the program runs from: an application with two slots does so as soon as it has opened its updater.
+    /// Tells which slot the program runs from: an application with two slots does so as soon as it has opened its updater, and
+    /// commits nothing otherwise.
     ///
-    /// A boot loader that cannot open the journal starts an image that is signed, which may not be the one that the journal
-    /// means. What it says of its health would be taken for the other one's, and what it downloads and installs would take
-    /// its own place: all of that is [`LifeError::AnotherSlotRuns`] then, until a reset has the boot loader look once more.
+    /// Where the journal cannot be read, or written, the boot loader may start another image than the journal means by now.
+    /// What that says of itself would be taken for the other one's, and what it downloads and installs would take its own
+    /// place: all of that is [`LifeError::AnotherSlotRuns`] then, until the boot loader has started the one that is meant.
     pub fn set_running_slot(&mut self, slot: SlotId) {
         self.running = Some(slot);
     }
@@ -210,8 +211,12 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// All health checks passed: the image on trial is committed, and the security counter rises to its own.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless a trial runs, [`LifeError::AnotherSlotRuns`], or [`UpdateError::Journal`].
+    /// [`LifeError::OutOfTurn`] unless a trial runs, [`LifeError::AnotherSlotRuns`] also as long as nobody
+    /// [has told](Self::set_running_slot) which one does, or [`UpdateError::Journal`].
     pub async fn healthy(&mut self) -> Result<(), UpdateError> {
+        if self.life.phase == Phase::Trial && self.running.is_none() {
+            return Err(LifeError::AnotherSlotRuns.into());
+        }
         self.judge(Event::Healthy).await
     }
 
@@ -235,31 +240,33 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
     /// one of its failures. Where an installation in place has begun, nothing boots then but a recovery.
     ///
     /// # Errors
-    /// [`LifeError::OutOfTurn`] unless there is one, or [`UpdateError::Journal`].
+    /// [`LifeError::OutOfTurn`] unless there is one, [`LifeError::AnotherSlotRuns`], or [`UpdateError::Journal`].
     pub async fn abandon(&mut self) -> Result<(), UpdateError> {
+        self.check_running()?;
         self.fail().await
     }
 
     /// Switches features of the running image off, one bit each, because they were found to fail.
     ///
     /// # Errors
-    /// [`UpdateError::Journal`].
+    /// [`LifeError::AnotherSlotRuns`] or [`UpdateError::Journal`].
     pub async fn disable(&mut self, features: u32) -> Result<(), UpdateError> {
-        self.happen(Event::Disable(features)).await
+        self.judge(Event::Disable(features)).await
     }
 
     /// Switches them on again.
     ///
     /// # Errors
-    /// [`UpdateError::Journal`].
+    /// [`LifeError::AnotherSlotRuns`] or [`UpdateError::Journal`].
     pub async fn enable(&mut self, features: u32) -> Result<(), UpdateError> {
-        self.happen(Event::Enable(features)).await
+        self.judge(Event::Enable(features)).await
     }
 
     /// Features of the running image that are switched off, one bit each.
     #[must_use]
     pub fn disabled(&self) -> u32 {
-        life::disabled(&self.life)
+        let LifeState { committed, disabled, .. } = self.life;
+        if self.running == Some(committed) { disabled } else { life::disabled(&self.life) }
     }
 
     /// Checks a flags document and keeps it; its version is never below that of the one that is kept.
@@ -352,10 +359,12 @@ impl<'d, J: NorFlash, F: NorFlash, V: Verifier> Updater<'d, J, F, V> {
         Device { security_counter: self.security_counter(), ..self.device }
     }
 
-    /// Takes the word of an image on trial about itself.
+    /// Takes the word of an image about itself.
     async fn judge(&mut self, event: Event) -> Result<(), UpdateError> {
+        let mut next = self.life;
+        life::step(&mut next, event, self.attempts)?;
         self.check_running()?;
-        self.happen(event).await
+        self.enter(&next).await
     }
 
     /// Whether the slot runs that the journal means, as far as anybody has told.

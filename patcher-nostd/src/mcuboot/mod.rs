@@ -197,16 +197,14 @@ impl Mcuboot {
 
     /// Tells whether the secondary slot may be written to: not while MCUboot needs it to swap back.
     ///
-    /// Without a swap there is no way back, so [`Algorithm::OverwriteOnly`] always may.
+    /// Without a swap there is no way back, so [`Algorithm::OverwriteOnly`] always may; nor is there one behind a torn `image ok`.
     ///
     /// # Errors
     /// [`McubootError::NotConfirmed`] if it may not, [`McubootError::Geometry`] or [`McubootError::Flash`].
     pub fn check_confirmed<F: NorFlash>(&self, primary: &mut F) -> Result<(), McubootError> {
-        let state = self.state(primary)?;
-        // A torn `image ok` is to be written again first.
-        let is_on_trial = state.magic == Magic::Good
-            && state.copy_done == Flag::Set
-            && state.image_ok != Flag::Set;
+        const NO_REQUEST: TrailerState =
+            TrailerState { magic: Magic::Unset, image_ok: Flag::Unset, copy_done: Flag::Unset };
+        let is_on_trial = next_boot(self.state(primary)?, NO_REQUEST) == NextBoot::Revert;
         if is_on_trial && self.algorithm != Algorithm::OverwriteOnly {
             return Err(McubootError::NotConfirmed);
         }

@@ -233,6 +233,15 @@ impl Unit {
         self.with(|updater, _| updater.activate())
     }
 
+    /// The image on trial, in slot B, says that it is well.
+    fn commit(&mut self) {
+        let committed = self.with(|updater, _| {
+            updater.set_running_slot(SlotId::B);
+            updater.healthy()
+        });
+        committed.expect("on trial");
+    }
+
     fn boots(&mut self) -> Option<SlotId> {
         let boot = self.with(|updater, _| updater.boot(ResetCause::PowerOn)).expect("boots");
         match boot {
@@ -329,7 +338,7 @@ fn no_document_takes_the_key_of_an_image_that_runs_on_trial() {
     without_the_old.forget(id(OLD)).expect("it is there");
     let without_the_old = signed(without_the_old, &ROOTS[..2]);
     assert_eq!(unit.accept(&without_the_old), Err(DocumentError::ImageNotTrusted), "the way back");
-    unit.with(|updater, _| updater.healthy()).expect("on trial");
+    unit.commit();
     assert_eq!(unit.boots(), Some(SlotId::B));
     unit.accept(&without_the_old).expect("nothing runs of it any more");
     assert_eq!(unit.boots(), Some(SlotId::B));
@@ -405,7 +414,7 @@ fn keys_are_not_changed_while_nobody_can_tell_whether_the_image_would_boot() {
     unit.install(&package(2, NEW));
     unit.activate().expect("installed");
     assert_eq!(unit.boots(), Some(SlotId::B));
-    unit.with(|updater, _| updater.healthy()).expect("on trial");
+    unit.commit();
     let dropped = without_the_new_key(2, true);
     unit.slots[1].refuse_reads(0..usize::MAX);
     let outcome = unit.with(|updater, _| updater.accept_keys(&dropped));
@@ -455,7 +464,7 @@ fn a_package_that_is_not_taken_costs_the_other_slot_nothing() {
     unit.install(&package(2, OLD));
     unit.activate().expect("installed");
     assert_eq!(unit.boots(), Some(SlotId::B));
-    unit.with(|updater, _| updater.healthy()).expect("on trial");
+    unit.commit();
     unit.download(&package(3, NEW)).expect("trusted");
     unit.accept(&without_the_new_key(2, true)).expect("the image that runs boots");
     let before = unit.slots[0].bytes();

@@ -1,7 +1,9 @@
 //! A device with two slots, and what it lends.
 
 use whittle_patcher_nostd::compact::MediumTables;
-use whittle_patcher_nostd::{Boot, Buffers, Device, ResetCause, Status, UpdateError, Updater};
+use whittle_patcher_nostd::{
+    Boot, Buffers, Device, ResetCause, SlotId, Status, UpdateError, Updater,
+};
 
 use crate::board::{Region, input, output, receive};
 #[cfg(not(feature = "key-documents"))]
@@ -64,7 +66,10 @@ pub fn update(updater: &mut OpenUpdater, memory: &mut Memory) -> Result<(), Upda
             updater.install(&mut STAGING.clone(), memory.buffers(), &mut output)?;
             updater.activate()
         }
-        2 => updater.healthy(),
+        2 => {
+            updater.set_running_slot(if input() == 0 { SlotId::A } else { SlotId::B });
+            updater.healthy()
+        }
         3 => updater.unhealthy(),
         4 => updater.too_late(),
         #[cfg(feature = "key-documents")]

@@ -223,16 +223,22 @@ fn connections_that_break_cost_no_delta(firmware: &'static Firmware) {
 }
 
 fn a_package_that_another_one_replaces_is_given_up(firmware: &'static Firmware) {
-    let mut rig = Rig::new(firmware).offering(Second::Works);
-    // So much of another release's that some of it is staged.
-    let other = &firmware.two[&Second::Crashes].full;
-    rig.put("from-1.0.0.pkg", &other[..other.len() * 3 / 4]);
-    rig.day();
-    let rig = &mut rig.offering(Second::Works);
-    let told = story(&rig.day());
-    assert!(told[3].ends_with("is not the one that was signed"), "{told:#?}");
-    let told = story(&rig.day());
-    assert!(told.contains(&"update: trial ends, Committed".to_owned()), "{told:#?}");
+    let (works, other) = (&firmware.two[&Second::Works], &firmware.two[&Second::Crashes].full);
+    for (replacement, error) in [
+        (&works.full, "is not the one that was signed"),
+        (&works.delta, "the package is incomplete"),
+    ] {
+        let mut rig = Rig::new(firmware).offering(Second::Works);
+        // So much of another release's full image that more is staged than a delta has.
+        rig.put("from-1.0.0.pkg", &other[..other.len() * 3 / 4]);
+        rig.day();
+        let mut rig = rig.offering(Second::Works);
+        rig.put("full.pkg", replacement);
+        let told = story(&rig.day());
+        assert!(told[3].ends_with(error), "{told:#?}");
+        let told = story(&rig.day());
+        assert!(told.contains(&"update: trial ends, Committed".to_owned()), "{told:#?}");
+    }
 }
 
 fn a_damaged_slot_is_replaced_by_the_other_one(firmware: &'static Firmware) {

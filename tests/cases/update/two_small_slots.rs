@@ -1,6 +1,7 @@
 //! A device with two slots that are as small as can be, and the first steps of its update.
 
 use whittle_flash_sim::{Chip, Supply};
+use whittle_patcher_nostd::life::boots_from;
 use whittle_patcher_nostd::{Boot, LifeState, ResetCause, SlotId};
 
 use super::blocking::world::{Flash, Geometry};
@@ -29,6 +30,13 @@ pub(super) fn install(flash: &mut Flash<1, 8, 256>, releases: &Releases) {
 
 pub(super) fn boot(flash: &mut Flash<1, 8, 256>) -> Boot {
     flash.updater().expect("opens").boot(ResetCause::PowerOn).expect("boots")
+}
+
+/// The image on trial says that it is well.
+pub(super) fn commit(flash: &mut Flash<1, 8, 256>) {
+    let mut updater = flash.updater().expect("opens");
+    updater.set_running_slot(boots_from(updater.life()));
+    updater.healthy().expect("commits");
 }
 
 pub(super) fn life(flash: &mut Flash<1, 8, 256>) -> LifeState {

@@ -2,6 +2,7 @@
 
 use whittle_flash_sim::{Chip, Cut, SimFlash, Supply};
 use whittle_format::life::PackageKind;
+use whittle_patcher_nostd::life::boots_from;
 use whittle_patcher_nostd::{
     Boot, Buffers, Device, Ending, LifeError, LifeState, PatchError, Phase, ResetCause, SlotId,
     Status, UpdateError, compact, trailer,
@@ -281,12 +282,19 @@ impl<'r, const R: usize, const W: usize, const E: usize> World<'r, R, W, E> {
         assert_eq!(life.kind, kind, "what was installed: {}", self.what());
         match self.behaviour {
             Behaviour::Works | Behaviour::ComesByFullImage => {
-                wait(self.flash.updater()?.healthy())?;
+                wait(self.on_trial()?.healthy())?;
             }
-            Behaviour::FailsItsChecks => wait(self.flash.updater()?.unhealthy())?,
+            Behaviour::FailsItsChecks => wait(self.on_trial()?.unhealthy())?,
             Behaviour::Crashes => {}
         }
         Ok(Stop::Reset(ResetCause::Watchdog))
+    }
+
+    /// The updater of the image on trial.
+    fn on_trial(&mut self) -> Result<FlashUpdater<'_, R, W, E>, UpdateError> {
+        let mut updater = self.flash.updater()?;
+        updater.set_running_slot(boots_from(updater.life()));
+        Ok(updater)
     }
 
     /// Downloads, from where the last download ended.
