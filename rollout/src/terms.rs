@@ -147,7 +147,8 @@ const MOST_EVENTS_AN_HOUR: f64 = 3600.0;
 impl MetricTerms {
     /// The most events of a rate that so many devices can have in so many device-hours: each device one however short they are, as where
     /// it is counted once a day.
-    pub(crate) fn most_events(&self, device_hours: f64, devices: u32) -> f64 {
+    #[must_use]
+    pub fn most_events(&self, device_hours: f64, devices: u32) -> f64 {
         f64::from(devices) + self.most.unwrap_or(MOST_EVENTS_AN_HOUR) * device_hours
     }
 }

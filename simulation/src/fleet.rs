@@ -366,8 +366,9 @@ impl<'a> Fleet<'a> {
                 let fresh = (number - *today).max(0.0) * self.tick_h;
                 let events = draw.poisson(fresh * mean * factor).min(number);
                 *today += events;
-                // More than one a device and tick is not reported either.
-                let count = if exposure > 0.0 { events + extra } else { 0.0 };
+                // More than one a device and tick is not reported either, nor more than is believed.
+                let most = metric.most_events(exposure, devices);
+                let count = if exposure > 0.0 { (events + extra).min(most) } else { 0.0 };
                 Tally { count, exposure, squares: 0.0 }
             }
             MetricKind::Proportion => {
