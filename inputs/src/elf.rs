@@ -24,6 +24,11 @@ const MAGIC: &[u8] = b"\x7fELF";
 /// Whose notes of type 1 say which version of their operating system a program wants.
 const SYSTEMS: [&[u8]; 5] = [b"GNU", b"Android", b"FreeBSD", b"NetBSD", b"OpenBSD"];
 
+/// Most segments that one file may load; firmware has a handful.
+///
+/// Each section is held against each of them.
+pub const MAX_LOADABLE_SEGMENTS: usize = 256;
+
 /// A file that is delivered as it is, and why it is no firmware for bare flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -58,6 +63,9 @@ pub enum ElfError {
     /// Its headers cannot be read.
     #[error("ELF file is damaged: {0}")]
     Damaged(String),
+    /// It has more loadable segments than any firmware.
+    #[error("ELF file has {0} loadable segments, the limit is {MAX_LOADABLE_SEGMENTS}")]
+    TooManySegments(usize),
     /// A segment lies outside the file.
     #[error(
         "segment {segment} of the ELF file lies from {from:#x} to {to:#x} in a file of {len:#x} bytes"
@@ -191,6 +199,9 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
         let mut memory = Memory::new(options.range.clone());
         let mut loads_anything = false;
         let loadable = self.loadable()?;
+        if loadable.len() > MAX_LOADABLE_SEGMENTS {
+            return Err(ElfError::TooManySegments(loadable.len()).into());
+        }
         for (number, segment) in &loadable {
             self.check_segment(*number, segment)?;
         }

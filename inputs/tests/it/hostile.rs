@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use whittle_inputs::{Error, Format, Options, WayOut, read};
+use whittle_inputs::{Error, Format, Options, WayOut, elf, read};
 
 use crate::support::{chain, files, fixture, fixtures, line};
 
@@ -49,6 +49,28 @@ fn no_container_is_to_be_taken_as_it_is() {
     let error = read(changed.clone().into_bytes(), &Options::default()).unwrap_err();
     assert_eq!(error.way_out(), WayOut::Unlooked, "{error}");
     assert!(read(changed.into_bytes(), &options).is_ok());
+}
+
+/// Sections are held against segments: that must not take the square of what a file has room for.
+#[test]
+fn more_segments_than_any_firmware_has_are_refused() {
+    let with = |count: u16| {
+        let words = [1u32, 52, 0x2000_0000, 0x0800_0000, 4, 4, 5, 4];
+        let mut file = fixture("firmware.elf")[..52].to_vec();
+        file[32..36].fill(0);
+        file[44..46].copy_from_slice(&count.to_le_bytes());
+        file[48..52].fill(0);
+        for number in 0..u32::from(count) {
+            let mut words = words;
+            words[3] += 4 * number;
+            file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        }
+        read(file, &Options::default())
+    };
+    let limit = u16::try_from(elf::MAX_LOADABLE_SEGMENTS).unwrap();
+    assert_eq!(with(limit).unwrap().bytes.len(), 4 * elf::MAX_LOADABLE_SEGMENTS);
+    let too_many = elf::ElfError::TooManySegments(elf::MAX_LOADABLE_SEGMENTS + 1);
+    assert_eq!(with(limit + 1).unwrap_err(), Error::Elf(too_many));
 }
 
 /// A file that was cut is refused, or kept as the ELF file that it is; one that was recognised never becomes a raw image.
