@@ -32,6 +32,8 @@ pub enum Placement {
 pub struct Request<'a> {
     /// The release or the bundle.
     pub delivery: &'a Delivery,
+    /// What puts manifests in order: above that of all earlier ones for the same devices, and never 0.
+    pub sequence_number: u64,
     /// The vendor's domain, of which its id is made.
     pub vendor_domain: &'a str,
     /// What tells classes of devices apart, one of which a device must have; none for the product's name.
@@ -60,9 +62,13 @@ pub struct Payload {
 /// Makes the manifest.
 ///
 /// # Errors
-/// [`Error::Unusable`] for a domain, a class or a URI that cannot be one; [`Error::Order`] for a bundle that by itself does not
+/// [`Error::Unusable`] for a sequence number, a domain, a class or a URI that cannot be one; [`Error::Order`] for a bundle that by itself does not
 /// satisfy what it requires, since a manifest cannot ask for the versions that are in the field.
 pub fn compose(request: &Request<'_>) -> Result<Manifest> {
+    if request.sequence_number == 0 {
+        let why = "is 0, which no device takes for later than what it has".to_owned();
+        return Err(Error::Unusable { what: "the sequence number", why });
+    }
     check_domain(request.vendor_domain)?;
     if let Some(bundle) = request.delivery.bundle() {
         bundle.steps(&BTreeMap::new()).map_err(Error::Order)?;
@@ -81,9 +87,8 @@ pub fn compose(request: &Request<'_>) -> Result<Manifest> {
     for (place, part) in &placed {
         shared.extend(check_device(place, part, request)?);
     }
-    let counters = parts.iter().map(|part| part.release.index().release.security_counter);
     Ok(Manifest {
-        sequence_number: counters.max().unwrap_or_default().into(),
+        sequence_number: request.sequence_number,
         components: placed.iter().flat_map(|(place, part)| place.components(part)).collect(),
         shared: Sequence(shared),
         reference_uri: request.reference_uri.clone().map(checked_reference_uri).transpose()?,

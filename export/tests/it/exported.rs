@@ -26,9 +26,17 @@ fn ids_are_those_of_the_draft() {
 }
 
 #[test]
-fn the_counter_is_the_sequence_number() {
+fn manifests_are_put_in_order_by_who_exports_them() {
     let (_directory, delivery) = thermostat();
-    assert_eq!(compose(&request(&delivery)).expect("composes").sequence_number, 7);
+    let number = |sequence_number| {
+        let request = Request { sequence_number, ..request(&delivery) };
+        compose(&request).map(|manifest| manifest.sequence_number)
+    };
+    for wanted in [1, 8, 1_764_590_400, u64::MAX] {
+        assert_eq!(number(wanted).expect("composes"), wanted, "whatever the security counter is");
+    }
+    let said = number(0).expect_err("is refused").to_string();
+    assert!(said.starts_with("the sequence number is 0"), "{said}");
 }
 
 #[test]

@@ -132,6 +132,7 @@ pub(crate) fn path(payload: &Payload) -> String {
 pub(crate) fn request(delivery: &Delivery) -> Request<'_> {
     Request {
         delivery,
+        sequence_number: 7,
         vendor_domain: DOMAIN,
         classes: &[],
         uri: &path,
