@@ -60,7 +60,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "SUIT")]
 struct SuitArgs {
-    /// The vendor's domain, such as `example.com`: the vendor's id is made of it.
+    /// The vendor's domain as people read it, such as `example.com`: the vendor's id is made of it.
     #[arg(long, value_name = "DOMAIN", conflicts_with = "slsa")]
     vendor_domain: Option<String>,
 
@@ -86,6 +86,10 @@ struct SuitArgs {
     /// Where the whole envelope is, for who gets it without its text.
     #[arg(long, value_name = "URI", conflicts_with = "slsa")]
     reference_uri: Option<String>,
+
+    /// Language of the release notes, a tag such as `en` or `zh-Hant`.
+    #[arg(long, value_name = "TAG", default_value = "en", conflicts_with = "slsa")]
+    language: String,
 
     /// Images are copied to memory before they run.
     #[arg(long, conflicts_with = "slsa")]
@@ -248,6 +252,7 @@ fn export_suit(file: &Path, delivery: &Delivery, args: &Args, printer: &Printer)
         classes: &of.classes,
         uri: &uri,
         reference_uri: of.reference_uri.clone(),
+        language: &of.language,
         placement: if of.load { Placement::Memory } else { Placement::InPlace },
         invoke: of.invoke,
     })?;

@@ -137,6 +137,7 @@ pub(crate) fn request(delivery: &Delivery) -> Request<'_> {
         classes: &[],
         uri: &path,
         reference_uri: None,
+        language: "en",
         placement: Placement::InPlace,
         invoke: None,
     }
