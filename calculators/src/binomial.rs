@@ -28,6 +28,39 @@ pub(crate) fn at_least(k: u32, of: f64, probability: f64) -> f64 {
     }
 }
 
+/// `P(X >= k)` for the number of devices that are hit in several groups, each of so many devices with its own probability.
+///
+/// With the tails `T` of all groups so far, one more with the number `B` makes `P(X >= m) = P(B >= m) + Σ P(B = j) T(m - j)` of them,
+/// for `j` from 0 to `m - 1`: sums of what is positive alone, so that no digit is lost.
+#[must_use]
+pub(crate) fn at_least_of_all(k: u32, groups: &[(f64, f64)]) -> f64 {
+    // That none are hit at least is certain, and of no groups nothing else is.
+    let mut tails: Vec<f64> = (0..=k).map(|m| if m == 0 { 1.0 } else { 0.0 }).collect();
+    for &(of, probability) in groups {
+        let hit: Vec<f64> = (0..k).map(|j| exactly_or_never(j, of, probability)).collect();
+        tails = (0..=k)
+            .zip(1..)
+            .map(|(m, len)| {
+                let rest = tails[1..len].iter().rev();
+                at_least(m, of, probability) + hit.iter().zip(rest).map(|(p, t)| p * t).sum::<f64>()
+            })
+            .collect();
+    }
+    tails.last().map_or(0.0, |tail| tail.min(1.0))
+}
+
+fn exactly_or_never(k: u32, of: f64, probability: f64) -> f64 {
+    let k = f64::from(k);
+    let never = if probability <= 0.0 { 0.0 } else { of };
+    if k > never || probability >= 1.0 && k < of {
+        0.0
+    } else if probability <= 0.0 || probability >= 1.0 {
+        1.0
+    } else {
+        exactly(k, of, probability)
+    }
+}
+
 /// What no longer changes a sum.
 const NOTHING: f64 = 1e-18;
 
@@ -96,6 +129,25 @@ mod tests {
                 "P(X >= {k} | {of}, {probability}) = {found:e}, wanted {wanted:e}"
             );
         }
+    }
+
+    #[test]
+    fn groups_add_up() {
+        // Two coins, and three dice that show a six: P(X >= 2) by fractions.
+        let wanted = 1.0 - 0.25 * (125.0 / 216.0) - 0.5 * (125.0 / 216.0) - 0.25 * (75.0 / 216.0);
+        let found = at_least_of_all(2, &[(2.0, 0.5), (3.0, 1.0 / 6.0)]);
+        assert!((found - wanted).abs() < 1e-14, "{found}, wanted {wanted}");
+        // One group is what it was, and groups of the same probability are one.
+        for (k, of, probability, wanted) in REFERENCE {
+            let one = at_least_of_all(k, &[(of, probability)]);
+            assert!((one / wanted - 1.0).abs() < 1e-9, "{k} of {of}: {one:e}");
+            let half = (of / 2.0).floor();
+            let two = at_least_of_all(k, &[(half, probability), (of - half, probability)]);
+            assert!((two / wanted - 1.0).abs() < 1e-9, "{k} of {of} in two: {two:e}");
+        }
+        let sure = [(2.0, 1.0), (5.0, 0.0), (0.0, 0.5)];
+        assert_eq!([1, 2, 3].map(|k| at_least_of_all(k, &sure)), [1.0, 1.0, 0.0]);
+        assert_eq!([0, 1].map(|k| at_least_of_all(k, &[])), [1.0, 0.0]);
     }
 
     #[test]

@@ -12,6 +12,6 @@ mod plots;
 mod rollout;
 mod step;
 
-pub use fitting::{fitting_events, hours_until_failed};
+pub use fitting::{MOST_FITTING_EVENTS, fitting_events, hours_until_failed};
 pub use inputs::{FORM, Inputs, Percents, RatePer, Stage, Watched};
 pub use outcome::{Outcome, StageOutcome, outcome};

@@ -127,7 +127,7 @@ impl stages::Outcome {
                     "enough",
                     "own test sees",
                 ],
-                self.stages.iter().map(shows),
+                self.stages.iter().map(|stage| shows(stage, &self.inputs)),
             ),
             Table::of(
                 "What each stage risks",
@@ -147,7 +147,8 @@ impl stages::Outcome {
     }
 }
 
-fn shows(stage: &StageOutcome) -> Vec<String> {
+fn shows(stage: &StageOutcome, inputs: &stages::Inputs) -> Vec<String> {
+    let fits = || stage.fitting_hours.map_or_else(|| none_fits(stage, inputs), hours);
     vec![
         stage.name.clone(),
         number(stage.new_devices),
@@ -160,12 +161,23 @@ fn shows(stage: &StageOutcome) -> Vec<String> {
         chance(stage.power_2x),
         chance(stage.power_3x),
         chance(stage.power_5x),
-        or_never(stage.fitting_hours, hours),
+        fits(),
         stage.test_sees_ratio.map_or_else(
             || "nothing".to_owned(),
             |ratio| format!("{}x", number((ratio * 10.0).round() / 10.0)),
         ),
     ]
+}
+
+/// Why no time is long enough: nothing tells the two apart, or so much would have to happen that nobody waits for it.
+fn none_fits(stage: &StageOutcome, inputs: &stages::Inputs) -> String {
+    let wants_errors = inputs.false_pause_percent > 0.0 && inputs.power_percent < 100.0;
+    let has_events = inputs.baseline_percent > 0.0 && stage.watched_devices > 0.0;
+    if inputs.pause_ratio > 1.0 && wants_errors && has_events {
+        format!("more than {} events", number(stages::MOST_FITTING_EVENTS.into()))
+    } else {
+        "never".to_owned()
+    }
 }
 
 fn risks(stage: &StageOutcome) -> Vec<String> {

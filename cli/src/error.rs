@@ -323,6 +323,12 @@ fn release_hint(error: &ReleaseError) -> Option<&'static str> {
             "name a group instead of many devices, and remove flags that every release has on"
         }
         ReleaseError::Input { source, .. } => match source.way_out() {
+            WayOut::Unlooked => {
+                "have it made anew; `--input-format` with the file's own format takes what it holds, whatever that is"
+            }
+            WayOut::FirmwareOrProgram => {
+                "`--input-format elf` takes what it puts into flash, `--input-format raw` the file as it is"
+            }
             WayOut::Anew => "have it made anew: what should have written it may have failed",
             WayOut::Raw => "have it made anew; `--input-format raw` takes the file as it is",
             WayOut::Range => {

@@ -59,7 +59,7 @@ pub enum ParseError {
         /// Where.
         what: &'static str,
     },
-    /// No JSON, or other fields than there should be.
+    /// No JSON, or without fields that it should have.
     #[error("{what} is not the JSON that it should be: {why}")]
     NotJson {
         /// Where.

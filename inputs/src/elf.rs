@@ -1,7 +1,8 @@
 //! ELF files of firmware: what their loadable segments put into flash, by load address.
 //!
 //! A file is firmware if it is an executable for fixed addresses that no operating system loads. Everything else, a program
-//! or a library of Linux above all, is delivered as the file that it is ([`Kept`] says why).
+//! or a library of Linux above all, is delivered as the file that it is ([`Kept`] says why). Where nothing tells which of the two
+//! it is, callers must say.
 //!
 //! Linkers make segments larger than what the sections in them need, by the file's own header for one. So a segment counts from
 //! its first section that is loaded to its last one, as `objcopy -O binary` has it. A section that is loaded must then lie in a
@@ -20,6 +21,14 @@ use crate::{Error, MemoryError, Options};
 
 const MAGIC: &[u8] = b"\x7fELF";
 
+/// Whose notes of type 1 say which version of their operating system a program wants.
+const SYSTEMS: [&[u8]; 5] = [b"GNU", b"Android", b"FreeBSD", b"NetBSD", b"OpenBSD"];
+
+/// Most segments that one file may load; firmware has a handful.
+///
+/// Each section is held against each of them.
+pub const MAX_LOADABLE_SEGMENTS: usize = 256;
+
 /// A file that is delivered as it is, and why it is no firmware for bare flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,8 +39,8 @@ pub enum Kept {
     Dynamic,
     /// It names an operating system: its `EI_OSABI`.
     OperatingSystem(u8),
-    /// Its own header is loaded, and every segment runs where it is loaded, as programs of an operating system have it.
-    LoadsItsHeader,
+    /// A note in it names an operating system, as that of `.note.ABI-tag` does.
+    SystemNote,
 }
 
 impl fmt::Display for Kept {
@@ -42,9 +51,7 @@ impl fmt::Display for Kept {
             Self::OperatingSystem(system) => {
                 write!(f, "it is for an operating system (ABI {system})")
             }
-            Self::LoadsItsHeader => {
-                f.write_str("it loads its own header, as programs of an operating system do")
-            }
+            Self::SystemNote => f.write_str("a note in it names an operating system"),
         }
     }
 }
@@ -56,6 +63,9 @@ pub enum ElfError {
     /// Its headers cannot be read.
     #[error("ELF file is damaged: {0}")]
     Damaged(String),
+    /// It has more loadable segments than any firmware.
+    #[error("ELF file has {0} loadable segments, the limit is {MAX_LOADABLE_SEGMENTS}")]
+    TooManySegments(usize),
     /// A segment lies outside the file.
     #[error(
         "segment {segment} of the ELF file lies from {from:#x} to {to:#x} in a file of {len:#x} bytes"
@@ -129,6 +139,12 @@ pub enum ElfError {
     /// It loads nothing.
     #[error("ELF file has no loadable segment with bytes")]
     NothingToLoad,
+    /// Its own header is loaded, and every segment runs where it is loaded: so are programs of an operating system without any
+    /// sign of it, and firmware without variables that are copied, if its linker had room for the header.
+    #[error(
+        "ELF file loads its own header, and nothing tells whether it is firmware or a program of an operating system"
+    )]
+    FirmwareOrProgram,
 }
 
 /// What a file is.
@@ -183,6 +199,9 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
         let mut memory = Memory::new(options.range.clone());
         let mut loads_anything = false;
         let loadable = self.loadable()?;
+        if loadable.len() > MAX_LOADABLE_SEGMENTS {
+            return Err(ElfError::TooManySegments(loadable.len()).into());
+        }
         for (number, segment) in &loadable {
             self.check_segment(*number, segment)?;
         }
@@ -285,12 +304,35 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
         if self.segments()?.iter().any(is_dynamic) {
             return Ok(Some(Kept::Dynamic));
         }
+        if self.names_system()? {
+            return Ok(Some(Kept::SystemNote));
+        }
         let loadable = self.loadable()?;
         let loads_header = loadable.iter().any(|(_, segment)| self.offset(segment) == 0);
         let runs_in_place = loadable
             .iter()
             .all(|(_, segment)| self.load_address(segment) == segment.p_vaddr(self.endian).into());
-        Ok((loads_header && runs_in_place).then_some(Kept::LoadsItsHeader))
+        // Neither a stack's flags nor thread-local variables tell: lld gives firmware the one, picolibc the other.
+        if loads_header && runs_in_place {
+            Err(ElfError::FirmwareOrProgram.into())
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Whether a note tells the operating system that the file is for; one that cannot be read tells nothing.
+    fn names_system(&self) -> Result<bool, Error> {
+        let names_one = |segment: &Elf::ProgramHeader| {
+            let Ok(Some(mut notes)) = segment.notes(self.endian, self.file) else { return false };
+            while let Ok(Some(note)) = notes.next() {
+                let is_tag = note.n_type(self.endian) == elf::NT_GNU_ABI_TAG;
+                if is_tag && SYSTEMS.contains(&note.name()) {
+                    return true;
+                }
+            }
+            false
+        };
+        Ok(self.segments()?.iter().any(names_one))
     }
 
     fn segments(&self) -> Result<&'a [Elf::ProgramHeader], Error> {

@@ -76,15 +76,27 @@ pub enum Error {
     /// An MCUboot image.
     #[error(transparent)]
     Mcuboot(#[from] McubootError),
+    /// What a file with addresses holds is an image with a header, and that is wrong.
+    #[error("the {format} file holds an image that is wrong")]
+    Inside {
+        /// What the file is.
+        format: Format,
+        /// What is wrong with the image.
+        source: Box<Error>,
+    },
 }
 
 /// What a caller may do about an error, besides having the file made anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WayOut {
-    /// Nothing else.
+    /// Nothing else: its bytes are no image, and what they hold is damaged.
     Anew,
-    /// Take the file as it is: [`Format::Raw`].
+    /// Take the file as it is: [`Format::Raw`]. Only where its bytes are those of the image.
     Raw,
+    /// Name the file's format, so that what it holds is taken whatever it is.
+    Unlooked,
+    /// Say whether the file is firmware, [`Format::Elf`], or a program to be taken as it is, [`Format::Raw`].
+    FirmwareOrProgram,
     /// Take a part of it: [`crate::Options::range`].
     Range,
     /// Say which family of chips is meant: [`crate::Options::family`].
@@ -98,7 +110,6 @@ impl Error {
     #[must_use]
     pub fn way_out(&self) -> WayOut {
         match self {
-            Self::Empty => WayOut::Anew,
             Self::Memory(
                 MemoryError::Gap { .. }
                 | MemoryError::NothingInRange { .. }
@@ -108,8 +119,20 @@ impl Error {
             Self::Uf2(Uf2Error::SeveralFamilies { .. } | Uf2Error::NoSuchFamily { .. }) => {
                 WayOut::Family
             }
+            Self::Elf(ElfError::FirmwareOrProgram) => WayOut::FirmwareOrProgram,
             Self::NotThatFormat { .. } => WayOut::Format,
-            _ => WayOut::Raw,
+            Self::Esp(_) | Self::Mcuboot(_) => WayOut::Raw,
+            Self::Inside { .. } => WayOut::Unlooked,
+            // The bytes of a text, of blocks or of an ELF file are those of no image.
+            Self::Empty
+            | Self::Line { .. }
+            | Self::NoEnd { .. }
+            | Self::BehindEnd { .. }
+            | Self::Utf16 { .. }
+            | Self::FileTooLarge { .. }
+            | Self::Memory(_)
+            | Self::Uf2(_)
+            | Self::Elf(_) => WayOut::Anew,
         }
     }
 }

@@ -29,6 +29,12 @@ impl Format {
     pub const ALL: [Self; 7] =
         [Self::Raw, Self::IntelHex, Self::Srec, Self::Uf2, Self::Elf, Self::Esp, Self::Mcuboot];
 
+    /// Whether its files say where their bytes belong, so that a range of addresses may be taken from them.
+    #[must_use]
+    pub fn has_addresses(self) -> bool {
+        matches!(self, Self::IntelHex | Self::Srec | Self::Uf2 | Self::Elf)
+    }
+
     /// Its name on the command line and in reports.
     #[must_use]
     pub fn name(self) -> &'static str {

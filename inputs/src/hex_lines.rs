@@ -77,9 +77,12 @@ pub enum LineError {
         /// Bytes wanted.
         wanted: usize,
     },
-    /// Data behind the last address that the record can reach.
-    #[error("its data reaches behind the last address of its segment")]
-    Wraps,
+    /// Data behind the end of the segment of 64 KiB that the record is in.
+    #[error("its data reaches behind the 64 KiB of its segment")]
+    BehindSegment,
+    /// Data behind the last address of 32 bits.
+    #[error("its data reaches behind the last address, 0xffffffff")]
+    BehindLastAddress,
     /// A record counts the data records in front of it.
     #[error("it counts {says} data records, there are {got} in front of it")]
     RecordCount {

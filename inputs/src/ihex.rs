@@ -30,12 +30,12 @@ enum Window {
 impl Window {
     fn addresses(self, offset: u16, len: usize) -> Result<Range<u64>, LineError> {
         let end = u64::from(offset).saturating_add(len as u64);
-        let (base, is_inside) = match self {
-            Self::Segment(base) => (base, end <= 1 << 16),
-            Self::Linear(base) => (base, base.saturating_add(end) <= 1 << 32),
+        let (base, limit, behind) = match self {
+            Self::Segment(base) => (base, base.saturating_add(1 << 16), LineError::BehindSegment),
+            Self::Linear(base) => (base, 1 << 32, LineError::BehindLastAddress),
         };
-        let from = base.saturating_add(offset.into());
-        if is_inside { Ok(from..base.saturating_add(end)) } else { Err(LineError::Wraps) }
+        let [from, end] = [u64::from(offset), end].map(|at| base.saturating_add(at));
+        if end <= limit { Ok(from..end) } else { Err(behind) }
     }
 }
 

@@ -119,7 +119,10 @@ pub fn read(file: Vec<u8>, options: &Options) -> Result<Input, Error> {
 fn flat(format: Format, flat: Flat, is_known: bool) -> Result<Input, Error> {
     let Flat { address, bytes, notes } = flat;
     let input = Input { format, load_address: Some(address), ..raw::read(bytes, notes) };
-    if is_known { Ok(input) } else { with_header(input) }
+    if is_known {
+        return Ok(input);
+    }
+    with_header(input).map_err(|source| Error::Inside { format, source: Box::new(source) })
 }
 
 /// Checks the header that the bytes begin with, if there is a known one, and takes what it tells.

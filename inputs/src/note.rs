@@ -32,6 +32,8 @@ pub enum Note {
     IgnoredBlocks(u32),
     /// Blocks of a UF2 file for other families than the one that was asked for.
     OtherFamilies(u32),
+    /// Checksums within a UF2 file that are of more bytes than it holds, or of a kind that is not known.
+    ChecksumsNotChecked(u32),
     /// A family of chips whose instruction set is not known.
     UnknownFamily(u32),
     /// An ESP-IDF image without a description of its application, as boot loaders have none.
@@ -77,6 +79,10 @@ impl fmt::Display for Note {
             Self::OtherFamilies(count) => {
                 let (what, are) = (counted(*count, "block"), are(*count));
                 write!(f, "{what} of other families {are} left out")
+            }
+            Self::ChecksumsNotChecked(count) => {
+                let (what, are) = (counted(*count, "checksum"), are(*count));
+                write!(f, "{what} in the UF2 file {are} not checked: what they are of is not all there")
             }
             Self::UnknownFamily(family) => {
                 write!(f, "the instruction set of family {family:#010x} is not known")

@@ -94,7 +94,7 @@ fn record<'a>(line: &Line<'_>, bytes: &'a mut Vec<u8>) -> Result<Record<'a>, Lin
     match kind {
         0 => Ok(Record::Header),
         1..=3 if u64::from(address).saturating_add(data.len() as u64) > 1u64 << 32 => {
-            Err(LineError::Wraps)
+            Err(LineError::BehindLastAddress)
         }
         1..=3 => Ok(Record::Data { address: address.into(), data }),
         5 | 6 => empty().map(|()| Record::Count(address)),

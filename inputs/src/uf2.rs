@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! 0  "UF2\n" │ 4 0x9e5d5157 │ 8 flags │ 12 address │ 16 payload bytes │ 20 number │ 24 blocks │ 28 family, or size of the file
-//! 32 payload, up to 476 bytes; extensions behind it │ 508 0x0ab16f30
+//! 32 payload, up to 476 bytes; extensions behind it; MD5 of a region, 24 bytes │ 508 0x0ab16f30
 //! ```
+
+mod checksums;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +13,7 @@ use whittle_delta::compact::InstructionSet;
 
 use crate::memory::{Flat, Memory, Place};
 use crate::{Error, MemoryError, Note, Options};
+use checksums::RegionMd5;
 
 const BLOCK_BYTES: usize = 512;
 const MAX_PAYLOAD_BYTES: usize = 476;
@@ -21,11 +24,15 @@ mod flag {
     pub(super) const NOT_MAIN_FLASH: u32 = 1;
     pub(super) const FILE_CONTAINER: u32 = 0x1000;
     pub(super) const HAS_FAMILY: u32 = 0x2000;
+    pub(super) const HAS_MD5: u32 = 0x4000;
     pub(super) const HAS_EXTENSIONS: u32 = 0x8000;
 }
 
 /// Type of the extension that holds the version of the firmware.
 const VERSION_EXTENSION: [u8; 3] = [0xbc, 0xc7, 0x9f];
+
+/// Type of the extension that holds the SHA-2 of the firmware.
+const SHA2_EXTENSION: [u8; 3] = [0xb0, 0x6d, 0xb4];
 
 /// The family of blocks that any chip of the RP2 series takes.
 const RP2_ABSOLUTE: u32 = 0xe48b_ff57;
@@ -44,14 +51,14 @@ pub enum Uf2Error {
     #[error("block {0} of the UF2 file has wrong magic numbers")]
     Magic(u32),
     /// A block says that it holds more than there is room for.
-    #[error(
-        "block {block} of the UF2 file says that it holds {got} bytes, the limit is {MAX_PAYLOAD_BYTES}"
-    )]
+    #[error("block {block} of the UF2 file says that it holds {got} bytes, the limit is {limit}")]
     Payload {
         /// Which block, counted in the file.
         block: u32,
         /// What it says.
         got: u32,
+        /// The limit in bytes; lower if a checksum stands behind them.
+        limit: usize,
     },
     /// A file for a file system, not for flash.
     #[error("block {0} of the UF2 file is part of a file, not of flash")]
@@ -114,6 +121,26 @@ pub enum Uf2Error {
         /// Which ones there are.
         families: Vec<Option<u32>>,
     },
+    /// A region has other bytes than its MD5 is of.
+    #[error(
+        "addresses {from:#x} to {to:#x} do not have the MD5 that block {block} of the UF2 file names"
+    )]
+    RegionChanged {
+        /// Which block, counted in the file.
+        block: u32,
+        /// The region's first address.
+        from: u64,
+        /// The first one behind it.
+        to: u64,
+    },
+    /// The firmware has other bytes than its SHA-2 is of.
+    #[error("UF2 file does not have the SHA-2 of {bits} bits that its block {block} names")]
+    FirmwareChanged {
+        /// Which block, counted in the file.
+        block: u32,
+        /// Size of the hash.
+        bits: usize,
+    },
     /// All blocks are for other memory.
     #[error("none of the blocks of the UF2 file ({0}) is for the main flash")]
     NoMainFlash(u32),
@@ -167,6 +194,7 @@ pub(crate) fn read(file: &[u8], options: &Options) -> Result<Contents, Error> {
     let repeated = check_numbers(&mut blocks)?;
     let all = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
     let version = blocks.iter().find_map(Block::version);
+    let sha2: Vec<_> = blocks.iter().filter_map(Block::sha2).collect();
     blocks.retain(|block| block.flags & flag::NOT_MAIN_FLASH == 0);
     let main = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
     if main == 0 && all > 0 {
@@ -175,17 +203,19 @@ pub(crate) fn read(file: &[u8], options: &Options) -> Result<Contents, Error> {
     let mut memory = Memory::new(options.range.clone());
     for block in &blocks {
         let place = Place::Block(block.index);
-        if u64::from(block.address).saturating_add(block.payload.len() as u64) > 1 << 32 {
+        if block.to() > 1 << 32 {
             return Err(MemoryError::BehindTheEnd(place).into());
         }
         memory.put(block.address.into(), block.payload, place)?;
     }
     let mut flat = memory.flatten(options.fill)?;
+    let unchecked = checksums::check(&blocks, &sha2)?;
     let counts = [
         (repeated, Note::RepeatedBlocks as fn(u32) -> Note),
         (all.saturating_sub(main), Note::NotMainFlash),
         (ignored, Note::IgnoredBlocks),
         (others, Note::OtherFamilies),
+        (unchecked, Note::ChecksumsNotChecked),
     ];
     flat.notes.extend(counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, note)| note(n)));
     Ok(Contents { flat, family: family.flatten(), version })
@@ -201,6 +231,7 @@ struct Block<'a> {
     family: Option<u32>,
     payload: &'a [u8],
     extensions: &'a [u8],
+    md5: Option<RegionMd5>,
 }
 
 impl<'a> Block<'a> {
@@ -215,8 +246,12 @@ impl<'a> Block<'a> {
         let [flags, address, len, number, count, last] =
             [flags, address, len, number, count, last].map(|word| u32::from_le_bytes(*word));
         let data = bytes.get(32..).and_then(|data| data.get(..MAX_PAYLOAD_BYTES));
-        let parts = data.and_then(|data| data.split_at_checked(len as usize));
-        let (payload, behind) = parts.ok_or(Uf2Error::Payload { block: index, got: len })?;
+        let data = data.ok_or(Uf2Error::Magic(index))?;
+        let md5 = data.split_last_chunk().filter(|_| flags & flag::HAS_MD5 != 0);
+        let data = md5.map_or(data, |(front, _)| front);
+        let parts = data.split_at_checked(len as usize);
+        let too_long = Uf2Error::Payload { block: index, got: len, limit: data.len() };
+        let (payload, behind) = parts.ok_or(too_long)?;
         if flags & flag::FILE_CONTAINER != 0 {
             return Err(Uf2Error::FileContainer(index));
         }
@@ -225,7 +260,18 @@ impl<'a> Block<'a> {
         let aligned = (len as usize).wrapping_neg() % 4;
         let extensions = behind.get(aligned..).filter(|_| has_extensions).unwrap_or_default();
         let family = (flags & flag::HAS_FAMILY != 0).then_some(last);
-        Ok(Self { index, flags, address, number, count, family, payload, extensions })
+        let md5 = md5.map(|(_, md5)| RegionMd5::parse(md5));
+        Ok(Self { index, flags, address, number, count, family, payload, extensions, md5 })
+    }
+
+    /// Its first address.
+    fn from(&self) -> u64 {
+        self.address.into()
+    }
+
+    /// The first address behind it.
+    fn to(&self) -> u64 {
+        self.from().saturating_add(self.payload.len() as u64)
     }
 
     /// The block in front of images for the RP2350 that its boot loader must see, and that goes nowhere.
@@ -238,17 +284,27 @@ impl<'a> Block<'a> {
         (self.address, self.flags, self.payload) == (other.address, other.flags, other.payload)
     }
 
-    /// The version among the extensions: each has its size, its type of three bytes and its value, and fills up to four bytes.
+    /// The version among the extensions.
     fn version(&self) -> Option<String> {
+        let text = std::str::from_utf8(self.extension(VERSION_EXTENSION)?).ok()?;
+        (!text.contains(char::is_control)).then(|| text.to_owned())
+    }
+
+    /// The hash of the firmware among the extensions, with the number of this block.
+    fn sha2(&self) -> Option<(u32, &'a [u8])> {
+        self.extension(SHA2_EXTENSION).map(|hash| (self.index, hash))
+    }
+
+    /// The value of the first extension of a type: each has its size, its type of three bytes and its value, and fills up to four bytes.
+    fn extension(&self, wanted: [u8; 3]) -> Option<&'a [u8]> {
         let mut rest = self.extensions;
         loop {
             let (len, kind) = match rest {
                 [len, a, b, c, ..] if *len >= 4 => (usize::from(*len), [*a, *b, *c]),
                 _ => return None,
             };
-            if kind == VERSION_EXTENSION {
-                let text = std::str::from_utf8(rest.get(4..len)?).ok()?;
-                return (!text.contains(char::is_control)).then(|| text.to_owned());
+            if kind == wanted {
+                return rest.get(4..len);
             }
             rest = rest.get(len.checked_next_multiple_of(4)?..)?;
         }

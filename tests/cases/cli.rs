@@ -234,6 +234,16 @@ fn errors_name_what_was_asked_for_and_a_way_out() {
             &["the device has 0", "hint: `--device-ram`"][..],
         ),
         (
+            "explain 2.bin 3.bin --address-range 0x1000-0x2000",
+            2,
+            &["`--address-range` takes nothing here"],
+        ),
+        (
+            &format!("{build} --base 2.bin --uf2-family 0xe48bff56"),
+            2,
+            &["`--uf2-family` chooses nothing here"],
+        ),
+        (
             &format!("{build} --base 2.bin --device-ram 0"),
             7,
             &["the device has 0", "hint: `--device-ram`"],

@@ -25,7 +25,8 @@ fn export(shop: &Workshop, more: &str) -> Run {
     shop.whittle(&args.split_whitespace().collect::<Vec<_>>())
 }
 
-const SUIT: &str = "--suit out.suit --vendor-domain example.com --key keys/release.key.pem";
+const SUIT: &str =
+    "--suit out.suit --vendor-domain example.com --sequence-number 7 --key keys/release.key.pem";
 const SLSA: &str = "--slsa out.json --builder-id https://ci.example.com --key keys/release.key.pem";
 
 /// Runs a script of `tests/export` with Python and what `cargo xtask setup` installs for it; `Err` is its last line.
@@ -193,23 +194,29 @@ fn what_cannot_be_exported_leaves_no_file() {
     let shop = released();
     let cases = [
         ("--key keys/release.key.pem", 2, "--suit"),
-        ("--suit out --key keys/release.key.pem", 2, "--vendor-domain"),
+        ("--suit out --sequence-number 1 --key keys/release.key.pem", 2, "--vendor-domain"),
+        ("--suit out --vendor-domain a.b --key keys/release.key.pem", 2, "--sequence-number"),
+        ("--suit out --vendor-domain a.b --sequence-number 0 --key keys/release.key.pem", 2, "1.."),
         ("--slsa out --key keys/release.key.pem", 2, "--builder-id"),
         ("--suit out --slsa out --vendor-domain a.b --builder-id a:b", 2, "cannot be used with"),
-        ("--suit out --vendor-domain a.b", 2, "nobody signs"),
+        ("--suit out --sequence-number 1 --vendor-domain a.b", 2, "nobody signs"),
         (
-            "--suit out --vendor-domain localhost --key keys/release.key.pem",
+            "--suit out --sequence-number 1 --vendor-domain localhost --key keys/release.key.pem",
             2,
             "the vendor's domain",
         ),
         (
-            "--suit out --vendor-domain a.b --base-uri <> --key keys/release.key.pem",
+            "--suit out --sequence-number 1 --vendor-domain a.b --base-uri <> --key keys/release.key.pem",
             2,
             "the base URI",
         ),
-        ("--suit out --vendor-domain a.b --base-uri a?b= --key keys/release.key.pem", 2, "a query"),
         (
-            "--suit out --vendor-domain a.b --reference-uri x --key keys/release.key.pem",
+            "--suit out --sequence-number 1 --vendor-domain a.b --base-uri a?b= --key keys/release.key.pem",
+            2,
+            "a query",
+        ),
+        (
+            "--suit out --sequence-number 1 --vendor-domain a.b --reference-uri x --key keys/release.key.pem",
             2,
             "the reference URI",
         ),
@@ -237,9 +244,13 @@ fn what_cannot_be_exported_leaves_no_file() {
             "--started-on",
         ),
         ("--slsa out --builder-id a:b --load --key keys/release.key.pem", 2, "cannot be used with"),
-        ("--suit nowhere/out --vendor-domain a.b --key keys/release.key.pem", 3, "cannot write"),
         (
-            "--suit thermostat --vendor-domain a.b --key keys/release.key.pem",
+            "--suit nowhere/out --sequence-number 1 --vendor-domain a.b --key keys/release.key.pem",
+            3,
+            "cannot write",
+        ),
+        (
+            "--suit thermostat --sequence-number 1 --vendor-domain a.b --key keys/release.key.pem",
             3,
             "not a regular file",
         ),
@@ -268,6 +279,8 @@ fn what_cannot_be_exported_leaves_no_file() {
             "out",
             "--vendor-domain",
             "a.b",
+            "--sequence-number",
+            "1",
             "--key",
             "keys/release.key.pem",
         ],
@@ -281,7 +294,7 @@ fn a_project_says_once_what_both_forms_want() {
     let settings =
         "[export]\nvendor-domain = \"example.com\"\nbuilder-id = \"https://ci.example.com\"\n";
     shop.write("whittle.toml", settings.as_bytes());
-    export(&shop, "--suit out.suit --key keys/release.key.pem").ok();
+    export(&shop, "--suit out.suit --sequence-number 1 --key keys/release.key.pem").ok();
     export(&shop, "--slsa out.json --key keys/release.key.pem").ok();
 }
 

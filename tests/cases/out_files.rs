@@ -7,7 +7,7 @@ fn nothing_that_is_read_is_overwritten() {
     let shop = Workshop::new();
     let package = format!("release/{}", shop.delta().0);
     let apply = format!("apply {package} --pubkey keys/release.pub.pem --base 2.bin --out");
-    let export = "export release --vendor-domain a.b --key keys/release.key.pem \
+    let export = "export release --vendor-domain a.b --sequence-number 1 --key keys/release.key.pem \
                   --pubkey keys/release.pub.pem --suit";
     let build = "build --product thermostat --target 3.bin --target-version 2.4.1 --base 2.bin \
                  --out made --key keys/release.key.pem --budget-markdown";

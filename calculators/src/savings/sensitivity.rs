@@ -69,9 +69,9 @@ pub(super) fn sensitivity(case: &Case) -> Vec<Sensitivity> {
         },
         Sensitivity {
             what: "downloads made once more",
-            low: percent(0.0),
+            low: percent(case.retries * 50.0),
             high: percent((case.retries * 200.0).min(100.0)),
-            net_at_low_usd: with(&|case| case.retries = 0.0),
+            net_at_low_usd: with(&|case| case.retries /= 2.0),
             net_at_high_usd: with(&|case| case.retries = (case.retries * 2.0).min(1.0)),
         },
     ];

@@ -26,8 +26,12 @@ pub(super) fn fitting_device_hours(inputs: &Inputs) -> Option<Formula> {
     value.is_finite().then(|| Formula::new(head, Unit::Hours, template, &terms, value))
 }
 
+/// The most events that a stage may have to wait for; behind it, no stage fits.
+pub const MOST_FITTING_EVENTS: u32 = 100_000;
+
 /// The events that must be expected on good firmware so that a limit exists which good firmware reaches with at most `alpha`, and
-/// firmware with `ratio` times as many with at least `power`; none if no number up to 100,000 will do.
+/// firmware with `ratio` times as many with at least `power`; none if no limit up to
+/// [`MOST_FITTING_EVENTS`] will do.
 #[must_use]
 pub fn fitting_events(ratio: f64, alpha: f64, power: f64) -> Option<f64> {
     if ratio <= 1.0 || alpha <= 0.0 || power >= 1.0 {
@@ -38,7 +42,11 @@ pub fn fitting_events(ratio: f64, alpha: f64, power: f64) -> Option<f64> {
         (poisson::at_least(limit, mean) <= alpha).then_some(mean)
     };
     // The larger the limit, the better it tells them apart: doubled until it does, then halved.
-    let most = (0..17).map(|doublings| 1 << doublings).find(|limit| fits(*limit).is_some())?;
+    let doubled = (0..u32::BITS).map(|doublings| 1 << doublings);
+    let limits =
+        doubled.take_while(|limit| *limit < MOST_FITTING_EVENTS).chain([MOST_FITTING_EVENTS]);
+    let most = limits.into_iter().find(|limit| fits(*limit).is_some())?;
+    // Half of a limit is below what was tried before it, also of the last one.
     let (mut below, mut enough) = (most / 2, most);
     while enough - below > 1 {
         let middle = u32::midpoint(below, enough);

@@ -8,7 +8,7 @@ use super::rollout::{
     delay_worth_devices, download_seconds, false_pause, hours_in_all, hours_with_one_pause,
     trigger_tickets_per_day,
 };
-use super::step::Step;
+use super::step::{Cohort, Step};
 use crate::form::BadInput;
 use crate::formula::Formula;
 use crate::words::number;
@@ -28,7 +28,8 @@ pub struct Outcome {
     pub updated_share: f64,
     /// How likely a healthy rollout pauses in any stage.
     pub false_pause: f64,
-    /// Exposure that a stage needs for [`Inputs::pause_ratio`] at the wanted error rates, in device-hours; none if no exposure will do.
+    /// Exposure that a stage needs for [`Inputs::pause_ratio`] at the wanted error rates, in device-hours; none if no exposure will do, or more than 100,000 events
+    /// would have to be seen.
     pub fitting_device_hours: Option<f64>,
     /// Hours until the last stage has been watched, without a pause.
     pub hours: f64,
@@ -76,7 +77,8 @@ pub struct StageOutcome {
     pub power_3x: f64,
     /// The same for five times as many.
     pub power_5x: f64,
-    /// How long this stage had to be watched to tell [`Inputs::pause_ratio`] at the wanted error rates; none if no device is watched.
+    /// How long this stage had to be watched to tell [`Inputs::pause_ratio`] at the wanted error rates; none if no device is watched, or
+    /// no exposure will do.
     pub fitting_hours: Option<f64>,
     /// The least ratio that whittle's own test sees in four of five cases; none if it sees none: without devices on old firmware, say.
     pub test_sees_ratio: Option<f64>,
@@ -135,10 +137,12 @@ fn stages(
 ) -> Result<Vec<StageOutcome>, BadInput> {
     let mut from_hour = 0.0;
     let mut before = 0.0;
-    let mut outcomes = vec![];
+    let (mut outcomes, mut cohorts) = (vec![], vec![]);
     for (place, stage) in inputs.stages.iter().enumerate() {
         let updated = inputs.updated_at(place);
-        let step = Step { inputs, stage, new: updated - before, updated };
+        let new = updated - before;
+        cohorts.push(Cohort { devices: new, from_hour });
+        let step = Step { inputs, stage, new, updated, cohorts: &cohorts };
         if step.expected_events().value > MOST_EVENTS {
             return Err(BadInput(format!(
                 "stage `{}`: more than {} events are expected",

@@ -14,6 +14,16 @@ pub(super) struct Step<'a> {
     pub(super) stage: &'a Stage,
     pub(super) new: f64,
     pub(super) updated: f64,
+    /// The devices of this stage and of all before it.
+    pub(super) cohorts: &'a [Cohort],
+}
+
+/// Devices that one stage has added.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Cohort {
+    pub(super) devices: f64,
+    /// When that stage began, in hours from the start.
+    pub(super) from_hour: f64,
 }
 
 impl Step<'_> {
@@ -31,7 +41,7 @@ impl Step<'_> {
         let silence = self.silence_excludes_share();
         let tickets = self.tickets("tickets_if_all_roll_back", 100.0);
         let at_trigger = self.tickets("tickets_at_trigger", self.inputs.rollback_trigger_percent);
-        let late_bug = self.late_bug_seen();
+        let late_bug = self.late_bug_seen(from_hour + self.stage.hours);
         StageOutcome {
             name: self.stage.name.clone(),
             new_devices: self.new,
@@ -146,27 +156,39 @@ impl Step<'_> {
         Formula::new((key, what), Unit::Tickets, "{} × {} × {}", &terms, value)
     }
 
-    /// Each device has the bug or not, and fails at an exponential time if it has: those that have failed are a binomial number.
-    fn late_bug_seen(&self) -> Formula {
+    /// Each device has the bug or not, and fails at an exponential time after its update if it has. Of devices that were updated
+    /// together, those that have failed are a binomial number; of several stages, the sum of such numbers.
+    fn late_bug_seen(&self, until_hour: f64) -> Formula {
         let inputs = self.inputs;
-        let shows = inputs.bug_percent / 100.0 * -expm1(-self.stage.hours / inputs.bug_hours);
+        let shows = |cohort: &Cohort| {
+            let hours = until_hour - cohort.from_hour;
+            (hours, inputs.bug_percent / 100.0 * -expm1(-hours / inputs.bug_hours))
+        };
+        let watched = match self.inputs.watched {
+            Watched::NewDevices => self.cohorts.last().map_or(&[][..], std::slice::from_ref),
+            Watched::AllUpdated => self.cohorts,
+        };
+        let groups: Vec<_> =
+            watched.iter().map(|cohort| (cohort.devices, shows(cohort).1)).collect();
+        let each = |cohort: &Cohort| {
+            let (devices, hours) = (number(cohort.devices), number(shows(cohort).0));
+            format!(
+                "B({devices}, {} × (1 - exp(-{hours} / {})))",
+                percent(inputs.bug_percent),
+                number(inputs.bug_hours)
+            )
+        };
+        let sum = watched.iter().map(each).collect::<Vec<_>>().join(" + ");
         let terms = [
             ("seen", number(inputs.bug_devices_seen)),
-            ("devices", number(self.watched())),
-            ("affected", percent(inputs.bug_percent)),
-            ("hours", number(self.stage.hours)),
-            ("shows after", number(inputs.bug_hours)),
+            (
+                "sum of B(devices, affected × (1 - exp(-hours since their stage began / shows after)))",
+                sum,
+            ),
         ];
+        let value = binomial::at_least_of_all(pause_events(inputs.bug_devices_seen), &groups);
         let head = ("late_bug_seen", "the late bug shows");
-        let value =
-            binomial::at_least(pause_events(inputs.bug_devices_seen), self.watched(), shows);
-        Formula::new(
-            head,
-            Unit::Percent,
-            "P(X ≥ {} | n = {}, p = {} × (1 - exp(-{} / {})))",
-            &terms,
-            value,
-        )
+        Formula::new(head, Unit::Percent, "P(X ≥ {} | X = {})", &terms, value)
     }
 
     fn test_sees_ratio(&self) -> Option<f64> {

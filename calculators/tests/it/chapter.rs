@@ -1,7 +1,7 @@
 //! The chapter's worked examples: what they say where they are right, and what comes out where they are not.
 
 use whittle_calculators::savings::{self, Megabyte};
-use whittle_calculators::stages::{self, Percents, StageOutcome};
+use whittle_calculators::stages::{self, Percents, StageOutcome, Watched};
 use whittle_calculators::{differences, poisson_at_least, presets};
 
 fn sensors() -> savings::Inputs {
@@ -116,6 +116,16 @@ fn measured_deltas_count_by_their_bases() {
 }
 
 #[test]
+fn sensitivity_takes_half_and_twice_of_what_is_made_once_more() {
+    let found = saved(&savings::Inputs { retry_percent: 3.0, ..savings_preset("chapter") });
+    let row = found.sensitivity.iter().find(|row| row.what == "downloads made once more");
+    let row = row.expect("is there");
+    assert_eq!((&*row.low, &*row.high), ("1.5 %", "6 %"));
+    let half = saved(&savings::Inputs { retry_percent: 1.5, ..savings_preset("chapter") });
+    is_near(row.net_at_low_usd, half.net_usd, 1e-6);
+}
+
+#[test]
 fn sensitivity_tells_the_size_of_a_delta_from_what_matters_more() {
     let found = saved(&sensors());
     let names: Vec<_> = found.sensitivity.iter().map(|row| row.what).collect();
@@ -174,6 +184,20 @@ fn what_would_tell_three_times_as_many() {
     let events = stages::fitting_events(3.0, 0.05, 0.9).expect("there is a limit");
     assert!(poisson_at_least(8, events) <= 0.05 && poisson_at_least(8, 3.0 * events) > 0.8999);
     assert_eq!(stages::fitting_events(1.0, 0.05, 0.9), None);
+    // 88,000 events tell 1 % more; a tenth of that is more than anybody waits for.
+    let many = stages::fitting_events(1.01, 0.05, 0.9).expect("there is a limit");
+    assert!((80_000.0..100_000.0).contains(&many), "{many}");
+    assert_eq!(stages::fitting_events(1.001, 0.05, 0.9), None);
+    let enough = |pause_ratio, baseline_percent| {
+        let stages::Inputs { false_pause_percent, power_percent, .. } = stages_preset("chapter");
+        assert_eq!((false_pause_percent, power_percent), (5.0, 90.0));
+        let inputs = stages::Inputs { pause_ratio, baseline_percent, ..stages_preset("chapter") };
+        let table = shown(&inputs).tables().remove(0);
+        let column = table.header.iter().position(|name| *name == "enough").expect("is there");
+        table.rows[0][column].clone()
+    };
+    assert_eq!(enough(1.001, 0.5), "more than 100,000 events");
+    assert_eq!((enough(1.0, 0.5), enough(1.001, 0.0)), ("never".to_owned(), "never".to_owned()));
     let same = shown(&stages::Inputs { pause_ratio: 1.0, ..stages_preset("chapter") });
     assert_eq!((same.fitting_device_hours, same.stages[0].fitting_hours), (None, None));
     let silent = shown(&stages::Inputs { baseline_percent: 0.0, ..stages_preset("chapter") });
@@ -279,6 +303,31 @@ fn a_late_bug_shows_on_no_more_devices_than_there_are() {
     is_near(seen(100.0, 2.0), failed * failed, 1e-12);
     is_near(seen(50.0, 2.0), failed * failed / 4.0, 1e-12);
     is_near(seen(100.0, 1.0), 1.0 - (1.0 - failed) * (1.0 - failed), 1e-12);
+}
+
+/// Who was updated first has had the bug the longest: what a stage has seen, the next one does not forget.
+#[test]
+fn a_late_bug_goes_on_showing_on_devices_of_earlier_stages() {
+    let stage = |percent: f64, hours| stages::Stage { name: percent.to_string(), percent, hours };
+    let inputs = |watched| stages::Inputs {
+        devices: 1000.0,
+        stages: vec![stage(10.0, 200.0), stage(20.0, 1.0), stage(100.0, 50.0)],
+        percents: Percents::Cumulative,
+        watched,
+        analysis_hours: 9.0,
+        bug_percent: 2.0,
+        bug_hours: 100.0,
+        bug_devices_seen: 3.0,
+        ..stages_preset("chapter-cumulative")
+    };
+    let seen = |watched| shown(&inputs(watched)).stages.iter().map(|s| s.late_bug_seen).collect();
+    let all: Vec<f64> = seen(Watched::AllUpdated);
+    // By the sum over all numbers of the 100, 100 and 800 devices, for 269, 60 and 50 hours in the end.
+    is_near(all[0], 0.24990159475295814, 1e-9);
+    is_near(all[1], 0.2621543928887591, 1e-9);
+    is_near(all[2], 0.9942413814424799, 1e-9);
+    let new: Vec<f64> = seen(Watched::NewDevices);
+    is_near(new[1], 1.2560474936697675e-06, 1e-12);
 }
 
 #[test]

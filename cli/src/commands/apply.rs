@@ -79,7 +79,7 @@ pub(crate) struct AppliedView<'a> {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
-    let read = |path: &PathBuf| args.input.read(path, printer);
+    let read = |path: &PathBuf| args.input.read_only(path, printer);
     let base = args.base.as_ref().map(read).transpose()?;
     if args.unsigned_bsdiff {
         return apply_bsdiff(args, base.as_ref(), printer);

@@ -108,7 +108,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> Result {
 }
 
 fn add(args: &AddArgs, printer: &Printer) -> Result {
-    let image = args.input.read(&args.image, printer)?;
+    let image = args.input.read_only(&args.image, printer)?;
     let added =
         Archive::at(&args.archive.archive).add(&args.product, &args.image_version, &image)?;
     let entry = match added {

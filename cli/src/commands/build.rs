@@ -294,6 +294,9 @@ fn tell(report: &Report, printer: &Printer) {
 fn request<'a>(args: &Args, signer: &'a dyn Signer, printer: &Printer) -> Result<Request<'a>> {
     let target = args.input.read(&args.target, printer)?;
     let bases = bases(args, &target, printer)?;
+    // What is archived was read by another command.
+    let given = bases.iter().filter(|_| !args.bases.is_empty()).map(|base| &base.image);
+    args.input.check_heeded(&given.chain([&target]).collect::<Vec<_>>())?;
     Ok(Request {
         product: args.product,
         target_version: args.target_version,

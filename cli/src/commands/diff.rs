@@ -62,6 +62,7 @@ struct Row {
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let [base, target] = [&args.base, &args.target].map(|path| args.input.read(path, printer));
     let (base, target) = (base?, target?);
+    args.input.check_heeded(&[&base, &target])?;
     tell_mismatch(&base, &target, args.code, printer);
     let mut comparison =
         Comparison { base_bytes: base.size(), target_bytes: target.size(), codecs: Vec::new() };

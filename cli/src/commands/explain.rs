@@ -62,6 +62,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let base = args.input.read(&args.base, printer)?;
     let target = args.input.read(&args.target, printer)?;
+    args.input.check_heeded(&[&base, &target])?;
     tell_mismatch(&base, &target, args.code, printer);
     let program = |elf: &Option<PathBuf>, map: &Option<PathBuf>, image: &Image| {
         elf.as_ref().or(map.as_ref()).map(|file| program(file, image, args, printer)).transpose()

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     directory: PathBuf,
 
     /// File of the SUIT envelope.
-    #[arg(long, value_name = "FILE", requires = "vendor_domain", conflicts_with = "slsa")]
+    #[arg(long, value_name = "FILE", requires_all = ["vendor_domain", "sequence_number"], conflicts_with = "slsa")]
     suit: Option<OutFile>,
 
     /// File of the in-toto statement with SLSA provenance, in a DSSE envelope.
@@ -60,9 +60,14 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "SUIT")]
 struct SuitArgs {
-    /// The vendor's domain, such as `example.com`: the vendor's id is made of it.
+    /// The vendor's domain as people read it, such as `example.com`: the vendor's id is made of it.
     #[arg(long, value_name = "DOMAIN", conflicts_with = "slsa")]
     vendor_domain: Option<String>,
+
+    /// What puts manifests in order, above that of every earlier one for the same devices: the number of the release, or the
+    /// seconds from 1970 of the commit that it was built from.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "slsa")]
+    sequence_number: Option<u64>,
 
     /// What tells a class of devices from the vendor's other ones, such as `thermostat rev 2`; devices must be of one of them
     /// [default: the product's name].
@@ -81,6 +86,10 @@ struct SuitArgs {
     /// Where the whole envelope is, for who gets it without its text.
     #[arg(long, value_name = "URI", conflicts_with = "slsa")]
     reference_uri: Option<String>,
+
+    /// Language of the release notes, a tag such as `en` or `zh-Hant`.
+    #[arg(long, value_name = "TAG", default_value = "en", conflicts_with = "slsa")]
+    language: String,
 
     /// Images are copied to memory before they run.
     #[arg(long, conflicts_with = "slsa")]
@@ -167,7 +176,7 @@ struct Exported {
 pub(crate) struct SuitView {
     #[serde(flatten)]
     exported: Exported,
-    /// The manifest's sequence number, by which a device refuses older ones.
+    /// The manifest's sequence number, by which a device tells later manifests from earlier ones.
     sequence_number: u64,
     /// The vendor's id, a UUID of version 5.
     vendor_id: String,
@@ -230,6 +239,7 @@ impl Exported {
 fn export_suit(file: &Path, delivery: &Delivery, args: &Args, printer: &Printer) -> Result {
     let of = &args.suit_args;
     let vendor_domain = of.vendor_domain.as_deref().ok_or_else(|| missing("--vendor-domain"))?;
+    let sequence_number = of.sequence_number.ok_or_else(|| missing("--sequence-number"))?;
     let signer = args.signer.signer("suit")?;
     let uri = |payload: &Payload| {
         let name = if of.published { object_key(&payload.digest) } else { payload.path.clone() };
@@ -237,10 +247,12 @@ fn export_suit(file: &Path, delivery: &Delivery, args: &Args, printer: &Printer)
     };
     let manifest = suit::compose(&Request {
         delivery,
+        sequence_number,
         vendor_domain,
         classes: &of.classes,
         uri: &uri,
         reference_uri: of.reference_uri.clone(),
+        language: &of.language,
         placement: if of.load { Placement::Memory } else { Placement::InPlace },
         invoke: of.invoke,
     })?;

@@ -288,6 +288,26 @@ impl InputArgs {
         }
         Ok(image)
     }
+
+    /// Reads the only firmware file of a command.
+    pub(crate) fn read_only(&self, path: &Path, printer: &Printer) -> Result<Image> {
+        let image = self.read(path, printer)?;
+        self.check_heeded(&[&image]).map(|()| image)
+    }
+
+    /// Refuses what none of the files that were read has heeded: who says so takes for granted that one does.
+    pub(crate) fn check_heeded(&self, images: &[&Image]) -> Result {
+        let formats = || images.iter().map(|image| image.source().format);
+        if self.address_range.is_some() && !formats().any(InputFormat::has_addresses) {
+            let why = "`--address-range` takes nothing here: no firmware file says where its bytes belong";
+            return Err(Error::Usage(why.into()));
+        }
+        if self.uf2_family.is_some() && !formats().any(|format| format == InputFormat::Uf2) {
+            let why = "`--uf2-family` chooses nothing here: no firmware file is in UF2";
+            return Err(Error::Usage(why.into()));
+        }
+        Ok(())
+    }
 }
 
 /// What is said of the images' code, for commands that encode.

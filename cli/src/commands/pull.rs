@@ -77,7 +77,7 @@ fn piece_log2(text: &str) -> Result<u8, String> {
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result {
     let keys = args.trust.keyring()?;
     let base = match &args.base {
-        Some(path) => Some(args.input.read(path, printer)?.digest()),
+        Some(path) => Some(args.input.read_only(path, printer)?.digest()),
         None => args.base_sha256,
     };
     let request = Request {

@@ -201,7 +201,7 @@ fn last_stage() -> Error {
 fn first_stage(args: &SignArgs, printer: &Printer) -> Result<Stage> {
     let missing = || Error::Usage("the first stage needs a product, a version and a target".into());
     let target = match (&args.target, args.target_sha256) {
-        (Some(path), _) => args.input.read(path, printer)?.digest(),
+        (Some(path), _) => args.input.read_only(path, printer)?.digest(),
         (None, Some(digest)) => digest,
         (None, None) => return Err(missing()),
     };

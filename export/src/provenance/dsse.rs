@@ -14,6 +14,9 @@ const ENVELOPE: &str = "the DSSE envelope";
 /// Larger envelopes are not read.
 pub const MAX_DSSE_BYTES: usize = 4 << 20;
 
+/// Envelopes with more signatures are not read: each may be tried with every key.
+const MAX_SIGNATURES: usize = 64;
+
 /// A signed payload: untrusted until [`Self::verified_payload`] hands it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DsseEnvelope {
@@ -85,6 +88,9 @@ impl DsseEnvelope {
         }
         let json: Json = serde_json::from_slice(bytes)
             .map_err(|error| ParseError::NotJson { what: ENVELOPE, why: error.to_string() })?;
+        if json.signatures.len() > MAX_SIGNATURES {
+            return Err(ParseError::Unexpected { what: ENVELOPE, wanted: "at most 64 signatures" });
+        }
         let signature = |signature: JsonSignature| {
             Ok(DsseSignature { key_id: signature.keyid, bytes: decode(&signature.sig)? })
         };
@@ -95,7 +101,7 @@ impl DsseEnvelope {
         })
     }
 
-    /// The payload, if it is of this type and one of these keys signed it.
+    /// The payload, if it is of this type and one of these keys signed it, whichever the envelope names.
     ///
     /// # Errors
     /// [`Error::Statement`] for another type, [`Error::UnknownKey`] or [`Error::BadSignature`].
@@ -107,12 +113,15 @@ impl DsseEnvelope {
         let message = pre_authentication(&self.payload_type, &self.payload);
         let mut is_named = false;
         for signature in &self.signatures {
-            let Some(id) = from_hex(&signature.key_id) else { continue };
-            let bytes = signature.bytes.as_slice().try_into();
-            if bytes.is_ok_and(|bytes| keys.verify(&id, &message, bytes).is_ok()) {
+            let id = from_hex(&signature.key_id);
+            let named = keys.ids().find(|known| Some(*known) == id);
+            is_named |= named.is_some();
+            let Ok(bytes) = signature.bytes.as_slice().try_into() else { continue };
+            // A key's id is a hint: what names none that is trusted may be of any.
+            let mut tried = keys.ids().filter(|known| named.is_none_or(|named| named == *known));
+            if tried.any(|id| keys.verify(&id, &message, bytes).is_ok()) {
                 return Ok(&self.payload);
             }
-            is_named |= keys.ids().any(|known| known == id);
         }
         Err(if is_named { Error::BadSignature } else { Error::UnknownKey })
     }

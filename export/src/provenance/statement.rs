@@ -218,7 +218,8 @@ impl Statement {
     /// Parses a statement that [`Self::emit`] has emitted.
     ///
     /// # Errors
-    /// [`ParseError`] for another type of statement, predicate or build, and for other fields.
+    /// [`ParseError`] for another type of statement, predicate or build, and for fields that are missing; further ones are nobody's
+    /// concern, as in-toto wants it.
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         let parsed: Self = serde_json::from_slice(bytes)
             .map_err(|error| ParseError::NotJson { what: STATEMENT, why: error.to_string() })?;

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::is_nfc;
 use uuid::Uuid;
 use whittle_format::manifest::HardwareRange;
 use whittle_format::{Label, index};
@@ -11,12 +13,9 @@ use whittle_release::Sha256Digest;
 use super::command::{Command, Parameters, Sequence};
 use super::manifest::{ComponentId, Manifest, Member};
 use super::source;
-use super::text::{ComponentText, Text};
+use super::text::{ComponentText, Text, is_tag};
 use super::{class_id, vendor_id};
 use crate::{Delivery, Error, Part, Result, uri};
-
-/// What is said in the release itself and in its index is written in this language, as far as anybody knows.
-const LANGUAGE: &str = "en";
 
 /// Where an image is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +31,8 @@ pub enum Placement {
 pub struct Request<'a> {
     /// The release or the bundle.
     pub delivery: &'a Delivery,
+    /// What puts manifests in order: above that of all earlier ones for the same devices, and never 0.
+    pub sequence_number: u64,
     /// The vendor's domain, of which its id is made.
     pub vendor_domain: &'a str,
     /// What tells classes of devices apart, one of which a device must have; none for the product's name.
@@ -42,6 +43,8 @@ pub struct Request<'a> {
     pub reference_uri: Option<String>,
     /// Where images run.
     pub placement: Placement,
+    /// The language of the release notes, by RFC 5646.
+    pub language: &'a str,
     /// The component that is invoked at last; a release without further components is that by itself.
     pub invoke: Option<Label>,
 }
@@ -60,10 +63,18 @@ pub struct Payload {
 /// Makes the manifest.
 ///
 /// # Errors
-/// [`Error::Unusable`] for a domain, a class or a URI that cannot be one; [`Error::Order`] for a bundle that by itself does not
+/// [`Error::Unusable`] for a sequence number, a domain, a language, a class or a URI that cannot be one; [`Error::Order`] for a bundle that by itself does not
 /// satisfy what it requires, since a manifest cannot ask for the versions that are in the field.
 pub fn compose(request: &Request<'_>) -> Result<Manifest> {
+    if request.sequence_number == 0 {
+        let why = "is 0, which no device takes for later than what it has".to_owned();
+        return Err(Error::Unusable { what: "the sequence number", why });
+    }
     check_domain(request.vendor_domain)?;
+    if !is_tag(request.language) {
+        let why = format!("is no tag such as `en` or `zh-Hant`: `{}`", request.language);
+        return Err(Error::Unusable { what: "the language", why });
+    }
     if let Some(bundle) = request.delivery.bundle() {
         bundle.steps(&BTreeMap::new()).map_err(Error::Order)?;
     }
@@ -81,9 +92,8 @@ pub fn compose(request: &Request<'_>) -> Result<Manifest> {
     for (place, part) in &placed {
         shared.extend(check_device(place, part, request)?);
     }
-    let counters = parts.iter().map(|part| part.release.index().release.security_counter);
     Ok(Manifest {
-        sequence_number: counters.max().unwrap_or_default().into(),
+        sequence_number: request.sequence_number,
         components: placed.iter().flat_map(|(place, part)| place.components(part)).collect(),
         shared: Sequence(shared),
         reference_uri: request.reference_uri.clone().map(checked_reference_uri).transpose()?,
@@ -287,7 +297,7 @@ fn text(placed: &[(Place, &Part)], request: &Request<'_>) -> Text {
         place.components(part).next().map(|id| (id, text))
     });
     Text {
-        language: LANGUAGE.to_owned(),
+        language: request.language.to_owned(),
         manifest_description: Some(format!("{} {}", delivery.product(), delivery.version())),
         update_description: notes(delivery.parts()),
         json_source: Some(source::describe(request)),
@@ -315,19 +325,43 @@ fn notes(parts: &[Part]) -> Option<String> {
     (!all.is_empty()).then(|| all.join("\n"))
 }
 
-/// A domain as DNS has it: labels of letters, digits and hyphens. Small letters only, for the vendor's id is made of these very bytes.
+/// Longest label of a domain, and longest domain. Of other letters than those of ASCII, DNS itself counts more.
+const MAX_LABEL_SIGNS: usize = 63;
+const MAX_DOMAIN_SIGNS: usize = 253;
+
+/// A domain as people read it: labels of letters, digits and hyphens.
+///
+/// The vendor's id is made of these very bytes, so that of all ways to write a domain one counts: small letters in Unicode's
+/// normal form C, and no Punycode, as the draft wants the native name in UTF-8.
 fn check_domain(domain: &str) -> Result<()> {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.chars().all(|sign| matches!(sign, 'a'..='z' | '0'..='9' | '-'))
+    let refused = |why: &str| {
+        let why = format!("{why}: `{domain}`");
+        Err(Error::Unusable { what: "the vendor's domain", why })
     };
-    if domain.len() <= 253 && domain.contains('.') && domain.split('.').all(is_label) {
-        return Ok(());
+    let labels = || domain.split('.');
+    if labels().any(|label| label.starts_with("xn--")) {
+        return refused("is in Punycode, but the vendor's id is made of it as people read it");
     }
-    let why = format!(
-        "is not one such as `example.com` or `xn--bcher-kva.example`, in small letters: `{domain}`"
-    );
-    Err(Error::Unusable { what: "the vendor's domain", why })
+    let has_length = |text: &str, most| (1..=most).contains(&text.chars().count());
+    let is_label = |label: &str| {
+        has_length(label, MAX_LABEL_SIGNS)
+            && label.chars().all(is_sign)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_address =
+        labels().next_back().is_none_or(|last| last.bytes().all(|sign| sign.is_ascii_digit()));
+    let is_domain = has_length(domain, MAX_DOMAIN_SIGNS) && domain.contains('.') && !is_address;
+    if is_domain && labels().all(is_label) && is_nfc(domain) {
+        Ok(())
+    } else {
+        refused("is not one such as `example.com` or `b\u{fc}cher.example`, in small letters")
+    }
+}
+
+fn is_sign(sign: char) -> bool {
+    let is_small = || sign.to_lowercase().eq([sign]);
+    sign == '-' || (sign.is_alphanumeric() || is_combining_mark(sign)) && is_small()
 }
 
 fn checked_uri(uri: String) -> Result<String> {

@@ -5,7 +5,7 @@
 //!   2: << [ << digest of 3 >>,                 authentication: SHA-256 of the manifest,
 //!           << 18([alg + kid, {}, nil, sig]) >> ] >>,   and COSE_Sign1 over it
 //!   3: << {                                    manifest
-//!     1: 1, 2: security counter,
+//!     1: 1, 2: sequence number,
 //!     3: << { 2: components,                   for each release: its image, what runs now, the package
 //!             4: << vendor? class? digest and size of the image >> } >>,
 //!     7: << image? >>, 8: << copy to memory >>, 9: << invoke >>,

@@ -114,7 +114,7 @@ impl ComponentText {
 }
 
 /// The draft's pattern: `[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*`.
-fn is_tag(language: &str) -> bool {
+pub(super) fn is_tag(language: &str) -> bool {
     let mut parts = language.split('-');
     let is_short = |part: &str| (1..=8).contains(&part.len());
     parts.next().is_some_and(|first| {

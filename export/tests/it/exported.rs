@@ -22,19 +22,32 @@ fn ids_are_those_of_the_draft() {
     let vendor = vendor_id("arm.com");
     assert_eq!(vendor.to_string(), "fa6b4a53-d5ad-5fdf-be9d-e663e4d41ffe");
     // As Python's `uuid.uuid5` has it.
+    let native = vendor_id("b\u{fc}cher.example").to_string();
+    assert_eq!(native, "849d4d8f-6c8e-59fa-9721-89ccba396bf9");
     assert_eq!(class_id(&vendor, "pyocd").to_string(), "ee491f58-93c9-52aa-9088-d5730b2c3b5a");
 }
 
 #[test]
-fn the_counter_is_the_sequence_number() {
+fn manifests_are_put_in_order_by_who_exports_them() {
     let (_directory, delivery) = thermostat();
-    assert_eq!(compose(&request(&delivery)).expect("composes").sequence_number, 7);
+    let number = |sequence_number| {
+        let request = Request { sequence_number, ..request(&delivery) };
+        compose(&request).map(|manifest| manifest.sequence_number)
+    };
+    for wanted in [1, 8, 1_764_590_400, u64::MAX] {
+        assert_eq!(number(wanted).expect("composes"), wanted, "whatever the security counter is");
+    }
+    let said = number(0).expect_err("is refused").to_string();
+    assert!(said.starts_with("the sequence number is 0"), "{said}");
 }
 
 #[test]
 fn notes_are_text_and_every_file_is_hashed() {
     let (_directory, delivery) = thermostat();
+    let in_french = Request { language: "fr-CA", ..request(&delivery) };
+    assert_eq!(text(&in_french).language, "fr-CA");
     let text = text(&request(&delivery));
+    assert_eq!(text.language, "en");
     assert_eq!(text.manifest_description.as_deref(), Some("thermostat 2.4.1"));
     assert_eq!(text.update_description.as_deref(), Some(NOTES));
     let of_image = &text.components[&ComponentId::of(&["thermostat", "image"])];
@@ -102,10 +115,34 @@ fn what_a_manifest_cannot_ask_for_is_refused() {
 fn what_cannot_stand_in_an_envelope_is_refused() {
     let (_directory, delivery) = thermostat();
     let refused = |request: Request<'_>| compose(&request).expect_err("is refused").to_string();
-    for domain in ["", "example", "https://example.com", "example..com", "a b.com"] {
+    for domain in [
+        "",
+        "example",
+        "https://example.com",
+        "example..com",
+        "a b.com",
+        "Example.com",
+        "-example.com",
+        "example-.com",
+        "example.123",
+        "B\u{fc}cher.example",
+        "B\u{dc}CHER.example",
+        // The same to look at, in another normal form, so with another id.
+        "bu\u{308}cher.example",
+        "example\u{3002}com.example",
+        "exa\u{a0}mple.com",
+    ] {
         let said = refused(Request { vendor_domain: domain, ..request(&delivery) });
         assert!(said.starts_with("the vendor's domain is not one"), "{said}");
     }
+    for domain in ["b\u{fc}cher.example", "\u{4f8b}.example", "xn.example", "0-1.example", "a.b"] {
+        let manifest = compose(&Request { vendor_domain: domain, ..request(&delivery) });
+        assert!(manifest.is_ok(), "{domain}: {manifest:?}");
+    }
+    let said = refused(Request { vendor_domain: "xn--bcher-kva.example", ..request(&delivery) });
+    assert!(said.starts_with("the vendor's domain is in Punycode"), "{said}");
+    let said = refused(Request { language: "english language", ..request(&delivery) });
+    assert!(said.starts_with("the language is no tag"), "{said}");
     let twice = ["a".to_owned(), "a".to_owned()];
     let said = refused(Request { classes: &twice, ..request(&delivery) });
     assert_eq!(said, "the class `a` is there twice");

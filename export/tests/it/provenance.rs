@@ -111,6 +111,43 @@ fn a_statement_counts_only_as_it_was_signed() {
     ));
 }
 
+/// DSSE takes a key's name for a hint: other tools leave it out, or name keys in their own way.
+#[test]
+fn a_statement_counts_whatever_its_key_is_called() {
+    let (_directory, delivery) = thermostat();
+    let statement = Statement::of(&delivery, &run()).expect("states");
+    let bytes = provenance::sign(&statement, &key()).expect("signs").emit();
+    let called = |name: Option<&str>| {
+        let mut json: Value = serde_json::from_slice(&bytes).expect("JSON");
+        let signature = json["signatures"][0].as_object_mut().expect("an object");
+        signature.remove("keyid");
+        signature.extend(name.map(|name| ("keyid".to_owned(), name.into())));
+        serde_json::to_vec(&json).expect("JSON")
+    };
+    let other = PrivateKey::from_seed(&[8; 32]).public_key();
+    let both = Keyring(vec![other, key().public_key()]);
+    for name in [None, Some(""), Some("SHA256:abc"), Some("0123456789abcdef")] {
+        let read = provenance::authenticate(&called(name), &both).expect("its own key is there");
+        assert_eq!(read, statement, "{name:?}");
+        let foreign = provenance::authenticate(&called(name), &Keyring(vec![other]));
+        assert!(matches!(foreign, Err(Error::UnknownKey)), "{name:?}");
+    }
+    let mut crowded: Value = serde_json::from_slice(&bytes).expect("JSON");
+    crowded["signatures"] = vec![crowded["signatures"][0].clone(); 65].into();
+    let crowded = serde_json::to_vec(&crowded).expect("JSON");
+    assert!(matches!(provenance::authenticate(&crowded, &both), Err(Error::Statement(_))));
+}
+
+#[test]
+fn fields_that_nobody_knows_are_nobodys_concern() {
+    let (_directory, delivery) = thermostat();
+    let statement = Statement::of(&delivery, &run()).expect("states");
+    let mut json: Value = serde_json::from_slice(&statement.emit()).expect("JSON");
+    json["predicate"]["runDetails"]["byproducts"] = Value::Array(Vec::new());
+    let bytes = serde_json::to_vec(&json).expect("JSON");
+    assert_eq!(Statement::parse(&bytes).expect("is one"), statement);
+}
+
 #[test]
 fn what_the_caller_says_must_be_what_it_is_called() {
     let (_directory, delivery) = thermostat();

@@ -132,10 +132,12 @@ pub(crate) fn path(payload: &Payload) -> String {
 pub(crate) fn request(delivery: &Delivery) -> Request<'_> {
     Request {
         delivery,
+        sequence_number: 7,
         vendor_domain: DOMAIN,
         classes: &[],
         uri: &path,
         reference_uri: None,
+        language: "en",
         placement: Placement::InPlace,
         invoke: None,
     }

@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use whittle_inputs::elf::{ElfError, Kept};
-use whittle_inputs::{Error, Format, Header, MemoryError, Note, Options, Place, mcuboot, read};
+use whittle_inputs::{
+    Error, Format, Header, MemoryError, Note, Options, Place, WayOut, mcuboot, read,
+};
 
-use crate::support::{files, fixture, fixtures, line};
+use crate::support::{chain, files, fixture, fixtures, line};
 
 /// Each file, and what is made of it; what has changed is shown as the whole new list.
 #[test]
@@ -15,8 +17,11 @@ fn real_files_are_recognised() {
         if matches!(&*name, "README.md" | "make.sh" | "taken.txt") {
             continue;
         }
-        let input = read(file, &Options::default()).unwrap();
-        writeln!(lines, "{name}: {}", line(&input)).unwrap();
+        let taken = match read(file, &Options::default()) {
+            Ok(input) => line(&input),
+            Err(error) => format!("REFUSED: {}", chain(&error)),
+        };
+        writeln!(lines, "{name}: {taken}").unwrap();
     }
     let wanted = std::fs::read_to_string(fixtures().join("taken.txt")).unwrap_or_default();
     assert!(lines == wanted, "the files are now:\n{lines}");
@@ -129,6 +134,23 @@ fn programs_of_an_operating_system_stay_files() {
     let mut object = firmware;
     object[16] = 1;
     assert_eq!(kept(&object), [Note::ElfKept(Kept::Type(1))]);
+}
+
+/// A program of Linux is told by its note; nothing else tells it from firmware whose linker had room for the file's header.
+#[test]
+fn files_that_load_their_header_are_kept_only_for_a_system_that_they_name() {
+    let program = read(fixture("program.elf"), &Options::default()).unwrap();
+    assert_eq!(program.notes, [Note::ElfKept(Kept::SystemNote)]);
+    for name in ["headed-gnu.elf", "headed-lld.elf", "unnamed.elf"] {
+        let error = read(fixture(name), &Options::default()).unwrap_err();
+        assert_eq!(error, Error::Elf(ElfError::FirmwareOrProgram), "{name}");
+        assert_eq!(error.way_out(), WayOut::FirmwareOrProgram);
+    }
+    for name in ["headed-gnu.elf", "headed-lld.elf"] {
+        let options = Options { format: Some(Format::Elf), ..Options::default() };
+        let input = read(fixture(name), &options).unwrap();
+        assert_eq!((input.load_address, input.bytes), (Some(0x0800_4000), fixture("headed.bin")));
+    }
 }
 
 /// The rule is about the load address: without sections, segments count as a whole.

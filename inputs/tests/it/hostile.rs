@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use whittle_inputs::{Format, Options, read};
+use whittle_inputs::{Error, Format, Options, WayOut, elf, read};
 
 use crate::support::{chain, files, fixture, fixtures, line};
 
@@ -25,6 +25,52 @@ fn hostile_files_have_their_errors() {
     let wanted = std::fs::read_to_string(directory.join("errors.txt")).unwrap_or_default();
     assert!(errors == wanted, "the errors are now:\n{errors}");
     assert!(!errors.contains("TAKEN"));
+}
+
+/// Who takes a container as it is ships its text, its blocks or its headers to devices.
+#[test]
+fn no_container_is_to_be_taken_as_it_is() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
+    for (name, file) in files(&directory) {
+        let Err(error) = read(file, &Options::default()) else { continue };
+        let is_the_image = name.starts_with("esp-") || name.starts_with("mcuboot-");
+        assert_eq!(error.way_out() == WayOut::Raw, is_the_image, "{name}: {error}");
+    }
+    let text = String::from_utf8(fixture("mcuboot.hex")).unwrap();
+    let first = text.lines().find(|line| line.len() == 43 && line[7..9] == *"00").unwrap();
+    // One byte more and one less leave the checksum of the line alone.
+    let mut changed = first.to_owned().into_bytes();
+    let last = changed.len();
+    changed[last - 4..last - 2].copy_from_slice(b"01");
+    changed[last - 6..last - 4].copy_from_slice(b"FF");
+    let changed = text.replacen(first, std::str::from_utf8(&changed).unwrap(), 1);
+    let options = Options { format: Some(Format::IntelHex), ..Options::default() };
+    assert!(read(text.into_bytes(), &Options::default()).is_ok());
+    let error = read(changed.clone().into_bytes(), &Options::default()).unwrap_err();
+    assert_eq!(error.way_out(), WayOut::Unlooked, "{error}");
+    assert!(read(changed.into_bytes(), &options).is_ok());
+}
+
+/// Sections are held against segments: that must not take the square of what a file has room for.
+#[test]
+fn more_segments_than_any_firmware_has_are_refused() {
+    let with = |count: u16| {
+        let words = [1u32, 52, 0x2000_0000, 0x0800_0000, 4, 4, 5, 4];
+        let mut file = fixture("firmware.elf")[..52].to_vec();
+        file[32..36].fill(0);
+        file[44..46].copy_from_slice(&count.to_le_bytes());
+        file[48..52].fill(0);
+        for number in 0..u32::from(count) {
+            let mut words = words;
+            words[3] += 4 * number;
+            file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        }
+        read(file, &Options::default())
+    };
+    let limit = u16::try_from(elf::MAX_LOADABLE_SEGMENTS).unwrap();
+    assert_eq!(with(limit).unwrap().bytes.len(), 4 * elf::MAX_LOADABLE_SEGMENTS);
+    let too_many = elf::ElfError::TooManySegments(elf::MAX_LOADABLE_SEGMENTS + 1);
+    assert_eq!(with(limit + 1).unwrap_err(), Error::Elf(too_many));
 }
 
 /// A file that was cut is refused, or kept as the ELF file that it is; one that was recognised never becomes a raw image.
