@@ -59,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "serde",
             "serde_json",
             "thiserror",
+            "unicode-normalization",
             "uuid",
             "whittle-format",
             "whittle-patcher-nostd",
@@ -67,7 +68,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("whittle-calculators-page", &["whittle-calculators"]),
     ("whittle-capi", &["embedded-storage", "whittle-format", "whittle-patcher-nostd"]),
-    ("whittle-inputs", &["object", "sha2", "thiserror", "whittle-delta"]),
+    ("whittle-inputs", &["md-5", "object", "sha2", "thiserror", "whittle-delta"]),
     (
         "whittle-metrics",
         &["base64", "csv", "serde", "serde_json", "thiserror", "ureq", "whittle-rollout"],

@@ -121,7 +121,7 @@ fn parts<'a>(blocks: &[&Block<'a>], region: Range<u64>) -> Option<Vec<&'a [u8]>>
 }
 
 fn state<D: Digest>(parts: &[&[u8]]) -> D {
-    parts.iter().fold(D::new(), |state, part| state.chain_update(part))
+    parts.iter().fold(D::new(), D::chain_update)
 }
 
 /// Whether a hash is of these bytes; the last block may be filled up behind the firmware.
