@@ -28,8 +28,7 @@ pub struct Outcome {
     pub updated_share: f64,
     /// How likely a healthy rollout pauses in any stage.
     pub false_pause: f64,
-    /// Exposure that a stage needs for [`Inputs::pause_ratio`] at the wanted error rates, in device-hours; none if no exposure will do, or more than 100,000 events
-    /// would have to be seen.
+    /// Exposure that a stage needs for [`Inputs::pause_ratio`] at the wanted error rates, in device-hours; none if none with 100,000 events will do.
     pub fitting_device_hours: Option<f64>,
     /// Hours until the last stage has been watched, without a pause.
     pub hours: f64,
@@ -77,8 +76,7 @@ pub struct StageOutcome {
     pub power_3x: f64,
     /// The same for five times as many.
     pub power_5x: f64,
-    /// How long this stage had to be watched to tell [`Inputs::pause_ratio`] at the wanted error rates; none if no device is watched, or
-    /// no exposure will do.
+    /// How long this stage had to be watched to tell [`Inputs::pause_ratio`] at the wanted error rates; none if no device is watched, or none will do.
     pub fitting_hours: Option<f64>,
     /// The least ratio that whittle's own test sees in four of five cases; none if it sees none: without devices on old firmware, say.
     pub test_sees_ratio: Option<f64>,
