@@ -323,9 +323,14 @@ impl Member {
                 self.report.committed.push(version.to_string());
             }
             Happening::WentBack { from, .. } => {
-                self.updated |= is_target(from);
-                (self.treated_h, self.crashed) = (TRIED_H, Some(Side::Treated));
-                self.had_trouble = true;
+                // Another release that was tried in vain, such as the way back, says nothing of this one.
+                if is_target(from) {
+                    self.updated = true;
+                    (self.treated_h, self.crashed) = (TRIED_H, Some(Side::Treated));
+                    self.had_trouble = true;
+                } else {
+                    self.crashed = Some(Side::Control);
+                }
                 self.report.went_back_from.push(from.to_string());
             }
             Happening::Crashed(version) => {
@@ -412,5 +417,26 @@ fn during(phase: Phase) -> &'static str {
         Phase::Downloading => "in a download",
         Phase::Verified => "in an installation",
         Phase::Installed | Phase::Pending | Phase::Trial => "at the first start of the new image",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_return_counts_against_the_release_that_it_was_from() {
+        let room = tempfile::tempdir().expect("there is room");
+        let workshop = Workshop::open(room.path(), 1).expect("opens");
+        let reckoned = |from: &str| {
+            let mut fleet = Fleet::new(1, 1, &workshop).expect("one device");
+            let mut member = fleet.members.remove(0);
+            let from = from.parse().expect("a label");
+            let happening = Happening::WentBack { from, ending: Ending::Crashed, boots: 3 };
+            member.reckon(&happening, FIXED);
+            (member.crashed, member.treated_h, member.had_trouble, member.updated)
+        };
+        assert_eq!(reckoned(FIXED), (Some(Side::Treated), TRIED_H, true, true));
+        assert_eq!(reckoned(WAY_BACK), (Some(Side::Control), 0.0, false, false));
     }
 }
