@@ -932,7 +932,8 @@ int32_t whittle_set_running_slot(struct whittle_updater *updater,
  * Tells which slot to start: called once by the boot loader. `cause` is one of `enum whittle_reset_cause`.
  *
  * The boot is counted in the journal before anything is looked at; where it cannot be counted, the committed image starts.
- * Only a slot that holds a signed image, whole, is ever told. If this fails, a boot loader starts what whittle_any_signed_slot() finds.
+ * Only a slot that holds a signed image, whole, is ever told. If this fails, a boot loader starts what
+ * whittle_any_signed_slot() finds.
  */
 int32_t whittle_boot(struct whittle_updater *updater,
                      uint32_t cause,
@@ -1154,9 +1155,9 @@ int32_t whittle_kept_stage(struct whittle_updater *updater, struct whittle_stage
  * rollout, a flag among `flags`, is open for it. `WHITTLE_NOTHING` if no stage is kept.
  *
  * Devices of a rollout that `whittle rollout drive` publishes decide by this: pauses, stops and groups that are taken back
- * close the gate, since a stage only ever grows. `flags` is what whittle_read_flags() read, null if it told `WHITTLE_NOTHING`: the gate is closed then. `image` is what
- * whittle_download_image() told: a stage for another target lets nobody in. It may be null, for asking before anything is
- * downloaded.
+ * close the gate, since a stage only ever grows. `flags` is what whittle_read_flags() read, null if it told
+ * `WHITTLE_NOTHING`: the gate is closed then. `image` is what whittle_download_image() told: a stage for another target
+ * lets nobody in. It may be null, for asking before anything is downloaded.
  */
 int32_t whittle_admits(struct whittle_updater *updater,
                        struct whittle_flags *flags,

@@ -17,6 +17,18 @@ pub(crate) unsafe fn read<'a, T>(pointer: *const T) -> Result<&'a T, Error> {
     unsafe { pointer.as_ref() }.ok_or(Error::NullArgument)
 }
 
+/// The same where null stands for nothing.
+///
+/// # Safety
+/// If it is not null, `pointer` is valid for reads for `'a`.
+pub(crate) unsafe fn optional<'a, T>(pointer: *const T) -> Result<Option<&'a T>, Error> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: as this function's rule.
+    unsafe { read(pointer) }.map(Some)
+}
+
 /// Writes a result, wherever it may stand.
 ///
 /// # Safety

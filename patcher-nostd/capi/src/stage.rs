@@ -4,7 +4,7 @@ use core::ffi::c_char;
 
 use whittle_patcher_nostd::VerifiedStage;
 
-use crate::error::{Error, WHITTLE_NOTHING, WHITTLE_OK, result};
+use crate::error::{WHITTLE_NOTHING, WHITTLE_OK, result};
 use crate::flags::{self, Facts, Flags};
 use crate::image::{SignedImage, WHITTLE_NAME_BYTES, name};
 use crate::pointer;
@@ -77,9 +77,9 @@ pub unsafe extern "C" fn whittle_kept_stage(updater: *mut Updater, stage: *mut S
 /// rollout, a flag among `flags`, is open for it. `WHITTLE_NOTHING` if no stage is kept.
 ///
 /// Devices of a rollout that `whittle rollout drive` publishes decide by this: pauses, stops and groups that are taken back
-/// close the gate, since a stage only ever grows. `flags` is what whittle_read_flags() read, null if it told `WHITTLE_NOTHING`: the gate is closed then. `image` is what
-/// whittle_download_image() told: a stage for another target lets nobody in. It may be null, for asking before anything is
-/// downloaded.
+/// close the gate, since a stage only ever grows. `flags` is what whittle_read_flags() read, null if it told
+/// `WHITTLE_NOTHING`: the gate is closed then. `image` is what whittle_download_image() told: a stage for another target
+/// lets nobody in. It may be null, for asking before anything is downloaded.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn whittle_admits(
     updater: *mut Updater,
@@ -91,10 +91,10 @@ pub unsafe extern "C" fn whittle_admits(
     // SAFETY: the header's rules.
     let outcome = unsafe {
         with(updater, |updater| {
-            let is_for = is_for(image)?;
+            let image = pointer::optional(image)?;
             let Some(stage) = updater.stage()? else { return Ok(WHITTLE_NOTHING) };
             let admits = flags::admits(flags, facts, &stage)?;
-            pointer::write(is_admitted, is_for(&stage) && admits)?;
+            pointer::write(is_admitted, is_for(&stage, image) && admits)?;
             Ok(WHITTLE_OK)
         })
     };
@@ -116,29 +116,17 @@ pub unsafe extern "C" fn whittle_eligible(
     let outcome = unsafe {
         with(updater, |updater| {
             let id = pointer::slice(id, id_len)?;
-            let is_for = is_for(image)?;
+            let image = pointer::optional(image)?;
             let Some(stage) = updater.stage()? else { return Ok(WHITTLE_NOTHING) };
-            pointer::write(is_eligible, is_for(&stage) && stage.includes(id))?;
+            pointer::write(is_eligible, is_for(&stage, image) && stage.includes(id))?;
             Ok(WHITTLE_OK)
         })
     };
     result(outcome)
 }
 
-/// Tells of a stage whether it is for this image; any is, where there is none.
-///
-/// # Safety
-/// The header's rules hold for `image`.
-unsafe fn is_for<'a>(
-    image: *const SignedImage,
-) -> Result<impl Fn(&VerifiedStage) -> bool + use<'a>, Error> {
-    let image: Option<&'a SignedImage> = match image.is_null() {
-        true => None,
-        // SAFETY: as this function's rule.
-        false => Some(unsafe { pointer::read(image) }?),
-    };
+/// Whether a stage is for this image; any is, where there is none.
+fn is_for(stage: &VerifiedStage, image: Option<&SignedImage>) -> bool {
     // Stages of other products are not accepted, so the digest tells enough.
-    Ok(move |stage: &VerifiedStage| {
-        image.is_none_or(|image| image.digest.starts_with(&stage.target_digest))
-    })
+    image.is_none_or(|image| image.digest.starts_with(&stage.target_digest))
 }

@@ -137,7 +137,8 @@ pub unsafe extern "C" fn whittle_set_running_slot(updater: *mut Updater, slot: u
 /// Tells which slot to start: called once by the boot loader. `cause` is one of `enum whittle_reset_cause`.
 ///
 /// The boot is counted in the journal before anything is looked at; where it cannot be counted, the committed image starts.
-/// Only a slot that holds a signed image, whole, is ever told. If this fails, a boot loader starts what whittle_any_signed_slot() finds.
+/// Only a slot that holds a signed image, whole, is ever told. If this fails, a boot loader starts what
+/// whittle_any_signed_slot() finds.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn whittle_boot(
     updater: *mut Updater,
